@@ -1,0 +1,33 @@
+"""The web application of one org: every route, behind one way in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from localorg import bulk, control, graph, identity, limits, rest
+from localorg.limits import Limits
+from localorg.middleware import conduct
+from localorg.org import ORG, Org
+
+# Bodies that are read whole; Bulk uploads are streamed and have a limit of their own. REST API guide: 50 MB at most.
+LARGEST_BODY = 50 * 1024 * 1024
+
+
+def make_app(org: Org) -> web.Application:
+    """The application that serves this org; closing it closes the org."""
+    app = web.Application(middlewares=[conduct], client_max_size=LARGEST_BODY)
+    app[ORG] = org
+    org.limits = Limits()
+    for part in (rest, graph, bulk, limits, identity, control):
+        app.add_routes(part.routes)
+    app.cleanup_ctx.append(_open)
+    app.cleanup_ctx.append(bulk.working)
+    return app
+
+
+async def _open(app: web.Application) -> AsyncIterator[None]:
+    """The org outlives everything that works on it."""
+    yield
+    app[ORG].close()

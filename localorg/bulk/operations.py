@@ -1,0 +1,179 @@
+"""What a job does with its rows, one transaction of them at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localorg.bulk.job import Job, Operation
+from localorg.bulk.table import Row, Unreadable
+from localorg.errors import OrgError
+from localorg.ids import to18
+from localorg.schema import Schema, SObject
+
+if TYPE_CHECKING:
+    from localorg.org import Org
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The rows of one transaction as the result files show them."""
+
+    successful: list[Row]
+    failed: list[Row]
+
+
+Write = Callable[[Row], tuple[str, str]]
+"""Writes one row; gives the id and whether it was created, "true" or "false". Raises OrgError."""
+
+
+class Operations:
+    """A job's operation, made ready for the columns of its file."""
+
+    def __init__(self, org: Org, job: Job, columns: Row) -> None:
+        """Raises Unreadable when a column names no field."""
+        self._org = org
+        self._records = org.records
+        self._name = job.sobject.name
+        self._sobject = job.sobject
+        self._key = job.external_id or "Id"
+        self._columns = columns
+        _check_columns(job, columns, org.schema)
+        # Where the key is, for operations on rows that are there already.
+        self._at = _position(columns, self._key)
+        self._write = self._writes()[job.operation]
+        self._by_key = job.operation is Operation.UPSERT
+        self._doubled: frozenset[str] = frozenset()
+
+    def _writes(self) -> dict[Operation, Write]:
+        return {
+            Operation.INSERT: self._insert,
+            Operation.UPDATE: self._update,
+            Operation.UPSERT: self._upsert,
+            Operation.DELETE: self._delete,
+            Operation.HARD_DELETE: self._hard_delete,
+        }
+
+    def work(self, rows: list[Row]) -> Outcome:
+        """Writes rows in a transaction of their own; one that fails does not keep the others from being written."""
+        try:
+            return self._org.in_transaction(self._each, rows)
+        except OrgError as error:
+            # The transaction as a whole was refused.
+            return Outcome([], [["", said(error), *row] for row in rows])
+
+    def _each(self, rows: list[Row]) -> Outcome:
+        if self._by_key and self._at is not None:
+            self._doubled = self._more_than_once(rows, self._at)
+        successful: list[Row] = []
+        failed: list[Row] = []
+        write, width = self._write, len(self._columns)
+        for row in rows:
+            try:
+                if len(row) != width:
+                    raise _wrong_width(row, width)
+                successful.append([*write(row), *row])
+            except OrgError as error:
+                failed.append([self._id_in(row), said(error), *row])
+        return Outcome(successful, failed)
+
+    def _id_in(self, row: Row) -> str:
+        """The id a failed row is about, as far as it names one."""
+        return row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
+
+    def _body(self, row: Row) -> dict[str, str]:
+        return dict(zip(self._columns, row, strict=True))
+
+    def _given(self, row: Row, verb: str) -> str:
+        value = "" if self._at is None else row[self._at]
+        if not value:
+            raise OrgError(400, "MISSING_ARGUMENT", f"{self._key} not specified in {verb} call", (self._key,))
+        return value
+
+    # --- one row --------------------------------------------------------------------------------------------------
+
+    def _insert(self, row: Row) -> tuple[str, str]:
+        if self._at is not None and row[self._at]:
+            raise OrgError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ("Id",))
+        return self._records.create(self._name, self._body(row), text=True), "true"
+
+    def _update(self, row: Row) -> tuple[str, str]:
+        record_id = self._given(row, "an update")
+        self._records.update(self._name, record_id, self._body(row), text=True)
+        return record_id, "false"
+
+    def _upsert(self, row: Row) -> tuple[str, str]:
+        if self._key == "Id" and (self._at is None or not row[self._at]):
+            return self._records.create(self._name, self._body(row), text=True), "true"
+        value = self._given(row, "an upsert")
+        if value.lower() in self._doubled:
+            raise OrgError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (self._key,))
+        record_id, created = self._records.upsert(self._name, self._key, value, self._body(row), text=True)
+        return record_id, "true" if created else "false"
+
+    def _delete(self, row: Row) -> tuple[str, str]:
+        record_id = self._given(row, "a delete")
+        self._records.delete(self._name, record_id)
+        return record_id, "false"
+
+    def _hard_delete(self, row: Row) -> tuple[str, str]:
+        record_id, created = self._delete(row)
+        self._purge(self._sobject, record_id[:15])
+        return record_id, created
+
+    def _purge(self, sobject: SObject, id15: str) -> None:
+        """Removes a deleted row from the recycle bin, and what went there with it."""
+        run = self._org.connection.execute
+        for child in sobject.children:
+            if child.cascade_delete:
+                statement = f'SELECT "Id" FROM "{child.child}" WHERE "{child.field}" = ? AND "IsDeleted" = 1'
+                for (child_id,) in run(statement, (to18(id15),)).fetchall():
+                    self._purge(self._org.schema.objects[child.child], child_id[:15])
+        run(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', (to18(id15),))
+
+    def _more_than_once(self, rows: list[Row], at: int) -> frozenset[str]:
+        """The external ids, in small letters, that several rows of one transaction have: none of those is written."""
+        counted = Counter(row[at].lower() for row in rows if at < len(row) and row[at])
+        return frozenset(value for value, count in counted.items() if count > 1)
+
+
+def said(error: OrgError) -> str:
+    """An error as `sf__Error` shows it: CODE:message:fields --"""
+    fields = " ".join(error.fields or ())
+    return f"{error.code}:{error.message}:{fields}{' ' if fields else ''}--"
+
+
+def _wrong_width(row: Row, width: int) -> OrgError:
+    return OrgError(400, "INVALID_ROW", f"The row has {len(row)} values, the header row names {width} fields", ())
+
+
+def _position(columns: Row, name: str) -> int | None:
+    return next((at for at, column in enumerate(columns) if column.lower() == name.lower()), None)
+
+
+# --- the header row -----------------------------------------------------------------------------------------------
+
+
+def _check_columns(job: Job, columns: Row, schema: Schema) -> None:
+    if job.operation in (Operation.DELETE, Operation.HARD_DELETE):
+        if [column.lower() for column in columns] != ["id"]:
+            raise Unreadable(f"InvalidBatch : The '{job.operation}' batch must contain only ids")
+        return
+    seen: set[str] = set()
+    for column in columns:
+        _check_column(job.sobject, column, schema)
+        if column.lower() in seen:
+            raise Unreadable(f"InvalidBatch : Duplicate field name : {column}")
+        seen.add(column.lower())
+
+
+def _check_column(sobject: SObject, column: str, schema: Schema) -> None:
+    if sobject.field(column) is not None:
+        return
+    relationship, _, foreign = column.partition(".")
+    parent = sobject.parent(relationship)
+    targets = parent.reference_to if parent else ()
+    if not any(target.field(foreign) for name in targets if (target := schema.object(name))):
+        raise Unreadable(f"InvalidBatch : Field name not found : {column}")

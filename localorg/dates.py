@@ -1,0 +1,94 @@
+"""Date literals of SOQL: names for ranges of days, such as TODAY or LAST_N_WEEKS:3.
+
+Source: SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE". Every literal is a run of whole units
+(days, weeks, months ...) counted from the unit today is in. Weeks start on Sunday; the fiscal year starts in January
+unless the caller says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+_UNITS = "DAY|WEEK|MONTH|QUARTER|YEAR|FISCAL_QUARTER|FISCAL_YEAR"
+_PLAIN = re.compile(rf"(LAST|THIS|NEXT)_({_UNITS.removeprefix('DAY|')})")
+_COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)")
+_AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)")
+_FIRST = {"LAST": -1, "THIS": 0, "NEXT": 1}
+_MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+_MOST = 4_000 * 366  # no literal reaches further than the platform's calendar (1700 to 4000), in days
+
+
+@dataclass(frozen=True, slots=True)
+class DateLiteral:
+    """`count` whole units, the first of them `first` units away from the one today is in."""
+
+    unit: str
+    first: int
+    count: int
+
+    def days(self, today: date, fiscal_month: int = 1) -> tuple[date, date]:
+        """The first day of the range and the first day after it; fiscal years start in month `fiscal_month`."""
+        begin = _begin(self.unit, today, fiscal_month)
+        return _shift(self.unit, begin, self.first), _shift(self.unit, begin, self.first + self.count)
+
+
+_NAMED = {
+    "YESTERDAY": DateLiteral("DAY", -1, 1),
+    "TODAY": DateLiteral("DAY", 0, 1),
+    "TOMORROW": DateLiteral("DAY", 1, 1),
+    "LAST_90_DAYS": DateLiteral("DAY", -90, 91),
+    "NEXT_90_DAYS": DateLiteral("DAY", 1, 90),
+}
+
+
+def date_literal(text: str) -> DateLiteral | None:
+    """The literal with this name, in any case; None when there is none."""
+    text = text.upper()
+    if text in _NAMED:
+        return _NAMED[text]
+    if found := _PLAIN.fullmatch(text):
+        return DateLiteral(found[2], _FIRST[found[1]], 1)
+    if found := _COUNTED.fullmatch(text):
+        return _counted(found[1] == "LAST_N", found[2], _bounded(found[3]))
+    if found := _AGO.fullmatch(text):
+        return DateLiteral(found[1], -_bounded(found[2]), 1)
+    return None
+
+
+def _counted(last: bool, unit: str, n: int) -> DateLiteral:
+    if not last:
+        return DateLiteral(unit, 1, n)
+    # Days alone count the present one in: LAST_N_DAYS:1 is yesterday and today.
+    return DateLiteral(unit, -n, n + 1 if unit == "DAY" else n)
+
+
+def _bounded(digits: str) -> int:
+    return min(int(digits[:9]), _MOST)
+
+
+def _begin(unit: str, day: date, fiscal_month: int) -> date:
+    if unit == "DAY":
+        return day
+    if unit == "WEEK":
+        return day - timedelta(days=(day.weekday() + 1) % 7)
+    first_month = fiscal_month if unit.startswith("FISCAL") else 1
+    months = _MONTHS[unit.removeprefix("FISCAL_")]
+    return _month(day.year * 12 + day.month - 1 - (day.month - first_month) % months)
+
+
+def _shift(unit: str, begin: date, by: int) -> date:
+    if unit in {"DAY", "WEEK"}:
+        days = by * (7 if unit == "WEEK" else 1)
+        return date.fromordinal(max(date.min.toordinal(), min(date.max.toordinal(), begin.toordinal() + days)))
+    months = by * _MONTHS[unit.removeprefix("FISCAL_")]
+    return _month(begin.year * 12 + begin.month - 1 + months)
+
+
+def _month(number: int) -> date:
+    """The first day of a month counted from year 0, kept inside Python's calendar."""
+    year, month = divmod(number, 12)
+    if year < 1:
+        return date.min
+    return date(year, month + 1, 1) if year <= 9999 else date.max

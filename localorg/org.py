@@ -1,0 +1,166 @@
+"""The org: one database, one thread that works on it, and everything that hangs on the two."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from localorg.costs import Costs
+from localorg.faults import Faults
+from localorg.ids import IdFactory
+from localorg.records import Records
+from localorg.schema import Schema, create_tables
+from localorg.soql import Soql
+from localorg.stats import Stats
+
+if TYPE_CHECKING:
+    from localorg.bulk import Jobs
+    from localorg.limits import Limits
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The user every request runs as."""
+
+    id: str
+    username: str
+    time_zone: ZoneInfo
+
+
+class Org:
+    """An org and its one database.
+
+    Requests are served side by side on the event loop; what they do to the database is one function each, run one after
+    the other in the database thread. So no request ever sees half of another one's work.
+    """
+
+    limits: Limits
+    jobs: Jobs
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        path: Path | None = None,
+        seed: int = 1,
+        token: str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Opens the org kept in the file at path, or one in memory; a new one is still empty (see seed.py)."""
+        self.schema = schema
+        self.seed = seed
+        self.clock = clock
+        self.url = ""
+        self.connection = _connect(path)
+        create_tables(self.connection, schema)
+        self.ids = self._resumed_ids()
+        self.organization_id = self._first_id("Organization")
+        self.user = User(self._first_id("User"), "worker@quotejob.example", ZoneInfo("America/Los_Angeles"))
+        self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"
+        self.tokens = {self.token}
+        self.stats = Stats()
+        self.faults = Faults()
+        self.costs = Costs()
+        self.soql = Soql(schema, self.connection, clock=clock, user_id=self.user.id, time_zone=self.user.time_zone)
+        self.records = Records(schema, self.connection, self.ids, clock=clock, user_id=self.user.id)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
+
+    def _resumed_ids(self) -> IdFactory:
+        ids = IdFactory(self.seed)
+        for name in self.schema.objects:
+            (largest,) = self.connection.execute(f'SELECT MAX("Id") FROM "{name}"').fetchone()
+            if largest:
+                ids.resume(largest)
+        return ids
+
+    def _first_id(self, object_name: str) -> str:
+        """The id of the object's first row; on an empty table the id that row is going to have."""
+        row = self.connection.execute(f'SELECT MIN("Id") FROM "{object_name}"').fetchone()
+        return row[0] or self.ids.next(self.schema.objects[object_name].key_prefix)
+
+    # --- in the event loop ----------------------------------------------------------------------------------------
+
+    async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a function in the database thread, without a transaction."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: fn(*args, **kwargs))
+
+    async def transaction(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a function in the database thread in a transaction of its own; an exception undoes all of it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: self.in_transaction(fn, *args, **kwargs))
+
+    # --- in the database thread -----------------------------------------------------------------------------------
+
+    def in_transaction(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a caller that is in the database thread already."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = fn(*args, **kwargs)
+            self.records.settle()
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            self.records.forget()
+            raise
+        self.connection.execute("COMMIT")
+        return result
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What happens inside, totals included, is undone by an exception; what happened before stays."""
+        self.records.settle()
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+            self.records.settle()
+        except BaseException:
+            self.connection.execute("ROLLBACK TO part")
+            self.connection.execute("RELEASE part")
+            self.records.forget()
+            raise
+        self.connection.execute("RELEASE part")
+
+    def close(self) -> None:
+        """Ends the database thread after the work it holds, and closes the database."""
+        self._thread.shutdown()
+        self.connection.close()
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    name = ":memory:" if path is None else str(path)
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, cached_statements=1000)
+    if path is not None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -200000")
+    return connection
+
+
+def _secret(seed: int, organization_id: str) -> str:
+    """The second half of a session id: the same for the same seed, in the letters the `sf` command accepts."""
+    digest = hashlib.sha512(f"{seed}:{organization_id}".encode()).hexdigest()
+    return f"AQ{digest[:80]}.{digest[80:]}"
+
+
+ORG: web.AppKey[Org] = web.AppKey("org", Org)
+"""Where handlers find the org: `request.app[ORG]`."""

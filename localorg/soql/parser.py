@@ -1,0 +1,144 @@
+"""Text to syntax tree. Whatever cannot be read is refused with MALFORMED_QUERY and the place it stops making sense."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Any, cast
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+from localorg.errors import OrgError, malformed_query
+
+from .place import pointed
+from .syntax import Among, Both, Call, Compare, Condition, Item, Literal, Name, Not, Operand, Query, Sort, Source
+
+MOST_CHARACTERS = 100_000  # of a statement
+MOST_DEPTH = 100  # parentheses inside parentheses
+
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_NESTING = re.compile(r"'(?:[^'\\]|\\.)*'|[()]", re.DOTALL)
+# The platform's own words.
+_TOO_COMPLICATED = "Query is either selecting too many fields or the filter conditions are too complicated."
+
+
+@v_args(inline=True)
+class _Build(Transformer[Token, Query]):
+    """Makes each part as soon as its last token is read, so no tree is ever walked."""
+
+    def name(self, token: Token) -> Name:
+        return Name(tuple(token.split(".")), token.start_pos or 0)
+
+    def field(self, name: Name) -> Name:
+        return name
+
+    def call(self, name: Name, argument: Operand | None) -> Call:
+        return Call(str(name).upper(), argument, name.at)
+
+    def item(self, what: Operand, alias: Name | None) -> Item:
+        return Item(what, str(alias) if alias else None)
+
+    def child(self, query: Query) -> Query:
+        return query
+
+    def source(self, name: Name, alias: Name | None) -> Source:
+        return Source(name, str(alias) if alias else None)
+
+    def value(self, token: Token) -> Literal:
+        return Literal(token.type.lower(), str(token), token.start_pos or 0)
+
+    def strings(self, token: Token) -> tuple[Literal, ...]:
+        start = token.start_pos or 0
+        return tuple(Literal("string", found[0], start + found.start()) for found in _STRING.finditer(token))
+
+    def chosen(self, query: Query) -> Query:
+        return query
+
+    def compare(self, left: Operand, operator: Token, right: Literal) -> Compare:
+        return Compare(left, "!=" if operator == "<>" else operator.upper(), right)
+
+    def among(self, left: Operand, operator: Token, choices: tuple[Literal, ...] | Query) -> Among:
+        return Among(left, " ".join(operator.upper().split()), choices)
+
+    def negation(self, term: Condition) -> Not:
+        return Not(term)
+
+    def all(self, *terms: Condition) -> Both:
+        return Both(True, terms)
+
+    def any(self, *terms: Condition) -> Both:
+        return Both(False, terms)
+
+    def sort(self, what: Operand, direction: Token | None, nulls: Token | None) -> Sort:
+        descending = direction is not None and direction.type == "DESC"
+        return Sort(what, descending, nulls is None or nulls.type == "NULLS_FIRST")
+
+    def _several(self, *parts: Any) -> tuple[Any, ...]:
+        return parts
+
+    items = sources = values = group = order = _several
+
+    def count(self, token: Token) -> int:
+        return min(int(token[:12]), 2**31 - 1)
+
+    limit = offset = count
+
+    def query(self, items: Any, sources: Any, where: Any, group: Any, having: Any, order: Any, *page: Any) -> Query:
+        return Query(items, sources, where, group or (), having, order or (), *page)
+
+
+_PARSER = Lark(
+    (resources.files(__package__) / "grammar.lark").read_text("utf-8"),
+    parser="lalr",
+    start="query",
+    maybe_placeholders=True,
+    transformer=_Build(),
+)
+
+
+def parse(statement: str) -> Query:
+    """The statement as a tree; OrgError MALFORMED_QUERY or QUERY_TOO_COMPLICATED when it is not one."""
+    if len(statement) > MOST_CHARACTERS:
+        raise malformed_query("SOQL statements cannot be longer than 100000 characters.")
+    if not statement.strip():
+        raise malformed_query("SOQL statements cannot be empty or null")
+    _check_text(statement)
+    try:
+        # With a transformer inside, lark answers what the transformer made of the start rule.
+        return cast("Query", _PARSER.parse(statement))
+    except UnexpectedInput as trouble:
+        raise malformed_query(_explained(statement, trouble)) from None
+
+
+def _check_text(statement: str) -> None:
+    """Refuses what would trouble the machinery below: lone surrogates, and nesting no honest statement has."""
+    try:
+        statement.encode()
+    except UnicodeEncodeError as trouble:
+        raise malformed_query(pointed(statement, trouble.start, "unexpected char: not a Unicode character")) from None
+    depth = 0
+    for found in _NESTING.finditer(statement):
+        depth += (found[0] == "(") - (found[0] == ")")
+        if depth > MOST_DEPTH:
+            raise too_complicated()
+
+
+def too_complicated() -> OrgError:
+    """The refusal of a statement that nests too deeply or compares too much."""
+    return OrgError(400, "QUERY_TOO_COMPLICATED", _TOO_COMPLICATED)
+
+
+def _explained(statement: str, trouble: UnexpectedInput) -> str:
+    if isinstance(trouble, UnexpectedToken):
+        return _unexpected_token(statement, trouble.token)
+    at = getattr(trouble, "pos_in_stream", None) or 0
+    return pointed(statement, at, f"unexpected char: '{statement[at]}'")
+
+
+def _unexpected_token(statement: str, token: Token) -> str:
+    if token.type == "$END":
+        return pointed(statement, len(statement.rstrip()), "unexpected token: <EOF>")
+    sentence = f"unexpected token: {token}"
+    # A statement that does not even start with SELECT is answered without a picture.
+    return pointed(statement, token.start_pos, sentence) if token.start_pos else sentence

@@ -1,0 +1,146 @@
+"""Reads the rows of a plan, with their children: one statement for the rows, one for each sub-query, however many
+parents there are."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from .conditions import Value
+from .cursors import Cursor, Cursors
+from .literals import Edge, Now
+from .parser import too_complicated
+from .plans import Child, Record, Row, Rows
+
+FIRST_CHILDREN = 499  # child rows of one parent that come with it; the rest has a locator of its own
+_PROBE = 100  # parents read to learn how many rows each brings along
+
+_place = itemgetter(0)
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads for one request: when it runs, the API version its addresses carry, the page size it asked for."""
+
+    connection: sqlite3.Connection
+    cursors: Cursors
+    now: Now
+    version: str
+    batch_size: int
+    read: int = field(default=0, init=False)  # rows read so far, parents and children
+
+    def execute(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
+        """Runs a statement; OrgError QUERY_TOO_COMPLICATED when SQLite finds it too deep or too wide."""
+        bound = [value.value(self.now) if isinstance(value, Edge) else value for value in values]
+        try:
+            return self.connection.execute(sql, bound)
+        except sqlite3.OperationalError as trouble:
+            if any(word in str(trouble) for word in ("too large", "overflow", "too many", "at most")):
+                raise too_complicated() from trouble
+            raise
+
+    def address(self, cursor: Cursor, offset: int) -> str:
+        """Where the rest of a result is read."""
+        return f"/services/data/v{self.version}/query/{self.cursors.locator(cursor, offset)}"
+
+    def first(self, plan: Rows, limit: int) -> list[Record]:
+        """The first rows of a plan that has no sub-query."""
+        make = plan.shape.maker(self.version)
+        return [make(row) for row in self.execute(plan.first, (*plan.values, limit, plan.offset or 0))]
+
+    def ids(self, plan: Rows, limit: int) -> list[str]:
+        """The ids of the rows of a plan, in order; a negative limit means all."""
+        return [row[0] for row in self.execute(plan.ids, (*plan.values, limit, plan.offset or 0))]
+
+    def page(self, cursor: Cursor, start: int) -> tuple[list[Record], int]:
+        """The records from an offset on that fill one page, and the offset of the next.
+
+        Child rows count. There is always one record if any is left; a parent that no longer fits begins the next page.
+        """
+        records: list[Record] = []
+        room, at = self.batch_size, start
+        while room > 0 and at < len(cursor):
+            ids = cursor.ids(at, self._parents_for(cursor, room))
+            for place, record, weight in self._load(cursor.plan, ids):
+                if weight > room and records:
+                    return records, at + place
+                records.append(record)
+                room -= weight
+                if room <= 0:
+                    return records, at + place + 1
+            at += len(ids)
+            self._learn(cursor, len(records), self.batch_size - room)
+        return records, at
+
+    def _parents_for(self, cursor: Cursor, room: int) -> int:
+        if not cursor.plan.children:
+            return room
+        return min(_PROBE, room) if not cursor.weight else max(1, math.ceil(room / cursor.weight))
+
+    def _learn(self, cursor: Cursor, records: int, weight: int) -> None:
+        if records:
+            cursor.weight = weight / records
+
+    def _load(self, plan: Rows, ids: Sequence[str]) -> Iterator[tuple[int, Record, int]]:
+        """(place among the ids, record, rows it counts for) of each id whose row is still there."""
+        make, at = plan.shape.maker(self.version), plan.shape.at
+        rows = self.execute(plan.page, (_array(ids),)).fetchall()
+        records = [make(row) for row in rows]
+        weights = self._attach(plan, [row[at] for row in rows], records)
+        self.read += len(rows)
+        return zip(map(_place, rows), records, weights, strict=True)
+
+    def _attach(self, plan: Rows, ids: Sequence[str], records: Sequence[Record]) -> list[int]:
+        """Puts each record's children into it; the rows each record now counts for."""
+        weights = [1] * len(records)
+        for child in plan.children:
+            for record in records:
+                record[child.key] = None
+            for place, block, weight in self._blocks(child, ids):
+                records[place][child.key] = block
+                weights[place] += weight
+        return weights
+
+    def _blocks(self, child: Child, parents: Sequence[str]) -> Iterable[tuple[int, Record, int]]:
+        """(place of the parent, its block of children, rows in it) of each parent that has any."""
+        plan = child.rows
+        rows = self.execute(plan.under(child.reference), (_array(parents), *plan.values))
+        make, at = plan.shape.maker(self.version), plan.shape.at
+        most = min(FIRST_CHILDREN, self.batch_size - 1)
+        found: list[tuple[int, list[Row]]] = []
+        for place, group in groupby(rows, _place):
+            kept = _limited(plan, list(group))
+            if kept:
+                found.append((place, kept))
+        shown = [row for _, kept in found for row in kept[:most]]
+        records = [make(row) for row in shown]
+        weights = self._attach(plan, [row[at] for row in shown], records)
+        self.read += len(records)
+        start = 0
+        for place, kept in found:
+            end = start + min(len(kept), most)
+            yield place, self._block(plan, kept, records[start:end]), sum(weights[start:end])
+            start = end
+
+    def _block(self, plan: Rows, rows: Sequence[Row], records: list[Record]) -> Record:
+        block: dict[str, Any] = {"totalSize": len(rows), "done": len(records) == len(rows)}
+        if not block["done"]:
+            at = plan.shape.at
+            cursor = self.cursors.cursor(plan, [row[at] for row in rows], self.batch_size)
+            block["nextRecordsUrl"] = self.address(cursor, len(records))
+        block["records"] = records
+        return block
+
+
+def _limited(plan: Rows, rows: list[Row]) -> list[Row]:
+    first = plan.offset or 0
+    return rows[first:] if plan.limit is None else rows[first : first + plan.limit]
+
+
+def _array(ids: Sequence[str]) -> str:
+    return '["' + '","'.join(ids) + '"]' if ids else "[]"
