@@ -1,0 +1,74 @@
+"""Which org, and with what token."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from quotejob.errors import OrgNotAllowed, SessionExpired
+
+
+class Context(Protocol):
+    """The part of a caller's context that says where its org is."""
+
+    @property
+    def org_domain_url(self) -> str: ...
+    @property
+    def access_token(self) -> str: ...
+    @property
+    def api_version(self) -> str: ...
+    @property
+    def org_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrgAddress:
+    """An org's address and a token for it. The token is not in the repr.
+
+    Plain http is for orgs on this machine only: anywhere else it would carry the token in the clear.
+    Raises OrgNotAllowed for an address that cannot be used, SessionExpired for text that cannot be a token.
+    """
+
+    instance_url: str  # https://host[:port]; anything after it is ignored
+    access_token: str = field(repr=False)
+    api_version: str = "66.0"  # "66.0"; "v66.0" is taken too
+    org_id: str = ""  # 18 characters, 00D...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "api_version", self.api_version.lower().removeprefix("v"))
+        if not re.fullmatch(r"\d{2,3}\.\d", self.api_version):
+            raise OrgNotAllowed("apiVersion is not a version of the Salesforce API, such as 66.0.")
+        if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
+            raise OrgNotAllowed("The org's address must be https, or http on this machine.")
+        # Anything else would fail while the header is written, in an error that quotes the token.
+        if not re.fullmatch(r"[!-~]+", self.access_token):
+            raise SessionExpired("The access token is empty or holds characters that no access token has.")
+
+    @classmethod
+    def of(cls, context: Context) -> OrgAddress:
+        """The address in a caller's context."""
+        return cls(context.org_domain_url, context.access_token, context.api_version, context.org_id)
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.instance_url).scheme.lower()
+
+    @property
+    def host(self) -> str:
+        """Host and port, as a URL has them."""
+        netloc = urlsplit(self.instance_url).netloc
+        if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", netloc, re.ASCII):
+            raise OrgNotAllowed("The org's address must be a plain host name, with a port or without.")
+        return netloc
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the org runs on this machine."""
+        name = urlsplit(f"//{self.host}").hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"

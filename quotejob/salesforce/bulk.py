@@ -1,0 +1,261 @@
+"""Bulk API 2.0 ingest: any number of rows, in constant memory, and a killed run can be taken up again.
+
+The steps go through simple-salesforce's plain calls. Its bulk2 handler holds the whole file and the whole result in
+memory, waits without a deadline and reports nothing on the way, and its single steps are private.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
+from quotejob.salesforce.connection import Connection
+
+MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
+FIRST_PAUSE = 0.25  # seconds before the first look at a job
+LONGEST_PAUSE = 5.0  # seconds
+CHUNK = 65_536  # bytes
+ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+
+
+class Checkpoint(Protocol):
+    """Where the ids of uploaded jobs are kept, so that a killed run can be taken up again."""
+
+    def load(self) -> list[str]:
+        """The ids saved by an earlier run, in order; empty for none."""
+        ...
+
+    def save(self, job_ids: list[str]) -> None:
+        """Keep these ids; called once more for each uploaded part, with all ids so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is to do."""
+
+    object_name: str
+    operation: str  # insert, update, upsert, delete
+    external_id_field: str | None = None  # for upsert
+
+    def body(self) -> dict[str, str]:
+        settings = {"contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
+        key = {"externalIdFieldName": self.external_id_field} if self.external_id_field else {}
+        return {"object": self.object_name, "operation": self.operation} | settings | key
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of the rows. Each method fetches from the org anew and yields row after row.
+
+    Rows come in any order and are the uploaded ones, known by their own columns, with the org's columns added.
+    """
+
+    job_ids: tuple[str, ...]
+    records_processed: int  # the failed ones included
+    records_failed: int
+    errors: tuple[str, ...]  # why whole jobs were stopped (Failed, Aborted); their rest is in unprocessed()
+    _connection: Connection = field(repr=False, compare=False)
+
+    def succeeded(self) -> Iterator[dict[str, str]]:
+        """The rows that were written, with sf__Id and sf__Created."""
+        return self._rows("successfulResults")
+
+    def failed(self) -> Iterator[dict[str, str]]:
+        """The rows that were refused, with sf__Id and sf__Error ("CODE:message:fields --")."""
+        return self._rows("failedResults")
+
+    def unprocessed(self) -> Iterator[dict[str, str]]:
+        """The rows the org did not get to."""
+        return self._rows("unprocessedrecords")
+
+    def _rows(self, kind: str) -> Iterator[dict[str, str]]:
+        for job_id in self.job_ids:
+            yield from _download(self._connection, f"jobs/ingest/{job_id}/{kind}")
+
+
+def ingest(
+    connection: Connection,
+    job: NewJob,
+    rows: Iterable[Mapping[str, str]],
+    columns: Sequence[str],
+    *,
+    checkpoint: Checkpoint | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    deadline: float = 3600,
+    max_upload: int = MAX_UPLOAD,
+) -> IngestResult:
+    """Upload rows, let the org process them, wait for its end. No rows: no job, and an empty result.
+
+    A row gives text for each of ``columns``: ISO dates, "" or nothing for not given, "#N/A" for null. Over
+    ``max_upload`` bytes they are cut into several jobs. A job's id is saved when its data is up and before the org may
+    start on it, so a repeat with the same ``checkpoint`` and the same rows in the same order writes none twice.
+    ``on_progress`` is told rows processed and rows failed, when these change. After ``deadline`` seconds the error is
+    OrgUnreachable, code BULK_DEADLINE; the org works on, and a repeat picks its jobs up. A row refused is no error.
+    """
+    until = time.monotonic() + deadline
+    job_ids = list(checkpoint.load()) if checkpoint else []
+    uploaded = len(job_ids)
+    for number, part in enumerate(parts(rows, columns, max_upload)):
+        with part:
+            if number < uploaded:
+                continue
+            job_ids.append(_upload(connection, job, part))
+        if checkpoint:
+            checkpoint.save(list(job_ids))
+        _start(connection, job_ids[-1])
+    infos = _wait(connection, job_ids, on_progress, until)
+    return IngestResult(tuple(job_ids), *_counts(infos), tuple(_complaints(infos)), connection)
+
+
+def parts(rows: Iterable[Mapping[str, str]], columns: Sequence[str], max_upload: int) -> Iterator[IO[bytes]]:
+    """The rows as CSV files of at most ``max_upload`` bytes, each with the header row, to be read and closed."""
+    header = _line(columns)
+    part: IO[bytes] | None = None
+    size = 0
+    for row in rows:
+        line = _line([row.get(column, "") for column in columns])
+        if part is not None and size + len(line) > max_upload:
+            yield _rewound(part)
+            part = None
+        if part is None:
+            part = tempfile.TemporaryFile(prefix="quotejob-")  # noqa: SIM115 - the caller closes it
+            size = part.write(header)
+        size += part.write(line)
+    if part is not None:
+        yield _rewound(part)
+
+
+def _line(values: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)  # with "\n" alone it would not quote a value with "\r"
+    return text.getvalue()[:-2].encode() + b"\n"
+
+
+def _rewound(part: IO[bytes]) -> IO[bytes]:
+    part.seek(0)
+    return part
+
+
+def _upload(connection: Connection, job: NewJob, part: IO[bytes]) -> str:
+    """The id of an Open job that holds the part. Each try makes a new one: a job never started does nothing."""
+
+    def attempt() -> str:
+        job_id = _create(connection, job)
+        try:
+            part.seek(0)
+            _put(connection, job_id, part)
+        except Exception:
+            with suppress(OrgError):
+                connection.once(lambda: _set_state(connection, job_id, "Aborted"))
+            raise
+        return job_id
+
+    return connection.safe(attempt)
+
+
+def _create(connection: Connection, job: NewJob) -> str:
+    answer = connection.salesforce.restful("jobs/ingest", method="POST", json=job.body())
+    try:
+        return str(answer["id"])  # type: ignore[index]
+    except (KeyError, TypeError):
+        raise connection.unexpected("a job") from None
+
+
+def _put(connection: Connection, job_id: str, part: IO[bytes]) -> None:
+    url = f"{connection.salesforce.base_url}jobs/ingest/{job_id}/batches"
+    headers = {"Content-Type": "text/csv; charset=UTF-8"}
+    connection.salesforce._call_salesforce("PUT", url, data=part, headers=headers)
+
+
+def _set_state(connection: Connection, job_id: str, state: str) -> None:
+    connection.salesforce.restful(f"jobs/ingest/{job_id}", method="PATCH", json={"state": state})
+
+
+def _info(connection: Connection, job_id: str) -> dict[str, Any]:
+    def attempt() -> dict[str, Any]:
+        answer = connection.salesforce.restful(f"jobs/ingest/{job_id}")
+        if not isinstance(answer, dict) or "state" not in answer:
+            raise connection.unexpected("a job's state")
+        return answer
+
+    return connection.safe(attempt)
+
+
+def _start(connection: Connection, job_id: str) -> None:
+    """Let the org begin. A refusal because it has begun already, after an answer that was lost, is none."""
+    try:
+        connection.safe(lambda: _set_state(connection, job_id, "UploadComplete"))
+    except OrgRefused:
+        if _info(connection, job_id)["state"] == "Open":
+            raise
+
+
+def _wait(
+    connection: Connection, job_ids: Sequence[str], on_progress: Callable[[int, int], None] | None, until: float
+) -> list[dict[str, Any]]:
+    """What the org says of each job, once all have ended."""
+    infos: dict[str, dict[str, Any]] = {job_id: {"state": "unknown"} for job_id in job_ids}
+    told = (0, 0)
+    pause = FIRST_PAUSE
+    while waiting := [job_id for job_id, info in infos.items() if info["state"] not in ENDED]:
+        _sleep(pause, until, waiting)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+        for job_id in waiting:
+            infos[job_id] = _look(connection, job_id)
+        if on_progress and (counts := _counts(infos.values())) != told:
+            told = counts
+            on_progress(*counts)
+    return list(infos.values())
+
+
+def _sleep(pause: float, until: float, waiting: Sequence[str]) -> None:
+    left = until - time.monotonic()
+    if left <= 0:
+        message = f"The org is not done with Bulk API job {', '.join(waiting)} in the time it was given."
+        raise OrgUnreachable(message, code="BULK_DEADLINE")
+    time.sleep(min(pause, left))
+
+
+def _look(connection: Connection, job_id: str) -> dict[str, Any]:
+    info = _info(connection, job_id)
+    if info["state"] == "Open":  # a run died between saving its id and starting it
+        _start(connection, job_id)
+    return info
+
+
+def _counts(infos: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    counted = [(info.get("numberRecordsProcessed") or 0, info.get("numberRecordsFailed") or 0) for info in infos]
+    return sum(int(processed) for processed, _ in counted), sum(int(failed) for _, failed in counted)
+
+
+def _complaints(infos: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for info in infos:
+        if info["state"] != "JobComplete":
+            yield str(info.get("errorMessage") or f"Job {info.get('id')} ended as {info['state']}.")
+
+
+def _download(connection: Connection, path: str) -> Iterator[dict[str, str]]:
+    """The rows of a result file: fetched whole into a file on disk, so that a broken connection only costs a repeat."""
+    file = tempfile.TemporaryFile(prefix="quotejob-")  # noqa: SIM115 - closed with the text over it
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        connection.safe(lambda: _fetch(connection, path, file))
+        yield from csv.DictReader(text)
+
+
+def _fetch(connection: Connection, path: str, file: IO[bytes]) -> None:
+    file.seek(0)
+    file.truncate()
+    url = connection.salesforce.base_url + path
+    headers = {"Accept": "text/csv"}
+    with closing(connection.salesforce._call_salesforce("GET", url, headers=headers, stream=True)) as answer:
+        for chunk in answer.iter_content(CHUNK):
+            file.write(chunk)
+    file.seek(0)

@@ -1,0 +1,68 @@
+"""One org's connection: simple-salesforce on our wire, errors translated, safe calls repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TypeVar
+
+from simple_salesforce.api import Salesforce
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
+from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.salesforce.address import OrgAddress
+from quotejob.salesforce.translate import LOCATOR_LOST, UNEXPECTED_ANSWER, translated
+from quotejob.salesforce.wire import Wire
+
+FIRST_PAUSE = 0.5  # seconds at most before the second try; doubles with each
+LONGEST_PAUSE = 8.0  # seconds
+
+T = TypeVar("T")
+
+
+class Connection:
+    """What the calls of one gateway share.
+
+    ``retry_for`` is how many seconds after its first try a safe call may be tried again, 0 for never.
+    """
+
+    def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float) -> None:
+        self.address = address
+        self.retry_for = retry_for
+        self.wire = Wire(address, timeout)
+        self.salesforce = Salesforce(
+            session_id=address.access_token,
+            instance=address.host,
+            version=address.api_version,
+            session=self.wire,
+            parse_float=Decimal,  # money is never a float
+            object_pairs_hook=dict,
+        )
+
+    def __repr__(self) -> str:
+        return f"Connection({self.address!r})"
+
+    def once(self, call: Callable[[], T]) -> T:
+        """Make a call once. Raises OrgError."""
+        with translated(self.address.host, self.address.access_token):
+            return call()
+
+    def safe(self, call: Callable[[], T]) -> T:
+        """Make a call that does no harm when made twice; passing faults are waited out. Raises OrgError."""
+        tries = Retrying(
+            retry=retry_if_exception(_passes),
+            wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
+            stop=stop_before_delay(self.retry_for),
+            reraise=True,
+        )
+        answer: T = tries(self.once, call)
+        return answer
+
+    def unexpected(self, what: str) -> OrgError:
+        """The error for a success whose body does not hold what it should."""
+        message = f"{self.address.host} answered without {what}: is this a Salesforce org?"
+        return OrgUnreachable(message, code=UNEXPECTED_ANSWER)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, OrgUnreachable) and error.code != LOCATOR_LOST

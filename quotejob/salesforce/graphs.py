@@ -1,0 +1,127 @@
+"""Composite graph: what goes out and what comes back (REST API guide, Composite Graph).
+
+A graph is all or nothing; graphs of one request do not touch each other. Answers are found by id, never by place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from quotejob.salesforce.translate import HALTED, Fault, Kind, faults, kind_of
+
+MAX_GRAPHS = 75  # a request
+MAX_NODES = 500  # a request, all graphs together
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One record to write."""
+
+    reference_id: str  # letters, digits, _; unique in its graph; others refer to it as "@{reference_id.id}"
+    method: str  # POST, PATCH, DELETE, GET
+    target: str  # below sobjects/: "Quote", "Quote/ID" or "Quote/ExternalIdField/VALUE"
+    body: Mapping[str, Any] | None = None  # Decimal goes out digit for digit
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Records that are written together or not at all."""
+
+    graph_id: str  # under 40 characters, starts with a letter or digit, no "."
+    nodes: Sequence[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """Why a record was refused, in the org's words."""
+
+    reference_id: str
+    code: str
+    message: str
+    fields: tuple[str, ...] = ()
+    http_status: int = 0  # the node's own; the request's is 200
+
+    @property
+    def kind(self) -> Kind:
+        """What there is to do about it: a row lock passes, a missing field does not."""
+        return kind_of(self.code, self.message, self.http_status)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutcome:
+    """What became of one graph."""
+
+    graph_id: str
+    ok: bool
+    ids: Mapping[str, str] = field(default_factory=dict)  # record ids by reference_id; empty unless ok
+    errors: tuple[NodeError, ...] = ()  # of the guilty nodes only
+    not_run: bool = False  # nobody in it is guilty: the org did not get to it (after 14 failed graphs); send it again
+
+
+def to_json(value: Any) -> bytes:
+    """JSON with every Decimal written digit for digit."""
+    return orjson.dumps(value, default=_exact)
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} cannot be sent to an org")
+
+
+def request_body(graphs: Sequence[Graph], api_version: str) -> bytes:
+    """The body of a graph request. Raises ValueError for one no org would take, before it costs a call."""
+    _check(graphs)
+    return to_json({"graphs": [_graph(graph, api_version) for graph in graphs]})
+
+
+def _check(graphs: Sequence[Graph]) -> None:
+    nodes = sum(len(graph.nodes) for graph in graphs)
+    if len(graphs) > MAX_GRAPHS or nodes > MAX_NODES:
+        limits = f"at most {MAX_GRAPHS} and {MAX_NODES}"
+        raise ValueError(f"a graph request of {len(graphs)} graphs and {nodes} nodes is too large: {limits}")
+    if len({graph.graph_id for graph in graphs}) < len(graphs):
+        raise ValueError("graph ids must differ inside a request")
+
+
+def _graph(graph: Graph, api_version: str) -> dict[str, Any]:
+    return {"graphId": graph.graph_id, "compositeRequest": [_node(node, api_version) for node in graph.nodes]}
+
+
+def _node(node: Node, api_version: str) -> dict[str, Any]:
+    url = f"/services/data/v{api_version}/sobjects/{node.target}"
+    request: dict[str, Any] = {"url": url, "method": node.method, "referenceId": node.reference_id}
+    return request if node.body is None else request | {"body": node.body}
+
+
+def read_answer(answer: Any) -> dict[str, GraphOutcome]:
+    """The outcomes in an answer's body, by graph id. Raises KeyError or TypeError when it is no such body."""
+    return {graph["graphId"]: _outcome(graph) for graph in answer["graphs"]}
+
+
+def _outcome(graph: dict[str, Any]) -> GraphOutcome:
+    graph_id, nodes = graph["graphId"], graph["graphResponse"]["compositeResponse"]
+    if graph["isSuccessful"]:
+        ids = {node["referenceId"]: node["body"]["id"] for node in nodes if "id" in (node["body"] or ())}
+        return GraphOutcome(graph_id, True, ids)
+    errors = tuple(error for node in nodes for error in _errors(node))
+    return GraphOutcome(graph_id, False, errors=errors, not_run=not errors)
+
+
+def _errors(node: dict[str, Any]) -> Iterator[NodeError]:
+    status = int(node["httpStatusCode"])
+    if status < 400:
+        return
+    for fault in faults(node["body"]) or [Fault(f"HTTP_{status}", f"The org answered {status} and said no more.")]:
+        if not _innocent(fault):
+            yield NodeError(node["referenceId"], fault.code, fault.message, fault.fields, status)
+
+
+def _innocent(fault: Fault) -> bool:
+    """Halted for another's sake. A reference to nothing has the same code, and is the node's own fault."""
+    return fault.code == HALTED and kind_of(fault.code, fault.message) is Kind.RETRY

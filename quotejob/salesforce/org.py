@@ -1,0 +1,157 @@
+"""The gateway: everything quotejob asks of an org."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from quotejob.errors import OrgRefused
+from quotejob.salesforce import bulk, graphs, queries
+from quotejob.salesforce.address import OrgAddress
+from quotejob.salesforce.bulk import Checkpoint, IngestResult
+from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.graphs import Graph, GraphOutcome
+from quotejob.salesforce.translate import URI_TOO_LONG
+
+MAX_HEAD = 16_384  # bytes of address and headers together (REST API guide, statuses 414 and 431)
+HEADERS = 512  # bytes of our headers, the token aside, with room to spare
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a token belongs to."""
+
+    user_id: str  # 18 characters, 005...
+    organization_id: str  # 18 characters, 00D...
+    username: str
+
+
+class Org:
+    """One org, for one task. Connections are kept alive in the process, between gateways too.
+
+    ``connect_timeout`` and ``read_timeout`` are seconds, of every call. ``retry_for`` is how many seconds a call that
+    does no harm when repeated is repeated on passing faults, with growing, random pauses; 0 for never. All methods
+    raise :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed, SessionExpired.
+    """
+
+    def __init__(
+        self, address: OrgAddress, *, connect_timeout: float = 5, read_timeout: float = 60, retry_for: float = 30
+    ) -> None:
+        self.address = address
+        self._connection = Connection(address, (connect_timeout, read_timeout), retry_for)
+
+    def __repr__(self) -> str:
+        return f"Org({self.address!r})"
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests made so far through this object; every try counts."""
+        return self._connection.wire.calls
+
+    def whoami(self) -> Identity:
+        """Whom the token belongs to. SessionExpired when the org does not accept it."""
+        return self._connection.safe(self._userinfo)
+
+    def explain(self, soql: str) -> None:
+        """Have the org check a query without reading a row. OrgRefused has the org's own code and message."""
+        self._check_length("explain", soql)
+        self._get("query", explain=soql)
+
+    def query(self, soql: str) -> Iterator[dict[str, Any]]:
+        """All rows of a query, page after page, each sub-query as a plain list (empty when there are no such rows).
+
+        Numbers with a fraction are Decimal; JSON integers stay int. When the org has dropped the rest of the rows
+        the error is OrgUnreachable with code INVALID_QUERY_LOCATOR: run the query again.
+        """
+        self._check_length("q", soql)
+        first = self._connection.safe(lambda: self._page(self._connection.salesforce.query(soql)))
+        return queries.rows(first, self._more, queries.child_names(soql))
+
+    def describe(self, object_name: str) -> dict[str, Any]:
+        """An object's fields and relationships, as the org answers. OrgRefused, NOT_FOUND: it has no such object."""
+        answer: dict[str, Any] = self._get(f"sobjects/{_name(object_name)}/describe")
+        return answer
+
+    def send_graphs(self, graphs_to_send: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        """Write graphs, at most 75 with 500 nodes; one try, never repeated here. Outcomes by graph id.
+
+        A graph the org refused is an outcome, not an error. OrgUnreachable: the answer was lost, and the graphs may
+        have been written or not. Uncompressed: a full request is about 100 kB, less than gzip would cost both ends.
+        """
+        if not graphs_to_send:
+            return {}
+        body = graphs.request_body(graphs_to_send, self.address.api_version)
+        salesforce = self._connection.salesforce
+        answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
+        try:
+            outcomes = graphs.read_answer(answer)
+            return {graph.graph_id: outcomes[graph.graph_id] for graph in graphs_to_send}
+        except (KeyError, TypeError, ValueError):
+            raise self._connection.unexpected("the outcome of every graph") from None
+
+    def delete(self, object_name: str, record_id: str) -> None:
+        """Delete a record. One that is deleted already is fine: a repeat after a lost answer finds it so."""
+        path = f"sobjects/{_name(object_name)}/{_name(record_id)}"
+        try:
+            self._connection.safe(lambda: self._connection.salesforce.restful(path, method="DELETE"))
+        except OrgRefused as refused:
+            if refused.code != "ENTITY_IS_DELETED":
+                raise
+
+    def ingest(
+        self,
+        object_name: str,
+        operation: str,
+        rows: Iterable[Mapping[str, str]],
+        columns: Sequence[str],
+        *,
+        external_id_field: str | None = None,
+        checkpoint: Checkpoint | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        deadline: float = 3600,
+    ) -> IngestResult:
+        """Write many rows with Bulk API 2.0; see :func:`quotejob.salesforce.bulk.ingest`."""
+        job = bulk.NewJob(_name(object_name), operation, external_id_field)
+        return bulk.ingest(
+            self._connection, job, rows, columns, checkpoint=checkpoint, on_progress=on_progress, deadline=deadline
+        )
+
+    def _userinfo(self) -> Identity:
+        answer: Any = self._connection.salesforce.oauth2("userinfo")
+        try:
+            return Identity(answer["user_id"], answer["organization_id"], answer["preferred_username"])
+        except (KeyError, TypeError):
+            raise self._connection.unexpected("a user") from None
+
+    def _get(self, path: str, **params: str) -> Any:
+        # Not SFType: it forgets parse_float, and an object named like a method of Salesforce would be that method.
+        return self._connection.safe(lambda: self._connection.salesforce.restful(path, params=params))
+
+    def _more(self, url: str) -> dict[str, Any]:
+        salesforce = self._connection.salesforce
+        return self._connection.safe(lambda: self._page(salesforce.query_more(url, identifier_is_url=True)))
+
+    def _page(self, answer: Any) -> dict[str, Any]:
+        """A page, checked: its next address is joined to the org's host, so it must be a path and nothing else."""
+        if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
+            raise self._connection.unexpected("records")
+        if not answer.get("done", True) and not str(answer.get("nextRecordsUrl")).startswith("/services/data/"):
+            raise self._connection.unexpected("the address of the next page")
+        return answer
+
+    def _check_length(self, parameter: str, soql: str) -> None:
+        head = len(self._connection.salesforce.base_url) + len(urlencode({parameter: soql}))
+        head += HEADERS + len(self.address.access_token)
+        if head > MAX_HEAD:
+            message = f"The query takes {head} bytes with its headers, of {MAX_HEAD}: make the WHERE clause shorter."
+            raise OrgRefused(message, code=URI_TOO_LONG, http_status=414)
+
+
+def _name(text: str) -> str:
+    """An object's name or a record's id, safe to stand in a path."""
+    if not re.fullmatch(r"\w+", text, re.ASCII):
+        raise ValueError(f"not a name or an id: {text!r}")
+    return text

@@ -1,0 +1,54 @@
+"""All rows of a query: pages, and the pages of its sub-queries. Pure; the caller fetches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Record = dict[str, Any]
+More = Callable[[str], Record]  # nextRecordsUrl -> the page there
+
+_TOKEN = re.compile(r"'(?:\\.|[^'\\])*'|[()]|[\w.]+", re.DOTALL)
+
+
+def rows(page: Record, more: More, children: frozenset[str] = frozenset()) -> Iterator[Record]:
+    """The records of ``page`` and of the pages after it, sub-queries replaced by plain lists.
+
+    The sub-queries of a page are drained before the next page is fetched: that fetch makes the org forget their cursors
+    (SOAP API guide, queryMore). ``children`` names the sub-queries, lower case: a parent without any such rows has null
+    in the answer, and an empty list here.
+    """
+    while True:
+        yield from [_filled(record, more, children) for record in page["records"]]
+        if page.get("done", True):
+            return
+        page = more(page["nextRecordsUrl"])
+
+
+def _filled(record: Record, more: More, children: frozenset[str]) -> Record:
+    for name, value in record.items():
+        if isinstance(value, dict) and "records" in value:
+            record[name] = list(rows(value, more, children))
+        elif value is None and name.lower() in children:
+            record[name] = []
+    return record
+
+
+def child_names(soql: str) -> frozenset[str]:
+    """The relationship names of the sub-queries in the SELECT list, at any depth, lower case."""
+    names: set[str] = set()
+    opened: list[bool] = []  # one a parenthesis: does a sub-query stand in it?
+    before, last = "", ""
+    for token in _TOKEN.findall(soql):
+        word = token.lower()
+        if last == "from" and opened and opened[-1]:
+            names.add(word.rpartition(".")[2])
+        if word == "(":
+            opened.append(False)
+        elif word == ")" and opened:
+            opened.pop()
+        elif word == "select" and last == "(" and opened:
+            opened[-1] = before != "in"  # a semi-join is not in the answer
+        before, last = last, word
+    return frozenset(names)
