@@ -1,0 +1,185 @@
+"""The pricing rules as values, and the pure functions that apply them.
+
+The one order, for every line: region, product, line quantity, Opportunity amount. Each of the four gives at most one
+discount; they are *added*; the sum is cut at the maximum discount; the unit price is rounded once, at the end.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+
+from quotejob.errors import QuotejobError
+from quotejob.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
+
+QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
+QUOTE_NAME_LENGTH = 80  # characters
+LARGEST = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
+SMALLEST_EXPONENT = -40  # digits after the point we still multiply exactly
+MOST_DECIMALS = 10  # of a currency; real ones have 0 to 4
+# With the bounds above no product has more than 80 digits, so nothing is rounded before the unit price is.
+EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+
+
+class Unpriceable(QuotejobError):
+    """The Opportunity holds a number or a date no price can be made from; only its own quote is lost."""
+
+    code = "UNPRICEABLE"
+    status = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A row of the region table."""
+
+    name: str
+    discount: Decimal  # a fraction: 0.10 is 10 %
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The region table: exactly one region for every Account."""
+
+    by_country: Mapping[str, Region]  # keys as country_key() makes them
+    no_country: Region  # no Account, or one without a billing country
+    other_countries: Region  # a country that is in no list
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A step of a threshold table."""
+
+    at_least: Decimal  # of the line's quantity, or of the Opportunity's amount in its own currency
+    discount: Decimal  # a fraction: 0.10 is 10 %
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All pricing rules, checked. A kind that is empty gives no discount."""
+
+    maximum_discount: Decimal  # a fraction; no line is discounted by more
+    regions: Regions | None = None
+    codes: Mapping[str, Decimal] = field(default_factory=dict)  # keys as product_key() makes them; fractions
+    families: Mapping[str, Decimal] = field(default_factory=dict)  # asked only if the code has no row of its own
+    line_quantity: tuple[Tier, ...] = ()  # rising at_least
+    opportunity_amount: tuple[Tier, ...] = ()  # rising at_least
+
+
+def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
+    """Price an Opportunity: a Quote with one line for each of its lines, in their order.
+
+    An Opportunity without lines gives a Quote without lines: whether to write that is not decided here.
+    Raises Unpriceable for a number that is not finite or too large for the platform, or a close date at the end of
+    time.
+    """
+    with localcontext(EXACT):
+        if not 0 <= opportunity.decimals <= MOST_DECIMALS:
+            raise Unpriceable(f"a currency with {opportunity.decimals} decimals cannot be priced")
+        _check(opportunity.amount, "Amount")
+        lines = tuple(_price_line(opportunity, line, rules) for line in opportunity.lines)
+    try:
+        expiration_date = opportunity.close_date + QUOTE_VALID_FOR
+    except OverflowError as error:
+        raise Unpriceable(f"CloseDate {opportunity.close_date} is too late for a quote to expire after it") from error
+    return PricedQuote(
+        opportunity_id=opportunity.id,
+        name=quote_name(opportunity.name),
+        pricebook2_id=opportunity.pricebook2_id,
+        expiration_date=expiration_date,
+        lines=lines,
+    )
+
+
+def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tuple[tuple[str, Decimal], ...]:
+    """Say which rules speak for a line and what fraction each gives, in their order, before the cap."""
+    found = (
+        _by_region(opportunity, rules),
+        _by_product(line, rules),
+        _by_tier("line quantity", line.quantity, rules.line_quantity),
+        _by_tier("Opportunity amount", opportunity.amount, rules.opportunity_amount),
+    )
+    return tuple(reason for reason in found if reason is not None)
+
+
+def quote_name(opportunity_name: str) -> str:
+    """Name a Quote after its Opportunity, in at most 80 characters.
+
+    ``Quote for <name>`` with runs of white space made one blank. If that is too long it is cut and ends in ``...``: at
+    the last blank that still fits, or inside the word where that would cost more than 20 characters.
+    """
+    name = " ".join(f"Quote for {opportunity_name}".split())
+    if len(name) <= QUOTE_NAME_LENGTH:
+        return name
+    end = QUOTE_NAME_LENGTH - len("...")
+    blank = name.rfind(" ", end - 20, end + 1)
+    if blank > 0:
+        end = blank
+    while end > 0 and unicodedata.combining(name[end]):  # an accent stays with its letter, or goes with it
+        end -= 1
+    return name[:end].rstrip(" ,;:-") + "..."
+
+
+def country_key(text: str) -> str:
+    """What two spellings of a country have in common: no case, accents or punctuation. Empty: says no country."""
+    plain = unicodedata.normalize("NFKD", text).casefold().replace("&", " and ")
+    letters = (letter for letter in plain if letter not in ".'\u2019`" and not unicodedata.combining(letter))
+    return " ".join("".join(letter if letter.isalnum() else " " for letter in letters).split())
+
+
+def product_key(text: str) -> str:
+    """A product code or family without case and surrounding blanks, as the platform compares text."""
+    return text.strip().casefold()
+
+
+def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> PricedLine:
+    _check(line.unit_price, f"UnitPrice of line {line.id}")
+    _check(line.quantity, f"Quantity of line {line.id}")
+    given = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
+    discount = min(given, rules.maximum_discount)
+    unit_price = (line.unit_price * (1 - discount)).quantize(Decimal(1).scaleb(-opportunity.decimals))
+    return PricedLine(
+        opportunity_line_id=line.id,
+        pricebook_entry_id=line.pricebook_entry_id,
+        quantity=line.quantity,
+        list_unit_price=line.unit_price,
+        unit_price=unit_price or abs(unit_price),  # a zero has no sign
+        discount=discount,
+    )
+
+
+def _check(number: Decimal | None, what: str) -> None:
+    if number is None:
+        return
+    exponent = number.as_tuple().exponent  # a letter for NaN and infinity
+    if not isinstance(exponent, int) or exponent < SMALLEST_EXPONENT or abs(number) >= LARGEST:
+        raise Unpriceable(f"{what} is {number:.6g}: not a number the platform's fields hold")
+
+
+def _by_region(opportunity: Opportunity, rules: Rules) -> tuple[str, Decimal] | None:
+    if rules.regions is None:
+        return None
+    country = country_key(opportunity.billing_country or "")
+    if not country:
+        region = rules.regions.no_country
+    else:
+        region = rules.regions.by_country.get(country, rules.regions.other_countries)
+    return f"region {region.name}", region.discount
+
+
+def _by_product(line: OpportunityLine, rules: Rules) -> tuple[str, Decimal] | None:
+    for kind, text, table in (
+        ("product code", line.product_code, rules.codes),
+        ("product family", line.product_family, rules.families),
+    ):
+        discount = table.get(product_key(text)) if text else None
+        if discount is not None:
+            return f"{kind} {text}", discount
+    return None
+
+
+def _by_tier(what: str, value: Decimal | None, tiers: tuple[Tier, ...]) -> tuple[str, Decimal] | None:
+    reached = [tier for tier in tiers if value is not None and value >= tier.at_least]
+    return (f"{what} of {reached[-1].at_least:f} or more", reached[-1].discount) if reached else None

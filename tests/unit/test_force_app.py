@@ -1,0 +1,68 @@
+"""What is deployed into the org: well-formed sfdx source, and no field without somebody who may use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+METADATA = "{http://soap.sforce.com/2006/04/metadata}"
+SOURCE = ROOT / "force-app" / "main" / "default"
+FILES = sorted((ROOT / "force-app").rglob("*-meta.xml"))
+FIELDS = sorted(SOURCE.glob("objects/*/fields/*.field-meta.xml"))
+KINDS = {"field": "CustomField", "object": "CustomObject", "permissionset": "PermissionSet"}
+
+
+def root_of(path: Path) -> ElementTree.Element:
+    return ElementTree.parse(path).getroot()
+
+
+def text(element: ElementTree.Element, tag: str) -> str | None:
+    return element.findtext(METADATA + tag)
+
+
+def test_project_file_names_the_folder_that_is_deployed() -> None:
+    """``sf project deploy start`` finds the source without being told where."""
+    project = json.loads((ROOT / "sfdx-project.json").read_text(encoding="utf-8"))
+    (package,) = project["packageDirectories"]
+    assert package["default"] is True
+    assert (ROOT / package["path"]).is_dir()
+    assert re.fullmatch(r"[0-9]{2}\.0", project["sourceApiVersion"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_each_file_is_well_formed_and_named_after_what_it_holds(path: Path) -> None:
+    """The platform takes the name and the kind from the file's name, and refuses a file that says something else."""
+    name, kind, _ = path.name.rsplit(".", 2)
+    root = root_of(path)
+    if kind in KINDS:
+        assert root.tag == METADATA + KINDS[kind]
+    assert root.tag.startswith(METADATA)
+    assert text(root, "fullName") in (None, name)
+    if kind == "permissionset":
+        assert text(root, "label")
+        assert [child.tag for child in root] == sorted(child.tag for child in root), "sf retrieves them sorted"
+
+
+def test_the_key_field_is_what_exactly_once_needs() -> None:
+    """``jobId:opportunityId`` is 36 + 1 + 18 characters, and the org itself refuses the second one."""
+    field = root_of(SOURCE / "objects" / "Quote" / "fields" / "QuoteJobKey__c.field-meta.xml")
+    assert text(field, "type") == "Text"
+    assert text(field, "unique") == "true"
+    assert text(field, "externalId") == "true"
+    assert int(text(field, "length") or 0) >= 36 + 1 + 18
+
+
+def test_permission_set_grants_every_field_of_ours_and_only_fields_that_exist() -> None:
+    """A field deployed as source is visible to nobody until a permission set says so."""
+    granted = {}
+    for path in SOURCE.glob("permissionsets/*.permissionset-meta.xml"):
+        for grant in root_of(path).iter(METADATA + "fieldPermissions"):
+            granted[text(grant, "field")] = (text(grant, "readable"), text(grant, "editable"))
+    ours = {f"{path.parts[-3]}.{text(root_of(path), 'fullName')}" for path in FIELDS}
+    assert ours
+    assert granted == dict.fromkeys(ours, ("true", "true"))
