@@ -1,0 +1,124 @@
+"""Who calls: the context the AppLink service mesh puts into the ``x-client-context`` header, base64 of JSON.
+
+The header's form is that of the AppLink SDKs (PyPI ``heroku-applink``, ``ClientContext``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from quotejob.errors import OrgNotAllowed, Unauthenticated
+from quotejob.settings import Settings
+
+MAX_HEADER = 8_192  # bytes; a real context is below 2,000
+_TOKEN = re.compile(r"[!-~]{1,4000}")  # goes into a header of ours: visible ASCII only
+_SUFFIX_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerContext:
+    """A caller and the org they speak for. The token is never shown."""
+
+    request_id: str
+    org_id: str  # 18 characters, 00D...
+    org_domain_url: str  # attacker-controlled until check_org has seen it
+    api_version: str  # as "66.0", no v
+    namespace: str
+    access_token: str = field(repr=False)
+    user_id: str  # 18 characters, 005...
+    username: str
+
+
+def from_header(value: str | None) -> CallerContext:
+    """Decode the header; raise Unauthenticated, which never repeats any of it, when it is missing or not a context."""
+    if not value:
+        raise Unauthenticated("The x-client-context header is missing; call through the AppLink service mesh")
+    if len(value) > MAX_HEADER:
+        raise Unauthenticated(f"The x-client-context header is longer than {MAX_HEADER} bytes")
+    try:
+        document = orjson.loads(base64.b64decode(value, validate=True))
+    except (binascii.Error, ValueError):
+        raise Unauthenticated("The x-client-context header is not base64 of JSON") from None
+    if not isinstance(document, dict):
+        raise Unauthenticated("The x-client-context header does not hold a JSON object")
+    user = document.get("userContext")
+    if not isinstance(user, dict):
+        raise Unauthenticated("x-client-context: userContext should be an object")
+    return CallerContext(
+        request_id=_text(document, "requestId", "", 200),
+        org_id=_id(document, "orgId", "00D"),
+        org_domain_url=_text(document, "orgDomainUrl", None, 300).rstrip("/"),
+        api_version=_matching(document, "apiVersion", r"[1-9][0-9]{1,2}\.0"),
+        namespace=_text(document, "namespace", "", 40),
+        access_token=_matching(document, "accessToken", _TOKEN.pattern),
+        user_id=_id(user, "userId", "005"),
+        username=_text(user, "username", "", 200),
+    )
+
+
+def check_org(url: str, settings: Settings) -> None:
+    """Raise OrgNotAllowed unless the address is https on an allowed host, or loopback where local orgs are allowed."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise OrgNotAllowed("orgDomainUrl is not a URL") from None
+    host = (parts.hostname or "").lower()
+    bare = not (parts.username or parts.password or parts.path or parts.query or parts.fragment)
+    if bare and settings.local_org and parts.scheme in ("http", "https") and _is_loopback(host):
+        return
+    plain = re.fullmatch(r"[a-z0-9.-]+", host) is not None
+    listed = plain and any(host.endswith("." + suffix) for suffix in settings.org_hosts)
+    if not (bare and parts.scheme == "https" and listed and port in (None, 443)):
+        raise OrgNotAllowed(
+            "orgDomainUrl is not https on an allowed Salesforce host; QUOTEJOB_ORG_HOSTS lists the allowed suffixes"
+        )
+
+
+def to18(record_id: str) -> str:
+    """The 18-character form of a 15- or 18-character id (SOAP API guide, ID field type: case-folding suffix)."""
+    groups = (record_id[start : start + 5] for start in (0, 5, 10))
+    suffix = "".join(
+        _SUFFIX_LETTERS[sum(1 << place for place, letter in enumerate(group) if "A" <= letter <= "Z")]
+        for group in groups
+    )
+    return record_id[:15] + suffix
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _text(document: dict[str, Any], name: str, default: str | None, longest: int) -> str:
+    value = document.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise Unauthenticated(f"x-client-context: {name} should be a text of at most {longest} characters")
+    return value
+
+
+def _matching(document: dict[str, Any], name: str, pattern: str) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+        raise Unauthenticated(f"x-client-context: {name} is missing or malformed")
+    return value
+
+
+def _id(document: dict[str, Any], name: str, prefix: str) -> str:
+    value = _matching(document, name, prefix + r"[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?")
+    full = to18(value)
+    if len(value) == 18 and value != full:
+        raise Unauthenticated(f"x-client-context: {name} has a wrong checksum")
+    return full

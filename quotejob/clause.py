@@ -1,0 +1,171 @@
+"""A WHERE clause from a stranger, checked as text before any org sees it.
+
+The clause ends up inside ``SELECT ... FROM Opportunity WHERE (<clause>) ...``. What must not happen is that it closes
+that parenthesis, opens a string that swallows the rest, or carries another clause (LIMIT would silently cut a job
+short, FOR VIEW would write). So it is cut into tokens, strings first, and only tokens a condition can be made of pass:
+everything not known is refused. Whether the fields exist and the types fit is the org's to say (its query plan).
+
+Tokens, escapes and date literals are those of the SOQL and SOSL Reference ("Condition Expression Syntax", "Quoted
+String Escape Sequences", "Date Formats and Date Literals in WHERE", "Comparison Operators" for semi-joins).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import quote_plus
+
+from quotejob.errors import InvalidRequest
+
+FIELD = "soqlWhereClause"
+MAX_LENGTH = 20_000  # characters of a clause
+MAX_ENCODED = 15_000  # bytes of it in a URI; the org reads queries by GET and takes URIs of 16,384 bytes
+MAX_STRING = 4_000  # characters of one string in it (SOQL limits)
+MAX_DEPTH = 100  # parentheses within parentheses; no clause a person writes comes near
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>   [ \t\r\n]+ )
+    | (?P<string>  ' (?: [^'\\{_CONTROL}] | \\ (?: [nNrRtTbBfF"'\\_%] | u[0-9A-Fa-f]{{4}} ) )* ' )
+    | (?P<date>    \d{{4}}-\d\d-\d\d (?: [Tt] \d\d:\d\d:\d\d (?: \.\d+ )? (?: [Zz] | [+-]\d\d:?\d\d ) )? )
+    | (?P<period>  (?: (?:LAST|NEXT)_N_[A-Z_]+ | N_[A-Z_]+_AGO ) : \d+ )
+    | (?P<number>  [+-]? (?: \d+ (?: \.\d* )? | \.\d+ ) (?: [eE] [+-]? \d+ )? )
+    | (?P<word>    [A-Za-z_]\w* (?: \.[A-Za-z_]\w* )* )
+    | (?P<compare> <= | >= | <> | != | [=<>] )
+    | (?P<mark>    [(),] )
+    """,
+    re.VERBOSE | re.ASCII | re.IGNORECASE,
+)
+# Words that begin or belong to a clause, so can never stand in a condition. SELECT, FROM and WHERE may in a semi-join.
+_CLAUSE_WORDS = frozenset(
+    (
+        *("SELECT", "TYPEOF", "FROM", "USING", "WHERE", "WITH", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "OFFSET"),
+        *("FOR", "UPDATE", "ALL", "UNION"),
+    )
+)
+
+
+def check_clause(text: str) -> str:
+    """The clause without white space around it, or InvalidRequest, which says what is wrong at which character."""
+    clause = text.strip(" \t\r\n")
+    if not clause:
+        _refuse("is empty; to take every Opportunity say so, as Id != null")
+    if len(clause) > MAX_LENGTH:
+        _refuse(f"has {len(clause):,} characters; at most {MAX_LENGTH:,} are taken")
+    _Reader().read(clause)
+    encoded = len(quote_plus(clause))
+    if encoded > MAX_ENCODED:
+        _refuse(f"takes {encoded:,} bytes in a URI, where at most {MAX_ENCODED:,} fit; split it into several jobs")
+    return clause
+
+
+def wrap(clause: str) -> str:
+    """A checked clause in parentheses, so that whatever is joined to it applies to all of it."""
+    return f"({clause})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    place: int  # of its first character, counted from 1
+
+
+def _tokens(clause: str) -> Iterator[_Token]:
+    """The clause's tokens without white space; anything that is not a token of a condition is refused."""
+    place = 0
+    while place < len(clause):
+        match = _TOKEN.match(clause, place)
+        if match is None:
+            _refuse(_not_a_token(clause, place))
+        kind = match.lastgroup or ""
+        if kind != "space":
+            yield _Token(kind, match.group(), place + 1)
+        place = match.end()
+
+
+class _Reader:
+    """Reads a clause once, left to right, keeping the open parentheses and which of them belong to a semi-join."""
+
+    def __init__(self) -> None:
+        self.opened: list[int] = []  # places of the parentheses still open
+        self.join_depth = 0  # how many were open right after the semi-join's own; 0 outside one
+        self.join_awaits: str | None = None  # the word the semi-join still has to say: FROM, then WHERE if it likes
+        self.before = ("", "")  # the two tokens before this one, upper case
+
+    def read(self, clause: str) -> None:
+        for token in _tokens(clause):
+            self._take(token)
+            self.before = (self.before[1], token.text.upper())
+        if self.opened:
+            _refuse(f"the parenthesis at character {self.opened[-1]} is never closed")
+
+    def _take(self, token: _Token) -> None:
+        if token.text == "(":
+            self._open(token)
+        elif token.text == ")":
+            self._close(token)
+        elif token.kind == "string":
+            _check_string(token)
+        elif token.kind == "word" and token.text.upper() in _CLAUSE_WORDS:
+            self._clause_word(token)
+
+    def _open(self, token: _Token) -> None:
+        self.opened.append(token.place)
+        if len(self.opened) > MAX_DEPTH:
+            _refuse(f"has more than {MAX_DEPTH} parentheses inside each other")
+
+    def _close(self, token: _Token) -> None:
+        if not self.opened:
+            _refuse(f"the parenthesis at character {token.place} closes nothing")
+        if len(self.opened) == self.join_depth:
+            self._end_join(token)
+        self.opened.pop()
+
+    def _end_join(self, token: _Token) -> None:
+        if self.join_awaits == "FROM":
+            _refuse(f"the sub-select that ends at character {token.place} has no FROM")
+        self.join_depth, self.join_awaits = 0, None
+
+    def _clause_word(self, token: _Token) -> None:
+        """SELECT opens a semi-join right after ``IN (``; its FROM, then its WHERE, stand at that same depth, once."""
+        word, depth = token.text.upper(), len(self.opened)
+        if word == "SELECT" and self.before == ("IN", "(") and not self.join_depth:
+            self.join_depth, self.join_awaits = depth, "FROM"
+        elif self.join_depth == depth and depth and word == self.join_awaits:
+            self.join_awaits = "WHERE" if word == "FROM" else None
+        else:
+            _refuse(_misplaced(word, token.place))
+
+
+def _check_string(token: _Token) -> None:
+    if len(token.text) - 2 > MAX_STRING:
+        _refuse(f"the string at character {token.place} is longer than {MAX_STRING:,} characters")
+
+
+def _misplaced(word: str, place: int) -> str:
+    if word == "WHERE" and place == 1:
+        return "send the condition only, without the word WHERE"
+    return f"{word} at character {place} does not belong in a condition; send only what stands after WHERE"
+
+
+def _not_a_token(clause: str, place: int) -> str:
+    """Why no token starts here, in words."""
+    letter, at = clause[place], f"at character {place + 1}"
+    if letter == "'":
+        return f"the string {at} is not closed, or holds a control character or an unknown escape (\\' writes a quote)"
+    if letter == '"':
+        return f"double quotes {at}: strings stand in single quotes"
+    if letter == ":":
+        return f"a colon {at}: bind variables do not work here, and only date literals such as LAST_N_DAYS:30 have one"
+    if clause.startswith(("--", "//", "/*"), place) or letter == ";":
+        return f"comments and semicolons are not part of SOQL ({at})"
+    shown = letter if letter.isascii() and letter.isprintable() else f"U+{ord(letter):04X}"
+    return f"{shown} {at} cannot stand outside a string"
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise InvalidRequest.field(FIELD, reason)

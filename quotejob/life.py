@@ -1,0 +1,108 @@
+"""A job's life and what is known of it: the words, the allowed moves, the frozen values.
+
+The life (the platform's words and meanings, as AsyncApexJob)::
+
+    Holding -> Queued -> Preparing -> Processing -> Completed | Failed | Aborted
+
+MOVES is the one place that knows which moves are allowed; :mod:`quotejob.jobs` makes them, each atomically and once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class JobType(StrEnum):
+    """What a job does."""
+
+    BATCH_QUOTE = "BatchQuote"
+    SAMPLE_DATA_CREATE = "SampleDataCreate"
+    SAMPLE_DATA_DELETE = "SampleDataDelete"
+
+
+class Status(StrEnum):
+    """Where a job stands; AsyncApexJob.Status has the same words."""
+
+    HOLDING = "Holding"  # in the flex queue
+    QUEUED = "Queued"  # has a slot, waits for a worker
+    PREPARING = "Preparing"  # the org is asked which records match
+    PROCESSING = "Processing"  # pages are priced and written
+    COMPLETED = "Completed"  # done; may hold record errors
+    FAILED = "Failed"  # could not be finished; extendedStatus says why
+    ABORTED = "Aborted"  # stopped on request; what was written stays
+
+
+ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.ABORTED})
+ALIVE = (Status.HOLDING, Status.QUEUED, Status.PREPARING, Status.PROCESSING)
+# Which states a job may come from, by the state it goes to. Queued is reached by promote() alone.
+MOVES: dict[Status, tuple[Status, ...]] = {
+    Status.PREPARING: (Status.QUEUED,),
+    Status.PROCESSING: (Status.PREPARING,),
+    Status.COMPLETED: (Status.PROCESSING,),
+    Status.FAILED: ALIVE,
+    Status.ABORTED: ALIVE,
+}
+
+
+class Outcome(StrEnum):
+    """What came of one record."""
+
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one record (an Opportunity); ``record_id`` is its key."""
+
+    record_id: str
+    outcome: Outcome
+    quote_id: str | None = None
+    code: str | None = None  # the org's errorCode, or ours
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a page or a batch reports: who did what, no payload."""
+
+    unit: str  # "12": page 12; "0.3": wave 0, batch 3
+    results: tuple[Result, ...] = ()  # the records decided here
+    to_write: int = 0  # page: quotes priced and waiting to be written
+    pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes dealt with, of these failed)
+    api_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands. An *item* is a page, as in AsyncApexJob; *records* are Opportunities."""
+
+    job_id: str
+    job_type: JobType
+    status: Status
+    org_id: str
+    created_date: datetime
+    created_by_id: str
+    extended_status: str | None = None
+    started_date: datetime | None = None
+    completed_date: datetime | None = None
+    soql_where_clause: str | None = None
+    number_of_opportunities: int | None = None
+    total_job_items: int = 0
+    job_items_processed: int = 0
+    number_of_errors: int = 0  # pages with at least one failed record
+    total: int = 0
+    succeeded: int = 0
+    skipped: int = 0
+    failed: int = 0
+    quotes_created: int = 0
+    api_calls: int = 0
+    waves: int | None = None  # known once planned
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job's life is over."""
+        return self.status in ENDED

@@ -1,0 +1,172 @@
+"""The only file that reads the environment: one frozen value, named defaults, units in the comments.
+
+A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`, which says which variable, what it
+holds (secrets excepted) and what it should hold. README.md lists them all; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from environs import Env, EnvError, validate
+from marshmallow import ValidationError
+
+from quotejob.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+# Where Salesforce serves orgs: My Domain, sandboxes and scratch orgs live below these.
+SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the processes of quotejob need to know of their surroundings."""
+
+    redis_url: str = field(repr=False)  # redis:// or rediss://; may hold a password
+    secret_keys: tuple[str, ...] = field(repr=False)  # Fernet keys, newest first
+    org_hosts: tuple[str, ...] = SALESFORCE_HOSTS  # allowed suffixes of an org's host name
+    local_org: bool = False  # orgs on loopback, over http, are allowed
+    pricing_rules: Path = ROOT / "pricing.yaml"
+    page_size: int = (
+        200  # Opportunities a page, as Batch Apex's scope; 400 at most, for their ids go into a URI of 16 KiB
+    )
+    active_jobs: int = 5  # active at once in one org
+    holding_jobs: int = 100  # waiting in one org's flex queue
+    log_level: str = "INFO"
+    applink_api_url: str | None = None
+    applink_token: str | None = field(default=None, repr=False)
+
+
+def load() -> Settings:
+    """Read every setting from the environment, or raise SettingsError for the first that is missing or wrong."""
+    env = Env()
+    whole = "a whole number from {} to {}"
+    return Settings(
+        redis_url=redis_url(),
+        secret_keys=_read(
+            "QUOTEJOB_SECRET_KEY",
+            env.list,
+            "one or more Fernet keys, comma-separated, newest first; make one with "
+            "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+            validate=_fernet_keys,
+            secret=True,
+            convert=tuple,
+        ),
+        org_hosts=_read(
+            "QUOTEJOB_ORG_HOSTS",
+            env.list,
+            "host suffixes, comma-separated, as my.salesforce.com",
+            SALESFORCE_HOSTS,
+            validate=_host_suffixes,
+            convert=lambda hosts: tuple(host.strip().lower().lstrip(".") for host in hosts),
+        ),
+        local_org=_read("QUOTEJOB_LOCAL_ORG", env.bool, "1 or 0", False),
+        pricing_rules=_read(
+            "QUOTEJOB_PRICING_RULES",
+            env.path,
+            "the path of a readable file",
+            ROOT / "pricing.yaml",
+            validate=_readable_file,
+        ),
+        page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
+        active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
+        holding_jobs=_read(
+            "QUOTEJOB_HOLDING_JOBS", env.int, whole.format(0, 10_000), 100, validate=validate.Range(0, 10_000)
+        ),
+        log_level=_read(
+            "LOG_LEVEL",
+            env.str,
+            "DEBUG, INFO, WARNING or ERROR",
+            "INFO",
+            validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
+            convert=str.upper,
+        ),
+        applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None),
+        applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
+    )
+
+
+def redis_url() -> str:
+    """REDIS_URL alone: what celeryconfig.py and `celery status` need, without the secrets the tasks need."""
+    return str(
+        _read(
+            "REDIS_URL",
+            Env().str,
+            "a redis:// or rediss:// URL, as redis://127.0.0.1:6379/0",
+            validate=_is_redis_url,
+            secret=True,
+        )
+    )
+
+
+def redis_ca() -> str:
+    """QUOTEJOB_REDIS_CA: what vouches for Redis's certificate on rediss://. "" is the system's authorities."""
+    return str(
+        _read(
+            "QUOTEJOB_REDIS_CA",
+            Env().str,
+            "the path of a certificate file, or the word unverified",
+            "",
+            validate=lambda value: value == "unverified" or _readable_file(Path(value)),
+        )
+    )
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return load()
+
+
+def _read(
+    name: str,
+    reader: Callable[..., Any],
+    expected: str,
+    default: Any = ...,
+    *,
+    validate: Callable[[Any], Any] | None = None,
+    convert: Callable[[Any], Any] = lambda value: value,
+    secret: bool = False,
+) -> Any:
+    """One variable: an empty one counts as not set; a fault says name, value (unless secret) and what is expected."""
+    raw = os.environ.get(name, "")
+    if not raw.strip():
+        if default is ...:
+            raise SettingsError(f"{name} is not set; it should be {expected}")
+        return default
+    try:
+        value = reader(name)
+        if validate is not None and validate(value) is False:
+            raise ValueError
+        return convert(value)
+    except (EnvError, ValidationError, ValueError) as cause:
+        got = "holds something else" if secret else f"is {raw!r}"
+        raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def _is_redis_url(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in ("redis", "rediss") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+
+
+def _fernet_keys(values: list[str]) -> bool:
+    for key in values:
+        Fernet(key.strip())
+    return bool(values)
+
+
+def _host_suffixes(values: list[str]) -> bool:
+    return all(re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)+", host.strip().lower()) for host in values)
+
+
+def _readable_file(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK)

@@ -1,0 +1,75 @@
+"""The one way to Redis: one client a process, made at first use, with explicit retries and timeouts.
+
+redis-py's ``from_url`` retries nothing by default and waits without limit for nobody in particular; here a command is
+retried for some seconds while Redis restarts, and then :class:`~quotejob.errors.StoreUnavailable` is raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from quotejob.errors import StoreUnavailable
+from quotejob.settings import Settings, redis_ca
+
+_clients: dict[tuple[int, bool], redis.Redis] = {}
+
+
+def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
+    """The process's client for ``settings.redis_url``; ``patient`` waits about 40 s for a Redis that went away.
+
+    The web process is not patient (a caller waits for its answer, at most about a second); workers are: their last
+    write of a page or a batch is the gate that lets a Redis restart pass. The pid is in the key, so a forked worker
+    child never shares a socket with its parent.
+    """
+    key = (os.getpid(), patient)
+    if key not in _clients:
+        _clients[key] = client(settings.redis_url, attempts=16 if patient else 3)
+    return _clients[key]
+
+
+def client(url: str, *, attempts: int) -> redis.Redis:
+    """A client with timeouts on every command and ``attempts`` retries with backoff (at most 4 s each) and jitter."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=8,  # a thread that finds none free waits for one
+        timeout=10,
+        decode_responses=False,
+        socket_timeout=10,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=25,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=4), attempts),
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        **tls(url),
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def tls(url: str) -> dict[str, Any]:
+    """How a rediss:// server is verified, by QUOTEJOB_REDIS_CA; {} for redis://. Unverified only when that says so."""
+    if not url.startswith("rediss:"):
+        return {}
+    authority = redis_ca()
+    if authority == "unverified":
+        return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    if authority:  # a pinned certificate, usually without the host's name in it
+        return {"ssl_cert_reqs": "required", "ssl_ca_certs": authority, "ssl_check_hostname": False}
+    return {"ssl_cert_reqs": "required"}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn redis-py's errors into ours: the store is away, or full, and nothing was accepted."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError as cause:
+        raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
+    except (redis.ConnectionError, redis.TimeoutError) as cause:
+        raise StoreUnavailable("Redis does not answer; try again shortly") from cause

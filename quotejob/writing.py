@@ -1,0 +1,247 @@
+"""The write protocol: quotes into the org by composite graphs, each exactly once.
+
+* A Quote is inserted with a unique key. A graph is all-or-none, so the key guards its lines too.
+* A request whose answer was lost is sent again; ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
+  up by its key and counts as a success.
+* A refused graph of several quotes is split, so that one bad record costs only its own quote. Graphs the org did not
+  run (it stops after 14 failures) are sent again.
+* A quote with more lines than one request holds is written in parts; see :meth:`Writer._write_large`.
+
+Everything is found by the Opportunity's or line's own id, which serves as referenceId; nothing goes by position. The
+limits are those of the REST API guide, "Composite Graph Limits".
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from quotejob.errors import OrgUnreachable
+from quotejob.life import Outcome, Result
+from quotejob.model import PricedLine, PricedQuote
+from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, Org
+from quotejob.salesforce.translate import error_class
+
+KEY_FIELD = "QuoteJobKey__c"
+_PATIENCE = 120  # seconds of passing faults in a row before a batch gives up for now
+_LONGEST_PAUSE = 10  # seconds
+
+Group = tuple[PricedQuote, ...]  # the quotes of one graph
+
+
+def nodes(quote: PricedQuote) -> int:
+    """How many nodes of a composite graph the quote needs."""
+    return 1 + len(quote.lines)
+
+
+class Writer:
+    """Writes the quotes of one batch. ``results`` grows as the org answers, keyed by Opportunity id."""
+
+    def __init__(self, org: Org, job_id: str, *, go_on: Callable[[], None]) -> None:
+        self._org = org
+        self._job_id = job_id
+        self._go_on = go_on  # raises when the job has ended; asked before every request
+        self._patience = _Patience()
+        self.results: dict[str, Result] = {}
+
+    def write(self, quotes: Sequence[PricedQuote]) -> None:
+        """Write them all. Raises what go_on raises; OrgUnreachable when the org stays away; OrgClosed; OrgExhausted."""
+        self._write_graphs(_spread([quote for quote in quotes if nodes(quote) <= MAX_NODES]))
+        for quote in quotes:
+            if nodes(quote) > MAX_NODES:
+                self._write_large(quote)
+
+    def _write_graphs(self, groups: Iterable[Group]) -> None:
+        waiting = deque(groups)
+        while waiting:
+            self._go_on()
+            request = _take(waiting)
+            outcomes = self._send([Graph(name, list(self._nodes(group))) for name, group in request.items()])
+            again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
+            if len(again) < len(request):
+                self._patience.renew()
+            waiting.extend(again)
+
+    def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        """One try. {} when the answer was lost: the graphs may have been written or not, and are to be sent again."""
+        try:
+            return self._org.send_graphs(graphs)
+        except OrgUnreachable as fault:
+            self._patience.wait(fault)
+            return {}
+
+    def _settle(self, group: Group, outcome: GraphOutcome | None) -> list[Group]:
+        """Take in what the org says of one graph; the groups that are still to be sent."""
+        if outcome is None or outcome.not_run:
+            return [group]
+        if outcome.ok:
+            for quote in group:
+                self._succeeded(quote, outcome.ids[quote.opportunity_id])
+            return []
+        error = _worst(outcome.errors)
+        if error.kind is Kind.RETRY:
+            self._patience.wait(_raised(error))
+            return [group]
+        if error.kind is not Kind.RECORD:
+            raise _raised(error)
+        written = self._written(group) if any(each.code == "DUPLICATE_VALUE" for each in outcome.errors) else {}
+        for quote in group:
+            if quote.opportunity_id in written:
+                self._succeeded(quote, written[quote.opportunity_id])
+        if not written and len(group) == 1:
+            self._failed(group[0], error)
+            return []
+        return [(quote,) for quote in group if quote.opportunity_id not in written]
+
+    def _written(self, group: Group) -> dict[str, str]:
+        """The quotes of the group that the org already has: Opportunity id -> quote id."""
+        keys = ", ".join(f"'{self._key(quote)}'" for quote in group)
+        rows = self._org.query(f"SELECT Id, OpportunityId, {KEY_FIELD} FROM Quote WHERE {KEY_FIELD} IN ({keys})")
+        return {row["OpportunityId"]: row["Id"] for row in rows}
+
+    def _write_large(self, quote: PricedQuote) -> None:
+        """Write a quote whose lines need several requests.
+
+        The first graph holds the Quote with its key and as many lines as fit. Then the org is asked which lines it has
+        (OpportunityLineItemId tells them apart), and what is missing is sent, until nothing is: so a lost answer or a
+        killed process does no harm. A quote that cannot be completed is deleted again.
+        """
+        self._write_graphs([(replace(quote, lines=quote.lines[: MAX_NODES - 1]),)])
+        begun = self.results.pop(quote.opportunity_id)
+        if begun.quote_id is None:
+            self.results[quote.opportunity_id] = begun
+            return
+        try:
+            refusal = self._complete(quote, begun.quote_id)
+        except Exception:
+            if self._stopped():
+                self._org.delete("Quote", begun.quote_id)
+            raise
+        if refusal is None:
+            self._succeeded(quote, begun.quote_id)
+        else:
+            self._org.delete("Quote", begun.quote_id)
+            self._failed(quote, refusal)
+
+    def _complete(self, quote: PricedQuote, quote_id: str) -> NodeError | None:
+        """Send the lines the org does not have yet, until it has each once; the org's refusal if it refuses one."""
+        while missing := self._missing(quote, quote_id):
+            self._go_on()
+            lines = [_line_node(line, quote_id) for line in missing[:MAX_NODES]]
+            outcome = self._send([Graph("lines", lines)]).get("lines")
+            if outcome is None or outcome.ok:
+                continue
+            error = _worst(outcome.errors)
+            if error.kind is Kind.RECORD:
+                return error
+            if error.kind is not Kind.RETRY:
+                raise _raised(error)
+            self._patience.wait(_raised(error))
+        return None
+
+    def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
+        """The lines the org lacks; a line it has twice (two writers at once) loses the later one."""
+        have: set[str] = set()
+        soql = f"SELECT Id, OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}' ORDER BY Id"
+        for row in self._org.query(soql):
+            if row["OpportunityLineItemId"] in have:
+                self._org.delete("QuoteLineItem", row["Id"])
+            have.add(row["OpportunityLineItemId"])
+        return [line for line in quote.lines if line.opportunity_line_id not in have]
+
+    def _stopped(self) -> bool:
+        try:
+            self._go_on()
+        except Exception:
+            return True
+        return False
+
+    def _nodes(self, group: Group) -> Iterator[Node]:
+        for quote in group:
+            yield Node(quote.opportunity_id, "POST", "Quote", self._quote_body(quote))
+            for line in quote.lines:
+                yield _line_node(line, f"@{{{quote.opportunity_id}.id}}")
+
+    def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
+        return {
+            "Name": quote.name,
+            "OpportunityId": quote.opportunity_id,
+            "Pricebook2Id": quote.pricebook2_id,
+            "ExpirationDate": quote.expiration_date.isoformat(),
+            "Status": "Draft",
+            KEY_FIELD: self._key(quote),
+        }
+
+    def _key(self, quote: PricedQuote) -> str:
+        return f"{self._job_id}:{quote.opportunity_id}"
+
+    def _succeeded(self, quote: PricedQuote, quote_id: str) -> None:
+        self.results[quote.opportunity_id] = Result(quote.opportunity_id, Outcome.SUCCEEDED, quote_id)
+
+    def _failed(self, quote: PricedQuote, error: NodeError) -> None:
+        result = Result(quote.opportunity_id, Outcome.FAILED, code=error.code, message=error.message)
+        self.results[quote.opportunity_id] = result
+
+
+class _Patience:
+    """Pauses that grow, with jitter, while passing faults go on; gives up when they have gone on too long."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Something got through: begin anew."""
+        self._pause, self._until = 0.25, time.monotonic() + _PATIENCE
+
+    def wait(self, fault: OrgUnreachable) -> None:
+        """Sleep a little, or raise the fault when patience has run out."""
+        if time.monotonic() > self._until:
+            raise fault
+        time.sleep(self._pause * random.uniform(0.5, 1.5))
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
+    """Small graphs do better than large ones, and cost less when split: as many as a request takes, evenly filled."""
+    count = min(MAX_GRAPHS, len(quotes))
+    edges = [len(quotes) * place // count for place in range(count + 1)] if count else []
+    return [tuple(quotes[start:end]) for start, end in pairwise(edges)]
+
+
+def _take(waiting: deque[Group]) -> dict[str, Group]:
+    """The next request's graphs: graph id -> its quotes."""
+    request: dict[str, Group] = {}
+    filled = 0
+    while waiting and len(request) < MAX_GRAPHS:
+        filled += sum(nodes(quote) for quote in waiting[0])
+        if filled > MAX_NODES:
+            break
+        request[f"g{len(request)}"] = waiting.popleft()
+    return request
+
+
+def _line_node(line: PricedLine, quote_id: str) -> Node:
+    body = {
+        "QuoteId": quote_id,
+        "PricebookEntryId": line.pricebook_entry_id,
+        "OpportunityLineItemId": line.opportunity_line_id,
+        "Quantity": line.quantity,
+        "UnitPrice": line.unit_price,
+    }
+    return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body)
+
+
+def _worst(errors: Sequence[NodeError]) -> NodeError:
+    """The error that decides: first what passes by itself, then what a person must mend, then what a record is."""
+    order = [Kind.RETRY, Kind.WAIT, Kind.GIVE_UP, Kind.RECORD]
+    return min(errors, key=lambda error: order.index(error.kind))
+
+
+def _raised(error: NodeError) -> Any:
+    kind = error_class(error.code, error.message, error.http_status)
+    return kind(error.message, code=error.code, fields=error.fields, http_status=error.http_status)

@@ -1,0 +1,245 @@
+"""Jobs in Redis: accepted once, moved once, counted once, whatever number of processes try and however often."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import redis
+from cryptography.fernet import Fernet
+
+from quotejob import store
+from quotejob.callers import CallerContext, to18
+from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
+from quotejob.jobs import Jobs
+from quotejob.life import Job, JobType, Outcome, Receipt, Result, Status
+from quotejob.settings import Settings
+
+TOKEN = "00DRO0000000001!visible.only.here"
+
+
+@pytest.fixture
+def jobs(redis_url: str) -> Jobs:
+    settings = Settings(
+        redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=2, holding_jobs=3
+    )
+    return Jobs(store.client(redis_url, attempts=1), settings)
+
+
+@pytest.fixture
+def caller() -> CallerContext:
+    """A caller of an org of its own, so that tests do not meet."""
+    org = to18("00D" + uuid.uuid4().hex[:12])
+    return CallerContext(
+        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
+        access_token=TOKEN, user_id=to18("005RO0000000001"), username="u@x.org",
+    )  # fmt: skip
+
+
+def submit(jobs: Jobs, caller: CallerContext, **also: str) -> Job:
+    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]  # type: ignore[arg-type]
+
+
+def begun(jobs: Jobs, caller: CallerContext, pages: list[list[str]]) -> str:
+    job_id = submit(jobs, caller).job_id
+    jobs.promote(caller.org_id)
+    jobs.move(job_id, Status.PREPARING)
+    jobs.store_plan(job_id, pages, 2, lambda: 3)
+    jobs.move(job_id, Status.PROCESSING)
+    return job_id
+
+
+def test_a_job_is_accepted_as_it_was_asked(jobs: Jobs, caller: CallerContext) -> None:
+    """Everything is there again, times are aware UTC, and the caller's token is stored in no readable form."""
+    job, new = jobs.submit(caller, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=7)
+    assert new
+    assert (job.status, job.job_type, job.number_of_opportunities) == (Status.HOLDING, JobType.SAMPLE_DATA_CREATE, 7)
+    assert job.created_date.utcoffset() is not None
+    assert jobs.get(job.job_id, caller.org_id) == job
+    assert jobs.context(job.job_id) == caller
+    client = redis.Redis.from_url(jobs._settings.redis_url)
+    stored = [value for key in client.scan_iter(f"quotejob:job:{job.job_id}*") for value in [client.dump(key)]]
+    assert stored
+    assert not any(b"visible.only.here" in value for value in stored)
+
+
+def test_another_orgs_job_is_not_there(jobs: Jobs, caller: CallerContext) -> None:
+    """A job of another org and an unknown one answer alike."""
+    job = submit(jobs, caller)
+    with pytest.raises(JobNotFound):
+        jobs.get(job.job_id, to18("00DAAAAAAAAAAAA"))
+    with pytest.raises(JobNotFound):
+        jobs.get("nonsense", caller.org_id)
+
+
+def test_the_same_key_gives_the_same_job(jobs: Jobs, caller: CallerContext) -> None:
+    """Within one org; another org's same key is another job."""
+    first = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
+    again = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
+    other = jobs.submit(replace(caller, org_id=to18("00DBBBBBBBBBBBB")), JobType.BATCH_QUOTE, idempotency_key="k")
+    assert (first[1], again[1], other[1]) == (True, False, True)
+    assert first[0] == again[0]
+    assert other[0].job_id != first[0].job_id
+    jobs.abort(other[0].job_id)
+
+
+def test_the_flex_queue_has_an_end(jobs: Jobs, caller: CallerContext) -> None:
+    """Two may be active and three wait; the sixth is refused, and nothing of it is kept."""
+    for _ in range(5):
+        submit(jobs, caller)
+    with pytest.raises(FlexQueueFull, match="3 jobs"):
+        submit(jobs, caller)
+    assert len(jobs.recent(caller.org_id)[0]) == 5
+
+
+def test_slots_go_to_who_waited_longest_and_come_back(jobs: Jobs, caller: CallerContext) -> None:
+    """First in, first out; an ended job's slot goes to the next one."""
+    ids = [submit(jobs, caller).job_id for _ in range(4)]
+    assert jobs.promote(caller.org_id) == ids[:2]
+    assert jobs.promote(caller.org_id) == []
+    jobs.abort(ids[2])
+    jobs.fail(ids[0], "gone wrong")
+    assert jobs.promote(caller.org_id) == [ids[3]]
+    assert jobs.get(ids[0]).extended_status == "gone wrong"
+
+
+def test_a_move_happens_once_however_many_try(jobs: Jobs, caller: CallerContext) -> None:
+    """Twenty threads abort and fail one job: exactly one of them did it."""
+    job_id = begun(jobs, caller, [["a"]])
+    start = threading.Barrier(20)
+
+    def attempt(number: int) -> bool:
+        start.wait()
+        return jobs.move(job_id, Status.ABORTED if number % 2 else Status.FAILED)
+
+    with ThreadPoolExecutor(20) as pool:
+        done = list(pool.map(attempt, range(20)))
+    assert sum(done) == 1
+    assert jobs.get(job_id).ended
+
+
+def test_a_life_ends_once_and_takes_the_token_along(jobs: Jobs, caller: CallerContext) -> None:
+    """An ended job cannot be aborted or moved, and its caller's session is gone."""
+    job_id = begun(jobs, caller, [["a"]])
+    assert jobs.move(job_id, Status.COMPLETED)
+    assert not jobs.move(job_id, Status.PROCESSING)
+    with pytest.raises(JobConflict, match="Completed"):
+        jobs.abort(job_id)
+    with pytest.raises(SessionExpired):
+        jobs.context(job_id)
+    client = redis.Redis.from_url(jobs._settings.redis_url)
+    lives = {key: client.ttl(key) for key in client.scan_iter(f"quotejob:job:{job_id}*")}
+    assert lives
+    assert all(left > 0 for left in lives.values()), lives
+
+
+def test_the_first_plan_wins_whole(jobs: Jobs, caller: CallerContext) -> None:
+    """A second plan, of other records, changes nothing."""
+    job_id = begun(jobs, caller, [["a", "b"], ["c"], ["d"]])
+    assert not jobs.store_plan(job_id, [["x"]], 2, lambda: 1)
+    job = jobs.get(job_id)
+    assert (job.total_job_items, job.total, job.waves, job.api_calls) == (3, 4, 2, 3)
+    assert jobs.page(job_id, 0) == ["a", "b"]
+    assert not list(redis.Redis.from_url(jobs._settings.redis_url).scan_iter("*draft*"))
+
+
+def test_receipts_are_counted_once(jobs: Jobs, caller: CallerContext) -> None:
+    """A page with two quotes to write is done when both are; a repeated receipt changes nothing."""
+    job_id = begun(jobs, caller, [["a", "b", "c"], ["d"]])
+    skipped = Result("c", Outcome.SKIPPED, code="NO_LINES", message="none")
+    for _ in range(2):
+        jobs.record_page(job_id, 0, Receipt("0", (skipped,), to_write=2, api_calls=1), b"blob")
+    jobs.record_page(job_id, 0, Receipt("1", (Result("d", Outcome.FAILED, code="X", message="y"),)))
+    assert jobs.get(job_id).job_items_processed == 1
+    assert jobs.priced(job_id, 0) == b"blob"
+    made = Result("a", Outcome.SUCCEEDED, "0Q0a")
+    assert jobs.record_batch(job_id, 0, Receipt("0.0", (made,), pages={0: (1, 0)}))
+    assert not jobs.record_batch(job_id, 0, Receipt("0.0", (made, made), pages={0: (2, 0)}))
+    jobs.record_batch(
+        job_id, 0, Receipt("0.1", (Result("b", Outcome.FAILED, code="X"),), pages={0: (1, 1)}, api_calls=2)
+    )
+    job = jobs.get(job_id)
+    assert (job.succeeded, job.skipped, job.failed, job.quotes_created) == (1, 1, 2, 1)
+    assert (job.job_items_processed, job.number_of_errors, job.api_calls) == (2, 2, 6)
+
+
+def test_late_receipts_still_count_and_still_expire(jobs: Jobs, caller: CallerContext) -> None:
+    """What was being written while the job was aborted is told, and its keys do not stay for ever."""
+    job_id = begun(jobs, caller, [["a"]])
+    jobs.record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
+    jobs.abort(job_id)
+    jobs.record_batch(job_id, 0, Receipt("0.0", (Result("a", Outcome.SUCCEEDED, "0Q0a"),), pages={0: (1, 0)}))
+    assert jobs.get(job_id).quotes_created == 1
+    client = redis.Redis.from_url(jobs._settings.redis_url)
+    assert all(client.ttl(key) > 0 for key in client.scan_iter(f"quotejob:job:{job_id}*"))
+
+
+def test_results_come_in_pages_of_any_size(jobs: Jobs, caller: CallerContext) -> None:
+    """Every result once, by cursor, also filtered by outcome."""
+    job_id = begun(jobs, caller, [[str(n)] for n in range(12)])
+    for page in range(12):
+        outcome = Outcome.FAILED if page % 3 == 0 else Outcome.SUCCEEDED
+        results = tuple(Result(f"{page}-{n}", outcome) for n in range(5))
+        jobs.record_page(job_id, 0, Receipt(str(page), results))
+    everything = [result.record_id for result in jobs.iter_results(job_id)]
+    assert len(set(everything)) == 60
+
+    def walk(outcome: Outcome | None, limit: int) -> list[str]:
+        found, cursor = jobs.results(job_id, outcome, limit)
+        while cursor:
+            more, cursor = jobs.results(job_id, outcome, limit, cursor)
+            found += more
+        return [result.record_id for result in found]
+
+    assert walk(None, 7) == everything
+    assert len(walk(Outcome.FAILED, 3)) == 20
+
+
+def test_jobs_are_listed_newest_first(jobs: Jobs, caller: CallerContext) -> None:
+    """Page by page, filtered, and of the one org only."""
+    ids = [submit(jobs, caller).job_id for _ in range(5)][::-1]
+    found, cursor = jobs.recent(caller.org_id, limit=2)
+    assert [job.job_id for job in found] == ids[:2]
+    rest, end = jobs.recent(caller.org_id, limit=10, cursor=cursor)
+    assert [job.job_id for job in rest] == ids[2:]
+    assert end is None
+    jobs.abort(ids[0])
+    assert [job.job_id for job in jobs.recent(caller.org_id, statuses=[Status.ABORTED])[0]] == [ids[0]]
+    assert jobs.recent(caller.org_id, job_types=[JobType.SAMPLE_DATA_DELETE])[0] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", ":", "5:", "a:b", "9" * 50 + ":x", "1.2.x:3"])
+def test_a_made_up_cursor_is_refused(jobs: Jobs, caller: CallerContext, cursor: str) -> None:
+    """As bad input, or as an end; never as a crash."""
+    job_id = begun(jobs, caller, [["a"]])
+    asks: list[Callable[[], object]] = [
+        lambda: jobs.recent(caller.org_id, cursor=cursor),
+        lambda: jobs.results(job_id, cursor=cursor),
+    ]
+    for ask in asks:
+        with contextlib.suppress(InvalidRequest):
+            ask()
+
+
+def test_silent_jobs_are_found_and_stirred(jobs: Jobs, caller: CallerContext) -> None:
+    """A job that gave no sign of life is silent until it is stirred; one that is gone leaves the list."""
+    job_id = begun(jobs, caller, [["a"]])
+    assert job_id in jobs.silent(-1)
+    assert jobs.stir(job_id).job_id == job_id
+    assert job_id not in jobs.silent(30)
+    redis.Redis.from_url(jobs._settings.redis_url).delete(f"quotejob:job:{job_id}")
+    with pytest.raises(JobNotFound):
+        jobs.stir(job_id)
+    assert job_id not in jobs.silent(-1)
+
+
+def test_redis_away_is_said() -> None:
+    """StoreUnavailable, with a sentence, not a library's error."""
+    settings = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(Fernet.generate_key().decode(),))
+    with pytest.raises(StoreUnavailable, match="try again"):
+        Jobs(store.client(settings.redis_url, attempts=0), settings).ping()
