@@ -1,0 +1,82 @@
+"""Celery's settings, read by ``celery -A tasks ...`` and by ``celery ...`` alone from this folder.
+
+Each departure from a default has its reason beside it. No secret but the broker's address stands here: ``celery inspect
+conf`` shows this module (and hides the address's password).
+"""
+
+import sys as _sys
+
+from kombu import Queue as _Queue
+
+from quotejob.settings import redis_url as _redis_url
+from quotejob.store import tls as _tls
+
+# The broker and the result store: one Redis.
+broker_url = result_backend = _redis_url()
+broker_use_ssl = redis_backend_use_ssl = _tls(broker_url) or None  # both: with one alone the broker goes unverified
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # never give up on a Redis that restarts
+# Flower deadlocks with a small pool and opens 15-22 connections with a large one; without a pool it makes do with 6.
+broker_pool_limit = 0 if "flower" in _sys.argv else 10
+broker_transport_options = {
+    "visibility_timeout": 3600,  # longer than any task; a lost message is found by the sweep, not by this
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 30,  # a worker killed while restoring blocks the others 5 minutes by default
+    "queue_order_strategy": "priority",  # control first: a commit never waits behind thousands of pages
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+result_backend_transport_options = {"visibility_timeout": 3600}
+redis_socket_timeout = 30
+redis_socket_keepalive = True
+redis_backend_health_check_interval = 25
+
+# Delivery: a task may run twice, and says why that is harmless; it is never lost with the child that ran it.
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1  # reserve only what runs
+worker_deduplicate_successful_tasks = False  # with chords it can lose the body
+worker_cancel_long_running_tasks_on_connection_loss = False  # finishing costs less than doing it again
+task_allow_error_cb_on_chord_header = False  # a page's failure is data, not an exception
+
+# Results: the truth is the job's state, so tasks keep none (a chord on Redis counts its header all the same).
+task_ignore_result = True
+task_store_errors_even_if_ignored = True
+result_backend_always_retry = True  # a Redis that restarts must not fail a task
+result_expires = 6 * 3600  # seconds
+result_chord_expires = 24 * 3600  # seconds; longer than any wave
+result_extended = False  # no arguments in results
+
+# JSON only.
+task_serializer = result_serializer = "json"
+accept_content = ["json"]
+
+# Queues. A plain `celery -A tasks worker` serves both.
+task_queues = [_Queue("control", routing_key="control"), _Queue("pages", routing_key="pages")]
+task_default_queue = "control"
+task_routes = {"quotejob.price_page": "pages", "quotejob.load_page": "pages"}
+task_soft_time_limit = 300  # seconds; tasks that take longer say so themselves
+task_time_limit = 360
+
+# What operators expect to see in Flower and in `celery inspect`.
+task_track_started = True
+worker_send_task_events = True
+task_send_sent_event = True
+task_repr_maxlevels = 2
+
+worker_hijack_root_logger = False  # quotejob.logs
+worker_soft_shutdown_timeout = 15  # seconds to finish; REMAP_SIGTERM=SIGQUIT makes a platform's SIGTERM use it
+worker_enable_soft_shutdown_on_idle = False
+worker_enable_remote_control = True
+
+enable_utc = True
+timezone = "UTC"
+beat_schedule = {
+    # expires: ticks that pile up while no worker listens are worth nothing
+    "sweep": {"task": "quotejob.sweep", "schedule": 5.0, "options": {"expires": 5}},
+}
+beat_schedule_filename = ".celerybeat-schedule"
+imports = ("tasks.flow",)

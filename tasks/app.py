@@ -1,0 +1,42 @@
+"""The Celery application, and what a worker process does when it starts. Nothing connects at import."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+
+from quotejob import logs, pages
+from quotejob.errors import QuotejobError
+from quotejob.jobs import Jobs
+from quotejob.settings import current
+from quotejob.store import connect
+
+app = Celery("quotejob")
+app.config_from_object("celeryconfig")
+
+
+class CheckedStart(bootsteps.StartStopStep):
+    """Read settings and pricing rules before the first task is taken: a worker that could not price must not start."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        try:
+            pages.rules(current().pricing_rules)
+        except QuotejobError as error:
+            sys.exit(f"quotejob worker cannot start: {error}")
+
+
+app.steps["worker"].add(CheckedStart)
+
+
+@signals.setup_logging.connect
+def _log_our_way(**_: Any) -> None:
+    """Taking this signal is how Celery is told to leave logging alone."""
+    logs.configure(current().log_level)
+
+
+def jobs() -> Jobs:
+    """The store of jobs, for a worker: it waits for a Redis that restarts."""
+    return Jobs(connect(current(), patient=True), current())
