@@ -47,6 +47,7 @@ class Writer:
         self._job_id = job_id
         self._go_on = go_on  # raises when the job has ended; asked before every request
         self._patience = _Patience()
+        self._passing: OrgUnreachable | None = None  # the fault that the last request met
         self.results: dict[str, Result] = {}
 
     def write(self, quotes: Sequence[PricedQuote]) -> None:
@@ -60,20 +61,29 @@ class Writer:
         waiting = deque(groups)
         while waiting:
             self._go_on()
-            request = _take(waiting)
+            request, known = _take(waiting), len(self.results)
             outcomes = self._send([Graph(name, list(self._nodes(group))) for name, group in request.items()])
             again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
-            if len(again) < len(request):
-                self._patience.renew()
             waiting.extend(again)
+            if len(self.results) > known or len(again) > len(request):  # some are settled, or a group was split
+                self._patience.renew()
+            elif self._passing is None:
+                self._passing = OrgUnreachable("The org ran none of the graphs it was sent")
+            self._pause()
 
     def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """One try. {} when the answer was lost: the graphs may have been written or not, and are to be sent again."""
         try:
             return self._org.send_graphs(graphs)
         except OrgUnreachable as fault:
-            self._patience.wait(fault)
+            self._passing = fault
             return {}
+
+    def _pause(self) -> None:
+        """Once after a request, however many of its graphs met a passing fault."""
+        if self._passing is not None:
+            self._patience.wait(self._passing)
+            self._passing = None
 
     def _settle(self, group: Group, outcome: GraphOutcome | None) -> list[Group]:
         """Take in what the org says of one graph; the groups that are still to be sent."""
@@ -85,7 +95,7 @@ class Writer:
             return []
         error = _worst(outcome.errors)
         if error.kind is Kind.RETRY:
-            self._patience.wait(_raised(error))
+            self._passing = _raised(error)
             return [group]
         if error.kind is not Kind.RECORD:
             raise _raised(error)
@@ -134,14 +144,16 @@ class Writer:
             self._go_on()
             lines = [_line_node(line, quote_id) for line in missing[:MAX_NODES]]
             outcome = self._send([Graph("lines", lines)]).get("lines")
-            if outcome is None or outcome.ok:
-                continue
-            error = _worst(outcome.errors)
-            if error.kind is Kind.RECORD:
-                return error
-            if error.kind is not Kind.RETRY:
-                raise _raised(error)
-            self._patience.wait(_raised(error))
+            if outcome is not None and outcome.ok:
+                self._patience.renew()
+            elif outcome is not None:
+                error = _worst(outcome.errors)
+                if error.kind is Kind.RECORD:
+                    return error
+                if error.kind is not Kind.RETRY:
+                    raise _raised(error)
+                self._passing = _raised(error)
+            self._pause()
         return None
 
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:

@@ -120,17 +120,21 @@ def parts(rows: Iterable[Mapping[str, str]], columns: Sequence[str], max_upload:
     header = _line(columns)
     part: IO[bytes] | None = None
     size = 0
-    for row in rows:
-        line = _line([row.get(column, "") for column in columns])
-        if part is not None and size + len(line) > max_upload:
+    try:
+        for row in rows:
+            line = _line([row.get(column, "") for column in columns])
+            if part is not None and size + len(line) > max_upload:
+                yield _rewound(part)
+                part = None
+            if part is None:
+                part = tempfile.TemporaryFile(prefix="quotejob-")  # noqa: SIM115 - closed here or by the caller
+                size = part.write(header)
+            size += part.write(line)
+        if part is not None:
             yield _rewound(part)
-            part = None
-        if part is None:
-            part = tempfile.TemporaryFile(prefix="quotejob-")  # noqa: SIM115 - the caller closes it
-            size = part.write(header)
-        size += part.write(line)
-    if part is not None:
-        yield _rewound(part)
+    finally:
+        if part is not None:
+            part.close()
 
 
 def _line(values: Sequence[str]) -> bytes:

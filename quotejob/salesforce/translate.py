@@ -79,9 +79,7 @@ ANSWERS: tuple[Row, ...] = (
     Row("REQUEST_RUNNING_TOO_LONG", "", None, OrgUnreachable),
     Row("UNKNOWN_EXCEPTION", "", None, OrgUnreachable),
     Row("INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "", None, OrgUnreachable),
-    Row("INVALID_QUERY_LOCATOR*", "", None, OrgUnreachable),
-    Row("QUERY_LOCATOR_*", "", None, OrgUnreachable),
-    Row("LOCATOR_LOCATION_EXCEEDS_SIZE", "", None, OrgUnreachable),
+    Row(LOCATOR_LOST, "", None, OrgUnreachable),
     Row("API_CURRENTLY_DISABLED", "", None, OrgClosed),
     Row("API_DISABLED_FOR_ORG", "", None, OrgClosed),
     Row("FEATURE_NOT_ENABLED", "", None, OrgClosed),
@@ -196,6 +194,8 @@ def faults(content: Any) -> list[Fault]:
 
 def _fault(item: dict[str, Any]) -> Fault:
     code = item.get("errorCode") or item.get("statusCode") or item.get("error") or ""
+    if "LOCATOR" in str(code):  # INVALID_QUERY_LOCATOR and its extended codes: QUERY_LOCATOR_EXPIRED and others
+        code = LOCATOR_LOST
     message = item.get("message") or item.get("error_description") or code
     return Fault(str(code), str(message).strip(), tuple(str(name) for name in item.get("fields") or ()))
 
@@ -220,12 +220,20 @@ def _silent(status: int, host: str) -> Fault:
 def translate(error: Exception, *, host: str = "The org", token: str = "") -> OrgError:
     """Our error for one of requests, urllib3 or simple-salesforce. No message holds the token, nor does the cause's."""
     verdict = next(FOREIGN[kind] for kind in type(error).__mro__ if kind in FOREIGN)
+    _clean(error, token)
     if verdict is not None:
         return _judged(verdict, error, host)
     assert isinstance(error, salesforce.SalesforceError)
-    if token and token in str(error.content):  # a proxy's page may show the request it did not like
-        error.content = str(error.content).replace(token, "[token]")  # type: ignore[assignment]
     return answered(error.status, error.content, host)
+
+
+def _clean(error: Exception, token: str) -> None:
+    """Take the token out of an error that is kept as a cause: a proxy's page may show the request it did not like."""
+    if isinstance(error, http.RequestException):
+        error.request = error.response = None  # both hold the headers we sent
+    for name, value in vars(error).items():
+        if token and token in str(value):
+            setattr(error, name, str(value).replace(token, "[token]"))
 
 
 def _judged(verdict: Verdict, error: Exception, host: str) -> OrgError:

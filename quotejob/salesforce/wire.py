@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -15,16 +14,14 @@ from quotejob.salesforce.address import OrgAddress
 HOSTS = 32  # orgs a process keeps connections to
 CONNECTIONS = 32  # kept open to one org
 
-_lock = threading.Lock()
 _pools: dict[int, HTTPAdapter] = {}  # by process id: a connection shared with a forked child would mix up answers
 
 
 def pool() -> HTTPAdapter:
     """This process's connections, made at first use and kept alive between calls, tasks and orgs."""
     process = os.getpid()
-    if process not in _pools:
-        with _lock:
-            _pools.setdefault(process, HTTPAdapter(pool_connections=HOSTS, pool_maxsize=CONNECTIONS))
+    if process not in _pools:  # no lock: a fork could copy it locked, and a pool made twice is only dropped
+        _pools.setdefault(process, HTTPAdapter(pool_connections=HOSTS, pool_maxsize=CONNECTIONS))
     return _pools[process]
 
 
