@@ -27,7 +27,13 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=False, pad_level=False, pad_event_to=0, sort_keys=False),
+                structlog.dev.ConsoleRenderer(
+                    colors=False,
+                    pad_level=False,
+                    pad_event_to=0,
+                    sort_keys=False,
+                    exception_formatter=structlog.dev.plain_traceback,  # the default shows locals: tokens
+                ),
             ],
         )
     )
