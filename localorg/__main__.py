@@ -72,7 +72,7 @@ async def serve(org: Org, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, backlog=1024).start()
         org.url = _url(runner, host)
         print(f"local org {org.url} org {org.organization_id} user {org.user.id} token {org.token}", flush=True)
         await stop.wait()

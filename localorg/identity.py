@@ -37,7 +37,7 @@ def _version(number: int) -> dict[str, str]:
 async def resources(request: web.Request) -> web.StreamResponse:
     """The resources of one version that this org has, and the caller's identity URL."""
     base = f"/services/data/{request.match_info['version']}"
-    names = ("query", "sobjects", "composite", "jobs", "limits")
+    names = ("query", "queryAll", "sobjects", "composite", "jobs", "limits")
     return answer({name: f"{base}/{name}" for name in names} | {"identity": identity_url(request)})
 
 

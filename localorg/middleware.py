@@ -153,18 +153,18 @@ def _from_loopback(remote: str | None) -> bool:
 
 
 async def _fault_for(org: Org, request: web.Request, name: str) -> Fault | None:
-    objects = await _objects_of(request) if org.faults.ask_for_objects else set()
+    objects = await _objects_of(org, request) if org.faults.ask_for_objects else set()
     return org.faults.match(request.method, name, objects)
 
 
-async def _objects_of(request: web.Request) -> set[str]:
-    """The objects a request is about, by its path, its query and its JSON body."""
+async def _objects_of(org: Org, request: web.Request) -> set[str]:
+    """The objects a request is about, by its path, its query and its JSON body, or by its Bulk job."""
     text = f"{request.path} {request.query.get('q', '')}"
     is_json = "json" in request.headers.get("Content-Type", "")
     if is_json and (request.content_length or 0) <= _LARGEST_BODY_SEARCHED:
         # aiohttp keeps what was read, so the handler reads it again.
         text += (await request.read()).decode("utf-8", "replace")
-    return objects_in(text)
+    return objects_in(text) | org.jobs.objects_of(request.match_info.get("job", ""))
 
 
 async def _struck_before(org: Org, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:

@@ -147,8 +147,12 @@ class Org:
 
 def _connect(path: Path | None) -> sqlite3.Connection:
     name = ":memory:" if path is None else str(path)
-    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, cached_statements=1000)
+    connection = sqlite3.connect(
+        name, timeout=0.5, isolation_level=None, check_same_thread=False, cached_statements=1000
+    )
     if path is not None:
+        # One org, one process: a second one is told that the database is locked.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA temp_store = MEMORY")

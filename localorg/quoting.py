@@ -4,7 +4,8 @@ Rules and arithmetic follow the Object Reference pages of Opportunity, Opportuni
 PricebookEntry. Records calls the hooks here around each write; parents whose lines changed are remembered, and `settle`
 computes their totals once, however many lines were written.
 
-Not imitated: syncing. SyncedQuoteId and IsSyncing are kept, but no line is copied between a quote and its opportunity.
+Not imitated: syncing (SyncedQuoteId and IsSyncing are kept, but no line is copied between a quote and its opportunity),
+and the platform's habit of summing line totals before rounding them: here a total is the sum of what its lines show.
 """
 
 from __future__ import annotations
@@ -212,6 +213,8 @@ class Quoting:
             self._quotes[old["Id"]] = None
         elif object_name == "Opportunity" and "SyncedQuoteId" in changes:
             self._sync(old["Id"], changes["SyncedQuoteId"])
+        elif object_name == "PricebookEntry" and "UnitPrice" in changes:
+            self._follow_standard_price({**old, **changes})
         elif object_name == "Product2" and not changes.keys().isdisjoint(("Name", "ProductCode")):
             self._rename_entries({**old, **changes})
 
@@ -381,6 +384,14 @@ class Quoting:
             if "UnitPrice" in changes:
                 raise errors.field_integrity("[]")
             (changes["UnitPrice"],) = self._db.execute(_STANDARD_PRICE, (old["Product2Id"],)).fetchone()
+
+    def _follow_standard_price(self, entry: Values) -> None:
+        """A new standard price reaches the entries that use it."""
+        self._db.execute(
+            """UPDATE PricebookEntry SET UnitPrice = ? WHERE Product2Id = ? AND UseStandardPrice = 1
+               AND (SELECT IsStandard FROM Pricebook2 WHERE Id = ?)""",
+            (entry["UnitPrice"], entry["Product2Id"], entry["Pricebook2Id"]),
+        )
 
     def _rename_entries(self, product: Values) -> None:
         self._db.execute(

@@ -35,13 +35,14 @@ class Jobs:
         self._org = org
         self._jobs: dict[str, Job] = {}
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
-        self._folder = Path(mkdtemp(prefix="localorg-bulk-"))
+        self._folder: Path | None = None  # made for the first job
 
     def create(self, order: Order, version: float) -> Job:
         """Opens a new job."""
         job_id = self._org.ids.next(_PREFIX)
-        folder = self._folder / job_id
-        folder.mkdir()
+        if self._folder is None:
+            self._folder = Path(mkdtemp(prefix="localorg-bulk-"))
+        (folder := self._folder / job_id).mkdir()
         job = Job(
             id=job_id,
             sobject=order.sobject,
@@ -64,6 +65,11 @@ class Jobs:
         if job is None:
             raise errors.not_found()
         return job
+
+    def objects_of(self, job_id: str) -> set[str]:
+        """The name of the job's object; nothing for an unknown job."""
+        job = self._jobs.get(normalise(job_id) or "")
+        return {job.sobject.name} if job else set()
 
     def since(self, job_id: str) -> Iterator[Job]:
         """The jobs from this id on; ids ascend."""
@@ -93,7 +99,8 @@ class Jobs:
 
     def close(self) -> None:
         """Removes all files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- working off ----------------------------------------------------------------------------------------------
 

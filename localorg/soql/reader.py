@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -32,7 +32,6 @@ class Reader:
     now: Now
     version: str
     batch_size: int
-    read: int = field(default=0, init=False)  # rows read so far, parents and children
 
     def execute(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
         """Runs a statement; OrgError QUERY_TOO_COMPLICATED when SQLite finds it too deep or too wide."""
@@ -57,8 +56,8 @@ class Reader:
         """The ids of the rows of a plan, in order; a negative limit means all."""
         return [row[0] for row in self.execute(plan.ids, (*plan.values, limit, plan.offset or 0))]
 
-    def page(self, cursor: Cursor, start: int) -> tuple[list[Record], int]:
-        """The records from an offset on that fill one page, and the offset of the next.
+    def page(self, cursor: Cursor, start: int) -> tuple[list[Record], int, int]:
+        """The records from an offset on that fill one page, the offset of the next, and the rows this one holds.
 
         Child rows count. There is always one record if any is left; a parent that no longer fits begins the next page.
         """
@@ -68,23 +67,19 @@ class Reader:
             ids = cursor.ids(at, self._parents_for(cursor, room))
             for place, record, weight in self._load(cursor.plan, ids):
                 if weight > room and records:
-                    return records, at + place
+                    return records, at + place, self.batch_size - room
                 records.append(record)
                 room -= weight
                 if room <= 0:
-                    return records, at + place + 1
+                    return records, at + place + 1, self.batch_size - room
             at += len(ids)
-            self._learn(cursor, len(records), self.batch_size - room)
-        return records, at
+            cursor.weight = (self.batch_size - room) / max(1, len(records))
+        return records, at, self.batch_size - room
 
     def _parents_for(self, cursor: Cursor, room: int) -> int:
         if not cursor.plan.children:
             return room
         return min(_PROBE, room) if not cursor.weight else max(1, math.ceil(room / cursor.weight))
-
-    def _learn(self, cursor: Cursor, records: int, weight: int) -> None:
-        if records:
-            cursor.weight = weight / records
 
     def _load(self, plan: Rows, ids: Sequence[str]) -> Iterator[tuple[int, Record, int]]:
         """(place among the ids, record, rows it counts for) of each id whose row is still there."""
@@ -92,7 +87,6 @@ class Reader:
         rows = self.execute(plan.page, (_array(ids),)).fetchall()
         records = [make(row) for row in rows]
         weights = self._attach(plan, [row[at] for row in rows], records)
-        self.read += len(rows)
         return zip(map(_place, rows), records, weights, strict=True)
 
     def _attach(self, plan: Rows, ids: Sequence[str], records: Sequence[Record]) -> list[int]:
@@ -120,7 +114,6 @@ class Reader:
         shown = [row for _, kept in found for row in kept[:most]]
         records = [make(row) for row in shown]
         weights = self._attach(plan, [row[at] for row in shown], records)
-        self.read += len(records)
         start = 0
         for place, kept in found:
             end = start + min(len(kept), most)

@@ -26,7 +26,7 @@ _WORTH_REMEMBERING = 16_384  # characters; longer statements are lists of ids th
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of the query resource, and how many rows were read for it: parents and children."""
+    """An answer of the query resource, and how many rows it holds: parents and children."""
 
     body: dict[str, Any]
     rows: int
@@ -146,8 +146,8 @@ class Soql:
 
 
 def _page(reader: Reader, cursor: Cursor, start: int) -> Answer:
-    records, end = reader.page(cursor, start)
-    return Answer(_body(reader, cursor, records, end), reader.read)
+    records, end, rows = reader.page(cursor, start)
+    return Answer(_body(reader, cursor, records, end), rows)
 
 
 def _body(reader: Reader, cursor: Cursor, records: list[Record], end: int) -> dict[str, Any]:

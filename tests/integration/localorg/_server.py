@@ -111,7 +111,8 @@ def start_server(*words: str) -> Server:
     if ready is None:
         process.kill()
         raise AssertionError(f"the local org did not start: {line!r} {process.communicate()[1]}")
-    return Server(process, *ready.groups())
+    url, organization_id, user_id, token = ready.groups()
+    return Server(process, url, organization_id, user_id, token)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One org for all tests of a session: 30 Opportunities of 2 lines. Tests leave what they make, and count on none."""
+    """One org for a whole session, with 30 Opportunities of 2 lines. Tests leave what they make, and count on none."""
     running = start_server("--opportunities", "30", "--lines", "2")
     yield running
     assert running.stop() == 0

@@ -190,10 +190,16 @@ def test_a_fault_befalls_what_it_was_ordered_for(org: Server) -> None:
 
 
 def test_a_bulk_job_is_known_by_its_object(org: Server) -> None:
-    """The order of a job names it."""
-    _order(org, kind="lock", match={"object": "Account", "resource": "jobs/ingest"})
+    """The order of a job names it, and later requests name the job."""
+    ids = {}
+    for name in ("Account", "Product2"):
+        ids[name] = org.post("jobs/ingest", {"object": name, "operation": "insert"}).json()["id"]
+    _order(org, kind="lock", match={"object": "Account", "resource": "jobs/ingest*"})
     assert org.post("jobs/ingest", {"object": "Product2", "operation": "insert"}).status_code == 200
     assert org.post("jobs/ingest", {"object": "Account", "operation": "insert"}).status_code == 400
+    assert org.get(f"jobs/ingest/{ids['Product2']}").status_code == 200
+    assert org.get(f"jobs/ingest/{ids['Account']}").status_code == 400
+    assert org.get(f"jobs/ingest/{ids['Account']}/failedResults").status_code == 400
 
 
 @pytest.mark.parametrize("spec", [{"kind": "flood"}, {}, {"kind": "lock", "count": -1}, [], "lock", {"clear": False}])

@@ -48,9 +48,8 @@ def test_the_org_computes_a_quotes_totals(server: Server, deal: Deal) -> None:
 
     server.create("QuoteLineItem", **line(deal, quote_id, Quantity=3, UnitPrice=33.335, Discount=10))
     server.create("QuoteLineItem", **line(deal, quote_id, Quantity=2.5, UnitPrice=19.99))
-    rows = server.query(
-        f"SELECT Subtotal, TotalPrice, UnitPrice, ListPrice, Product2Id, LineNumber FROM QuoteLineItem WHERE QuoteId = '{quote_id}' ORDER BY LineNumber"
-    )
+    names = "Subtotal, TotalPrice, UnitPrice, ListPrice, Product2Id"
+    rows = server.query(f"SELECT {names} FROM QuoteLineItem WHERE QuoteId = '{quote_id}' ORDER BY LineNumber")
     assert [(each["UnitPrice"], each["Subtotal"], each["TotalPrice"]) for each in rows] == [
         (33.34, 100.02, 90.02),
         (19.99, 49.98, 49.98),
@@ -135,9 +134,7 @@ def test_inactive_archived_and_unknown_entries_are_refused(server: Server, deal:
     server.delete(path)
     assert "(pricebook entry has been archived)" in refusal(server, "QuoteLineItem", line(deal, quote_id))[1]
     unknown = line(deal, quote_id, PricebookEntryId="01u000000000001")
-    assert refusal(server, "QuoteLineItem", unknown)[1].startswith(
-        "field integrity exception: PricebookEntryId, unknown"
-    )
+    assert "PricebookEntryId, unknown" in refusal(server, "QuoteLineItem", unknown)[1]
 
 
 def test_the_book_of_what_has_lines_is_fixed(server: Server, deal: Deal) -> None:
@@ -163,12 +160,8 @@ def test_the_first_line_gives_an_opportunity_its_book(server: Server, deal: Deal
 
 def test_the_standard_price_comes_first(server: Server) -> None:
     product = server.create("Product2", Name="New", IsActive=True)
-    books = {
-        row["IsStandard"]: row["Id"]
-        for row in server.query(
-            "SELECT Id, IsStandard FROM Pricebook2 WHERE Name IN ('Standard Price Book', 'Partner Price Book')"
-        )
-    }
+    soql = "SELECT Id, IsStandard FROM Pricebook2 WHERE Name IN ('Standard Price Book', 'Partner Price Book')"
+    books = {row["IsStandard"]: row["Id"] for row in server.query(soql)}
     body = {"Product2Id": product, "Pricebook2Id": books[False], "UnitPrice": 1, "IsActive": True}
     assert refusal(server, "PricebookEntry", body)[0] == "STANDARD_PRICE_NOT_DEFINED"
     server.create("PricebookEntry", **{**body, "Pricebook2Id": books[True], "UnitPrice": 5})
@@ -181,9 +174,10 @@ def test_an_entry_may_follow_the_standard_price(server: Server, deal: Deal) -> N
     body = {"Product2Id": deal.product, "Pricebook2Id": book, "UseStandardPrice": True, "IsActive": True}
     assert refusal(server, "PricebookEntry", {**body, "UnitPrice": 1})[0] == "FIELD_INTEGRITY_EXCEPTION"
     entry = server.create("PricebookEntry", **body)
+    server.patch(f"sobjects/PricebookEntry/{deal.entry}", {"UnitPrice": 110})
+    server.patch(f"sobjects/Product2/{deal.product}", {"Name": "Renamed", "ProductCode": "R-1"})
     row = server.row("PricebookEntry", entry)
-    product = server.row("Product2", deal.product)
-    assert (row["UnitPrice"], row["Name"], row["ProductCode"]) == (100.0, product["Name"], product["ProductCode"])
+    assert (row["UnitPrice"], row["Name"], row["ProductCode"]) == (110.0, "Renamed", "R-1")
 
 
 def test_the_standard_book_cannot_be_deleted(server: Server, deal: Deal) -> None:

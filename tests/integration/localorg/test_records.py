@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from _server import DATA, Deal, Server
+from requests import Response
 
 
-def refusal(answer: object) -> tuple[int, str, str]:
+def refusal(answer: Response) -> tuple[int, str, str]:
     """(status, code, message) of an answer that has to be an array of one error."""
-    (error,) = answer.json()  # type: ignore[attr-defined]
-    return answer.status_code, error["errorCode"], error["message"]  # type: ignore[attr-defined]
+    (error,) = answer.json()
+    return answer.status_code, error["errorCode"], error["message"]
 
 
 def test_a_row_is_created_read_changed_and_deleted(server: Server) -> None:
@@ -84,10 +85,11 @@ def test_all_missing_and_all_read_only_fields_are_named_at_once(server: Server) 
 
 def test_dates_and_numbers_are_read_strictly_and_rounded_half_up(server: Server, deal: Deal) -> None:
     path = f"sobjects/Opportunity/{deal.opportunity}"
-    for value in ("31.12.2026", "2026-02-30", 5, "1699-12-31"):
+    values: tuple[object, ...] = ("31.12.2026", "2026-02-30", 5, "1699-12-31")
+    for value in values:
         assert refusal(server.patch(path, {"CloseDate": value}))[:2] == (400, "JSON_PARSER_ERROR"), value
-    for value, kept in ((1.005, 1.01), (-1.005, -1.01), (2.675, 2.68), ("3.1", 3.1), (7, 7.0)):
-        assert server.patch(path, {"Amount": value}).status_code == 204
+    for amount, kept in ((1.005, 1.01), (-1.005, -1.01), (2.675, 2.68), ("3.1", 3.1), (7, 7.0)):
+        assert server.patch(path, {"Amount": amount}).status_code == 204
         assert server.row("Opportunity", deal.opportunity)["Amount"] == kept
     assert refusal(server.patch(path, {"CloseDate": None}))[:2] == (400, "REQUIRED_FIELD_MISSING")
 
@@ -191,9 +193,8 @@ def test_several_matches_answer_300_with_their_addresses(server: Server) -> None
 def test_a_unique_key_is_unique_in_any_case(server: Server, deal: Deal) -> None:
     key = f"Once:{deal.opportunity}"
     first = server.create("Quote", Name="x", OpportunityId=deal.opportunity, QuoteJobKey__c=key)
-    again = server.post(
-        "sobjects/Quote", {"Name": "y", "OpportunityId": deal.opportunity, "QuoteJobKey__c": key.upper()}
-    )
+    twin = {"Name": "y", "OpportunityId": deal.opportunity, "QuoteJobKey__c": key.upper()}
+    again = server.post("sobjects/Quote", twin)
     (error,) = again.json()
     assert (again.status_code, error["errorCode"], error["fields"]) == (400, "DUPLICATE_VALUE", [])
     assert error["message"] == (
