@@ -1,0 +1,57 @@
+"""What every request goes through: its size, its id, its line in the log, the headers of its answer."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+log = structlog.get_logger("api")
+
+MAX_BODY = 64 * 1024  # bytes
+QUIET = {"health", "healthcheck", "ready", "asset"}  # asked every few seconds; logged at debug level
+_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def install(app: Flask) -> None:
+    """Wrap every request of the app."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1  # of a chunked body no more than this is read, without an error
+    app.before_request(_begin)
+    app.after_request(_finish)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    claimed = request.headers.get("x-request-id", "")
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=claimed if _ID.fullmatch(claimed) else str(uuid.uuid4()))
+    if len(request.get_data()) > MAX_BODY:  # also where no body is expected
+        raise RequestEntityTooLarge
+
+
+def _finish(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["X-Request-Id"] = structlog.contextvars.get_contextvars()["request_id"]
+    operation = (request.endpoint or "-").rpartition(".")[2]
+    write = log.debug if operation in QUIET else log.info
+    write(
+        "Answered a request",
+        operation=operation,
+        method=request.method,
+        path=request.path[:200],
+        status=response.status_code,
+        duration_ms=round((time.perf_counter() - g.started) * 1000, 1),
+    )
+    return response

@@ -1,0 +1,203 @@
+"""The operations on jobs: read the request, call one thing, answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import structlog
+from flask import Response, request
+
+from api import access, workers
+from api import schemas as wire
+from api.operations import Blueprint
+from quotejob.callers import CallerContext
+from quotejob.clause import check_clause
+from quotejob.errors import JobNotFound
+from quotejob.jobs import Jobs
+from quotejob.life import Job, JobType, Result
+
+log = structlog.get_logger("api")
+blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
+
+CSV = "text/csv"
+CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
+CSV_CHUNK = 64 * 1024  # characters sent at once
+
+
+@blueprint.operation(
+    "/executebatch",
+    method="POST",
+    name="executeBatch",
+    body=wire.BatchExecutionRequestSchema,
+    headers=wire.IdempotencySchema,
+    answer=wire.BatchExecutionResponseSchema,
+    status=202,
+    says="The job was accepted",
+    errors=(429,),
+)
+def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
+    """Price Opportunities
+
+    Prices every Opportunity the WHERE clause matches and writes one Quote with its lines for each. The clause is
+    checked at once, by the org itself too; the work is done after the answer.
+    """
+    context = access.claimed()
+    clause = check_clause(body["soql_where_clause"])
+    context = access.proven(context)
+    access.show_clause(context, clause)
+    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause)
+
+
+@blueprint.operation(
+    "/data/create",
+    method="POST",
+    name="datacreate",
+    query=wire.DataCreateQuerySchema,
+    headers=wire.IdempotencySchema,
+    answer=wire.DataJobResponseSchema,
+    status=202,
+    says="The job was accepted",
+    errors=(429,),
+)
+def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
+    """Create sample Opportunities
+
+    Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each.
+    """
+    count = query["number_of_opportunities"]
+    return _accept(access.caller(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+
+
+@blueprint.operation(
+    "/data/delete",
+    method="POST",
+    name="datadelete",
+    headers=wire.IdempotencySchema,
+    answer=wire.DataJobResponseSchema,
+    status=202,
+    says="The job was accepted",
+    errors=(429,),
+)
+def data_delete(headers: dict[str, Any]) -> dict[str, str]:
+    """Delete the sample Opportunities
+
+    Moves the sample Opportunities and their Quotes to the recycle bin, and nothing else.
+    """
+    return _accept(access.caller(), JobType.SAMPLE_DATA_DELETE, headers)
+
+
+@blueprint.operation("/jobs/<jobId>", name="getJob", answer=wire.JobSchema, says="The job as it stands", errors=(404,))
+def get_job(job_id: str) -> Job:
+    """One job
+
+    Says where a job stands.
+    """
+    return _own_job(access.caller(), job_id)
+
+
+@blueprint.operation(
+    "/jobs", name="listJobs", query=wire.JobListQuerySchema, answer=wire.JobListSchema, says="The caller's org's jobs"
+)
+def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
+    """The org's jobs, newest first
+
+    Lists the jobs of the caller's org, a page at a time.
+    """
+    found, cursor = _jobs().recent(
+        access.caller().org_id,
+        statuses=query.get("status", ()),
+        job_types=query.get("job_type", ()),
+        limit=query["limit"],
+        cursor=query.get("cursor"),
+    )
+    return {"jobs": found, "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/results",
+    name="getJobResults",
+    query=wire.JobResultsQuerySchema,
+    answer=wire.JobResultsSchema,
+    says="Results, one an Opportunity",
+    errors=(404,),
+)
+def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Response:
+    """What became of each Opportunity
+
+    Gives the results there are so far, a page at a time. With Accept: text/csv it streams all of them as CSV, with the
+    columns recordId, outcome, quoteId, code, message; limit and cursor do not count then.
+    """
+    _own_job(access.caller(), job_id)
+    if _wants_csv():
+        chunks = _csv(_jobs().iter_results(job_id, query.get("outcome")))
+        first = next(chunks)  # read before the answer begins, so that a store that is away is a 503
+        return Response(itertools.chain([first], chunks), mimetype=CSV)
+    found, cursor = _jobs().results(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
+    return {"results": found, "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/abort",
+    method="POST",
+    name="abortJob",
+    answer=wire.JobSchema,
+    says="The job, aborted",
+    errors=(404, 409),
+)
+def abort_job(job_id: str) -> Job:
+    """Stop a job
+
+    Stops a job between two pages or two writes. What is already written stays; the results say what that is.
+    """
+    context = access.caller()
+    _own_job(context, job_id)
+    job = _jobs().abort(job_id)
+    workers.tell(context.org_id)  # its slot is free for the next one
+    return job
+
+
+def _jobs() -> Jobs:
+    return access.desk().jobs
+
+
+def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+    job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
+    structlog.contextvars.bind_contextvars(job_id=job.job_id)
+    log.info("Job submitted" if new else "Job was submitted before with this key", job_type=str(job_type))
+    workers.tell(context.org_id)
+    return {"job_id": job.job_id}
+
+
+def _own_job(context: CallerContext, job_id: str) -> Job:
+    """The job if it is one of the caller's org; another org's is as good as none."""
+    try:
+        canonical = str(uuid.UUID(job_id))
+    except ValueError:
+        canonical = ""
+    if canonical != job_id:
+        raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+    return _jobs().get(job_id, context.org_id)
+
+
+def _wants_csv() -> bool:
+    return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
+
+
+def _csv(results: Iterable[Result]) -> Iterator[str]:
+    """The results as CSV (RFC 4180), in chunks."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(CSV_COLUMNS)
+    for result in results:
+        writer.writerow((result.record_id, result.outcome, result.quote_id, result.code, result.message))
+        if buffer.tell() >= CSV_CHUNK:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()

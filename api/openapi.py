@@ -1,0 +1,82 @@
+"""openapi.yaml, made from the routes: OpenAPI 3.0 within what Salesforce External Services accepts.
+
+That is: no response headers, no body on GET, every answer with a schema, JSON only (getJobResults' CSV is told in
+words, for External Services reads no text/csv). The caller's context is no parameter: the AppLink mesh adds that
+header, and a declared one would become an argument that every Apex caller had to fill. It is a security scheme instead,
+which External Services ignores and Swagger UI offers under "Authorize". ``bin/openapi`` writes the file; a test
+compares.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from flask import Flask
+from flask_smorest import Api
+
+from api import jobs
+from api.schemas import ErrorSchema
+
+PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
+_HEAD = "# Made from the code in api/ by bin/openapi; change the code, not this file.\n"
+_TOP = ("openapi", "info", "tags", "paths", "components")
+_OPERATION = ("operationId", "summary", "description", "tags", "parameters", "requestBody", "responses")
+_INFO = {
+    "title": "quotejob",
+    "version": "1.0.0",
+    "openapi_version": "3.0.3",
+    "info": {
+        "description": "Takes a batch out of the org: a SOQL WHERE clause in, one Quote with its lines per matching "
+        "Opportunity back in the org, exactly once. Every submitting operation answers at once with a job id.",
+    },
+}
+
+
+class _Api(Api):
+    ERROR_SCHEMA = ErrorSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None  # each operation names its own
+
+
+def make(app: Flask) -> Any:
+    """flask-smorest's Api on the app, with the jobs' routes."""
+    api = _Api(app, spec_kwargs=dict(_INFO))
+    api.spec.components.security_scheme(
+        "clientContext",
+        {
+            "type": "apiKey",
+            "in": "header",
+            "name": "x-client-context",
+            "description": "Base64 of the caller's context as JSON; the AppLink service mesh adds it",
+        },
+    )
+    api.register_blueprint(jobs.blueprint)
+    return api
+
+
+def document() -> str:
+    """The document as YAML, needing no settings."""
+    found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
+    del found["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's, used by no operation
+    for path in found["paths"].values():
+        for method in path.keys() & {"get", "post"}:
+            path[method] = _tidy(path[method])
+    return _HEAD + yaml.safe_dump(_ordered(found, _TOP), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _tidy(operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation as a person would write it: words on one line, answers by status."""
+    operation["description"] = " ".join(operation["description"].split())
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+    return _ordered(operation, _OPERATION)
+
+
+def _ordered(mapping: dict[str, Any], first: tuple[str, ...]) -> dict[str, Any]:
+    return {name: mapping[name] for name in first if name in mapping} | mapping
+
+
+def write() -> None:
+    """Write openapi.yaml at the root of the repository."""
+    PATH.write_text(document(), encoding="utf-8")

@@ -1,0 +1,231 @@
+"""What goes over the wire: marshmallow schemas in camelCase. Class names become schema names in openapi.yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
+
+from quotejob.life import JobType, Outcome, Status
+
+MAX_OPPORTUNITIES = 1_000_000
+_NULL = True  # allow_none, so that the document says nullable
+_SEVERAL = "Only these; repeat the parameter, or separate them by commas"
+
+
+class CamelCase(Schema):
+    """Python names inside, camelCase outside."""
+
+    class Meta:
+        unknown = EXCLUDE  # an answer may get more fields later: the document must not say there are no others
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        first, *others = (field_obj.data_key or field_name).split("_")
+        field_obj.data_key = first + "".join(other.title() for other in others)
+
+
+class Instant(fields.DateTime):
+    """ISO 8601, UTC, to the millisecond, as ``2026-01-31T09:05:00.120Z``."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+class WholeNumber(fields.Integer):
+    """Digits only: Python's int() would take ``1_000``, blanks and the digits of every script too."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class OneOrMore(fields.List[Any]):
+    """Several values of a query parameter: separated by commas, or the parameter repeated."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        several = [part for item in value for part in item.split(",")]
+        return super()._deserialize(several, attr, data, **kwargs)
+
+
+def _described(text: str, **more: Any) -> dict[str, Any]:
+    return {"description": text, **more}
+
+
+def _word(words: type[Enum], text: str = "", *, required: bool = False) -> fields.Enum[Any]:
+    """One of an enumeration's words."""
+    told = {"description": text} if text else {}
+    return fields.Enum(words, by_value=True, required=required, metadata={"type": "string", **told})
+
+
+def _whole_number(longest: int, default: int, text: str) -> WholeNumber:
+    message = f"should be a whole number from 1 to {longest:,}"
+    return WholeNumber(
+        load_default=default,
+        validate=validate.Range(1, longest, error=message),
+        error_messages={"invalid": message},
+        metadata=_described(text),
+    )
+
+
+class ErrorDetailSchema(CamelCase):
+    """One thing that is wrong."""
+
+    field = fields.String(required=True, metadata=_described("The field, parameter, header or part that is wrong"))
+    message = fields.String(required=True, metadata=_described("What is wrong with it"))
+    code = fields.String(metadata=_described("The org's own errorCode, when the org refused it"))
+
+
+class ErrorSchema(CamelCase):
+    """Every error has this form."""
+
+    code = fields.String(required=True, metadata=_described("A MACHINE_WORD", example="INVALID_REQUEST"))
+    message = fields.String(required=True, metadata=_described("A sentence that says what to do"))
+    details = fields.List(fields.Nested(ErrorDetailSchema), required=True)
+
+
+class BatchExecutionRequestSchema(CamelCase):
+    """Which Opportunities to price."""
+
+    class Meta:
+        unknown = RAISE  # and the document says so: nobody may think that a "limit" sent along limits the job
+
+    soql_where_clause = fields.String(
+        required=True,
+        error_messages={
+            "required": "is missing; send the condition that stands after WHERE",
+            "invalid": "should be a text",
+            "null": "should be a text",
+        },
+        validate=validate.Length(
+            1, 20_000, error="should have 1 to 20,000 characters; to take every Opportunity say Id != null"
+        ),
+        metadata=_described(
+            "The condition of a SOQL query on Opportunity: what stands after WHERE, without the word. Semi-joins are "
+            "allowed, other clauses (ORDER BY, LIMIT, FOR VIEW ...) are not. Percent-encoded, as it travels to the "
+            "org, it may take 15,000 bytes.",
+            example="Name LIKE 'Sample Opportunity%' AND CloseDate = THIS_YEAR",
+        ),
+    )
+
+
+class BatchExecutionResponseSchema(CamelCase):
+    """The job was accepted; ask getJob how far it is."""
+
+    job_id = fields.String(required=True, metadata=_described("The job's id", format="uuid"))
+
+
+class DataJobResponseSchema(BatchExecutionResponseSchema):
+    """The sample data job was accepted; ask getJob how far it is."""
+
+
+class RecordCountsSchema(CamelCase):
+    """Opportunities by what became of them."""
+
+    total = fields.Integer(required=True, metadata=_described("Opportunities the job is about"))
+    succeeded = fields.Integer(required=True, metadata=_described("got what the job makes"))
+    skipped = fields.Integer(required=True, metadata=_described("left alone, with a reason in the results"))
+    failed = fields.Integer(required=True, metadata=_described("refused by the org, with its reason in the results"))
+
+
+class JobSchema(CamelCase):
+    """A job; the words are AsyncApexJob's: an item is a page of Opportunities."""
+
+    job_id = fields.String(required=True, metadata=_described("The job's id", format="uuid"))
+    job_type = _word(JobType, required=True)
+    status = _word(Status, required=True)
+    extended_status = fields.String(
+        required=True, allow_none=_NULL, metadata=_described("Why it failed, or what else there is to say")
+    )
+    created_date = Instant(required=True)
+    started_date = Instant(required=True, allow_none=_NULL)
+    completed_date = Instant(required=True, allow_none=_NULL)
+    created_by_id = fields.String(required=True, metadata=_described("The submitting user's id"))
+    soql_where_clause = fields.String(required=True, allow_none=_NULL)
+    number_of_opportunities = fields.Integer(
+        required=True, allow_none=_NULL, metadata=_described("How many sample Opportunities were asked for")
+    )
+    total_job_items = fields.Integer(required=True, metadata=_described("Pages in all; 0 until the job is planned"))
+    job_items_processed = fields.Integer(required=True)
+    number_of_errors = fields.Integer(required=True, metadata=_described("Pages with at least one failed record"))
+    records = fields.Nested(RecordCountsSchema, required=True)
+    quotes_created = fields.Integer(required=True)
+    api_calls = fields.Integer(required=True, metadata=_described("Requests made to the org so far"))
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """The record counts are a part of their own outside; inside they are fields of the job."""
+        return obj if attr == "records" else super().get_attribute(obj, attr, default)
+
+
+class JobListSchema(CamelCase):
+    """Jobs, newest first."""
+
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+    next_cursor = fields.String(
+        required=True, allow_none=_NULL, metadata=_described("Send it as cursor for the next ones; null at the end")
+    )
+
+
+class JobResultSchema(CamelCase):
+    """What became of one Opportunity."""
+
+    record_id = fields.String(required=True, metadata=_described("The Opportunity's id"))
+    outcome = _word(Outcome, required=True)
+    quote_id = fields.String(required=True, allow_none=_NULL)
+    code = fields.String(required=True, allow_none=_NULL, metadata=_described("A MACHINE_WORD or the org's errorCode"))
+    message = fields.String(required=True, allow_none=_NULL)
+
+
+class JobResultsSchema(CamelCase):
+    """Results of a job, one an Opportunity."""
+
+    results = fields.List(fields.Nested(JobResultSchema), required=True)
+    next_cursor = fields.String(
+        required=True, allow_none=_NULL, metadata=_described("Send it as cursor for the next ones; null at the end")
+    )
+
+
+class IdempotencySchema(CamelCase):
+    """The header that makes a repeated POST harmless."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[!-~]([ -~]{0,253}[!-~])?$", error="should be 1 to 255 printable ASCII characters"),
+        metadata=_described("The same key from the same org within 24 hours answers with the same job"),
+    )
+
+
+class DataCreateQuerySchema(CamelCase):
+    """How much sample data."""
+
+    number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
+
+
+def _cursor() -> fields.String:
+    return fields.String(
+        validate=validate.Regexp(r"^[0-9a-f.:-]{1,80}$", error="is not one this API gave out"),
+        metadata=_described("nextCursor of the answer before"),
+    )
+
+
+class JobListQuerySchema(CamelCase):
+    """Which jobs."""
+
+    status = OneOrMore(_word(Status), metadata=_described(_SEVERAL))
+    job_type = OneOrMore(_word(JobType), metadata=_described(_SEVERAL))
+    limit = _whole_number(200, 50, "At most so many")
+    cursor = _cursor()
+
+
+class JobResultsQuerySchema(CamelCase):
+    """Which results."""
+
+    outcome = _word(Outcome, "Only these")
+    limit = _whole_number(1_000, 1_000, "At most so many")
+    cursor = _cursor()
