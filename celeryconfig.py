@@ -76,7 +76,7 @@ enable_utc = True
 timezone = "UTC"
 beat_schedule = {
     # expires: ticks that pile up while no worker listens are worth nothing
-    "sweep": {"task": "quotejob.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 4}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
 imports = ("tasks.flow",)

@@ -19,7 +19,7 @@ def tell(org_id: str) -> None:
     The job is stored already: should the message be lost, the sweep finds it, so the caller's answer stays yes.
     """
     try:
-        dispatch.delay(org_id)
+        dispatch.delay(org_id=org_id)
     except _AWAY as fault:
         log.warning("The workers could not be told; the sweep will find the job", kind=type(fault).__name__)
 

@@ -13,7 +13,7 @@ import structlog
 
 from quotejob import parcels
 from quotejob.errors import JobStopped
-from quotejob.life import Outcome, Receipt, Result
+from quotejob.life import Outcome, Receipt, Result, lost
 from quotejob.model import PricedQuote
 from quotejob.plan import pages_of_wave
 from quotejob.run import Run
@@ -23,32 +23,44 @@ from quotejob.writing import Writer, nodes
 log = structlog.get_logger()
 
 
-def pack(run: Run, wave: int) -> int:
-    """Fix the wave's batches; how many there are. Harmless when run twice: the first packing stored wins."""
-    stored = run.jobs.batches(run.id, wave)
-    if stored is None:
-        stored = run.jobs.store_batches(run.id, wave, list(_batches(_priced(run, pages_of_wave(run, wave)))))
-    return len(stored)
+def pack(run: Run, wave: int) -> int | None:
+    """Fix the wave's batches; how many there are, or None when they were fixed before: then they were sent, too."""
+    batches = list(_batches(_priced(run, pages_of_wave(run, wave))))
+    return len(batches) if run.work.store_batches(run.id, wave, batches) else None
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:
     """Write one batch. Harmless when run twice: the unique key on each Quote lets the org refuse a second one.
 
-    When the job ends meanwhile, what was written up to then is recorded all the same.
+    When the job ends meanwhile, what was written up to then is recorded as a part; a resumed job writes the rest.
     """
-    if batch in run.jobs.written_units(run.id, wave):
+    if batch in run.work.written_units(run.id, wave):
         return
     run.go_on()
-    ids_by_page = (run.jobs.batches(run.id, wave) or [])[batch]
-    page_of = {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
-    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in page_of]
+    page_of, parts = _content(run, wave, batch), run.work.parts(run.id, wave, batch)
+    decided = {result.record_id for part in parts for result in run.work.unit_results(run.id, part)}
+    wanted = page_of.keys() - decided
+    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
     log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
-    writer = Writer(run.org, run.id, go_on=run.go_on)
+    writer = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down)
     try:
         writer.write(quotes)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
-    run.jobs.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
+        part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
+        run.work.record_batch(run.id, wave, part, whole=False)
+    else:
+        run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
+
+
+def give_up_batch(run: Run, wave: int, batch: int) -> None:
+    """Settle a batch that has ended its worker again and again: what the org has of it is written, the rest failed."""
+    page_of = _content(run, wave, batch)
+    written = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
+    results = {
+        key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
+    }
+    run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls))
 
 
 def may_start(run: Run, wave: int) -> bool:
@@ -65,22 +77,28 @@ def may_start(run: Run, wave: int) -> bool:
 
 def wave_is_priced(run: Run, wave: int) -> bool:
     """Whether every page of the wave has reported."""
-    return len(run.jobs.priced_units(run.id, wave)) == len(pages_of_wave(run, wave))
+    return len(run.work.priced_units(run.id, wave)) == len(pages_of_wave(run, wave))
 
 
 def wave_is_written(run: Run, wave: int) -> bool:
     """Whether every batch of the wave has reported; then its priced quotes are dropped."""
-    batches = run.jobs.batches(run.id, wave)
-    if batches is None or len(run.jobs.written_units(run.id, wave)) < len(batches):
+    batches = run.work.batches(run.id, wave)
+    if batches is None or len(run.work.written_units(run.id, wave)) < len(batches):
         return False
-    run.jobs.forget_priced(run.id, pages_of_wave(run, wave))
+    run.work.forget_priced(run.id, pages_of_wave(run, wave))
     return True
+
+
+def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
+    """The Opportunities of a batch, each with its page."""
+    ids_by_page = (run.work.batches(run.id, wave) or [])[batch]
+    return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
 def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
     """The priced quotes of the pages, in page order, a page in memory at a time."""
     for page in pages:
-        if stored := run.jobs.priced(run.id, page):
+        if stored := run.work.priced(run.id, page):
             yield from ((page, quote) for quote in parcels.unpack(stored))
 
 

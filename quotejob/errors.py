@@ -14,6 +14,7 @@
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
     ├── StoreUnavailable        503  Redis does not answer
     ├── JobStopped              the job ended (aborted, failed) while a task was still at work on it
+    ├── LeaseLost               somebody else works on this unit of the job
     └── OrgError                the org, or the way to it, said no; see the four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
         ├── OrgExhausted        wait         the org's daily allocation is used up: try again much later
@@ -114,6 +115,12 @@ class JobStopped(QuotejobError):
     """The job has ended meanwhile; whoever was still working on it should stop quietly."""
 
     code = "JOB_STOPPED"
+
+
+class LeaseLost(QuotejobError):
+    """Somebody else works on this unit of the job, or it is to wait; leave it to them."""
+
+    code = "LEASE_LOST"
 
 
 class OrgError(QuotejobError):

@@ -3,6 +3,7 @@
 The life (the platform's words and meanings, as AsyncApexJob)::
 
     Holding -> Queued -> Preparing -> Processing -> Completed | Failed | Aborted
+    Failed, Aborted -> Holding, on resume
 
 MOVES is the one place that knows which moves are allowed; :mod:`quotejob.jobs` makes them, each atomically and once.
 """
@@ -36,7 +37,9 @@ class Status(StrEnum):
 
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.ABORTED})
 ALIVE = (Status.HOLDING, Status.QUEUED, Status.PREPARING, Status.PROCESSING)
-# Which states a job may come from, by the state it goes to. Queued is reached by promote() alone.
+RESUMABLE = (Status.FAILED, Status.ABORTED)
+# Which states a job may come from, by the state it goes to. Queued is reached by promote() alone, Holding by submit()
+# and, from the states in RESUMABLE, by resume().
 MOVES: dict[Status, tuple[Status, ...]] = {
     Status.PREPARING: (Status.QUEUED,),
     Status.PROCESSING: (Status.PREPARING,),
@@ -44,6 +47,9 @@ MOVES: dict[Status, tuple[Status, ...]] = {
     Status.FAILED: ALIVE,
     Status.ABORTED: ALIVE,
 }
+
+
+MOST_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
 
 
 class Outcome(StrEnum):
@@ -65,11 +71,19 @@ class Result:
     message: str | None = None
 
 
+def lost(record_id: str) -> Result:
+    """What is said of a record whose page or batch has ended its worker again and again."""
+    reason = (
+        f"Working on it ended its worker process {MOST_DEATHS} times; see the worker's log, then run a new job for it"
+    )
+    return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a page or a batch reports: who did what, no payload."""
 
-    unit: str  # "12": page 12; "0.3": wave 0, batch 3
+    unit: str  # "12": page 12; "0.3": wave 0, batch 3; "0.3.0": what was written of it before the job ended
     results: tuple[Result, ...] = ()  # the records decided here
     to_write: int = 0  # page: quotes priced and waiting to be written
     pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes dealt with, of these failed)

@@ -22,7 +22,7 @@ _DEPLOY = (
 
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
-    run.jobs.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
+    run.work.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
     # Those of one Account stand together, so that two writers seldom want the same parent's lock.
     found = run.org.query(
         f"SELECT Id FROM Opportunity WHERE {wrap(run.job.soql_where_clause or '')} ORDER BY AccountId, Id"
@@ -33,7 +33,7 @@ def plan_quotes(run: Run) -> None:
 
 def store(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
     """Cut the keys into pages, and these into waves (of that many pages), and fix them as the job's plan."""
-    run.jobs.store_plan(run.id, batched(keys, page_size), wave_size, lambda: run.org.calls)
+    run.work.store_plan(run.id, batched(keys, page_size), wave_size, lambda: run.org.calls)
 
 
 def check_org(run: Run) -> dict[str, int]:

@@ -6,34 +6,55 @@ from dataclasses import dataclass
 
 from quotejob.errors import JobStopped
 from quotejob.jobs import Jobs
+from quotejob.leases import Lease, Leases
 from quotejob.life import Job
 from quotejob.salesforce import Org, OrgAddress
 from quotejob.settings import Settings
+from quotejob.work import Work
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A job as one step sees it, with the org it works for and the store of jobs."""
+    """A job as one step sees it, with the org it works for and the stores it may use."""
 
     job: Job
     jobs: Jobs
+    leases: Leases
     org: Org
     settings: Settings
+    lease: Lease | None = None  # of the unit this step works on; steps that only send others have none
 
     @property
     def id(self) -> str:
         """The job's id."""
         return self.job.job_id
 
+    @property
+    def work(self) -> Work:
+        """What the job's steps leave for each other."""
+        return self.jobs.work
+
     def go_on(self) -> None:
-        """Raise JobStopped when the job has ended meanwhile; asked between pages and between requests."""
-        if self.jobs.get(self.id).ended:
-            raise JobStopped(f"Job {self.id} has ended")
+        """Asked before every request that writes: renews the lease, rests when the org is to be spared.
+
+        Raises JobStopped when the job has ended, LeaseLost when somebody else has taken this unit over.
+        """
+        if self.lease is not None:
+            self.lease.go_on()
+
+    def slow_down(self, seconds: float) -> None:
+        """Have everybody who works for this org rest before the next request."""
+        self.leases.slow_down(self.job.org_id, seconds)
 
 
-def begin(job_id: str, jobs: Jobs, settings: Settings) -> Run:
-    """Take up a step of the job. JobStopped when it has ended, SessionExpired when its caller's session is gone."""
+def begin(job_id: str, jobs: Jobs, leases: Leases, settings: Settings, unit: str | None = None) -> Run:
+    """Take up a step of the job, and the lease of ``unit`` with it.
+
+    Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit, SessionExpired when the
+    caller's session is gone.
+    """
     job = jobs.get(job_id)
     if job.ended:
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
-    return Run(job, jobs, Org(OrgAddress.of(jobs.context(job_id))), settings)
+    lease = leases.claim(job_id, unit, job.org_id) if unit else None
+    return Run(job, jobs, leases, Org(OrgAddress.of(jobs.context(job_id))), settings, lease)

@@ -38,10 +38,10 @@ def plan_create(run: Run) -> None:
 def create_page(run: Run, wave: int, page: int) -> None:
     """Make a page of Opportunities and then their lines; each a Bulk job."""
     run.go_on()
-    numbers = run.jobs.page(run.id, page)
+    numbers = run.work.page(run.id, page)
     made, results = _make_opportunities(run, page, numbers, _shelf(run))
     results += _make_lines(run, page, made, _shelf(run))
-    run.jobs.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
+    run.work.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
 
 
 def plan_delete(run: Run) -> None:
@@ -54,14 +54,14 @@ def plan_delete(run: Run) -> None:
 def delete_page(run: Run, wave: int, page: int) -> None:
     """Delete a page of sample Opportunities, their Quotes first; they go to the recycle bin."""
     run.go_on()
-    ids = run.jobs.page(run.id, page)
+    ids = run.work.page(run.id, page)
     wanted = frozenset(ids)
     between = f"OpportunityId >= '{ids[0]}' AND OpportunityId <= '{ids[-1]}'"  # pages are in id order
     quotes = run.org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {between} ORDER BY Id")
     _delete(run, page, "Quote", (row["Id"] for row in quotes if row["OpportunityId"] in wanted))
     refused = _delete(run, page, "Opportunity", iter(ids))
     results = (refused.get(record_id, Result(record_id, Outcome.SUCCEEDED)) for record_id in ids)
-    run.jobs.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
+    run.work.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class _Checkpoint:
     what: str
 
     def load(self) -> list[str]:
-        return (self.run.jobs.note(self.run.id, self.what) or "").split()
+        return (self.run.work.note(self.run.id, self.what) or "").split()
 
     def save(self, job_ids: list[str]) -> None:
-        self.run.jobs.note(self.run.id, self.what, " ".join(job_ids))
+        self.run.work.note(self.run.id, self.what, " ".join(job_ids))
 
 
 def _shelf(run: Run) -> _Shelf:

@@ -44,6 +44,8 @@ class Settings:
     log_level: str = "INFO"
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
+    app_id: str | None = None  # HEROKU_APP_ID, which AppLink wants to hear
+    authorization: str | None = None  # developer name of the AppLink authorization that gives fresh tokens
 
 
 def load() -> Settings:
@@ -92,6 +94,14 @@ def load() -> Settings:
         ),
         applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
+        app_id=_read("HEROKU_APP_ID", env.str, "this app's id", None),
+        authorization=_read(
+            "QUOTEJOB_AUTHORIZATION",
+            env.str,
+            "the developer name of an AppLink authorization",
+            None,
+            validate=lambda name: re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None,
+        ),
     )
 
 

@@ -18,31 +18,32 @@ from redis.retry import Retry
 from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 
-_clients: dict[tuple[int, bool], redis.Redis] = {}
+_clients: dict[tuple[int, str, bool], redis.Redis] = {}
 
 
 def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
-    """The process's client for ``settings.redis_url``; ``patient`` waits about 40 s for a Redis that went away.
+    """The process's client for ``settings.redis_url``; ``patient`` waits over a minute for a Redis that went away.
 
-    The web process is not patient (a caller waits for its answer, at most about a second); workers are: their last
+    The web process is not patient (a caller waits for its answer, a few seconds at most); workers are: their last
     write of a page or a batch is the gate that lets a Redis restart pass. The pid is in the key, so a forked worker
     child never shares a socket with its parent.
     """
-    key = (os.getpid(), patient)
+    key = (os.getpid(), settings.redis_url, patient)
     if key not in _clients:
-        _clients[key] = client(settings.redis_url, attempts=16 if patient else 3)
+        attempts, timeout = (30, 10.0) if patient else (1, 2.0)
+        _clients[key] = client(settings.redis_url, attempts=attempts, timeout=timeout)
     return _clients[key]
 
 
-def client(url: str, *, attempts: int) -> redis.Redis:
-    """A client with timeouts on every command and ``attempts`` retries with backoff (at most 4 s each) and jitter."""
+def client(url: str, *, attempts: int, timeout: float = 10) -> redis.Redis:
+    """A client with ``timeout`` seconds for every command and ``attempts`` retries with backoff (4 s at most)."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=8,  # a thread that finds none free waits for one
         timeout=10,
         decode_responses=False,
-        socket_timeout=10,
-        socket_connect_timeout=5,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 5),
         socket_keepalive=True,
         health_check_interval=25,
         retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=4), attempts),

@@ -10,6 +10,7 @@ from celery import Celery, bootsteps, signals
 from quotejob import logs, pages
 from quotejob.errors import QuotejobError
 from quotejob.jobs import Jobs
+from quotejob.leases import Leases
 from quotejob.settings import current
 from quotejob.store import connect
 
@@ -40,3 +41,8 @@ def _log_our_way(**_: Any) -> None:
 def jobs() -> Jobs:
     """The store of jobs, for a worker: it waits for a Redis that restarts."""
     return Jobs(connect(current(), patient=True), current())
+
+
+def leases() -> Leases:
+    """The leases of all jobs' units."""
+    return Leases(connect(current(), patient=True))

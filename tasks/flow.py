@@ -1,16 +1,17 @@
 """The run, top to bottom: dispatch, plan, pages (a chord), commit (its body), finish; in waves.
 
-    dispatch -> plan -> [page page page ...] -> commit -> [batch batch ...] -> finish
+    dispatch -> plan -> [page page page ...] -> commit -> [batch batch ...] -> wave_written -> finish
                           chord of wave 0        body         chord of its own    body
                         [page page ...]   wave 1 is priced while wave 0 is written; and so on
 
 The chord is the trigger, the job's state in Redis is the truth: each step looks there what is done, so any of them may
-run twice, at the same time, or after the job ended. ``sweep`` sends again what a lost message should have.
+run twice, at the same time, or after the job ended. ``sweep`` reads off that truth what should be going on and is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from celery import Signature, chord
@@ -18,14 +19,19 @@ from celery import Signature, chord
 from quotejob import commit as committing
 from quotejob import pages, sampledata
 from quotejob import plan as planning
-from quotejob.errors import JobNotFound
+from quotejob.due import Due, due, sent
+from quotejob.errors import JobNotFound, JobStopped, QuotejobError, StoreUnavailable
+from quotejob.leases import SENT
 from quotejob.life import JobType, Outcome, Status
-from quotejob.run import Run
-from tasks.app import app, jobs
+from quotejob.run import Run, begin
+from quotejob.settings import current
+from quotejob.store import connect
+from tasks.app import app, jobs, leases
+from tasks.queues import Message, key, waiting
 from tasks.steps import step
 
-SILENCE = 60  # seconds without a sign of life after which a job's missing steps are sent again
-LOADING = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
+SILENCE = 9.0  # seconds without a sign of life after which the sweep looks whether a job's messages are still there
+LOADING: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
 
 PLANS = {
     JobType.BATCH_QUOTE: planning.plan_quotes,
@@ -44,20 +50,21 @@ def dispatch(org_id: str) -> None:
         plan.delay(job_id=job_id)
 
 
-@step("quotejob.plan", **LOADING)
+@step("quotejob.plan", unit="plan", **LOADING)
 def plan(run: Run) -> None:
-    """Fix the job's pages, then price the first wave. Twice is harmless: the first plan stored wins."""
+    """Fix the job's pages, then set it going. Twice is harmless: the first plan stored wins.
+
+    A resumed job has its plan and goes on with what it lacks.
+    """
     run.jobs.move(run.id, Status.PREPARING)
     log.info(f"Worker received job with ID: {run.id} {_wish(run)}")
     if run.job.waves is None:
         PLANS[run.job.job_type](run)
     run.jobs.move(run.id, Status.PROCESSING)
-    planned = run.jobs.get(run.id)
-    log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items, waves=planned.waves)
-    if planned.waves:
-        start_wave.delay(job_id=run.id, wave=0)
-    else:
-        finish.delay(job_id=run.id)
+    planned = begin(run.id, run.jobs, run.leases, run.settings)
+    log.info(f"Processing {planned.job.total} Opportunities", pages=planned.job.total_job_items)
+    for lacking in due(planned):
+        send(planned, lacking)
 
 
 @step("quotejob.start_wave")
@@ -66,38 +73,40 @@ def start_wave(run: Run, wave: int) -> None:
 
     Twice is harmless: only the first who asks sends.
     """
-    if committing.may_start(run, wave) and run.jobs.once(run.id, f"wave {wave} sent"):
-        send_pages(run, wave, planning.pages_of_wave(run, wave))
+    if committing.may_start(run, wave) and run.work.once(run.id, sent(wave)):
+        send(run, Due("pages", wave, tuple(planning.pages_of_wave(run, wave))))
 
 
-@step("quotejob.price_page")
+@step("quotejob.price_page", unit="page {wave} {page}", give_up=pages.give_up_page)
 def price_page(run: Run, wave: int, page: int) -> None:
     """Read and price one page. Twice is harmless: its first receipt wins."""
     pages.price_page(run, wave, page)
 
 
-@step("quotejob.load_page", **LOADING)
+@step("quotejob.load_page", unit="page {wave} {page}", give_up=pages.give_up_page, **LOADING)
 def load_page(run: Run, wave: int, page: int) -> None:
     """Make or delete one page of sample data. Twice is harmless: its Bulk jobs are kept as checkpoints."""
     LOADS[run.job.job_type](run, wave, page)
 
 
-@step("quotejob.commit")
+@step("quotejob.commit", unit="commit {wave}")
 def commit(run: Run, wave: int) -> None:
     """The body of a wave's pages: write its quotes in parallel, and meanwhile price the next wave.
 
-    Twice is harmless: the packing is fixed once, and a batch that is written says so.
+    Twice is harmless: the packing is fixed once, and whoever fixed it sends the batches.
     """
     if not committing.wave_is_priced(run, wave):
         return  # a copy of this message came early
     batches = committing.pack(run, wave)
-    written = run.jobs.written_units(run.id, wave)
-    header = [write_batch.si(job_id=run.id, wave=wave, batch=batch) for batch in range(batches) if batch not in written]
-    in_parallel(header, then=wave_written.si(job_id=run.id, wave=wave))
-    send_wave(run, wave + 1)
+    if batches:
+        send(run, Due("batches", wave, tuple(range(batches))))
+    elif batches == 0:
+        wave_written.delay(job_id=run.id, wave=wave)
+    if batches is not None:
+        send_next_wave(run, wave + 1)
 
 
-@step("quotejob.write_batch")
+@step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=committing.give_up_batch)
 def write_batch(run: Run, wave: int, batch: int) -> None:
     """Write one batch of quotes into the org. Twice is harmless: each Quote has a unique key."""
     committing.write_batch(run, wave, batch)
@@ -107,67 +116,107 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 def wave_written(run: Run, wave: int) -> None:
     """The body of a wave's batches: make room for a further wave, or end the job. Twice is harmless."""
     if committing.wave_is_written(run, wave):
-        send_wave(run, wave + 2)
+        send_next_wave(run, wave + 2)
         finish.delay(job_id=run.id)
 
 
 @step("quotejob.finish")
 def finish(run: Run) -> None:
     """Complete the job when all of it is written, and give its slot away. Twice is harmless: the move happens once."""
-    if not all(committing.wave_is_written(run, wave) for wave in range(run.job.waves or 0)):
+    if due(run) != [Due("finish")]:
         return
     refused = next(run.jobs.iter_results(run.id, Outcome.FAILED), None)
     reason = {} if refused is None else {"extendedStatus": f"{refused.code}: {refused.message}"}
     if run.jobs.move(run.id, Status.COMPLETED, **reason):
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
-    dispatch.delay(run.job.org_id)
+    dispatch.delay(org_id=run.job.org_id)
 
 
 @app.task(name="quotejob.sweep")
 def sweep() -> None:
-    """Help on every job that gave no sign of life for a while. Twice is harmless: so is every step it sends."""
-    for job_id in jobs().silent(SILENCE):
+    """Send again what should be going on and is not: what its worker left, what its message or its chord's body lost.
+
+    Twice, or several at once, is harmless: of those who want to send a unit, one may.
+    """
+    for job_id, silence in jobs().open():
         with structlog.contextvars.bound_contextvars(job_id=job_id):
             try:
-                job = jobs().stir(job_id)
+                _look_after(job_id, silence)
             except JobNotFound:
+                jobs().forget(job_id)
+            except JobStopped:
                 continue
-            log.warning("No sign of life: sending the missing steps again", status=job.status)
-            if job.status is Status.HOLDING:
-                dispatch.delay(job.org_id)
-            else:
-                (catch_up if job.status is Status.PROCESSING else plan).delay(job_id=job_id)
+            except StoreUnavailable as away:
+                log.warning(f"The sweep stops here: {away}")
+                return
+            except QuotejobError as error:
+                jobs().fail(job_id, f"{error.code}: {error}")
+                dispatch.delay(org_id=jobs().get(job_id).org_id)
 
 
-@step("quotejob.catch_up")
-def catch_up(run: Run) -> None:
-    """Send what a lost message or a killed worker left undone. Twice is harmless, as its steps are."""
-    for wave in range(run.job.waves or 0):
-        if not run.jobs.note(run.id, f"wave {wave} sent"):
-            send_wave(run, wave)
-        elif not committing.wave_is_written(run, wave):
-            priced = run.jobs.priced_units(run.id, wave)
-            send_pages(run, wave, [page for page in planning.pages_of_wave(run, wave) if page not in priced])
-    finish.delay(job_id=run.id)
-
-
-def send_wave(run: Run, wave: int) -> None:
-    """Ask for a wave to be started, if there is one of that number."""
+def send_next_wave(run: Run, wave: int) -> None:
+    """Have a wave started, if there is one of that number."""
     if wave < (run.job.waves or 0):
         start_wave.delay(job_id=run.id, wave=wave)
 
 
-def send_pages(run: Run, wave: int, numbers: Iterable[int]) -> None:
-    """The chord of a wave: these pages side by side, then its commit."""
+def _look_after(job_id: str, silence: float) -> None:
+    """Send what a job lacks: at once where a lease has run out, after a while of silence all that no queue knows."""
+    job = jobs().get(job_id)
+    if job.status is Status.HOLDING:
+        if silence > SILENCE:
+            jobs().touch(job_id)
+            dispatch.delay(org_id=job.org_id)
+        return
+    held = leases().held(job_id)
+    if silence < SILENCE and not held:
+        return
+    run = begin(job_id, jobs(), leases(), current())
+    queued = waiting(connect(current(), patient=True)) if silence > SILENCE else None
+    for lacking in due(run):
+        messages = signatures(run, lacking)
+        lost = [unit for unit, message in messages.items() if _is_lost(held.get(unit), message, queued)]
+        again = {unit: messages[unit] for unit in lost if leases().offer(job_id, unit)}
+        if again:
+            log.warning(f"Sending again what nobody works on: {', '.join(again)}")
+            send(run, lacking, again)
+    if queued is not None:
+        jobs().touch(job_id)
+
+
+def _is_lost(lease: str | None, message: Signature, queued: set[Message] | None) -> bool:
+    """Whether nobody may be at work on a unit: its lease will tell, and without one the queues, if they were asked."""
+    if lease is None or lease == SENT:
+        return queued is not None and key(message.task, message.kwargs) not in queued
+    return True
+
+
+def signatures(run: Run, lacking: Due) -> dict[str, Signature]:
+    """The messages of what a job lacks, by the unit each is for."""
+    job_id, wave = {"job_id": run.id}, {"wave": lacking.wave}
     page = price_page if run.job.job_type is JobType.BATCH_QUOTE else load_page
-    header = [page.si(job_id=run.id, wave=wave, page=number) for number in numbers]
-    in_parallel(header, then=commit.si(job_id=run.id, wave=wave))
+    match lacking.step:
+        case "pages":
+            return {f"page {lacking.wave} {n}": page.si(**job_id, **wave, page=n) for n in lacking.numbers}
+        case "batches":
+            return {f"batch {lacking.wave} {n}": write_batch.si(**job_id, **wave, batch=n) for n in lacking.numbers}
+        case "commit" | "start_wave":
+            single = commit if lacking.step == "commit" else start_wave
+            return {f"{lacking.step} {lacking.wave}": single.si(**job_id, **wave)}
+        case _:
+            return {lacking.step: (plan if lacking.step == "plan" else finish).si(**job_id)}
 
 
-def in_parallel(header: list[Signature], *, then: Signature) -> None:
-    """A chord; of nothing, just its body."""
-    (chord(header, then) if header else then).apply_async()
+def send(run: Run, lacking: Due, messages: Mapping[str, Signature] | None = None) -> None:
+    """Send what a job lacks, or only these messages: pages and batches as a chord, with what comes after them."""
+    header = list((signatures(run, lacking) if messages is None else messages).values())
+    bodies = {"pages": commit, "batches": wave_written}
+    if lacking.step in bodies:
+        chord(header, bodies[lacking.step].si(job_id=run.id, wave=lacking.wave)).apply_async()
+    else:
+        for message in header:
+            message.apply_async()
 
 
 def _wish(run: Run) -> str:

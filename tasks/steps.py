@@ -1,7 +1,8 @@
-"""The cross-cutting care of every step of a job, in one place: taking the job up, logging, errors, trying again.
+"""The cross-cutting care of every step of a job, in one place: its lease, its log lines, its errors, trying again.
 
-A step never raises into its chord: what one record did wrong is data, what the org or the network did wrong is tried
-again later, and what cannot be mended ends the job as Failed with the reason.
+A step never raises into its chord and never waits for another try in Celery. What one record did wrong is data. What
+the org or the network did wrong gives the lease back with a time to wait, and the sweep sends the unit again when that
+has passed. What cannot be mended ends the job as Failed with the reason; it can be resumed.
 """
 
 from __future__ import annotations
@@ -15,56 +16,138 @@ import structlog
 from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from quotejob.errors import JobNotFound, JobStopped, OrgUnreachable, QuotejobError, StoreUnavailable
+from quotejob import applink
+from quotejob.errors import (
+    JobNotFound,
+    JobStopped,
+    LeaseLost,
+    OrgExhausted,
+    OrgUnreachable,
+    QuotejobError,
+    SessionExpired,
+    StoreUnavailable,
+)
+from quotejob.life import MOST_DEATHS
 from quotejob.run import Run, begin
 from quotejob.settings import current
-from tasks.app import app, jobs
+from tasks.app import app, jobs, leases
 
-TRIES = 6  # of a step, before a passing fault ends the job
-LONGEST_PAUSE = 60  # seconds between two tries
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded)
+MOST_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
+MOST_SURPRISES = 2  # errors nobody expected
+LONGEST_PAUSE = 60.0  # seconds after a passing fault
+LONGEST_WAIT = 300.0  # seconds between two looks whether an exhausted org has calls again
 
 P = ParamSpec("P")
+Work = Callable[Concatenate[Run, P], None]
 log = structlog.get_logger()
 
 
-def step(name: str, **options: Any) -> Callable[[Callable[Concatenate[Run, P], None]], Task]:
-    """Make a Celery task of a function of a Run. Its messages carry the job's id and small numbers, nothing else."""
+def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = None, **options: Any) -> Any:
+    """Make a Celery task of a function of a Run. Its messages carry the job's id and small numbers, nothing else.
+
+    ``unit`` names what it holds a lease on, as "page {wave} {page}"; a step without one only sends others. ``give_up``
+    settles the unit once it has ended its worker process MOST_DEATHS times.
+    """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
         @wraps(work)
-        def task(self: Task, job_id: str, *args: P.args, **kwargs: P.kwargs) -> None:
+        def task(job_id: str, **numbers: int) -> None:
             with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
-                _attempt(self, job_id, lambda: work(begin(job_id, jobs(), current()), *args, **kwargs))
+                _Attempt(job_id, unit.format(**numbers)).make(work, give_up, numbers)
 
-        made: Task = app.task(name=name, bind=True, max_retries=TRIES - 1, **options)(task)
+        made: Task = app.task(name=name, **options)(task)
         return made
 
     return make
 
 
-def _attempt(task: Task, job_id: str, work: Callable[[], None]) -> None:
-    try:
-        work()
-    except (JobStopped, JobNotFound) as gone:
-        log.info(str(gone))
-    except PASSING as fault:
-        if task.request.retries >= TRIES - 1:
-            _give_up(job_id, f"{type(fault).__name__}: {fault}")
+class _Attempt:
+    """One run of one step."""
+
+    def __init__(self, job_id: str, unit: str) -> None:
+        self._job_id = job_id
+        self._unit = unit
+        self._run: Run | None = None
+
+    def make(self, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]) -> None:
+        try:
+            self._make(work, give_up, numbers)
+        except StoreUnavailable as away:  # nothing can be noted either: the lease runs out, the sweep sends again
+            log.warning(f"Giving the step up: {away}")
+
+    def _make(self, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]) -> None:
+        try:
+            self._run = begin(self._job_id, jobs(), leases(), current(), self._unit or None)
+            self._work(self._run, work, give_up, numbers)
+            self._release()
+        except (JobStopped, JobNotFound, LeaseLost) as gone:
+            log.info(str(gone))
+            self._release()
+        except PASSING as fault:
+            self._again(fault, "passing", MOST_FAULTS, LONGEST_PAUSE)
+        except OrgExhausted as fault:
+            waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
+            jobs().explain(self._job_id, waiting)
+            self._again(fault, "exhausted", None, LONGEST_WAIT)
+        except SessionExpired as fault:
+            self._renew_session(fault)
+        except QuotejobError as error:
+            self._fail(f"{error.code}: {error}")
+        except Exception as error:
+            log.exception("A step failed in a way nobody expected")
+            self._again(error, "surprise", MOST_SURPRISES, LONGEST_PAUSE)
+
+    def _work(
+        self, run: Run, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]
+    ) -> None:
+        if run.lease is None:
+            work(run, **numbers)
+            return
+        with run.lease.kept():
+            if run.lease.deaths < MOST_DEATHS:
+                work(run, **numbers)
+            elif give_up is not None:
+                log.error(f"Giving up {self._unit}: it ended its worker {run.lease.deaths} times")
+                give_up(run, **numbers)
+            else:
+                self._fail(f"WORKER_LOST: {self._unit} ended its worker {run.lease.deaths} times; see the worker's log")
+        if run.job.extended_status is not None:
+            run.jobs.explain(run.id, None)
+
+    def _again(self, fault: BaseException, kind: str, most: int | None, longest: float) -> None:
+        """Leave the unit to the sweep, after a pause that grows while nothing gets done; or end the job."""
+        count = jobs().work.another_fault(self._job_id, kind)
+        if most is not None and count >= most:
+            self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
+            return
+        pause = min(longest, 2.0 ** min(count, 10)) * random.uniform(0.5, 1.5)
+        log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=count)
+        self._release(wait=pause)
+
+    def _renew_session(self, fault: SessionExpired) -> None:
+        """Take a fresh token from the AppLink authorization, once; without one the job fails, and can be resumed."""
+        run, settings = self._run, current()
+        context = jobs().context(self._job_id) if run is not None else None
+        if context is None or jobs().work.another_fault(self._job_id, "session") > 1:
+            fresh = None
         else:
-            log.warning(f"Trying again: {fault}", attempt=task.request.retries + 1)
-            pause = min(LONGEST_PAUSE, 2**task.request.retries) * random.uniform(0.5, 1.5)
-            raise task.retry(countdown=pause, exc=None) from fault
-    except QuotejobError as error:
-        _give_up(job_id, f"{error.code}: {error}")
-    except Exception as error:
-        log.exception("A step failed in a way nobody expected")
-        _give_up(job_id, f"INTERNAL_ERROR: {type(error).__name__}; the worker's log has the details")
+            fresh = applink.renewed(context, settings)
+        if fresh is None:
+            self._fail(
+                f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
+            )
+        else:
+            jobs().renew_context(self._job_id, fresh)
+            log.info("The session expired; going on with a fresh token of the AppLink authorization")
+            self._release(wait=0.1)
 
+    def _fail(self, reason: str) -> None:
+        """End the job, and let the next one of its org have the slot."""
+        if jobs().fail(self._job_id, reason):
+            log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
+        app.send_task("quotejob.dispatch", kwargs={"org_id": jobs().get(self._job_id).org_id})
 
-def _give_up(job_id: str, reason: str) -> None:
-    """End the job, and let the next one of its org have the slot."""
-    store = jobs()
-    if store.fail(job_id, reason):
-        log.error(f"Job processing failed for Job ID: {job_id}. {reason}")
-    app.send_task("quotejob.dispatch", args=[store.get(job_id).org_id])
+    def _release(self, *, wait: float = 0) -> None:
+        if self._run is not None and self._run.lease is not None:
+            self._run.lease.release(wait=wait)

@@ -49,7 +49,7 @@ def begun(jobs: Jobs, caller: CallerContext, pages: list[list[str]]) -> str:
     job_id = submit(jobs, caller).job_id
     jobs.promote(caller.org_id)
     jobs.move(job_id, Status.PREPARING)
-    jobs.store_plan(job_id, pages, 2, lambda: 3)
+    jobs.work.store_plan(job_id, pages, 2, lambda: 3)
     jobs.move(job_id, Status.PROCESSING)
     return job_id
 
@@ -141,10 +141,10 @@ def test_a_life_ends_once_and_takes_the_token_along(jobs: Jobs, caller: CallerCo
 def test_the_first_plan_wins_whole(jobs: Jobs, caller: CallerContext) -> None:
     """A second plan, of other records, changes nothing."""
     job_id = begun(jobs, caller, [["a", "b"], ["c"], ["d"]])
-    assert not jobs.store_plan(job_id, [["x"]], 2, lambda: 1)
+    assert not jobs.work.store_plan(job_id, [["x"]], 2, lambda: 1)
     job = jobs.get(job_id)
     assert (job.total_job_items, job.total, job.waves, job.api_calls) == (3, 4, 2, 3)
-    assert jobs.page(job_id, 0) == ["a", "b"]
+    assert jobs.work.page(job_id, 0) == ["a", "b"]
     assert not list(redis.Redis.from_url(jobs._settings.redis_url).scan_iter("*draft*"))
 
 
@@ -153,14 +153,14 @@ def test_receipts_are_counted_once(jobs: Jobs, caller: CallerContext) -> None:
     job_id = begun(jobs, caller, [["a", "b", "c"], ["d"]])
     skipped = Result("c", Outcome.SKIPPED, code="NO_LINES", message="none")
     for _ in range(2):
-        jobs.record_page(job_id, 0, Receipt("0", (skipped,), to_write=2, api_calls=1), b"blob")
-    jobs.record_page(job_id, 0, Receipt("1", (Result("d", Outcome.FAILED, code="X", message="y"),)))
+        jobs.work.record_page(job_id, 0, Receipt("0", (skipped,), to_write=2, api_calls=1), b"blob")
+    jobs.work.record_page(job_id, 0, Receipt("1", (Result("d", Outcome.FAILED, code="X", message="y"),)))
     assert jobs.get(job_id).job_items_processed == 1
-    assert jobs.priced(job_id, 0) == b"blob"
+    assert jobs.work.priced(job_id, 0) == b"blob"
     made = Result("a", Outcome.SUCCEEDED, "0Q0a")
-    assert jobs.record_batch(job_id, 0, Receipt("0.0", (made,), pages={0: (1, 0)}))
-    assert not jobs.record_batch(job_id, 0, Receipt("0.0", (made, made), pages={0: (2, 0)}))
-    jobs.record_batch(
+    assert jobs.work.record_batch(job_id, 0, Receipt("0.0", (made,), pages={0: (1, 0)}))
+    assert not jobs.work.record_batch(job_id, 0, Receipt("0.0", (made, made), pages={0: (2, 0)}))
+    jobs.work.record_batch(
         job_id, 0, Receipt("0.1", (Result("b", Outcome.FAILED, code="X"),), pages={0: (1, 1)}, api_calls=2)
     )
     job = jobs.get(job_id)
@@ -171,9 +171,9 @@ def test_receipts_are_counted_once(jobs: Jobs, caller: CallerContext) -> None:
 def test_late_receipts_still_count_and_still_expire(jobs: Jobs, caller: CallerContext) -> None:
     """What was being written while the job was aborted is told, and its keys do not stay for ever."""
     job_id = begun(jobs, caller, [["a"]])
-    jobs.record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
+    jobs.work.record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
     jobs.abort(job_id)
-    jobs.record_batch(job_id, 0, Receipt("0.0", (Result("a", Outcome.SUCCEEDED, "0Q0a"),), pages={0: (1, 0)}))
+    jobs.work.record_batch(job_id, 0, Receipt("0.0", (Result("a", Outcome.SUCCEEDED, "0Q0a"),), pages={0: (1, 0)}))
     assert jobs.get(job_id).quotes_created == 1
     client = redis.Redis.from_url(jobs._settings.redis_url)
     assert all(client.ttl(key) > 0 for key in client.scan_iter(f"quotejob:job:{job_id}*"))
@@ -185,7 +185,7 @@ def test_results_come_in_pages_of_any_size(jobs: Jobs, caller: CallerContext) ->
     for page in range(12):
         outcome = Outcome.FAILED if page % 3 == 0 else Outcome.SUCCEEDED
         results = tuple(Result(f"{page}-{n}", outcome) for n in range(5))
-        jobs.record_page(job_id, 0, Receipt(str(page), results))
+        jobs.work.record_page(job_id, 0, Receipt(str(page), results))
     everything = [result.record_id for result in jobs.iter_results(job_id)]
     assert len(set(everything)) == 60
 
@@ -226,16 +226,68 @@ def test_a_made_up_cursor_is_refused(jobs: Jobs, caller: CallerContext, cursor: 
             ask()
 
 
-def test_silent_jobs_are_found_and_stirred(jobs: Jobs, caller: CallerContext) -> None:
-    """A job that gave no sign of life is silent until it is stirred; one that is gone leaves the list."""
+def test_open_jobs_are_known_with_their_silence(jobs: Jobs, caller: CallerContext) -> None:
+    """A job is open until it ends, and tells how long it has given no sign of life."""
     job_id = begun(jobs, caller, [["a"]])
-    assert job_id in jobs.silent(-1)
-    assert jobs.stir(job_id).job_id == job_id
-    assert job_id not in jobs.silent(30)
-    redis.Redis.from_url(jobs._settings.redis_url).delete(f"quotejob:job:{job_id}")
+    assert 0 <= dict(jobs.open())[job_id] < 10
+    jobs.touch(job_id)
+    jobs.fail(job_id, "x")
+    jobs.touch(job_id)
+    assert job_id not in dict(jobs.open())
+
+
+def test_a_completed_job_keeps_its_results_only(jobs: Jobs, caller: CallerContext) -> None:
+    """Plan, quotes, receipts, marks and token go; a late receipt finds nothing to change."""
+    job_id = begun(jobs, caller, [["a"]])
+    jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)), b"blob")
+    jobs.work.once(job_id, "mark")
+    jobs.move(job_id, Status.COMPLETED)
+    client = redis.Redis.from_url(jobs._settings.redis_url)
+    left = {key.decode().rpartition(":")[2] for key in client.scan_iter(f"quotejob:job:{job_id}:*")}
+    assert left == {"results"}
+    assert not jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)))
+    assert jobs.get(job_id).failed == 1
+
+
+@pytest.mark.parametrize("end", [Status.FAILED, Status.ABORTED])
+def test_an_unfinished_job_is_resumed_with_all_it_knows(jobs: Jobs, caller: CallerContext, end: Status) -> None:
+    """It waits in the flex queue again, with the caller's fresh token, and keeps its plan, receipts and counters."""
+    job_id = begun(jobs, caller, [["a"], ["b"], ["c"]])
+    jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.SKIPPED, code="X"),)))
+    jobs.move(job_id, end, extendedStatus="why")
+    fresh = replace(caller, access_token="00DRO0000000001!fresh")
+    job = jobs.resume(job_id, fresh)
+    assert (job.status, job.extended_status, job.completed_date, job.skipped) == (Status.HOLDING, None, None, 1)
+    assert jobs.context(job_id) == fresh
+    assert jobs.promote(caller.org_id) == [job_id]
+    assert jobs.work.priced_units(job_id, 0) == {0}
+    client = redis.Redis.from_url(jobs._settings.redis_url)
+    assert all(
+        client.ttl(key) == -1 or key.endswith(b":context") for key in client.scan_iter(f"quotejob:job:{job_id}*")
+    )
+    with pytest.raises(JobConflict, match="Queued"):
+        jobs.resume(job_id, fresh)
+
+
+def test_another_orgs_job_is_not_resumed(jobs: Jobs, caller: CallerContext) -> None:
+    """Nor one that is Completed."""
+    job_id = begun(jobs, caller, [["a"]])
     with pytest.raises(JobNotFound):
-        jobs.stir(job_id)
-    assert job_id not in jobs.silent(-1)
+        jobs.resume(job_id, replace(caller, org_id=to18("00DAAAAAAAAAAAA")))
+    jobs.move(job_id, Status.COMPLETED)
+    with pytest.raises(JobConflict, match="Completed"):
+        jobs.resume(job_id, caller)
+
+
+def test_a_full_flex_queue_takes_no_resumed_job(jobs: Jobs, caller: CallerContext) -> None:
+    """And the job stays as it was."""
+    job_id = begun(jobs, caller, [["a"]])
+    jobs.fail(job_id, "why")
+    for _ in range(5):
+        submit(jobs, caller)
+    with pytest.raises(FlexQueueFull):
+        jobs.resume(job_id, caller)
+    assert jobs.get(job_id).status is Status.FAILED
 
 
 def test_redis_away_is_said() -> None:

@@ -87,7 +87,7 @@ def broken(quote: PricedQuote) -> PricedQuote:
 
 
 def write(org: Org, quotes: list[PricedQuote], job_id: str = "", go_on: Callable[[], None] = lambda: None) -> Writer:
-    writer = Writer(org, job_id or str(uuid.uuid4()), go_on=go_on)
+    writer = Writer(org, job_id or str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None)
     writer.write(quotes)
     return writer
 
@@ -189,7 +189,7 @@ def test_a_bad_record_costs_only_its_own_quote(org: Org, bad: int) -> None:
 def test_a_graph_of_several_quotes_is_split(org: Org) -> None:
     """Quotes share graphs when there are more than 75 of them; the bad one is found, its neighbours are written."""
     good, bad = quotes(org, 3), broken(quotes(org, 4)[3])
-    writer = Writer(org, str(uuid.uuid4()), go_on=lambda: None)
+    writer = Writer(org, str(uuid.uuid4()), go_on=lambda: None, slow_down=lambda _: None)
     writer._write_graphs([(*good, bad)])
     assert writer.results[bad.opportunity_id].outcome is Outcome.FAILED
     assert_written(org, writer, good)
@@ -259,7 +259,7 @@ def test_an_ended_job_stops_between_requests(org: Org) -> None:
         if not next(left, False):
             raise JobStopped("ended")
 
-    writer = Writer(org, str(uuid.uuid4()), go_on=go_on)
+    writer = Writer(org, str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None)
     with pytest.raises(JobStopped):
         writer.write([big, *some])
     assert_written(org, writer, some)

@@ -1,0 +1,80 @@
+"""How things are called and put down in Redis: key names, Lua scripts, compressed values, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+import zstandard
+
+from quotejob import store
+
+OPEN = "quotejob:open"  # every job that has not ended, scored by its last sign of life (ms)
+
+# What a job keeps beside its hash, by how long: KEPT stays with an ended job, for its results; SPENT too, for resume,
+# unless the job is Completed; HELD goes with any end.
+KEPT = ("results",)
+SPENT = ("pages", "quotes", "left", "errors", "batches", "marks")
+HELD = ("context", "leases", "deaths", "faults")
+STAGES = ("priced", "written", "parts")  # SPENT as well; one of each for every wave
+
+
+def job(job_id: str, part: str = "") -> str:
+    """The key of a job's hash, or of a part kept beside it."""
+    return f"quotejob:job:{job_id}:{part}" if part else f"quotejob:job:{job_id}"
+
+
+def jobs_of(org_id: str, part: str) -> str:
+    """The key of something that an org's jobs share."""
+    return f"quotejob:org:{org_id}:{part}"
+
+
+def stage(job_id: str, name: str, wave: int) -> str:
+    """The key of the receipts of one stage of one wave."""
+    return job(job_id, f"{name}:{wave}")
+
+
+def spent(job_id: str, waves: int) -> list[str]:
+    """Every key that is of no more use once the job is Completed."""
+    return [job(job_id, part) for part in SPENT] + [stage(job_id, name, w) for w in range(waves) for name in STAGES]
+
+
+def script(client: redis.Redis, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Run scripts/``name``.lua. Each one may be sent twice: the client repeats a command whose answer was lost."""
+    with store.translated():
+        return client.register_script(_lua(name))(keys=keys, args=args)
+
+
+def squeeze(document: Any) -> bytes:
+    """JSON, compressed."""
+    return zstandard.compress(orjson.dumps(document))
+
+
+def unsqueeze(stored: bytes) -> Any:
+    """What squeeze took."""
+    return orjson.loads(zstandard.decompress(stored))
+
+
+def now() -> datetime:
+    """The time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def ms(moment: datetime | None = None) -> int:
+    """Milliseconds since 1970 of the moment, or of now."""
+    return int((moment or now()).timestamp() * 1000)
+
+
+def us(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+@cache
+def _lua(name: str) -> str:
+    return (Path(__file__).parent / "scripts" / f"{name}.lua").read_text()
