@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
-from flask import current_app, request
+from flask import current_app, g, request
 
 from quotejob import callers, store
 from quotejob.callers import CallerContext
@@ -48,11 +48,13 @@ def desk() -> Desk:
 
 def claimed() -> CallerContext:
     """The context as the request claims it; Unauthenticated without a usable one, OrgNotAllowed for a foreign host."""
-    context = callers.from_header(request.headers.get(HEADER))
-    structlog.contextvars.bind_contextvars(org_id=context.org_id)
-    callers.check_org(context.org_domain_url, desk().settings)
-    _org(context)  # the border reads the address with its own eyes; what it would not call is refused here
-    return context
+    if "claimed" not in g:
+        context = callers.from_header(request.headers.get(HEADER))
+        structlog.contextvars.bind_contextvars(org_id=context.org_id)
+        callers.check_org(context.org_domain_url, desk().settings)
+        _org(context)  # the border reads the address with its own eyes; what it would not call is refused here
+        g.claimed = context
+    return cast(CallerContext, g.claimed)
 
 
 def proven(context: CallerContext) -> CallerContext:

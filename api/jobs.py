@@ -161,6 +161,33 @@ def abort_job(job_id: str) -> Job:
     return job
 
 
+@blueprint.operation(
+    "/jobs/<jobId>/resume",
+    method="POST",
+    name="resumeJob",
+    status=202,
+    answer=wire.JobSchema,
+    says="The job, waiting in the flex queue again",
+    errors=(404, 409, 429),
+)
+def resume_job(job_id: str) -> Job:
+    """Go on with a Failed or Aborted job
+
+    Goes on from what is already written, with this caller's session. Nothing written before is written again.
+    """
+    context = access.caller()
+    _own_job(context, job_id)
+    job = _jobs().resume(job_id, context)
+    workers.tell(context.org_id)
+    return job
+
+
+@blueprint.before_request
+def _know_who_calls() -> None:
+    """A request that does not say who calls is not read any further."""
+    access.claimed()
+
+
 def _jobs() -> Jobs:
     return access.desk().jobs
 

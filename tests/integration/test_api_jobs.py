@@ -301,12 +301,12 @@ def foreign_job(store_of_jobs: Jobs, headers: Headers) -> Iterator[str]:
     store_of_jobs.abort(job.job_id)
 
 
-@pytest.mark.parametrize("rest", ["", "/results", "/abort"])
+@pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume"])
 def test_another_orgs_job_is_as_good_as_none(
     client: FlaskClient, headers: Headers, store_of_jobs: Jobs, foreign_job: str, rest: str
 ) -> None:
     """404, and it goes on; so is a job that never was, and what is no id at all."""
-    method = "POST" if rest == "/abort" else "GET"
+    method = "POST" if rest in ("/abort", "/resume") else "GET"
     for job_id in (foreign_job, str(uuid.uuid4()), "x", "*", foreign_job.upper(), foreign_job.replace("-", "")):
         refused(client.open(f"/api/jobs/{job_id}{rest}", method=method, headers=headers()), 404, "JOB_NOT_FOUND")
     assert store_of_jobs.get(foreign_job).status is Status.HOLDING
@@ -345,6 +345,22 @@ def test_jobs_are_listed_by_status_and_type(client: FlaskClient, headers: Header
     assert listed("jobType=BatchQuote") == set()
 
 
+def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) -> None:
+    """It waits in the flex queue again; one that has not ended cannot be resumed."""
+    job_id = accepted(submit(client, headers()))
+    refused(client.post(f"/api/jobs/{job_id}/resume", headers=headers()), 409, "JOB_CONFLICT")
+    client.post(f"/api/jobs/{job_id}/abort", headers=headers())
+    answer = client.post(f"/api/jobs/{job_id}/resume", headers=headers())
+    assert answer.status_code == 202
+    assert (answer.get_json()["status"], answer.get_json()["extendedStatus"]) == ("Holding", None)
+
+
+def test_who_does_not_say_who_calls_is_told_that_first(client: FlaskClient) -> None:
+    """401, whatever else is wrong with the request."""
+    answer = client.post("/api/executebatch", data="no json", headers={"x-client-context": "???"})
+    refused(answer, 401, "UNAUTHENTICATED")
+
+
 def test_a_job_can_be_aborted_once(client: FlaskClient, headers: Headers) -> None:
     """The answer is the job as it then stands; a second time there is nothing to stop."""
     job_id = accepted(client.post("/api/data/delete", headers=headers()))
@@ -373,12 +389,12 @@ def job_with_results(client: FlaskClient, headers: Headers, store_of_jobs: Jobs,
     job_id = accepted(submit(client, headers()))
     assert store_of_jobs.promote(local_org.org_id) == [job_id]
     store_of_jobs.move(job_id, Status.PREPARING)
-    store_of_jobs.store_plan(
+    store_of_jobs.work.store_plan(
         job_id, [[RESULTS[0].record_id, RESULTS[1].record_id], [RESULTS[2].record_id]], 2, lambda: 1
     )
     store_of_jobs.move(job_id, Status.PROCESSING)
-    store_of_jobs.record_page(job_id, 0, Receipt("0", RESULTS[:2]))
-    store_of_jobs.record_page(job_id, 0, Receipt("1", RESULTS[2:]))
+    store_of_jobs.work.record_page(job_id, 0, Receipt("0", RESULTS[:2]))
+    store_of_jobs.work.record_page(job_id, 0, Receipt("1", RESULTS[2:]))
     return job_id
 
 

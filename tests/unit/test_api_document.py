@@ -50,6 +50,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "listJobs": ("get", "/api/jobs", "200"),
         "getJobResults": ("get", "/api/jobs/{jobId}/results", "200"),
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
+        "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
     }
 
 
@@ -74,9 +75,9 @@ def test_an_operation_is_one_external_services_accepts(name: str) -> None:
 def test_an_operation_says_every_status_it_can_answer(name: str) -> None:
     """The common ones everywhere, its own where they can happen."""
     _, path, operation = BY_ID[name]
-    own = {"429"} if name in ("executeBatch", "datacreate", "datadelete") else set()
+    own = {"429"} if name in ("executeBatch", "datacreate", "datadelete", "resumeJob") else set()
     own |= {"404"} if "{jobId}" in path else set()
-    own |= {"409"} if name == "abortJob" else set()
+    own |= {"409"} if name in ("abortJob", "resumeJob") else set()
     assert {status for status in operation["responses"] if status >= "400"} == own | {
         "400", "401", "403", "413", "414", "431", "500", "503",
     }  # fmt: skip

@@ -48,13 +48,15 @@ def test_each_file_is_well_formed_and_named_after_what_it_holds(path: Path) -> N
         assert [child.tag for child in root] == sorted(child.tag for child in root), "sf retrieves them sorted"
 
 
-def test_the_key_field_is_what_exactly_once_needs() -> None:
-    """``jobId:opportunityId`` is 36 + 1 + 18 characters, and the org itself refuses the second one."""
-    field = root_of(SOURCE / "objects" / "Quote" / "fields" / "QuoteJobKey__c.field-meta.xml")
+@pytest.mark.parametrize("object_name", ["Quote", "QuoteLineItem"])
+def test_the_key_fields_are_what_exactly_once_needs(object_name: str) -> None:
+    """``jobId:opportunityId`` is 36 + 1 + 18 characters, a line adds its number; the org refuses the second one."""
+    field = root_of(SOURCE / "objects" / object_name / "fields" / "QuoteJobKey__c.field-meta.xml")
     assert text(field, "type") == "Text"
     assert text(field, "unique") == "true"
     assert text(field, "externalId") == "true"
-    assert int(text(field, "length") or 0) >= 36 + 1 + 18
+    assert int(text(field, "length") or 0) >= 36 + 1 + 18 + 1 + 10
+    assert text(field, "caseSensitive") == "false"
 
 
 def test_permission_set_grants_every_field_of_ours_and_only_fields_that_exist() -> None:
