@@ -169,7 +169,7 @@ class Stack:
         """A private Redis server with an append-only file, unless a server was given."""
         if self.redis_url:
             self.tell("Redis: the server of REDIS_URL")
-            self._wait("Redis", lambda: _pings(self.redis_url or ""), None)
+            self._wait("The Redis server of REDIS_URL", lambda: _pings(self.redis_url or ""), None, 10)
             return
         port = free_port(port)
         data = self.folder / "redis"

@@ -57,4 +57,5 @@ def begin(job_id: str, jobs: Jobs, leases: Leases, settings: Settings, unit: str
     if job.ended:
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
     lease = leases.claim(job_id, unit, job.org_id) if unit else None
-    return Run(job, jobs, leases, Org(OrgAddress.of(jobs.context(job_id))), settings, lease)
+    org = Org(OrgAddress.of(jobs.context(job_id)), read_timeout=settings.org_timeout)
+    return Run(job, jobs, leases, org, settings, lease)

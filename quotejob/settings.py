@@ -41,6 +41,7 @@ class Settings:
     )
     active_jobs: int = 5  # active at once in one org
     holding_jobs: int = 100  # waiting in one org's flex queue
+    org_timeout: int = 60  # seconds an org may take to answer one request
     log_level: str = "INFO"
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
@@ -84,6 +85,7 @@ def load() -> Settings:
         holding_jobs=_read(
             "QUOTEJOB_HOLDING_JOBS", env.int, whole.format(0, 10_000), 100, validate=validate.Range(0, 10_000)
         ),
+        org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
         log_level=_read(
             "LOG_LEVEL",
             env.str,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _stack import LocalOrg, Stack, clean_environment, private_redis
 
+TIERS = ["unit", "integration", "contract", "acceptance"]
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
 GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 
@@ -25,10 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder is its tier: `-m unit`, `-m "not acceptance"`."""
+    """A test's folder is its tier: `-m unit`, `-m "not acceptance"`; what needs least runs first."""
     tests = Path(__file__).parent
     for item in items:
         item.add_marker(item.path.relative_to(tests).parts[0])
+    items.sort(key=lambda item: TIERS.index(item.path.relative_to(tests).parts[0]))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,17 @@ def test_rows_are_read_as_they_are_needed() -> None:
     with next(files):
         assert len(taken) == 3
     files.close()  # type: ignore[attr-defined]
+
+
+def test_rows_that_break_off_leave_no_file_open() -> None:
+    """The caller's generator may fail half-way; a warning about an unclosed file would fail this test."""
+
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"A": "1"}
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        _files(rows(), ["A"], 100)  # type: ignore[arg-type]
 
 
 @given(st.lists(st.fixed_dictionaries({"A": TEXT, "B": TEXT}), max_size=20), st.integers(10, 200))

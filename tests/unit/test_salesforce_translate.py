@@ -82,6 +82,7 @@ def test_what_to_do_about_an_error(code: str, message: str, status: int, kind: K
         ({"message": "m", "errorCode": "C"}, [("C", "m", ())]),
         ([{"statusCode": "C", "message": "m", "fields": None}], [("C", "m", ())]),
         ({"error": "invalid_grant", "error_description": "expired"}, [("invalid_grant", "expired", ())]),
+        ([{"errorCode": "QUERY_LOCATOR_EXPIRED", "message": "m"}], [("INVALID_QUERY_LOCATOR", "m", ())]),
         ("Bad_OAuth_Token", [("Bad_OAuth_Token", "Bad_OAuth_Token", ())]),
         (b"<html>502 Bad Gateway</html>", []),
         ("", []),

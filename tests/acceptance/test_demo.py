@@ -1,0 +1,128 @@
+"""bin/demo, run as a newcomer runs it: from another folder, again and again, stopped in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from _stack import ROOT, clean_environment
+
+DEMO = str(ROOT / "bin" / "demo")
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """What a user's shell would have."""
+    return clean_environment()
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """All of its descendants."""
+    return process.children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """None of these processes is left."""
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    return not alive
+
+
+@pytest.mark.timeout(240)
+def test_once_checks_every_quote_and_leaves_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Exit code 0, says what it checked, and leaves no process and no file, whatever folder it was called from."""
+    before = set(os.listdir(ROOT))
+    seen: dict[int, psutil.Process] = {}
+    with subprocess.Popen(
+        [DEMO, "--once", "--opportunities", "40", "--workers", "2"],
+        cwd=tmp_path,
+        env=environment | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
+        assert demo.stdout
+        lines = []
+        for line in demo.stdout:
+            lines.append(line)
+            seen.update({process.pid: process for process in children(psutil.Process(demo.pid))})
+    output = "".join(lines)
+    assert demo.returncode == 0, output
+    assert "Checked all 40 Quotes and 80 lines" in output
+    assert "/docs" in output
+    assert re.search(r"Net total", output)
+    assert len(seen) >= 7  # Redis, local org, web, two workers, beat, Flower
+    assert gone(list(seen.values()))
+    assert os.listdir(tmp_path) == []
+    assert set(os.listdir(ROOT)) - before <= {"__pycache__"}
+    assert not re.search("00D[0-9A-Za-z]{12,15}!", output)  # an access token
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopping_leaves_no_process(how: signal.Signals, environment: dict[str, str]) -> None:
+    """bin/invoke.sh reaches the running demo; Ctrl-C and SIGTERM end it with 0; even after kill -9 nothing stays."""
+    with subprocess.Popen(
+        [DEMO, "--opportunities", "5"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as demo:
+        assert demo.stdout
+        lines = []
+        for line in demo.stdout:
+            lines.append(line)
+            if "Ctrl-C stops everything" in line:
+                break
+        started = children(psutil.Process(demo.pid))
+        assert len(started) >= 5, "".join(lines)
+        call = re.search(r"bin/invoke.sh (local) (\S+)", "".join(lines))
+        assert call
+        invoked = subprocess.run([ROOT / "bin" / "invoke.sh", *call.groups()], capture_output=True, text=True)
+        assert len(json.loads(invoked.stdout)["jobs"]) == 2, invoked.stderr
+        demo.send_signal(how)
+        lines += demo.stdout.readlines()
+        code = demo.wait()
+    assert code == (0 if how != signal.SIGKILL else -signal.SIGKILL), "".join(lines)
+    assert gone(started)
+
+
+@pytest.mark.timeout(120)
+def test_stopped_while_starting(environment: dict[str, str]) -> None:
+    """Stopped before the job is done: exit code 130, and nothing stays."""
+    with subprocess.Popen(
+        [DEMO, "--opportunities", "5"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as demo:
+        assert demo.stdout
+        for line in demo.stdout:
+            if "Web on port" in line:
+                break
+        started = children(psutil.Process(demo.pid))
+        demo.terminate()
+        demo.stdout.readlines()
+        assert demo.wait() == 130
+    assert gone(started)
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_cannot_start_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A wrong profile: exit code 1, the local org's own words, and where the logs are."""
+    done = subprocess.run([DEMO, "--once", "--profile", "none-such"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+    assert "local org did not start" in done.stdout
+    assert "none-such" in done.stdout
+    kept = re.search(r"The logs are in (.+) until", done.stdout)
+    assert kept
+    assert (Path(kept[1]) / "localorg.log").is_file()
+    shutil.rmtree(kept[1])
+
+
+def test_help_names_the_options(environment: dict[str, str]) -> None:
+    """`bin/demo --help` starts nothing."""
+    done = subprocess.run([DEMO, "--help"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0
+    for option in ("--opportunities", "--once", "--workers", "--profile"):
+        assert option in done.stdout
