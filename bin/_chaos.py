@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 import requests
@@ -29,6 +30,7 @@ from _stack import Process, Stack, StackError
 
 ENDED = ("Completed", "Failed", "Aborted")
 STUCK = 150.0  # seconds without any progress after all is healed
+REFUSED = 5  # Opportunities whose Quotes the org refuses, in every job
 ORG_FAULTS = (
     "slow", "fail_before_write", "fail_after_write", "reset_before_write", "reset_after_write", "lock", "limit",
     "expire_session",
@@ -100,6 +102,7 @@ class Chaos:
         self.reader = OrgReader(org)
         self._api = Api(self.stack.web_url, org, self.reader.username())
         self._make_large()
+        self._make_refused()
 
     @property
     def api(self) -> Api:
@@ -120,6 +123,22 @@ class Chaos:
                 for n in range(start, start + 350)
             ]
             self.reader.graph(nodes)
+
+    def _make_refused(self) -> None:
+        """Some Opportunities whose Quotes the org refuses: their price book entry is no longer active."""
+        like = next(self.reader.query("SELECT Pricebook2Id, Product2Id, UnitPrice FROM PricebookEntry "
+                                      "WHERE IsActive = true AND Pricebook2.IsStandard = false LIMIT 1"))  # fmt: skip
+        product = self.reader.create("Product2", {"Name": "Withdrawn", "IsActive": True})
+        standard = next(self.reader.query("SELECT Id FROM Pricebook2 WHERE IsStandard = true"))["Id"]
+        entry = {"Product2Id": product, "UnitPrice": 10, "IsActive": True}
+        self.reader.create("PricebookEntry", entry | {"Pricebook2Id": standard})
+        withdrawn = self.reader.create("PricebookEntry", entry | {"Pricebook2Id": like["Pricebook2Id"]})
+        for number in range(REFUSED):
+            fields = {"Name": f"Refused {number}", "StageName": "Prospecting", "CloseDate": "2027-03-01"}
+            made = self.reader.create("Opportunity", fields | {"Pricebook2Id": like["Pricebook2Id"]})
+            line = {"OpportunityId": made, "PricebookEntryId": withdrawn, "Quantity": 1, "UnitPrice": 10}
+            self.reader.create("OpportunityLineItem", line)
+        self.reader.update("PricebookEntry", withdrawn, {"IsActive": False})
 
     # -- one round -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +179,8 @@ class Chaos:
         )
 
     def _submit(self, where: str) -> str:
-        """Submitted as a careful caller does: the same key until there is an answer."""
+        """Submitted as a careful caller does: the same key until there is an answer. The refused ones come along."""
+        where = f"({where}) OR Name LIKE 'Refused %'"
         self.figures.jobs += 1
         headers = self.api.context() | {"Idempotency-Key": f"{self.dice.random()}"}
         body = {"soqlWhereClause": where}
@@ -192,10 +212,17 @@ class Chaos:
             raise Violation(f"job {job_id}: {len(verdict.differences)} differences: {verdict.differences[:5]}")
         matching = self.reader.count(f"SELECT COUNT() FROM Opportunity WHERE {where}")
         job = self.api.job(job_id)
-        said = (job["records"]["total"], job["records"]["succeeded"], job["quotesCreated"], job["jobItemsProcessed"])
-        true = (matching, verdict.quotes, verdict.quotes, job["totalJobItems"])
-        results = Counter(result["recordId"] for result in self.api.results(job_id, "succeeded"))
-        if said != true or len(results) != verdict.quotes or (results and max(results.values()) > 1):
+        records = job["records"]
+        said = (
+            records["total"],
+            records["succeeded"],
+            records["failed"],
+            job["quotesCreated"],
+            job["jobItemsProcessed"],
+        )
+        true = (matching + REFUSED, verdict.quotes, REFUSED, verdict.quotes, job["totalJobItems"])
+        results = Counter(result["recordId"] for result in self.api.results(job_id))
+        if said != true or len(results) != matching + REFUSED or max(results.values()) > 1:
             raise Violation(f"job {job_id} says {said} with {len(results)} results; the org says {true}")
         self.figures.quotes += verdict.quotes
 
@@ -304,7 +331,9 @@ class Chaos:
         if name.startswith("worker"):
             self.stack.start_worker(int(name.removeprefix("worker")), "-c", "2")
         elif name == "redis":
-            self.stack.start_redis(int((self.stack.redis_url or "").rpartition(":")[2].partition("/")[0]))
+            port = urlsplit(self.stack.redis_url or "").port or 0
+            self.stack.redis_url = None  # else it is taken for somebody else's server
+            self.stack.start_redis(port)
         elif name == "web":
             self.stack.start_web(int(self.stack.web_url.rpartition(":")[2]))
         else:
@@ -330,7 +359,7 @@ class Chaos:
 def measure_recovery(chaos: Chaos) -> None:
     """Kill every worker in the middle of a job, start new ones at once: how long until the job goes on?"""
     job_id = chaos._submit("Name LIKE 'Opportunity %'")
-    while not 0 < chaos.api.job(job_id)["records"]["succeeded"]:
+    while chaos.api.job(job_id)["records"]["succeeded"] == 0:
         time.sleep(0.02)
     chaos._kill_workers()
     killed = time.monotonic()
@@ -399,8 +428,8 @@ def main() -> int:
 def _report(figures: Figures) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(figures.faults.items()))
     print(
-        f"round {figures.rounds}: {figures.jobs} jobs, {figures.quotes} quotes checked, {figures.resumed} resumed; longest "
-        f"stall after healing {figures.longest_stall:.1f} s, longest recovery from the kill of every worker "
+        f"round {figures.rounds}: {figures.jobs} jobs, {figures.quotes} quotes checked, {figures.resumed} resumed; "
+        f"longest stall after healing {figures.longest_stall:.1f} s, longest recovery from the kill of every worker "
         f"{figures.longest_recovery:.1f} s; faults: {faults}",
         flush=True,
     )

@@ -131,6 +131,11 @@ class OrgReader:
         """One record; gives its id."""
         return str(self._post(f"{self._data}/sobjects/{object_name}", record)["id"])
 
+    def update(self, object_name: str, record_id: str, record: Mapping[str, Any]) -> None:
+        """Change one record."""
+        url = f"{self.url}{self._data}/sobjects/{object_name}/{record_id}"
+        _body(self._session.patch(url, json=record, timeout=60))
+
     def graph(self, requests_: list[Json]) -> dict[str, str]:
         """One composite graph of creates, all or none; gives reference id -> record id."""
         body = self._post(

@@ -65,6 +65,20 @@ def tls(url: str) -> dict[str, Any]:
     return {"ssl_cert_reqs": "required"}
 
 
+def concerns(client: redis.Redis) -> list[str]:
+    """What about this server could lose jobs, each a sentence that says what to set; asked when a worker starts."""
+    with translated():
+        memory = client.info("memory")
+        persistence = client.info("persistence")
+    found = []
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        found.append(f"Redis evicts keys when it is full (maxmemory-policy {policy}): set it to noeviction")
+    if not persistence.get("aof_enabled"):
+        found.append("Redis has no append-only file: jobs accepted since its last snapshot are lost when it ends")
+    return found
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn redis-py's errors into ours: the store is away, or full, and nothing was accepted."""
@@ -73,4 +87,7 @@ def translated() -> Iterator[None]:
     except redis.exceptions.OutOfMemoryError as cause:
         raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
     except (redis.ConnectionError, redis.TimeoutError) as cause:
+        if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+            reason = "Redis shows a certificate nobody vouches for: set QUOTEJOB_REDIS_CA to it, or to unverified"
+            raise StoreUnavailable(reason) from cause
         raise StoreUnavailable("Redis does not answer; try again shortly") from cause

@@ -5,26 +5,32 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import structlog
 from celery import Celery, bootsteps, signals
 
 from quotejob import logs, pages
-from quotejob.errors import QuotejobError
+from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import Jobs
 from quotejob.leases import Leases
 from quotejob.settings import current
-from quotejob.store import connect
+from quotejob.store import concerns, connect
 
+log = structlog.get_logger()
 app = Celery("quotejob")
 app.config_from_object("celeryconfig")
 
 
 class CheckedStart(bootsteps.StartStopStep):
-    """Read settings and pricing rules before the first task is taken: a worker that could not price must not start."""
+    """Before the first task: read settings and rules (a worker that cannot price must not start), look at Redis."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         try:
             pages.rules(current().pricing_rules)
+            for concern in concerns(connect(current())):
+                log.warning(concern)
+        except StoreUnavailable as away:
+            log.warning(f"{away}: its settings could not be looked at")
         except QuotejobError as error:
             sys.exit(f"quotejob worker cannot start: {error}")
 
