@@ -40,6 +40,18 @@ TIMEOUT = 3  # seconds the gateway waits for an answer here; a slow one takes lo
 LEFT = ("leases", "deaths", "faults", "context", "quotes", "left", "marks", "batches", "pages")
 
 
+# What goes wrong with a way of breaking things because something else is broken already.
+MISSED = (
+    StopIteration,
+    IndexError,
+    ProcessLookupError,
+    FileNotFoundError,
+    redis.RedisError,
+    requests.RequestException,
+    ApiError,
+)
+
+
 class Violation(Exception):
     """A promise was broken; the message says which."""
 
@@ -157,7 +169,7 @@ class Chaos:
             if self.dice.random() < 0.5:
                 name = self.dice.choices(list(self._ways), self._weights)[0]
                 self.figures.faults[name] += 1
-                with contextlib.suppress(IndexError, redis.RedisError, requests.RequestException, ApiError):
+                with contextlib.suppress(*MISSED):
                     self._ways[name]()
             time.sleep(self.dice.uniform(0.1, 0.8))
         self._heal()

@@ -30,17 +30,17 @@ def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
     """
     key = (os.getpid(), settings.redis_url, patient)
     if key not in _clients:
-        attempts, timeout = (30, 10.0) if patient else (1, 2.0)
-        _clients[key] = client(settings.redis_url, attempts=attempts, timeout=timeout)
+        attempts, timeout, most = (30, 10.0, 1) if patient else (1, 2.0, 2)
+        _clients[key] = client(settings.redis_url, attempts=attempts, timeout=timeout, connections=most)
     return _clients[key]
 
 
-def client(url: str, *, attempts: int, timeout: float = 10) -> redis.Redis:
+def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4) -> redis.Redis:
     """A client with ``timeout`` seconds for every command and ``attempts`` retries with backoff (4 s at most)."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
-        max_connections=8,  # a thread that finds none free waits for one
-        timeout=10,
+        max_connections=connections,  # the smallest hosted Redis allows 20 in all; a thread that finds none free waits
+        timeout=60,
         decode_responses=False,
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 5),

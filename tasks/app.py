@@ -13,7 +13,7 @@ from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import Jobs
 from quotejob.leases import Leases
 from quotejob.settings import current
-from quotejob.store import concerns, connect
+from quotejob.store import client, concerns, connect
 
 log = structlog.get_logger()
 app = Celery("quotejob")
@@ -27,8 +27,9 @@ class CheckedStart(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         try:
             pages.rules(current().pricing_rules)
-            for concern in concerns(connect(current())):
-                log.warning(concern)
+            with client(current().redis_url, attempts=1, timeout=2) as briefly:
+                for concern in concerns(briefly):
+                    log.warning(concern)
         except StoreUnavailable as away:
             log.warning(f"{away}: its settings could not be looked at")
         except QuotejobError as error:
