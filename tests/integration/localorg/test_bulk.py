@@ -159,13 +159,18 @@ def test_an_id_may_have_15_characters(server: Server) -> None:
         ({"object": "Account", "operation": "insert", "columnDelimiter": ","}, "JSON_PARSER_ERROR", "columnDelimiter"),
         ({"object": "Account", "operation": "insert", "lineEnding": "CR"}, "JSON_PARSER_ERROR", "lineEnding"),
         ({"object": "Account", "operation": "insert", "contentType": "JSON"}, "JSON_PARSER_ERROR", "contentType"),
-        ({"object": "Account", "operation": "insert", "batch": 5}, "JSON_PARSER_ERROR", 'Unrecognized field "batch"'),
         ([], "JSON_PARSER_ERROR", "A job is a JSON object"),
     ],
 )
 def test_an_order_that_makes_no_job_is_refused(server: Server, order: Any, code: str, said: str) -> None:
     """400 with what is wrong."""
     assert said in _refused(server.post("jobs/ingest", order), 400, code)
+
+
+def test_keys_an_order_does_not_know_are_passed_over(server: Server) -> None:
+    """The JavaScript SDK of Heroku AppLink sends its whole options, `dataTable` among them."""
+    order = {"object": "Account", "operation": "insert", "dataTable": [{}, {}]}
+    assert server.post("jobs/ingest", order).status_code == 200
 
 
 # --- files --------------------------------------------------------------------------------------------------------

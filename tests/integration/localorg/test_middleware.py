@@ -112,7 +112,8 @@ def test_the_org_says_who_the_caller_is(org: Server) -> None:
         ("GET", f"{DATA}/ui-api/object-info", (501, "NOT_IMPLEMENTED")),
         ("GET", f"{DATA}/tooling/sobjects", (501, "NOT_IMPLEMENTED")),
         ("POST", "/services/async/66.0/job", (501, "NOT_IMPLEMENTED")),
-        ("GET", "/services/oauth2/authorize", (501, "NOT_IMPLEMENTED")),
+        ("GET", "/services/oauth2/nothing", (404, "NOT_FOUND")),
+        ("POST", "/services/Soap/u/66.0", (501, "NOT_IMPLEMENTED")),
     ],
 )
 def test_what_is_not_there_is_refused_as_the_platform_does(

@@ -1,6 +1,7 @@
 """WHERE clauses against a plain model of SOQL's rules: two truth values, null, case, patterns, ranges of days."""
 
 import contextlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from localorg.errors import OrgError
 from localorg.schema import Schema
 
 Row = dict[str, Any]
+EXAMPLES = int(os.environ.get("SOQL_EXAMPLES", "300"))  # for a long run: 50,000
 
 NAMES = [None, "a", "A", "Ab", "b%", "a_b", "Éa", "éA", "o'x", "a\\b", "ß", "line\nline", "日本"]
 AMOUNTS = [None, -1.0, 0.0, 0.1, 1.5, 2.0]
@@ -216,7 +218,7 @@ simple = st.one_of(on_value(), on_null(), on_boolean(), on_pattern(), on_list(),
 clauses = st.recursive(simple, combined, max_leaves=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(clauses)
 def test_a_clause_finds_the_rows_it_holds_for(clause: Clause) -> None:
     found = ORG.values(f"SELECT Id FROM Opportunity WHERE {clause.text}", "Id")

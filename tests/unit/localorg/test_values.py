@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from localorg.errors import OrgError
-from localorg.quoting import line_totals, quote_totals, unit_price_of
+from localorg.arithmetic import line_totals, quote_totals, unit_price_of
 from localorg.schema import Field
 from localorg.values import reader, rounded, text_reader
 

@@ -1,0 +1,151 @@
+"""The short fault run: all is broken for a while, and the org has every Quote once. The long one is bin/chaos."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from _check import check_job
+from _client import Api, OrgReader
+from _stack import CELERY, ROOT, Process, Stack
+
+HELD = 12.0  # seconds in which a lease runs out and the sweep has looked
+
+
+def test_a_short_chaos() -> None:
+    """A minute and a half of bin/chaos; its own words when a promise breaks."""
+    command = [sys.executable, "bin/_chaos.py", "--minutes", "1.5", "--seed", "7", "--opportunities", "2000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Stack:  # type: ignore[misc]
+    """Web, one worker of one process, beat, and an org with 400 Opportunities: two pages."""
+    with Stack(tmp_path, extra={"REMAP_SIGTERM": "SIGQUIT"}) as stack:
+        stack.start_redis()
+        stack.start_org(0, "--opportunities", "400", "--lines", "2")
+        stack.start_web()
+        stack.start_worker(1, "-c", "1")
+        stack.start_beat()
+        stack.wait_ready()
+        yield stack
+
+
+def api_of(stack: Stack) -> tuple[Api, OrgReader]:
+    assert stack.org
+    reader = OrgReader(stack.org)
+    return Api(stack.web_url, stack.org, reader.username()), reader
+
+
+def fault(stack: Stack, **spec: object) -> None:
+    assert stack.org
+    OrgReader(stack.org)._post("/localorg/faults", spec)
+
+
+def test_a_page_that_kills_its_worker_is_given_up(system: Stack) -> None:
+    """Three times, and then its records failed with that reason; the rest of the job is done."""
+    api, reader = api_of(system)
+    where = "Name LIKE 'Opportunity %'"
+    fault(system, kind="slow", match={"resource": "query"}, seconds=1.0)
+    client = redis.Redis.from_url(system.redis_url or "")
+    job_id = api.submit(where)
+    deadline = time.monotonic() + 120
+    while (job := api.job(job_id))["status"] not in ("Completed", "Failed") and time.monotonic() < deadline:
+        lease = client.hget(f"quotejob:job:{job_id}:leases", "page 0 0") or b"sent 0"
+        if not lease.startswith((b"sent", b"wait")) and int(lease.split()[1]) > time.time() * 1000:
+            _kill_children(system.process("worker1"))
+        time.sleep(0.1)
+    assert (job["status"], job["records"]["failed"], job["records"]["succeeded"]) == ("Completed", 200, 200), job
+    reasons = {(result["code"], "3 times" in result["message"]) for result in api.results(job_id, "failed")}
+    assert reasons == {("WORKER_LOST", True)}
+    assert reader.count("SELECT COUNT() FROM Quote") == 200
+
+
+def test_a_job_goes_on_within_20_seconds_of_the_death_of_every_worker(system: Stack) -> None:
+    """Killed while it held the only batches there are; a new worker starts at once."""
+    api, reader = api_of(system)
+    fault(system, kind="slow", match={"resource": "composite/graph"}, seconds=2.0, count=2)
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    while api.job(job_id)["records"]["succeeded"] == 0 and not _leases(system, job_id, b"batch"):
+        time.sleep(0.05)
+    system.process("worker1").kill()
+    killed = time.monotonic()
+    system.processes.remove(system.process("worker1"))
+    system.start_worker(1, "-c", "1")
+    assert api.follow(job_id, quiet=40)["status"] == "Completed"
+    assert time.monotonic() - killed < 20 + 5  # and 5 for the rest of the job
+    assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGTERM twice", "celery control shutdown"])
+def test_a_worker_that_is_told_to_stop_does_so_in_time(system: Stack, way: str) -> None:
+    """Gone within 30 s, the signal going to all its processes; the next worker goes on without an error or a double."""
+    api, reader = api_of(system)
+    fault(system, kind="slow", match={"resource": "composite/graph"}, seconds=3.0, count=3)
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    while not _leases(system, job_id, b"batch"):
+        time.sleep(0.05)
+    old = system.process("worker1")
+    if way.startswith("celery"):
+        shutdown = [*CELERY, "control", "shutdown", "-d", f"worker1@{socket.gethostname()}"]
+        subprocess.run(shutdown, cwd=ROOT, env=system.environment, capture_output=True, timeout=60)
+    else:
+        for _ in range(2 if "twice" in way else 1):
+            os.killpg(old.pid, signal.SIGTERM)
+            time.sleep(0.5)
+    system.start_worker(2, "-c", "1")
+    asked = time.monotonic()
+    while old.running and time.monotonic() - asked < 30:
+        time.sleep(0.1)
+    assert not old.running
+    system.processes.remove(old)
+    job = api.follow(job_id, quiet=40)
+    assert (job["status"], job["numberOfErrors"]) == ("Completed", 0)
+    assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
+
+
+def test_an_expired_session_fails_and_is_resumed(system: Stack) -> None:
+    """Failed, saying so; resumed with a fresh context it completes, and nothing is written twice."""
+    api, reader = api_of(system)
+    fault(system, kind="expire_session", match={"resource": "composite/graph"}, count=1)
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    job = api.follow(job_id)
+    assert job["status"] == "Failed"
+    assert "session" in job["extendedStatus"]
+    fault(system, clear=True)
+    assert api.post(f"/api/jobs/{job_id}/resume")["status"] == "Holding"
+    assert api.follow(job_id)["status"] == "Completed"
+    assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
+
+
+def test_a_job_waits_for_an_exhausted_org(system: Stack) -> None:
+    """It says what it waits for, and goes on by itself when the org has calls again."""
+    api, reader = api_of(system)
+    spec = {"kind": "limit", "match": {"resource": "composite/graph"}, "message": "TotalRequests Limit exceeded."}
+    fault(system, **spec)
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    while "Waiting" not in ((job := api.job(job_id))["extendedStatus"] or ""):
+        assert job["status"] not in ("Completed", "Failed"), job
+        time.sleep(0.1)
+    fault(system, clear=True)
+    job = api.follow(job_id)
+    assert (job["status"], job["extendedStatus"]) == ("Completed", None)
+    assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
+
+
+def _leases(stack: Stack, job_id: str, kind: bytes) -> bool:
+    with redis.Redis.from_url(stack.redis_url or "") as client:
+        return any(unit.startswith(kind) for unit in client.hkeys(f"quotejob:job:{job_id}:leases"))
+
+
+def _kill_children(worker: Process) -> None:
+    for child in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)

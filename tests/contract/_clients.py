@@ -1,0 +1,167 @@
+"""Runs the third-party clients of tests/contract as their users would: Node scripts, sf, a session for requests.
+
+node/package-lock.json pins the clients written in JavaScript and the Node they run on; `npm ci` puts both into
+node/node_modules at first use and again whenever the lock file changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from _stack import LocalOrg
+from requests.adapters import HTTPAdapter
+
+NODE = Path(__file__).parent / "node"
+MODULES = NODE / "node_modules"
+_NOTE = MODULES / ".contract-installed"  # the lock file's hash
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+INSTALL_SECONDS = 900
+
+
+class InstallError(Exception):
+    """npm could not install the clients; the message holds its last words."""
+
+
+def installed(npm: str) -> Path:
+    """The node program in node_modules, installed with everything else by npm if it is not yet there."""
+    wanted = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()
+    with _alone():
+        if not (_NOTE.exists() and _NOTE.read_text() == wanted):
+            _install(npm)
+            _NOTE.write_text(wanted)
+    return MODULES / ".bin" / "node"
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two test runs at once wait for each other; the lock is on the folder, so no lock file is left behind."""
+    folder = os.open(NODE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _install(npm: str) -> None:
+    done = subprocess.run(
+        [npm, "ci", "--loglevel=error"],
+        cwd=NODE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=INSTALL_SECONDS,
+    )
+    if done.returncode != 0:
+        raise InstallError(f"npm ci in tests/contract/node failed:\n{done.stdout[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node and the clients installed for it, with a home folder of their own."""
+
+    program: Path
+    home: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Little but PATH: nothing of the developer's own settings reaches a client."""
+        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        passed["PATH"] = f"{self.program.parent}{os.pathsep}{passed.get('PATH', '')}"
+        return {**passed, "HOME": str(self.home), "NO_PROXY": "127.0.0.1", **more}
+
+    def run(self, case: str, given: Mapping[str, Any], **environment: str) -> Any:
+        """``run("jsforce_rows.crud", {...})``: what the function crud of node/jsforce_rows.mjs answers to this."""
+        file, _, name = case.partition(".")
+        done = subprocess.run(
+            [str(self.program), "run.mjs", f"{file}.mjs", name],
+            cwd=NODE,
+            env=self.environment(**environment),
+            input=json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, f"{case} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}"
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+class HttpOnly(HTTPAdapter):
+    """Takes what a client sends to https:// and brings it to a local org, which speaks http.
+
+    simple-salesforce writes https:// into every address, and logs in at https://DOMAIN.salesforce.com, without a
+    setting for either; its `session` argument is the one thing to hand it.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        assert request.url
+        request.url = self._url + request.path_url
+        request.headers.pop("Host", None)
+        return super().send(request, **options)
+
+
+def http_session(org: LocalOrg) -> requests.Session:
+    """A session for simple-salesforce."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", HttpOnly(org.url))
+    return session
+
+
+class SfError(Exception):
+    """An sf command failed; the message holds what it said."""
+
+
+@dataclass(frozen=True)
+class Sf:
+    """The sf command, with folders, telemetry and update checks of its own."""
+
+    node: Node
+    token: str
+    more: Mapping[str, str] = field(default_factory=dict)  # environment
+
+    def __call__(self, *words: str, cwd: Path | None = None) -> Any:
+        """``sf WORDS --json``: the result of it; raises SfError when it failed."""
+        done = self.run(*words, "--json", cwd=cwd)
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise SfError(f"sf {' '.join(words)} said no JSON:\n{done.stdout[-2000:]}{done.stderr[-2000:]}") from None
+        if answer["status"] != 0:
+            raise SfError(f"sf {' '.join(words)}: {answer.get('name')}: {answer.get('message')} {answer.get('data')}")
+        return answer["result"]
+
+    def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """``sf WORDS`` as it is."""
+        environment = self.node.environment(
+            SF_ACCESS_TOKEN=self.token,
+            SF_AUTOUPDATE_DISABLE="true",
+            SF_DISABLE_LOG_FILE="true",
+            SF_DISABLE_TELEMETRY="true",
+            SF_SKIP_NEW_VERSION_CHECK="true",
+            SF_USE_GENERIC_UNIX_KEYCHAIN="true",
+            **self.more,
+        )
+        return subprocess.run(
+            [str(self.node.program), str(MODULES / "@salesforce" / "cli" / "bin" / "run.js"), *words],
+            cwd=cwd or self.node.home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
