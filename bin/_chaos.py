@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -416,25 +417,32 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="WAY", help="break in this way only; repeatable")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-chaos-"))
-    extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Stack(folder, extra=extra) as stack:
-        chaos = Chaos(stack, random.Random(asked.seed), asked.workers, frozenset(asked.only))
-        until = time.monotonic() + asked.minutes * 60
-        try:
-            chaos.start(asked.opportunities)
-            while time.monotonic() < until:
-                chaos.round(chaos.dice.uniform(4, 20))
-                measure_recovery(chaos)
-                _report(chaos.figures)
-        except (Violation, StackError, ApiError) as broken:
-            print(f"BROKEN (seed {asked.seed}): {broken}\nThe logs are in {folder}", file=sys.stderr)
-            return 1
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+    try:
+        run(asked, folder)
+    except (Violation, StackError, ApiError) as broken:
+        print(f"BROKEN (seed {asked.seed}): {broken}\nThe logs are in {folder}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing was broken up to here.", file=sys.stderr)
+        shutil.rmtree(folder)
+        return 130
+    shutil.rmtree(folder)
     print("Not one Quote lost, doubled or partial; no job stuck.")
     return 0
+
+
+def run(asked: argparse.Namespace, folder: Path) -> None:
+    """Rounds until the time is over. Raises Violation for a broken promise."""
+    extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
+    with Stack(folder, extra=extra) as stack:
+        chaos = Chaos(stack, random.Random(asked.seed), asked.workers, frozenset(asked.only))
+        chaos.start(asked.opportunities)
+        until = time.monotonic() + asked.minutes * 60
+        while time.monotonic() < until:
+            chaos.round(chaos.dice.uniform(4, 20))
+            measure_recovery(chaos)
+            _report(chaos.figures)
 
 
 def _report(figures: Figures) -> None:

@@ -8,7 +8,9 @@ import logging
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +19,7 @@ from localorg.costs import PROFILES
 from localorg.org import Org
 from localorg.schema import Schema
 from localorg.seed import add_opportunities, populate
+from localorg.tls import Certificate
 
 FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
 _CLOSING_SECONDS = 2.0  # what requests still running get to finish
@@ -38,7 +41,21 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--force-app", type=Path, default=FORCE_APP, metavar="DIR", help="sfdx source with the org's custom fields"
     )
-    return parser.parse_args(words)
+    parser.add_argument(
+        "--schema",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="objects and fields to add, in YAML (localorg/schemafile.py); may be given more than once",
+    )
+    parser.add_argument("--tls", action="store_true", help="speak https, with a certificate made at the start")
+    parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")
+    parser.add_argument("--key", type=Path, metavar="PEM", help="the private key of --cert")
+    asked = parser.parse_args(words)
+    if (asked.cert is None) != (asked.key is None):
+        parser.error("--cert and --key go together")
+    return asked
 
 
 def _count(word: str) -> int:
@@ -51,15 +68,16 @@ def _count(word: str) -> int:
 def open_org(asked: argparse.Namespace) -> Org:
     """The org the command line asks for, filled."""
     extra = [asked.force_app] if asked.force_app.is_dir() else []
-    org = Org(Schema.load(extra=extra), path=asked.db, seed=asked.seed, token=asked.token)
+    org = Org(Schema.load(extra=extra, files=asked.schema), path=asked.db, seed=asked.seed, token=asked.token)
     org.costs.use(asked.profile)
     populate(org)
     add_opportunities(org, asked.opportunities, asked.lines)
     return org
 
 
-async def serve(org: Org, host: str, port: int) -> None:
+async def serve(org: Org, host: str, port: int, certificate: Certificate | None = None) -> None:
     """Serves the org until SIGTERM or SIGINT; raises OSError when it cannot listen there."""
+    org.certificate = certificate.public if certificate else None
     runner = web.AppRunner(
         make_app(org),
         access_log=None,
@@ -68,21 +86,44 @@ async def serve(org: Org, host: str, port: int) -> None:
         max_field_size=_LONGEST_LINE,
     )
     await runner.setup()
+    if (server := runner.server) is not None:
+        server.request_factory = _with_one_slash(server.request_factory)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
-        org.url = _url(runner, host)
+        ssl_context = certificate.context if certificate else None
+        await web.TCPSite(runner, host, port, backlog=1024, ssl_context=ssl_context).start()
+        org.url = _url(runner, host, "https" if certificate else "http")
         print(f"local org {org.url} org {org.organization_id} user {org.user.id} token {org.token}", flush=True)
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def _url(runner: web.AppRunner, host: str) -> str:
+def _with_one_slash(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Requests are made of paths with one leading slash: the `sf` command sends two, and the platform does not mind."""
+
+    def made(message: Any, *more: Any) -> web.BaseRequest:
+        if message.path.startswith("//"):
+            target = f"/{message.path.lstrip('/')}"
+            path, _, query = target.partition("?")
+            url = message.url.build(path=path, query_string=query, encoded=True)
+            message = message._replace(path=target, url=url)
+        return make(message, *more)
+
+    return made
+
+
+def _url(runner: web.AppRunner, host: str, scheme: str) -> str:
     port = runner.addresses[0][1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _certificate(asked: argparse.Namespace) -> Certificate | None:
+    if asked.cert is not None:
+        return Certificate.kept(asked.cert, asked.key)
+    return Certificate.made(asked.host) if asked.tls else None
 
 
 def main(words: list[str] | None = None) -> int:
@@ -90,12 +131,15 @@ def main(words: list[str] | None = None) -> int:
     asked = arguments(words)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(serve(open_org(asked), asked.host, asked.port))
+        certificate = _certificate(asked)
+        org = open_org(asked)
+    except (OSError, sqlite3.DatabaseError, ValueError) as error:
+        print(f"localorg cannot open the org: {error}", file=sys.stderr)
+        return 1
+    try:
+        asyncio.run(serve(org, asked.host, asked.port, certificate))
     except OSError as error:
         print(f"localorg cannot listen on {asked.host}:{asked.port}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except (sqlite3.DatabaseError, ValueError) as error:
-        print(f"localorg cannot open the org: {error}", file=sys.stderr)
         return 1
     return 0
 

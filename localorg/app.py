@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from localorg import bulk, control, graph, identity, limits, rest
+from localorg import batch, bulk, control, graph, identity, oauth, oauth_web, resources, rest, soap
 from localorg.limits import Limits
 from localorg.middleware import conduct
 from localorg.org import ORG, Org
@@ -18,9 +18,11 @@ LARGEST_BODY = 50 * 1024 * 1024
 def make_app(org: Org) -> web.Application:
     """The application that serves this org; closing it closes the org."""
     app = web.Application(middlewares=[conduct], client_max_size=LARGEST_BODY)
+    assert resources.LOADED
     app[ORG] = org
+    app[oauth.GRANTS] = oauth.Grants()
     org.limits = Limits()
-    for part in (rest, graph, bulk, limits, identity, control):
+    for part in (graph, batch, rest, bulk, identity, oauth, oauth_web, soap, control):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(_open)
     app.cleanup_ctx.append(bulk.working)

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from localorg.errors import OrgError
 from localorg.faults import BadFault
-from localorg.identity import fresh_token
 from localorg.middleware import answer, bearer, read_json
+from localorg.oauth import GRANTS
 from localorg.org import ORG, Org
 
 routes = web.RouteTableDef()
@@ -56,6 +56,53 @@ async def set_limits(request: web.Request) -> web.StreamResponse:
         raise _wrong('limits are set by {"dailyApiRequests": n}, n a whole number from 0 on')
     limits.allow(most)
     return answer({"dailyApiRequests": most, "used": limits.used})
+
+
+@routes.get("/localorg/users")
+async def users(request: web.Request) -> web.StreamResponse:
+    """Everyone who can log in, with a fresh access token of each."""
+    org = request.app[ORG]
+    listed = [
+        {
+            "id": user.id,
+            "username": user.username,
+            "profile": user.profile.name,
+            "accessToken": org.sessions.open(user).token,
+        }
+        for user in org.users.everyone
+    ]
+    return answer({"users": listed})
+
+
+@routes.post("/localorg/clients")
+async def register_client(request: web.Request) -> web.StreamResponse:
+    """Registers the certificate or public key (PEM) that JWT assertions of a client are checked with from now on."""
+    spec = await _object(request)
+    client_id, pem = spec.get("clientId"), spec.get("certificate")
+    if set(spec) != {"clientId", "certificate"} or not isinstance(client_id, str) or not isinstance(pem, str):
+        raise _wrong('a client is registered by {"clientId": "...", "certificate": "PEM"}')
+    try:
+        request.app[GRANTS].register(client_id, pem)
+    except ValueError as error:
+        raise _wrong(f"the certificate cannot be read: {error}") from error
+    return answer({"clientId": client_id})
+
+
+@routes.get("/localorg/certificate")
+async def certificate(request: web.Request) -> web.StreamResponse:
+    """The certificate to trust when the org speaks https, in PEM."""
+    pem = request.app[ORG].certificate
+    if pem is None:
+        raise OrgError(404, "NOT_FOUND", "The org speaks plain http")
+    return web.Response(text=pem, content_type="application/x-pem-file")
+
+
+@routes.get("/localorg/events")
+async def events(request: web.Request) -> web.StreamResponse:
+    """The platform events published last, oldest first; ?name=X__e for one kind."""
+    name = request.query.get("name")
+    published = list(request.app[ORG].events.published)
+    return answer({"events": [each for each in published if name in (None, each["event"]["EventApiName"])]})
 
 
 @routes.post("/localorg/reset")
@@ -105,7 +152,7 @@ def _authorized(request: web.Request, name: str) -> dict[str, Any]:
 
 
 def _org(org: Org, name: str, url: str) -> dict[str, Any]:
-    user = {"username": org.user.username, "user_id": org.user.id, "access_token": fresh_token(org)}
+    user = {"username": org.user.username, "user_id": org.user.id, "access_token": org.sessions.open(org.user).token}
     return {
         "id": org.organization_id,
         "developer_name": name,

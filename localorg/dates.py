@@ -1,8 +1,8 @@
 """Date literals of SOQL: names for ranges of days, such as TODAY or LAST_N_WEEKS:3.
 
 Source: SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE". Every literal is a run of whole units
-(days, weeks, months ...) counted from the unit today is in. Weeks start on Sunday; the fiscal year starts in January
-unless the caller says otherwise.
+(days, weeks, months ...) counted from the unit today is in. Weeks start on Sunday and the fiscal year in January unless
+the caller says otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)")
 _AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)")
 _FIRST = {"LAST": -1, "THIS": 0, "NEXT": 1}
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+SUNDAY = 6  # as date.weekday() counts
 _MOST = 4_000 * 366  # no literal reaches further than the platform's calendar (1700 to 4000), in days
 
 
@@ -28,9 +29,12 @@ class DateLiteral:
     first: int
     count: int
 
-    def days(self, today: date, fiscal_month: int = 1) -> tuple[date, date]:
-        """The first day of the range and the first day after it; fiscal years start in month `fiscal_month`."""
-        begin = _begin(self.unit, today, fiscal_month)
+    def days(self, today: date, fiscal_month: int = 1, first_weekday: int = SUNDAY) -> tuple[date, date]:
+        """The first day of the range and the first day after it.
+
+        Fiscal years start in month `fiscal_month` (1 to 12), weeks on day `first_weekday` (0 is Monday).
+        """
+        begin = _begin(self.unit, today, fiscal_month, first_weekday)
         return _shift(self.unit, begin, self.first), _shift(self.unit, begin, self.first + self.count)
 
 
@@ -68,11 +72,11 @@ def _bounded(digits: str) -> int:
     return min(int(digits[:9]), _MOST)
 
 
-def _begin(unit: str, day: date, fiscal_month: int) -> date:
+def _begin(unit: str, day: date, fiscal_month: int, first_weekday: int) -> date:
     if unit == "DAY":
         return day
     if unit == "WEEK":
-        return day - timedelta(days=(day.weekday() + 1) % 7)
+        return day - timedelta(days=(day.weekday() - first_weekday) % 7)
     first_month = fiscal_month if unit.startswith("FISCAL") else 1
     months = _MONTHS[unit.removeprefix("FISCAL_")]
     return _month(day.year * 12 + day.month - 1 - (day.month - first_month) % months)

@@ -164,7 +164,7 @@ def _flags(field: Field, sobject: SObject) -> dict[str, bool]:
     return {
         "aggregatable": field.aggregatable,
         "aiPredictionField": False,
-        "autoNumber": field.name in _AUTO_NUMBERS,
+        "autoNumber": bool(field.numbered) or field.name in _AUTO_NUMBERS,
         # To the platform "calculated" means a formula field; computed standard fields are merely not writable.
         "calculated": False,
         "caseSensitive": field.case_sensitive,

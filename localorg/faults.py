@@ -22,6 +22,8 @@ Kind = Literal[
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 AFTER: frozenset[str] = frozenset({"fail_after_write", "reset_after_write"})
+ROWS = "jobs/ingest/rows"
+"""The resource name under which a `lock` reaches single rows of Bulk ingest jobs."""
 _KEYS = {"match", "kind", "count", "probability", "seconds", "seed", "message"}
 _MATCH = ("method", "resource", "object")
 
@@ -133,6 +135,18 @@ class Faults:
     def match(self, method: str, resource: str, objects: Collection[str] = ()) -> Fault | None:
         """The fault that befalls this request, if any; decided before the handler runs."""
         return next((fault for fault in self._faults if fault.befalls(method, resource, objects)), None)
+
+    @property
+    def may_lock_rows(self) -> bool:
+        """Whether any fault in force is meant for single rows of Bulk jobs, so that each row is worth asking about."""
+        return any(fault.kind == "lock" and _like(fault.resource or "", ROWS) for fault in self._faults)
+
+    def lock_row(self, object_name: str) -> Fault | None:
+        """The lock that befalls this row of a Bulk job; only faults whose match names the rows as resource do."""
+        for fault in self._faults:
+            if fault.kind == "lock" and fault.resource and fault.befalls("", ROWS, (object_name,)):
+                return fault
+        return None
 
     def expire(self, token: str) -> None:
         """Ends a session: its token is refused until the faults are cleared."""

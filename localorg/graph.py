@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,9 +21,11 @@ from localorg import errors
 from localorg.errors import OrgError
 from localorg.middleware import answer
 from localorg.org import ORG, Org
-from localorg.records import Records, SeveralMatches
-from localorg.rest import read_object, several_urls
-from localorg.schema import Schema
+from localorg.records import SeveralMatches
+from localorg.references import HALTED, REFERENCE_ID, ROLLED_BACK, fill, names
+from localorg.rest import read_object
+from localorg.rows import several_urls
+from localorg.schema import SObject
 from localorg.stats import Work
 
 MOST_GRAPHS = 75
@@ -33,16 +34,10 @@ MOST_DEPTH = 15  # a node that refers to none is at depth 1
 MOST_KINDS = 15  # API version, method and object make a kind
 MOST_FAILURES = 14  # failed graphs after which the others still run
 
-HALTED = "PROCESSING_HALTED"
-_ROLLED_BACK = "The transaction was rolled back since another operation in the same transaction failed."
 _NOT_RUN = f"The graph was not run since more than {MOST_FAILURES} graphs of the request failed."
 
 _URL = re.compile(r"/services/data/v(\d+\.\d)/sobjects/([^/?]+)(?:/([^/?]+))?(?:/([^?]+?))?/?(?:\?(.*))?")
 _GRAPH_ID = re.compile(r"[A-Za-z0-9][^.]{0,38}")
-_REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"@\{([^}]*)\}")
-_PATH = re.compile(r"([^.\[\]]+)((?:\.\w+|\[\d+\])*)")
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _METHODS = {1: {"POST"}, 2: {"DELETE", "GET", "PATCH", "POST"}, 3: {"DELETE", "GET", "PATCH", "POST"}}
 
 
@@ -114,7 +109,7 @@ def _read_node(given: Any, strict: bool) -> Node:
     if not isinstance(given, dict):
         raise _malformed("A node is a JSON object")
     reference_id, url, method = given.get("referenceId"), given.get("url"), given.get("method")
-    if not isinstance(reference_id, str) or (strict and not _REFERENCE_ID.fullmatch(reference_id)):
+    if not isinstance(reference_id, str) or (strict and not REFERENCE_ID.fullmatch(reference_id)):
         what = "must start with a letter or a number, and it can contain only letters, numbers and underscores ('_')."
         raise _malformed(f"Provided referenceId ('{reference_id}') {what}")
     if not isinstance(url, str) or not isinstance(method, str):
@@ -127,10 +122,10 @@ def _read_node(given: Any, strict: bool) -> Node:
         raise errors.json_parser_error(f"The body of node {reference_id} is not a JSON object")
     refers_to: set[str] = set()
     if "@{" in url:
-        refers_to.update(_names(url))
+        refers_to.update(names(url))
     for value in body.values():
         if type(value) is not float and type(value) is not int:
-            refers_to.update(_names(value))
+            refers_to.update(names(value))
     return Node(reference_id, method, url, body, address, refers_to)
 
 
@@ -143,17 +138,6 @@ def _address(url: str) -> Address:
     if float(version) < 50:
         raise _malformed(f"The url {url} has to name version 50.0 or later")
     return Address(version, object_name, key, value, query)
-
-
-def _names(value: Any) -> Iterator[str]:
-    """The nodes a value refers to, however deep inside it."""
-    if isinstance(value, str):
-        if "@{" in value:
-            for path in _REFERENCE.findall(value):
-                yield re.split(r"[.\[]", path, maxsplit=1)[0]
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _names(each)
 
 
 def _check_limits(graphs: list[Graph]) -> None:
@@ -191,59 +175,17 @@ def _over_limit(what: str, given: int, most: int) -> OrgError:
     return OrgError(400, "LIMIT_EXCEEDED", f"A composite graph request takes at most {most} {what}; provided: {given}")
 
 
-# --- references ---------------------------------------------------------------------------------------------------
-
-
-def fill(value: Any, answers: Mapping[str, Any]) -> Any:
-    """The value with every @{node.field} replaced. One that is the whole text takes the type of what it refers to."""
-    if isinstance(value, str):
-        if "@{" not in value:
-            return value
-        whole = _REFERENCE.fullmatch(value)
-        if whole:
-            return _look_up(whole[1], answers)
-        return _REFERENCE.sub(lambda found: _text(_look_up(found[1], answers)), value)
-    if isinstance(value, dict):
-        return {key: fill(each, answers) for key, each in value.items()}
-    if isinstance(value, list):
-        return [fill(each, answers) for each in value]
-    return value
-
-
-def _look_up(path: str, answers: Mapping[str, Any]) -> Any:
-    found = _PATH.fullmatch(path)
-    name = found[1] if found else path
-    if found is None or name not in answers or not _REFERENCE_ID.fullmatch(name):
-        raise _no_value(path, name)
-    value = answers[name]
-    for key, index in _STEP.findall(found[2]):
-        try:
-            value = value[key] if key else value[int(index)]
-        except (KeyError, IndexError, TypeError):
-            raise _no_value(path, name) from None
-    return value
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _no_value(path: str, name: str) -> OrgError:
-    return OrgError(400, HALTED, f"Invalid reference specified. No value for {path} found in {name}")
-
-
 # --- running ------------------------------------------------------------------------------------------------------
 
 
 class GraphRunner:
     """Runs the graphs of one request, in the database thread, inside its transaction."""
 
-    def __init__(
-        self, records: Records, schema: Schema, savepoint: Callable[[], AbstractContextManager[None]], work: Work
-    ) -> None:
-        self._records = records
-        self._schema = schema
-        self._savepoint = savepoint
+    def __init__(self, org: Org, work: Work) -> None:
+        self._org = org
+        self._records = org.records
+        self._schema = org.schema
+        self._savepoint = org.savepoint
         self._work = work
         self._doers = {"POST": self._create, "GET": self._read, "PATCH": self._change, "DELETE": self._delete}
 
@@ -283,12 +225,21 @@ class GraphRunner:
         if sobject is None or float(address.version) > 66:
             raise errors.not_found()
         address = address._replace(object_name=sobject.name)
+        if sobject.event:
+            said = self._publish(node, sobject, body)
+            return {"body": said, "httpHeaders": {}, "httpStatusCode": 201, "referenceId": node.reference_id}
         status, said, headers = self._doers[node.method](address, body)
         if node.method == "GET":
             work.rows_read += 1
         else:
             work.written[sobject.name] += 1
         return {"body": said, "httpHeaders": headers, "httpStatusCode": status, "referenceId": node.reference_id}
+
+    def _publish(self, node: Node, sobject: SObject, body: dict[str, Any]) -> dict[str, Any]:
+        """Sends an event at once: it stays sent when its graph is undone."""
+        if node.method != "POST" or node.address.key is not None:
+            raise errors.not_found()
+        return self._org.events.publish(self._records.user, sobject, body)
 
     def _create(self, at: Address, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         if at.value is not None and at.key is not None:
@@ -326,7 +277,7 @@ class GraphRunner:
 
 def _failed(graph: Graph, culprit: Node | None, error: OrgError) -> dict[str, Any]:
     """The answer of a graph that was undone: the culprit keeps its error, the others were halted."""
-    halted = error if culprit is None else _halted(_ROLLED_BACK)
+    halted = error if culprit is None else _halted(ROLLED_BACK)
     results: list[dict[str, Any]] = []
     for node in graph.nodes:
         own = error if node is culprit else halted
@@ -355,4 +306,4 @@ async def post_graph(request: web.Request) -> web.StreamResponse:
 
 
 def _run(org: Org, graphs: list[Graph], work: Work) -> dict[str, Any]:
-    return GraphRunner(org.records, org.schema, org.savepoint, work).run(graphs)
+    return GraphRunner(org, work).run(graphs)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from localorg import errors
-from localorg.middleware import answer
-from localorg.org import ORG
-
-routes = web.RouteTableDef()
+from localorg.calls import RESOURCES, Call, Reply, Way
+from localorg.schema import SObject
 
 DAILY_REQUESTS = 1_000_000
 
@@ -63,7 +59,25 @@ class Limits:
         return dict(sorted({**counted, **untouched}.items()))
 
 
-@routes.get(r"/services/data/{version:v\d+\.\d}/limits{slash:/?}")
-async def get_limits(request: web.Request) -> web.StreamResponse:
+@RESOURCES.add("GET", "/limits", Way.PLAIN)
+def get_limits(call: Call) -> Reply:
     """All allowances and what is left of each."""
-    return answer(request.app[ORG].limits.body())
+    return Reply(200, call.org.limits.body())
+
+
+@RESOURCES.add("GET", "/limits/recordCount", Way.READ)
+def record_count(call: Call) -> Reply:
+    """Rows of each object, the recycle bin left out; objects asked for and not there are left out too.
+
+    On the platform these are estimates (REST API guide, "Record Count").
+    """
+    asked = call.query.get("sObjects")
+    names = list(call.org.schema.objects) if asked is None else [name.strip() for name in asked.split(",")]
+    found = [sobject for name in names if (sobject := call.org.schema.object(name)) and sobject.queryable]
+    return Reply(200, {"sObjects": [{"count": _count(call, sobject), "name": sobject.name} for sobject in found]})
+
+
+def _count(call: Call, sobject: SObject) -> int:
+    alive = ' WHERE "IsDeleted" = 0' if sobject.field("IsDeleted") else ""
+    (count,) = call.org.connection.execute(f'SELECT COUNT(*) FROM "{sobject.name}"{alive}').fetchone()
+    return int(count)

@@ -17,10 +17,12 @@ import orjson
 from aiohttp import web
 
 from localorg import errors
+from localorg.calls import served
 from localorg.costs import TooManyLongRequests
 from localorg.errors import OrgError
 from localorg.faults import AFTER, Fault, objects_in
 from localorg.org import ORG, Org
+from localorg.permissions import User
 from localorg.stats import Work, resource
 
 log = logging.getLogger("localorg")
@@ -28,15 +30,17 @@ log = logging.getLogger("localorg")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JSON_TYPE = "application/json;charset=UTF-8"
-OLDEST_VERSION, NEWEST_VERSION = 50, 66
 # REST API guide, "Status Codes and Error Responses": 414 and 431 both begin beyond this, in bytes.
 LONGEST_URI = 16_384
 _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
 _LARGEST_BODY_SEARCHED = 8_000_000
 
-_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?")
-_OPEN_TO_ALL = re.compile(r"/services/data/?|/services/oauth2/(token|revoke)/?")
+_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL)
+_OPEN_TO_ALL = re.compile(
+    r"/services/data/?|/services/oauth2/(?!userinfo)\w*/?|/services/Soap/.*|/\.well-known/openid-configuration",
+    re.DOTALL,
+)
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -87,8 +91,12 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
 
 
 async def _serve(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
-    _check_length(request)
-    _let_in(org, request)
+    _check_shape(request)
+    with org.acting_as(_let_in(org, request)):
+        return await _served(org, request, handler, name)
+
+
+async def _served(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
     fault = await _fault_for(org, request, name)
     if fault is None:
         return await handler(request)
@@ -98,7 +106,11 @@ async def _serve(org: Org, request: web.Request, handler: Handler, name: str) ->
     return await _struck_after(request, response, fault)
 
 
-def _check_length(request: web.Request) -> None:
+def _check_shape(request: web.Request) -> None:
+    """Refuses what is too long, and bodies packed in a way that cannot be read."""
+    packed = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if packed not in ("gzip", "identity", ""):
+        raise OrgError(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Encoding {packed[:40]} is not supported; gzip is")
     uri = len(request.raw_path)
     if uri > LONGEST_URI:
         raise OrgError(414, "URI_TOO_LONG", f"URI too long: {uri} bytes; at most {LONGEST_URI} are allowed")
@@ -112,17 +124,19 @@ def _check_length(request: web.Request) -> None:
 # --- who may come in ----------------------------------------------------------------------------------------------
 
 
-def _let_in(org: Org, request: web.Request) -> None:
-    """Checks token, API version and the day's allowance, in the platform's order."""
+def _let_in(org: Org, request: web.Request) -> User:
+    """The user a request runs as. Checks token, API version and the day's allowance, in the platform's order."""
     if _OPEN_TO_ALL.fullmatch(request.path):
-        return
+        return org.user
     token = bearer(request)
-    if token is None or token not in org.tokens or org.faults.expired(token):
+    session = None if token is None else org.sessions.find(token)
+    if session is None or org.faults.expired(session.token):
         raise errors.invalid_session()
     if versioned := _VERSIONED.fullmatch(request.path):
         org.limits.spend()
-        if not OLDEST_VERSION <= int(versioned[1]) <= NEWEST_VERSION or versioned[2] != "0":
+        if not served(f"{versioned[1]}.{versioned[2]}"):
             raise errors.not_found()
+    return session.user
 
 
 def bearer(request: web.Request) -> str | None:
@@ -255,6 +269,8 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
         return _refusal(_parser_error(error))
     except web.RequestPayloadError as error:
         return _refusal(OrgError(400, "BAD_REQUEST", f"The request body could not be read: {error}"))
+    except RecursionError:
+        return _refusal(errors.json_parser_error("The request body is nested too deeply"))
     except ConnectionError:
         raise
     except Exception:
@@ -288,19 +304,16 @@ NOT_IMITATED: dict[str, str] = {
     "chatter": "the Chatter API",
     "commerce": "the Commerce API",
     "compactLayouts": "layouts",
-    "composite": "this composite resource (composite/graph is there)",
     "connect": "the Connect API",
     "consent": "the Consent API",
     "einstein": "Einstein",
     "event": "platform event schemas",
-    "jobs/query": "Bulk API 2.0 query jobs (ingest jobs are there)",
     "knowledgeManagement": "Knowledge",
     "licensing": "licensing",
     "metadata": "the Metadata API",
     "parameterizedSearch": "search",
     "process": "processes and approvals",
     "quickActions": "quick actions",
-    "recent": "recently viewed items",
     "search": "search",
     "support": "the Support API",
     "tabs": "tabs",
@@ -314,9 +327,7 @@ NOT_IMITATED: dict[str, str] = {
 def _unknown(path: str) -> OrgError:
     """What no route answers: 501 with the reason for a resource the platform has, 404 for the rest."""
     if re.match(r"/services/(async|Soap)/", path, re.IGNORECASE):
-        return errors.not_imitated("Bulk API 1.0 and SOAP (Bulk API 2.0 ingest and REST are there)")
-    if path.lower().startswith("/services/oauth2/"):
-        return errors.not_imitated("this part of OAuth (token and userinfo are there)")
+        return errors.not_imitated("Bulk API 1.0 and SOAP (Bulk API 2.0, REST and the SOAP login are there)")
     if (versioned := _VERSIONED.fullmatch(path)) and versioned[3]:
         for start, what in NOT_IMITATED.items():
             if f"{versioned[3].lower()}/".startswith(f"{start.lower()}/"):

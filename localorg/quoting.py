@@ -10,12 +10,20 @@ and the platform's habit of summing line totals before rounding them: here a tot
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping, MutableMapping
-from decimal import Decimal
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from localorg import errors
+from localorg.arithmetic import (
+    expected_revenue,
+    fiscal_fields,
+    line_totals,
+    quote_totals,
+    stage_fields,
+    unit_price_of,
+)
 from localorg.errors import OrgError
 from localorg.values import rounded
 
@@ -23,89 +31,10 @@ Row = MutableMapping[str, Any]
 Values = Mapping[str, Any]
 LINES = {"QuoteLineItem": "QuoteId", "OpportunityLineItem": "OpportunityId"}
 """The two kinds of line, and the field that names the parent."""
+_PARENTS = frozenset({"Quote", "Opportunity"})
+_SOLD = frozenset({"PricebookEntry", "Pricebook2", "Product2"})
+_MOST_KEPT = 20_000  # entries and parents remembered
 _PRICED_BY = frozenset({"Quantity", "UnitPrice", "TotalPrice", "Discount"})
-
-
-class Stage(NamedTuple):
-    """What StageName says about an Opportunity; probability in percent."""
-
-    probability: float
-    forecast_category: str = "Pipeline"
-    is_closed: bool = False
-    is_won: bool = False
-
-
-STAGES = {
-    "prospecting": Stage(10.0),
-    "qualification": Stage(10.0),
-    "needs analysis": Stage(20.0),
-    "value proposition": Stage(50.0),
-    "id. decision makers": Stage(60.0),
-    "perception analysis": Stage(70.0),
-    "proposal/price quote": Stage(75.0),
-    "negotiation/review": Stage(90.0),
-    "closed won": Stage(100.0, "Closed", is_closed=True, is_won=True),
-    "closed lost": Stage(0.0, "Omitted", is_closed=True),
-}
-_CATEGORY_NAMES = {"BestCase": "Best Case", "Forecast": "Commit"}
-
-
-# --- arithmetic ---------------------------------------------------------------------------------------------------
-
-
-def money(value: Decimal) -> float:
-    """An amount to the currency's two decimals, halves up."""
-    return rounded(value, 2)
-
-
-def decimal(value: float | None) -> Decimal:
-    """The number as it is written; None counts as 0."""
-    return Decimal(repr(value or 0))
-
-
-def line_totals(quantity: float, unit_price: float, discount: float | None) -> tuple[float, float]:
-    """(Subtotal, TotalPrice) of a line; the discount is a percentage, 10 for 10 %."""
-    subtotal = money(decimal(quantity) * decimal(unit_price))
-    if not discount:
-        return subtotal, subtotal
-    return subtotal, money(decimal(subtotal) * (100 - decimal(discount)) / 100)
-
-
-def unit_price_of(total: float, quantity: float, discount: float | None) -> float:
-    """The UnitPrice that gives a line this TotalPrice; 0 when no price could (no quantity, or all discounted away)."""
-    share = decimal(quantity) * (100 - decimal(discount)) / 100
-    return money(decimal(total) / share) if share else 0.0
-
-
-def quote_totals(subtotal: float, total: float, tax: float | None, shipping: float | None) -> tuple[float, ...]:
-    """(Subtotal, TotalPrice, Discount in percent, GrandTotal) of a Quote from the sums over its lines."""
-    before, after = rounded(subtotal, 2), rounded(total, 2)
-    discount = money((decimal(before) - decimal(after)) / decimal(before) * 100) if before else 0.0
-    return before, after, discount, money(decimal(after) + decimal(tax) + decimal(shipping))
-
-
-def expected_revenue(amount: float | None, probability: float | None) -> float | None:
-    """Amount x Probability (a percentage); None without an amount."""
-    return None if amount is None else money(decimal(amount) * decimal(probability) / 100)
-
-
-def stage_fields(stage_name: str) -> dict[str, Any]:
-    """The fields of an Opportunity that follow from its stage. An unlisted stage is open, with no probability."""
-    stage = STAGES.get(stage_name.lower(), Stage(0.0))
-    category = stage.forecast_category
-    return {
-        "Probability": stage.probability,
-        "ForecastCategory": category,
-        "ForecastCategoryName": _CATEGORY_NAMES.get(category, category),
-        "IsClosed": int(stage.is_closed),
-        "IsWon": int(stage.is_won),
-    }
-
-
-def fiscal_fields(close_date: str) -> dict[str, Any]:
-    """The fiscal fields of an Opportunity closing on this day; the fiscal year is the calendar year."""
-    year, quarter = int(close_date[:4]), (int(close_date[5:7]) + 2) // 3
-    return {"FiscalYear": year, "FiscalQuarter": quarter, "Fiscal": f"{year} {quarter}"}
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------
@@ -142,11 +71,18 @@ class _Entry(NamedTuple):
 
 _ENTRY = """SELECT Pricebook2Id, Product2Id, UnitPrice, IsActive, IsArchived, Name, ProductCode
             FROM PricebookEntry WHERE Id = ?"""
-_QUOTE_LINES = (
-    'SELECT COUNT(*), SUM(Subtotal), SUM(TotalPrice) FROM QuoteLineItem WHERE QuoteId = ? AND "IsDeleted" = 0'
-)
-_OPPORTUNITY_LINES = """SELECT COUNT(*), SUM(TotalPrice), SUM(Quantity)
-                        FROM OpportunityLineItem WHERE OpportunityId = ? AND "IsDeleted" = 0"""
+# Binds a JSON array of ids; CROSS JOIN makes SQLite look up one after the other.
+_QUOTE_LINES = """SELECT q.Id, q.Tax, q.ShippingHandling, COUNT(l.Id), SUM(l.Subtotal), SUM(l.TotalPrice)
+    FROM json_each(?) AS asked CROSS JOIN Quote q ON q.Id = asked.value
+    LEFT JOIN QuoteLineItem l ON l.QuoteId = q.Id AND l.IsDeleted = 0 WHERE q.IsDeleted = 0 GROUP BY asked.key"""
+_OPPORTUNITY_LINES = """SELECT o.Id, o.Probability, COUNT(l.Id), SUM(l.TotalPrice), SUM(l.Quantity)
+    FROM json_each(?) AS asked CROSS JOIN Opportunity o ON o.Id = asked.value
+    LEFT JOIN OpportunityLineItem l ON l.OpportunityId = o.Id AND l.IsDeleted = 0 WHERE o.IsDeleted = 0
+    GROUP BY asked.key"""
+_SETTLE_QUOTE = """UPDATE Quote SET LineItemCount = ?, Subtotal = ?, TotalPrice = ?, Discount = ?, GrandTotal = ?,
+    LastModifiedDate = ?, SystemModstamp = ? WHERE Id = ?"""
+_SETTLE_OPPORTUNITY = """UPDATE Opportunity SET HasOpportunityLineItem = ?, Amount = ?, TotalOpportunityQuantity = ?,
+    ExpectedRevenue = ?, LastModifiedDate = ?, SystemModstamp = ? WHERE Id = ?"""
 _STANDARD_PRICE = """SELECT e.UnitPrice FROM PricebookEntry e JOIN Pricebook2 b ON b.Id = e.Pricebook2Id
                      WHERE e.Product2Id = ? AND b.IsStandard = 1 AND e.IsDeleted = 0"""
 
@@ -157,6 +93,8 @@ class Quoting:
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], str]) -> None:
         self._db = connection
         self._now = now
+        self._entries: dict[str, _Entry] = {}  # entries that lines were made from
+        self._parents: dict[str, tuple[Any, ...]] = {}  # what new lines ask of their parents
         self._quotes: dict[str, None] = {}
         self._opportunities: dict[str, None] = {}
         self._quote_number = self._largest("Quote", "QuoteNumber")
@@ -197,7 +135,7 @@ class Quoting:
         """Takes note of a row that has been inserted."""
         if object_name in LINES:
             self._touch(object_name, row)
-            if object_name == "OpportunityLineItem":
+            if object_name == "OpportunityLineItem" and self._parents[row["OpportunityId"]][0] is None:
                 self._adopt_book(row)
 
     def updating(self, object_name: str, old: Values, changes: Row) -> None:
@@ -209,7 +147,9 @@ class Quoting:
         """Takes note of a change that has been made."""
         if object_name in LINES:
             self._touch(object_name, old)
-        elif object_name == "Quote" and not changes.keys().isdisjoint(("Tax", "ShippingHandling")):
+            return
+        self._unlearn(object_name)
+        if object_name == "Quote" and not changes.keys().isdisjoint(("Tax", "ShippingHandling")):
             self._quotes[old["Id"]] = None
         elif object_name == "Opportunity" and "SyncedQuoteId" in changes:
             self._sync(old["Id"], changes["SyncedQuoteId"])
@@ -225,12 +165,20 @@ class Quoting:
 
     def deleted(self, object_name: str, row: Values) -> None:
         """Takes note of a row that has been deleted, by itself or with its parent."""
+        self._unlearn(object_name)
         if object_name in LINES:
             self._touch(object_name, row)
-        elif object_name == "Quote":
+        elif object_name == "Quote" and row["IsSyncing"]:
             self._db.execute("UPDATE Opportunity SET SyncedQuoteId = NULL WHERE SyncedQuoteId = ?", (row["Id"],))
         elif object_name == "PricebookEntry":
             self._db.execute("UPDATE PricebookEntry SET IsArchived = 1, IsActive = 0 WHERE Id = ?", (row["Id"],))
+
+    def _unlearn(self, object_name: str) -> None:
+        """A row of this object is not what it was: what lines have asked about it is asked again."""
+        if object_name in _PARENTS:
+            self._parents.clear()
+        elif object_name in _SOLD:
+            self._entries.clear()
 
     # --- Opportunity ----------------------------------------------------------------------------------------------
 
@@ -270,9 +218,23 @@ class Quoting:
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
+    def _entry(self, entry_id: str) -> _Entry:
+        entry = self._entries.get(entry_id)
+        if entry is None:
+            entry = _Entry(*self._db.execute(_ENTRY, (entry_id,)).fetchone())
+            _kept(self._entries)[entry_id] = entry
+        return entry
+
+    def _parent(self, statement: str, parent_id: str) -> tuple[Any, ...]:
+        """What a new line asks of its parent, the price book first."""
+        found = self._parents.get(parent_id)
+        if found is None:
+            found = _kept(self._parents)[parent_id] = self._db.execute(statement, (parent_id,)).fetchone()
+        return found
+
     def _entry_for(self, row: Row) -> _Entry:
         """The entry of a new line, if it may still be sold; Product2Id is taken from it."""
-        entry = _Entry(*self._db.execute(_ENTRY, (row["PricebookEntryId"],)).fetchone())
+        entry = self._entry(row["PricebookEntryId"])
         if entry.is_archived:
             raise entry_refused("pricebook entry has been archived")
         if not entry.is_active:
@@ -285,9 +247,7 @@ class Quoting:
 
     def _new_opportunity_line(self, row: Row) -> None:
         entry = self._entry_for(row)
-        book, name = self._db.execute(
-            "SELECT Pricebook2Id, Name FROM Opportunity WHERE Id = ?", (row["OpportunityId"],)
-        ).fetchone()
+        book, name = self._parent("SELECT Pricebook2Id, Name FROM Opportunity WHERE Id = ?", row["OpportunityId"])
         if book is None:
             self._refuse_inactive(entry.book)
         elif book != entry.book:
@@ -312,6 +272,7 @@ class Quoting:
                WHERE Id = ? AND Pricebook2Id IS NULL""",
             (line["PricebookEntryId"], line["OpportunityId"]),
         )
+        self._parents.clear()
 
     def _changed_opportunity_line(self, old: Values, changes: Row) -> None:
         if changes.keys().isdisjoint(_PRICED_BY):
@@ -324,7 +285,7 @@ class Quoting:
 
     def _new_quote_line(self, row: Row) -> None:
         entry = self._entry_for(row)
-        (book,) = self._db.execute("SELECT Pricebook2Id FROM Quote WHERE Id = ?", (row["QuoteId"],)).fetchone()
+        (book,) = self._parent("SELECT Pricebook2Id FROM Quote WHERE Id = ?", row["QuoteId"])
         if book is None:
             raise entry_refused("the quote has no pricebook")
         if book != entry.book:
@@ -404,51 +365,45 @@ class Quoting:
     def settle(self) -> None:
         """Computes the totals of every parent whose lines were touched since the last time."""
         if self._quotes:
-            for quote in self._quotes:
-                self._settle_quote(quote)
+            found = self._db.execute(_QUOTE_LINES, (json.dumps(list(self._quotes)),)).fetchall()
+            self._db.executemany(_SETTLE_QUOTE, map(self._settled_quote, found))
             self._quotes.clear()
         if self._opportunities:
-            for opportunity in self._opportunities:
-                self._settle_opportunity(opportunity)
+            found = self._db.execute(_OPPORTUNITY_LINES, (json.dumps(list(self._opportunities)),)).fetchall()
+            self._db.executemany(_SETTLE_OPPORTUNITY, map(self._settled_opportunity, found))
             self._opportunities.clear()
 
     def forget(self) -> None:
-        """Drops what was touched, because it has been rolled back."""
+        """Drops what was touched and learnt, because it has been rolled back."""
+        self._entries.clear()
+        self._parents.clear()
         self._quotes.clear()
         self._opportunities.clear()
 
-    def _settle_quote(self, quote: str) -> None:
-        kept = self._db.execute(
-            'SELECT Tax, ShippingHandling FROM Quote WHERE Id = ? AND "IsDeleted" = 0', (quote,)
-        ).fetchone()
-        if kept is None:
-            return
-        count, subtotal, total = self._db.execute(_QUOTE_LINES, (quote,)).fetchone()
+    def _settled_quote(self, found: Sequence[Any]) -> tuple[Any, ...]:
+        quote, tax, shipping, count, subtotal, total = found
         now = self._now()
-        self._db.execute(
-            """UPDATE Quote SET LineItemCount = ?, Subtotal = ?, TotalPrice = ?, Discount = ?, GrandTotal = ?,
-               LastModifiedDate = ?, SystemModstamp = ? WHERE Id = ?""",
-            (count, *quote_totals(subtotal or 0.0, total or 0.0, *kept), now, now, quote),
-        )
+        return (count, *quote_totals(subtotal or 0.0, total or 0.0, tax, shipping), now, now, quote)
 
-    def _settle_opportunity(self, opportunity: str) -> None:
-        kept = self._db.execute(
-            'SELECT Probability FROM Opportunity WHERE Id = ? AND "IsDeleted" = 0', (opportunity,)
-        ).fetchone()
-        if kept is None:
-            return
-        count, total, quantity = self._db.execute(_OPPORTUNITY_LINES, (opportunity,)).fetchone()
+    def _settled_opportunity(self, found: Sequence[Any]) -> tuple[Any, ...]:
+        opportunity, probability, count, total, quantity = found
         amount, now = rounded(total or 0.0, 2), self._now()
-        self._db.execute(
-            """UPDATE Opportunity SET HasOpportunityLineItem = ?, Amount = ?, TotalOpportunityQuantity = ?,
-               ExpectedRevenue = ?, LastModifiedDate = ?, SystemModstamp = ? WHERE Id = ?""",
-            (int(count > 0), amount, quantity, expected_revenue(amount, *kept), now, now, opportunity),
-        )
+        return int(count > 0), amount, quantity, expected_revenue(amount, probability), now, now, opportunity
+
+
+K = TypeVar("K")
+
+
+def _kept(memory: dict[str, K]) -> dict[str, K]:
+    """The memory, emptied when it is full."""
+    if len(memory) >= _MOST_KEPT:
+        memory.clear()
+    return memory
 
 
 def _price(changes: Row, old: Values) -> None:
     """Fills the computed prices of a line that is new (old is empty) or about to change."""
-    new = {**old, **changes}
+    new = {**old, **changes} if old else changes
     discount = new.get("Discount")
     if not 0 <= (discount or 0) <= 100:
         raise errors.number_outside_valid_range("Discount", "Discount", discount)

@@ -1,4 +1,4 @@
-"""The REST resources query and sobjects: each handler reads the request, asks the org one thing, and answers."""
+"""The door from HTTP to the REST resources, and the resources query and queryAll."""
 
 from __future__ import annotations
 
@@ -8,33 +8,20 @@ from typing import Any
 from aiohttp import web
 
 from localorg import errors
-from localorg.describe import basic_information, describe, describe_global
+from localorg.calls import RESOURCES, Call, Handler, Reply, Way
 from localorg.middleware import answer, read_json
 from localorg.org import ORG, Org
-from localorg.records import SeveralMatches
-from localorg.schema import SObject
 
 routes = web.RouteTableDef()
 
-_DATA = r"/services/data/v{version:\d+\.\d}"
-_SLASH = "{slash:/?}"
-_OBJECT = _DATA + "/sobjects/{object:[^/]+}"
-_ROW = _OBJECT + "/{id:[^/]+}" + _SLASH
-_KEY = _OBJECT + "/{field:[^/]+}/{value:.+?}" + _SLASH
-_BATCH_SIZE = re.compile(r"\bbatchSize\s*=\s*(\d+)", re.IGNORECASE)
-_RECENT = 5
+_TUNNELLED = frozenset({"PATCH", "DELETE"})
+_WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
+_NAMES = "query|queryAll|tooling/query|sobjects|recent|limits|composite/sobjects|composite/tree"
+_BATCH_SIZE = re.compile(r"\bbatchSize\s*=\s*(\d{1,9})", re.IGNORECASE | re.ASCII)
+_FROM = re.compile(r"\bFROM\s+(\w+)", re.IGNORECASE)
 
-# Resources below an object that the platform has and this org has not.
-_NOT_IMITATED = {
-    "approvallayouts": "approval layouts",
-    "deleted": "the list of deleted rows (queryAll with IsDeleted = true is there)",
-    "defaultvalues": "default values",
-    "layouts": "layouts",
-    "listviews": "list views",
-    "quickactions": "quick actions",
-    "relevantitems": "relevant items",
-    "updated": "the list of updated rows (a query on SystemModstamp is there)",
-}
+
+# --- HTTP ---------------------------------------------------------------------------------------------------------
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -45,211 +32,108 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
+@routes.route("*", r"/services/data/v{version:\d+\.\d}{path:/(?:" + _NAMES + r")(?:/.*)?}")
+@routes.post(r"/services/data/v{version:\d+\.\d}{path:/composite/?}")
+async def serve(request: web.Request) -> web.StreamResponse:
+    """Any registered resource."""
+    org = request.app[ORG]
+    method = _method(request)
+    path = request.rel_url.raw_path.partition(f"/v{request.match_info['version']}")[2]
+    handler = RESOURCES.handler(method, path)
+    if handler is None:
+        raise errors.not_found()
+    call = Call(
+        org,
+        org.caller,
+        request["work"],
+        method,
+        request.match_info["version"],
+        path,
+        dict(request.query),
+        await read_json(request) if method in _WITH_BODY else None,
+        {name.lower(): value for name, value in request.headers.items()},
+    )
+    return responded(await performed(org, handler, call))
+
+
+def _method(request: web.Request) -> str:
+    """The method meant: clients that know no PATCH send a POST with ?_HttpMethod=PATCH."""
+    meant = request.query.get("_HttpMethod", "").upper()
+    return meant if request.method == "POST" and meant in _TUNNELLED else request.method
+
+
+async def performed(org: Org, handler: Handler, call: Call) -> Reply:
+    """The reply of a resource, run the way it has to be."""
+    if handler.way is Way.PLAIN:
+        return handler.answer(call)
+    if handler.way is Way.READ:
+        return await org.run(handler.answer, call)
+    return await org.transaction(handler.answer, call)
+
+
+def responded(reply: Reply) -> web.Response:
+    """A reply as an HTTP answer."""
+    if reply.body is None:
+        return web.Response(status=reply.status, headers=reply.headers)
+    return answer(reply.body, reply.status, dict(reply.headers))
+
+
 # --- query --------------------------------------------------------------------------------------------------------
 
 
-@routes.get(_DATA + "/query" + _SLASH)
-async def query(request: web.Request) -> web.StreamResponse:
-    """Runs a query, or with explain= only says how it would run."""
-    if "explain" in request.query:
-        org = request.app[ORG]
-        return answer(await org.run(org.soql.explain, request.query["explain"]))
-    return await _query(request, deleted=False)
+@RESOURCES.add("GET", "/query", Way.READ)
+def query(call: Call) -> Reply:
+    """Runs a query; with explain= only says how it would run, with columns=true only what columns it has."""
+    if "explain" in call.query:
+        return Reply(200, call.org.soql.explain(call.query["explain"]))
+    return _query(call, deleted=False)
 
 
-@routes.get(_DATA + "/queryAll" + _SLASH)
-async def query_all(request: web.Request) -> web.StreamResponse:
-    """Runs a query that sees the recycle bin too."""
-    return await _query(request, deleted=True)
+@RESOURCES.add("GET", "/queryAll", Way.READ)
+def query_all(call: Call) -> Reply:
+    """Runs a query that sees the recycle bin too; its further pages are those of query."""
+    return _query(call, deleted=True)
 
 
-async def _query(request: web.Request, *, deleted: bool) -> web.StreamResponse:
-    org, text = request.app[ORG], request.query.get("q")
+def _query(call: Call, *, deleted: bool) -> Reply:
+    text = call.query.get("q")
     if text is None:
         raise errors.malformed_query("A query string has to be specified")
-    version = request.match_info["version"]
-    found = await org.run(org.soql.query, text, version=version, batch_size=_batch_size(request), deleted=deleted)
-    request["work"].rows_read += found.rows
-    return answer(found.body)
+    if call.flag("columns"):
+        return Reply(200, call.org.soql.columns(text))
+    found = call.org.soql.query(text, version=call.version, batch_size=_batch_size(call), deleted=deleted)
+    call.work.rows_read += found.rows
+    return Reply(200, found.body)
 
 
-def _batch_size(request: web.Request) -> int:
+def _batch_size(call: Call) -> int:
     """Rows a page from Sforce-Query-Options: 200 to 2,000, and 2,000 when not asked for."""
-    asked = _BATCH_SIZE.search(request.headers.get("Sforce-Query-Options", ""))
+    asked = _BATCH_SIZE.search(call.headers.get("sforce-query-options", ""))
     return min(max(int(asked[1]), 200), 2000) if asked else 2000
 
 
-@routes.get(_DATA + "/query/{locator:[^/]+}" + _SLASH)
-async def query_more(request: web.Request) -> web.StreamResponse:
+@RESOURCES.add("GET", "/query/{}", Way.READ)
+@RESOURCES.add("GET", "/queryAll/{}", Way.READ)
+def query_more(call: Call, locator: str) -> Reply:
     """The next page of a query."""
-    org = request.app[ORG]
-    found = await org.run(org.soql.more, request.match_info["locator"], version=request.match_info["version"])
-    request["work"].rows_read += found.rows
-    return answer(found.body)
+    found = call.org.soql.more(locator, version=call.version)
+    call.work.rows_read += found.rows
+    return Reply(200, found.body)
 
 
-# --- objects ------------------------------------------------------------------------------------------------------
+@RESOURCES.add("GET", "/tooling/query", Way.PLAIN)
+def tooling_query(call: Call) -> Reply:
+    """The Tooling API's query: none of its objects is there."""
+    named = _FROM.search(call.query.get("q", ""))
+    if named is None:
+        raise errors.malformed_query("A query string has to be specified")
+    raise no_such_type(named[1])
 
 
-@routes.get(_DATA + "/sobjects" + _SLASH)
-async def objects(request: web.Request) -> web.StreamResponse:
-    """Every object of the org in short."""
-    return answer(describe_global(request.app[ORG].schema, request.match_info["version"]))
-
-
-@routes.get(_OBJECT + _SLASH)
-async def object_information(request: web.Request) -> web.StreamResponse:
-    """One object in short, and its newest rows."""
-    org, version, sobject = request.app[ORG], request.match_info["version"], _object(request)
-    recent = await org.run(_recent, org, sobject, version)
-    request["work"].rows_read += len(recent)
-    return answer(basic_information(sobject, version, recent))
-
-
-def _recent(org: Org, sobject: SObject, version: str) -> list[dict[str, Any]]:
-    newest = f'SELECT "Id" FROM "{sobject.name}" WHERE "IsDeleted" = 0 ORDER BY "Id" DESC LIMIT {_RECENT}'
-    fields = [name for name in ("Id", "Name") if sobject.field(name)]
-    rows = org.connection.execute(newest).fetchall()
-    return [org.records.get(sobject.name, row[0], fields, version=version) for row in rows]
-
-
-@routes.get(_OBJECT + "/describe" + _SLASH)
-async def object_description(request: web.Request) -> web.StreamResponse:
-    """One object in full."""
-    return answer(describe(_object(request), request.match_info["version"]))
-
-
-@routes.post(_OBJECT + _SLASH)
-async def create(request: web.Request) -> web.StreamResponse:
-    """Creates a row."""
-    return await _create(request, await read_object(request))
-
-
-async def _create(request: web.Request, body: dict[str, Any]) -> web.Response:
-    org, sobject = request.app[ORG], _object(request)
-    record_id = await org.transaction(org.records.create, sobject.name, body)
-    request["work"].write(sobject.name)
-    return _created(request, sobject, record_id, {})
-
-
-def _created(request: web.Request, sobject: SObject, record_id: str, more: dict[str, Any]) -> web.Response:
-    location = f"/services/data/v{request.match_info['version']}/sobjects/{sobject.name}/{record_id}"
-    return answer({"id": record_id, "success": True, "errors": [], **more}, 201, {"Location": location})
-
-
-def _object(request: web.Request) -> SObject:
-    found = request.app[ORG].schema.object(request.match_info["object"])
-    if found is None:
-        raise errors.not_found()
-    return found
-
-
-# --- rows ---------------------------------------------------------------------------------------------------------
-
-
-@routes.get(_ROW)
-async def read(request: web.Request) -> web.StreamResponse:
-    """A row, or the fields of it named in ?fields=."""
-    sobject, record_id = _object(request), request.match_info["id"]
-    if what := _NOT_IMITATED.get(record_id.lower()):
-        raise errors.not_imitated(what)
-    return await _read(request, sobject, record_id)
-
-
-async def _read(request: web.Request, sobject: SObject, record_id: str) -> web.Response:
-    org, asked = request.app[ORG], request.query.get("fields")
-    fields = None if asked is None else asked.split(",")
-    version = request.match_info["version"]
-    row = await org.run(org.records.get, sobject.name, record_id, fields, version=version)
-    request["work"].rows_read += 1
-    return answer(row)
-
-
-@routes.patch(_ROW)
-async def update(request: web.Request) -> web.StreamResponse:
-    """Changes a row."""
-    org, sobject = request.app[ORG], _object(request)
-    body = await read_object(request)
-    await org.transaction(org.records.update, sobject.name, request.match_info["id"], body)
-    request["work"].write(sobject.name)
-    return web.Response(status=204)
-
-
-@routes.delete(_ROW)
-async def delete(request: web.Request) -> web.StreamResponse:
-    """Deletes a row."""
-    org, sobject = request.app[ORG], _object(request)
-    await org.transaction(org.records.delete, sobject.name, request.match_info["id"])
-    request["work"].write(sobject.name)
-    return web.Response(status=204)
-
-
-@routes.post(_ROW)
-async def create_or_tunnel(request: web.Request) -> web.StreamResponse:
-    """POST to T/Id creates; to a row it stands for the method named in ?_HttpMethod= (clients that know no PATCH)."""
-    if request.match_info["id"].lower() == "id":
-        return await create(request)
-    method = request.query.get("_HttpMethod", "").upper()
-    if method not in ("PATCH", "DELETE"):
-        raise errors.method_not_allowed("POST", ("DELETE", "GET", "HEAD", "PATCH"))
-    return await (update(request) if method == "PATCH" else delete(request))
-
-
-# --- rows by external id ------------------------------------------------------------------------------------------
-
-
-@routes.get(_KEY)
-async def read_by_key(request: web.Request) -> web.StreamResponse:
-    """A row by an external id; 300 with the addresses when several fit."""
-    org, sobject, where = request.app[ORG], _object(request), request.match_info
-    if where["field"].lower() == "describe":
-        raise errors.not_imitated("layouts")
-    try:
-        record_id = await org.run(org.records.by_key, sobject.name, where["field"], where["value"])
-    except SeveralMatches as error:
-        return several(error, where["version"])
-    return await _read(request, sobject, record_id)
-
-
-@routes.patch(_KEY)
-async def upsert(request: web.Request) -> web.StreamResponse:
-    """Updates the row with this external id, or creates it unless ?updateOnly=true."""
-    org, sobject, where = request.app[ORG], _object(request), request.match_info
-    body = await read_object(request)
-    update_only = request.query.get("updateOnly", "").lower() == "true"
-    try:
-        record_id, created = await org.transaction(
-            org.records.upsert, sobject.name, where["field"], where["value"], body, update_only=update_only
-        )
-    except SeveralMatches as error:
-        return several(error, where["version"])
-    request["work"].write(sobject.name)
-    if created:
-        return _created(request, sobject, record_id, {"created": True})
-    return answer({"id": record_id, "success": True, "errors": [], "created": False})
-
-
-@routes.delete(_KEY)
-async def delete_by_key(request: web.Request) -> web.StreamResponse:
-    """Deletes the row with this external id."""
-    org, sobject, where = request.app[ORG], _object(request), request.match_info
-    try:
-        await org.transaction(_delete_by_key, org, sobject.name, where["field"], where["value"])
-    except SeveralMatches as error:
-        return several(error, where["version"])
-    request["work"].write(sobject.name)
-    return web.Response(status=204)
-
-
-def _delete_by_key(org: Org, object_name: str, field_name: str, value: str) -> None:
-    org.records.delete(object_name, org.records.by_key(object_name, field_name, value))
-
-
-def several_urls(error: SeveralMatches, version: str) -> list[str]:
-    """The addresses of the rows that fit an external id."""
-    return [f"/services/data/v{version}/sobjects/{error.object_name}/{record_id}" for record_id in error.ids]
-
-
-def several(error: SeveralMatches, version: str) -> web.Response:
-    """The answer when an external id fits several rows: 300, nothing done."""
-    return answer(several_urls(error, version), 300)
+def no_such_type(name: str) -> errors.OrgError:
+    """The refusal of an object that a query or a record names and the org has not."""
+    advice = (
+        "If you are attempting to use a custom object, be sure to append the '__c' after the entity name. "
+        "Please reference your WSDL or the describe call for the appropriate names."
+    )
+    return errors.OrgError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported. {advice}")

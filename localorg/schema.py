@@ -1,13 +1,13 @@
 """What objects the org has, and the SQLite tables that hold their rows.
 
-Standard objects are described in `objects/*.yaml`, one readable file each. Custom fields come from sfdx source folders
-(`objects/<Object>/fields/*.field-meta.xml`), the same files that are deployed into a real org.
+Standard objects are described in `objects/*.yaml`, one readable file each. Custom objects, fields and validation rules
+come from sfdx source folders (sfdx.py), the same files that are deployed into a real org, and from files in the manner
+of those in `objects` (schemafile.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
-import xml.etree.ElementTree as xml
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -27,7 +27,7 @@ _SQL_TYPES = {"boolean": "INTEGER NOT NULL DEFAULT 0", "int": "INTEGER"}
 _SQL_TYPES |= {"double": "REAL", "currency": "REAL", "percent": "REAL"}
 _PLAIN = frozenset({"id", "reference", "date", "datetime"})  # text that is compared byte by byte
 # Fields that name the same user in nearly every row: an index on them would cost each insert and help no query.
-_UNINDEXED = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
+UNINDEXED = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Field:
     groupable: bool = True
     aggregatable: bool = True
     custom: bool = False
+    numbered: str | None = None  # the pattern of an auto-number, "INV-{0000}"; None for any other field
 
     @property
     def required(self) -> bool:
@@ -75,6 +76,16 @@ class ChildRelationship:
     child: str
     field: str
     cascade_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRule:
+    """What rows must not be: a row for which the condition, in the syntax of a SOQL WHERE clause, holds is refused."""
+
+    name: str
+    condition: str
+    message: str
+    field: str | None = None  # where the message belongs; None for the row as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,8 @@ class SObject:
     queryable: bool = True
     undeletable: bool = True
     skips_recycle_bin: bool = False  # a direct delete is for good
+    event: bool = False  # a platform event: published, never kept
+    rules: tuple[ValidationRule, ...] = ()
     _fields: dict[str, Field] = field(default_factory=dict, repr=False, compare=False)
     _parents: dict[str, Field] = field(default_factory=dict, repr=False, compare=False)
     _children: dict[str, ChildRelationship] = field(default_factory=dict, repr=False, compare=False)
@@ -130,22 +143,21 @@ class Schema:
         self._by_prefix = {each.key_prefix: each for each in self.objects.values()}
 
     @classmethod
-    def load(cls, extra: Iterable[Path] = ()) -> Schema:
-        """The standard objects, plus the custom fields found in these sfdx source folders.
+    def load(cls, extra: Iterable[Path] = (), files: Iterable[Path] = ()) -> Schema:
+        """The standard objects, plus what these sfdx source folders and schema files add; the last word counts.
 
-        Custom fields of objects this org does not have (platform events, custom metadata) are passed over. A field type
-        it cannot keep raises ValueError with the file's name.
+        What is custom about objects that this org does not have is passed over, with a warning in the log, and so are
+        fields of types that it cannot keep. A file that cannot be read raises ValueError with its name.
         """
-        described = list(_standard())
-        custom: dict[str, list[Field]] = {}
-        children: list[tuple[str, ChildRelationship]] = []
+        from localorg import schemafile, sfdx  # both describe objects in the terms of this module
+
+        described = {body["name"]: body for body in _standard()}
         for folder in extra:
-            for object_name, found, child_name in _sfdx_fields(folder):
-                custom.setdefault(object_name, []).append(found)
-                children += _other_ends(object_name, found, child_name)
-        for body in described:
-            children += _standard_children(body)
-        return cls(_build(body, custom.get(body["name"], []), children) for body in described)
+            sfdx.add(described, folder)
+        for file in files:
+            schemafile.add(described, file)
+        children = [each for body in described.values() for each in _other_ends(body)]
+        return cls(_build(body, children) for body in described.values())
 
     def object(self, name: str) -> SObject | None:
         """The object with this name, in any case."""
@@ -169,6 +181,15 @@ _AUDIT: dict[str, dict[str, Any]] = {
 }
 
 
+# Fields every platform event has (Platform Events guide, "Platform Event Fields").
+EVENT_FIELDS: dict[str, dict[str, Any]] = {
+    "ReplayId": {"type": "string", "label": "Replay ID", "access": "read"},
+    "EventUuid": {"type": "string", "label": "Event UUID", "length": 36, "access": "read"},
+    "CreatedDate": {"type": "datetime", "access": "read"},
+    "CreatedById": {"type": "reference", "to": "User", "label": "Created By ID", "access": "read"},
+}
+
+
 def _standard() -> Iterator[dict[str, Any]]:
     folder = resources.files(__package__) / "objects"
     for file in sorted(folder.iterdir(), key=lambda each: each.name):
@@ -177,9 +198,7 @@ def _standard() -> Iterator[dict[str, Any]]:
             yield {"name": file.name.removesuffix(".yaml"), **body}
 
 
-def _build(
-    body: Mapping[str, Any], custom: Iterable[Field], children: Iterable[tuple[str, ChildRelationship]]
-) -> SObject:
+def _build(body: Mapping[str, Any], children: Iterable[tuple[str, ChildRelationship]]) -> SObject:
     name = body["name"]
     flags = {key: body[key] for key in _OBJECT_FLAGS if key in body}
     return SObject(
@@ -187,17 +206,21 @@ def _build(
         label=body["label"],
         label_plural=body["plural"],
         key_prefix=body["prefix"],
-        custom=name.endswith("__c"),
-        fields=(*_fields(body), *custom),
+        custom=name.endswith(("__c", "__e")),
+        fields=tuple(_fields(body)),
         children=tuple(child for parent, child in children if parent == name),
+        rules=tuple(body.get("rules", {}).values()),
         **flags,
     )
 
 
-_OBJECT_FLAGS = ("createable", "updateable", "deletable", "queryable", "undeletable", "skips_recycle_bin")
+_OBJECT_FLAGS = ("createable", "updateable", "deletable", "queryable", "undeletable", "skips_recycle_bin", "event")
 
 
 def _fields(body: Mapping[str, Any]) -> Iterator[Field]:
+    if body.get("event"):
+        yield from (_field(name, given) for name, given in {**EVENT_FIELDS, **body["fields"]}.items())
+        return
     yield Field(
         "Id",
         "id",
@@ -248,6 +271,7 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
         reference_to=(to,) if to else (),
         relationship_name=given.get("relationship", name.removesuffix("Id")) if to else None,
         cascade_delete=given.get("cascade", False),
+        numbered=given.get("numbered"),
     )
 
 
@@ -268,83 +292,13 @@ def _label(name: str) -> str:
     return f"{words[:-2]}ID" if words.endswith(" Id") else words
 
 
-def _standard_children(body: Mapping[str, Any]) -> Iterator[tuple[str, ChildRelationship]]:
+def _other_ends(body: Mapping[str, Any]) -> Iterator[tuple[str, ChildRelationship]]:
     """The other ends of an object's references, with the object each belongs to."""
+    if body.get("event"):
+        return
     for name, given in {**body["fields"], **_AUDIT}.items():
         if "to" in given:
             yield given["to"], ChildRelationship(given.get("children"), body["name"], name, given.get("cascade", False))
-
-
-# --- sfdx source --------------------------------------------------------------------------------------------------
-
-_SFDX_TYPES = {
-    "Text": "string",
-    "TextArea": "textarea",
-    "LongTextArea": "textarea",
-    "Html": "textarea",
-    "Picklist": "picklist",
-    "MultiselectPicklist": "multipicklist",
-    "Checkbox": "boolean",
-    "Number": "double",
-    "Currency": "currency",
-    "Percent": "percent",
-    "Date": "date",
-    "DateTime": "datetime",
-    "Email": "email",
-    "Phone": "phone",
-    "Url": "url",
-    "Lookup": "reference",
-    "MasterDetail": "reference",
-}
-_METADATA = "{http://soap.sforce.com/2006/04/metadata}"
-
-
-def _sfdx_fields(folder: Path) -> Iterator[tuple[str, Field, str | None]]:
-    """(object, field, plural child relationship name) of each custom field under a folder, in file order."""
-    for file in sorted(folder.rglob("*.field-meta.xml")):
-        if file.parent.name == "fields":
-            root = xml.parse(file).getroot()  # noqa: S314 - the checkout's own files
-            found, child_name = _sfdx_field(root, file)
-            yield file.parent.parent.name, found, child_name
-
-
-def _sfdx_field(root: xml.Element, file: Path) -> tuple[Field, str | None]:
-    def text(tag: str, default: str = "") -> str:
-        return (root.findtext(f"{_METADATA}{tag}") or default).strip()
-
-    name, kind = text("fullName"), _SFDX_TYPES.get(text("type"))
-    if kind is None or root.find(f"{_METADATA}formula") is not None:
-        raise ValueError(f"{file}: this org cannot keep a custom field of type {text('type')!r} (or a formula)")
-    given: dict[str, Any] = {"type": kind, "label": text("label", name)}
-    for tag, key in (("unique", "unique"), ("externalId", "external_id"), ("required", "required")):
-        given[key] = text(tag) == "true"
-    given["case_sensitive"] = text("caseSensitive") == "true"
-    for tag in ("length", "precision", "scale"):
-        if text(tag):
-            given[tag] = int(text(tag))
-    if kind == "boolean":
-        given["default"] = text("defaultValue") == "true"
-    if kind == "reference":
-        given |= _sfdx_reference(
-            name, text("referenceTo"), master=text("type") == "MasterDetail", deletes=text("deleteConstraint")
-        )
-    values = [each.findtext(f"{_METADATA}fullName") or "" for each in root.iter(f"{_METADATA}value")]
-    given["values"] = [value for value in values if value]
-    given["restricted"] = root.findtext(f"{_METADATA}valueSet/{_METADATA}restricted") == "true"
-    child_name = text("relationshipName")
-    return _field(name, given), f"{child_name}__r" if child_name else None
-
-
-def _sfdx_reference(name: str, to: str, *, master: bool, deletes: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"to": to, "relationship": f"{name.removesuffix('__c')}__r"}
-    if master:
-        body |= {"required": True, "access": "create"}
-    return body | {"cascade": master or deletes == "Cascade"}
-
-
-def _other_ends(object_name: str, found: Field, child_name: str | None) -> list[tuple[str, ChildRelationship]]:
-    relationship = ChildRelationship(child_name, object_name, found.name, found.cascade_delete)
-    return [(parent, relationship) for parent in found.reference_to]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -358,6 +312,8 @@ def create_tables(connection: sqlite3.Connection, schema: Schema) -> None:
     unique index over the rows that are neither null nor deleted.
     """
     for each in schema.objects.values():
+        if each.event:
+            continue
         columns = {one.name: _column(one) for one in each.fields}
         columns.setdefault("IsDeleted", f'"IsDeleted" {_SQL_TYPES["boolean"]}')
         connection.execute(f'CREATE TABLE IF NOT EXISTS "{each.name}" ({", ".join(columns.values())})')
@@ -383,5 +339,5 @@ def _indexes(table: str, one: Field) -> Iterator[str]:
     if one.unique:
         name = f'"{table}.{one.name} unique"'
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {target} WHERE "{one.name}" IS NOT NULL AND "IsDeleted" = 0'
-    elif one.external_id or (one.type == "reference" and one.name not in _UNINDEXED):
+    elif one.external_id or (one.type == "reference" and one.name not in UNINDEXED):
         yield f'CREATE INDEX IF NOT EXISTS "{table}.{one.name}" ON {target} WHERE "{one.name}" IS NOT NULL'

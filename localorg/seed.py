@@ -1,4 +1,4 @@
-"""What a new org holds: the organization, its user, accounts in many countries, products and two price books.
+"""What a new org holds: the organization, its users, accounts in many countries, products and two price books.
 
 Everything is drawn from the org's seed, so the same seed gives the same rows with the same ids. Opportunities are made
 on demand, fast: straight into the tables, with the arithmetic of quoting.py.
@@ -14,8 +14,9 @@ from itertools import chain, islice, repeat
 from random import Random
 from typing import Any, NamedTuple
 
+from localorg.arithmetic import expected_revenue, fiscal_fields, line_totals, stage_fields
 from localorg.org import Org
-from localorg.quoting import expected_revenue, fiscal_fields, line_totals, stage_fields
+from localorg.permissions import User
 from localorg.values import rounded
 
 PRODUCTS = 200
@@ -92,7 +93,8 @@ class Ground(NamedTuple):
 
 
 def populate(org: Org) -> None:
-    """Fills a new org; one that holds something already stays as it is."""
+    """Fills a new org; one that holds something already stays as it is, but for users it has not met yet."""
+    org.in_transaction(_users, org)
     if org.connection.execute("SELECT 1 FROM Organization").fetchone() is None:
         org.in_transaction(_populate, org)
 
@@ -100,7 +102,6 @@ def populate(org: Org) -> None:
 def _populate(org: Org) -> None:
     draw = Random(org.seed)
     _organization(org)
-    _user(org)
     _accounts(org, draw)
     _products(org, draw, _book(org, STANDARD_BOOK, standard=True), _book(org, PARTNER_BOOK, standard=False))
 
@@ -132,23 +133,29 @@ def _organization(org: Org) -> None:
     _insert(org, "Organization", row)
 
 
-def _user(org: Org) -> None:
-    row = {
-        "Id": org.user.id,
-        "Username": org.user.username,
-        "FirstName": "Quote",
-        "LastName": "Worker",
-        "Name": "Quote Worker",
-        "Email": org.user.username,
-        "Alias": "qworker",
+def _users(org: Org) -> None:
+    there = {row[0] for row in org.connection.execute('SELECT "Id" FROM "User"')}
+    for user in org.users.everyone:
+        if user.id not in there:
+            _insert(org, "User", _user_row(user))
+
+
+def _user_row(user: User) -> dict[str, Any]:
+    return {
+        "Id": user.id,
+        "Username": user.username,
+        "FirstName": user.first_name,
+        "LastName": user.last_name,
+        "Name": user.name,
+        "Email": user.username,
+        "Alias": user.alias,
         "IsActive": 1,
-        "TimeZoneSidKey": org.user.time_zone.key,
+        "TimeZoneSidKey": user.time_zone.key,
         "LocaleSidKey": "en_US",
         "LanguageLocaleKey": "en_US",
         "EmailEncodingKey": "UTF-8",
         "UserType": "Standard",
     }
-    _insert(org, "User", row)
 
 
 def _accounts(org: Org, draw: Random) -> None:

@@ -62,6 +62,10 @@ class Stats:
         """Counts rows written outside any request, as a Bulk job does."""
         self._written.update(written)
 
+    def read(self, rows: int) -> None:
+        """Counts rows read outside any request, as a Bulk query job does."""
+        self._rows_read += rows
+
     def body(self) -> dict[str, Any]:
         """The answer of `GET /localorg/stats`."""
         by_resource = dict(sorted(self._requests.items()))

@@ -38,9 +38,14 @@ def rounded(value: float | Decimal, scale: int) -> float:
     return float(exact.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)) + 0.0
 
 
+def parser(field: Field) -> Reader:
+    """The reader of one field for whoever has taken care of nulls; raises Unfit, for `unfit_json` or `unfit_text`."""
+    return _MAKERS.get(field.type, _text)(field)
+
+
 def reader(field: Field) -> Reader:
     """The reader of JSON values for one field."""
-    inner = _MAKERS.get(field.type, _text)(field)
+    inner = parser(field)
 
     def read(value: Any) -> Any:
         if value is None:
@@ -48,14 +53,14 @@ def reader(field: Field) -> Reader:
         try:
             return inner(value)
         except Unfit:
-            raise _wrong_json(field, value) from None
+            raise unfit_json(field, value) from None
 
     return read
 
 
 def text_reader(field: Field) -> Reader:
     """The reader of CSV cells for one field; "#N/A" empties it (Bulk API 2.0 guide, "Valid CSV Record Rows")."""
-    inner = _MAKERS.get(field.type, _text)(field)
+    inner = parser(field)
 
     def read(cell: Any) -> Any:
         if cell is None or cell == "#N/A":
@@ -63,18 +68,20 @@ def text_reader(field: Field) -> Reader:
         try:
             return inner(cell)
         except Unfit:
-            raise _wrong_text(field, cell) from None
+            raise unfit_text(field, cell) from None
 
     return read
 
 
-def _wrong_json(field: Field, value: Any) -> OrgError:
+def unfit_json(field: Field, value: Any) -> OrgError:
+    """The refusal of a JSON value that is not of its field's type."""
     what = f"Cannot deserialize instance of {field.type} from {_token(value)}"
     said = "" if isinstance(value, list | dict) else f" value {value}"
     return errors.json_parser_error(f"{what}{said} or request may be missing a required field")
 
 
-def _wrong_text(field: Field, cell: Any) -> OrgError:
+def unfit_text(field: Field, cell: Any) -> OrgError:
+    """The refusal of a CSV cell that is not of its field's type."""
     message = f"{field.label}: value not of required type: {cell}"
     return OrgError(400, "INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
 
@@ -182,18 +189,21 @@ def _number(field: Field) -> Reader:
     bound = 10.0 ** (field.precision - scale) if field.precision else 1e18
 
     def read(value: Any) -> float | None:
-        if type(value) is float or type(value) is int:
-            number = float(value)
-        elif value == "":
-            return None
-        else:
-            value = _decimal(value)
-            number = float(value)
+        if type(value) is str:
+            if value == "":
+                return None
+            value = value.strip()
+            if _NUMBER.fullmatch(value) is None:
+                raise Unfit
+        elif type(value) is not float and type(value) is not int:
+            raise Unfit
+        number = float(value)
         if not -bound < number < bound:
             raise errors.number_outside_valid_range(field.label, field.name, value)
         if round(number, scale) == number:
             return number
-        return rounded(value, scale)
+        # A text counts as the decimal it is, whatever digits a float would drop.
+        return rounded(value if type(value) is float else _decimal(value), scale)
 
     return read
 

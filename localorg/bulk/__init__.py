@@ -1,10 +1,16 @@
-"""Bulk API 2.0, ingest: whole files of rows, worked off in the background.
+"""Bulk API 2.0: whole files of rows written, and whole tables read, in the background.
 
-job.py is a job and its life, table.py the files it reads and writes, operations.py what is done with a row, worker.py
-the jobs of an org and the task that works them off, handlers.py the requests.
+job.py is a job and its life, table.py the files of ingest jobs, operations.py what is done with a row, query.py the
+query jobs with their files, store.py what outlives the process, worker.py the jobs of an org and the tasks that work
+them off, handlers.py and query_handlers.py the requests.
 """
 
-from localorg.bulk.handlers import routes, working
+from itertools import chain
+
+from localorg.bulk import handlers, query_handlers
+from localorg.bulk.handlers import working
 from localorg.bulk.worker import Jobs
+
+routes = [*chain(handlers.routes, query_handlers.routes)]
 
 __all__ = ["Jobs", "routes", "working"]

@@ -12,12 +12,24 @@ from typing import Any
 import orjson
 from aiohttp import BodyPartReader, web
 
-from localorg.bulk.job import DELIMITERS, FINISHED, LINE_ENDINGS, Job, State, invalid_job, invalid_job_state, order
+from localorg.bulk.job import (
+    DELIMITERS,
+    FINISHED,
+    LINE_ENDINGS,
+    AnyJob,
+    Job,
+    Operation,
+    State,
+    invalid_job,
+    invalid_job_state,
+    order,
+)
 from localorg.bulk.worker import Jobs
-from localorg.errors import OrgError, invalid_query_locator, json_parser_error
+from localorg.errors import OrgError, invalid_query_locator, json_parser_error, not_found
 from localorg.ids import normalise
 from localorg.middleware import answer, read_json
 from localorg.org import ORG
+from localorg.permissions import Action, check
 
 routes = web.RouteTableDef()
 
@@ -28,14 +40,15 @@ PAGE = 1_000
 
 _INGEST = r"/services/data/v{version:\d+\.\d}/jobs/ingest"
 _JOB = _INGEST + "/{job}"
-_SLASH = "{slash:/?}"
-_CSV = "text/csv;charset=UTF-8"
+SLASH = "{slash:/?}"
+CSV = "text/csv;charset=UTF-8"
 
 
 async def working(app: web.Application) -> AsyncIterator[None]:
     """Gives the org its jobs and works them off as long as the application runs (an entry for app.cleanup_ctx)."""
     org = app[ORG]
     org.jobs = Jobs(org)
+    await org.jobs.load()
     task = asyncio.create_task(org.jobs.work(), name="bulk jobs")
     yield
     task.cancel()
@@ -44,28 +57,35 @@ async def working(app: web.Application) -> AsyncIterator[None]:
     org.jobs.close()
 
 
-def _jobs(request: web.Request) -> Jobs:
+def jobs_of(request: web.Request) -> Jobs:
+    """The jobs of the org that a request is for."""
     return request.app[ORG].jobs
 
 
 def _job(request: web.Request) -> Job:
-    return _jobs(request).get(request.match_info["job"])
+    job = jobs_of(request).get(request.match_info["job"])
+    if not isinstance(job, Job):
+        raise not_found()
+    return job
 
 
 # --- create -------------------------------------------------------------------------------------------------------
 
 
-@routes.post(_INGEST + _SLASH)
+@routes.post(_INGEST + SLASH)
 async def create(request: web.Request) -> web.StreamResponse:
     """Opens a job; a multipart request brings its rows along and closes it."""
     if request.content_type.startswith("multipart/"):
         return await _create_with_rows(request)
-    return answer(_created(request, await read_json(request)).body())
+    return answer((await _created(request, await read_json(request))).body())
 
 
-def _created(request: web.Request, body: Any) -> Job:
-    ordered = order(body, request.app[ORG].schema)
-    return _jobs(request).create(ordered, float(request.match_info["version"]))
+async def _created(request: web.Request, body: Any) -> Job:
+    org = request.app[ORG]
+    ordered = order(body, org.schema)
+    if ordered.operation is Operation.HARD_DELETE:
+        check(org.caller, ordered.sobject.name, Action.HARD_DELETE)
+    return await org.jobs.create(ordered, float(request.match_info["version"]))
 
 
 async def _create_with_rows(request: web.Request) -> web.StreamResponse:
@@ -74,9 +94,9 @@ async def _create_with_rows(request: web.Request) -> web.StreamResponse:
         raise invalid_job("A multipart request has the parts job and content")
     if len(parts["content"].decode("utf-8", "replace")) > LARGEST_CONTENT:
         raise invalid_job(f"The content is longer than {LARGEST_CONTENT} characters")
-    job = _created(request, orjson.loads(parts["job"]))
+    job = await _created(request, orjson.loads(parts["job"]))
     job.upload.write_bytes(parts["content"])
-    _jobs(request).finish_upload(job)
+    await jobs_of(request).finish_upload(job)
     return answer(job.body())
 
 
@@ -95,7 +115,7 @@ async def _parts(request: web.Request) -> dict[str, bytes]:
 # --- upload -------------------------------------------------------------------------------------------------------
 
 
-@routes.put(_JOB + "/batches" + _SLASH)
+@routes.put(_JOB + "/batches" + SLASH)
 async def upload(request: web.Request) -> web.StreamResponse:
     """Takes the rows of an open job; sent once more, they replace what was there."""
     job = _job(request)
@@ -135,7 +155,7 @@ async def _receive(request: web.Request, path: Path) -> None:
 # --- states -------------------------------------------------------------------------------------------------------
 
 
-@routes.patch(_JOB + _SLASH)
+@routes.patch(_JOB + SLASH)
 async def change(request: web.Request) -> web.StreamResponse:
     """Closes a job, so that it is worked off, or aborts it."""
     job = _job(request)
@@ -143,58 +163,68 @@ async def change(request: web.Request) -> web.StreamResponse:
     match body.get("state") if isinstance(body, dict) else None:
         case State.UPLOAD_COMPLETE:
             _refuse_state(job, "Closing", frozenset({State.OPEN}))
-            _jobs(request).finish_upload(job)
+            await jobs_of(request).finish_upload(job)
         case State.ABORTED:
             _refuse_state(job, "Aborting", frozenset(State) - FINISHED)
-            await _jobs(request).abort(job)
+            await jobs_of(request).abort(job)
         case other:
             raise json_parser_error(f"state: {other} is not one of UploadComplete, Aborted")
     return answer(job.entry())
 
 
-def _refuse_state(job: Job, doing: str, allowed: frozenset[State]) -> None:
+def abort_only(job: AnyJob, body: Any) -> None:
+    """Raises OrgError unless the body aborts the job, and it can be aborted."""
+    state = body.get("state") if isinstance(body, dict) else None
+    if state != State.ABORTED:
+        raise json_parser_error(f"state: {state} is not one of Aborted")
+    _refuse_state(job, "Aborting", frozenset(State) - FINISHED)
+
+
+def _refuse_state(job: AnyJob, doing: str, allowed: frozenset[State]) -> None:
     if job.state not in allowed:
         named = {State.JOB_COMPLETE: "Completed", State.UPLOAD_COMPLETE: "Closed", State.IN_PROGRESS: "Closed"}
         raise invalid_job_state(f"{doing} already {named.get(job.state, job.state)} Job not allowed")
 
 
-@routes.delete(_JOB + _SLASH)
+@routes.delete(_JOB + SLASH)
 async def delete(request: web.Request) -> web.StreamResponse:
     """Forgets a job; not while it takes an upload or is worked on."""
     job = _job(request)
     if job.state in (State.OPEN, State.IN_PROGRESS):
         message = "Error encountered when deleting the job because the job is not terminated"
         raise OrgError(400, "API_ERROR", message)
-    _jobs(request).delete(job)
+    await jobs_of(request).delete(job)
     return web.Response(status=204)
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-@routes.get(_JOB + _SLASH)
+@routes.get(_JOB + SLASH)
 async def info(request: web.Request) -> web.StreamResponse:
     """How far a job is."""
     return answer(_job(request).info(request.app[ORG].clock()))
 
 
-@routes.get(_INGEST + _SLASH)
+@routes.get(_INGEST + SLASH)
 async def list_jobs(request: web.Request) -> web.StreamResponse:
     """The jobs there are, a page at a time; `jobType` and `isPkChunkingEnabled` narrow them down."""
-    found = list(itertools.islice(_asked_for(request), PAGE + 1))
+    return job_list(request, ("BigObjectIngest", "Classic", "V2Ingest"), "V2Ingest")
+
+
+def job_list(request: web.Request, types: tuple[str, ...], usual: str) -> web.Response:
+    """The jobs of the asked type, one of these; of the usual one when not asked."""
+    job_type = request.query.get("jobType", usual)
+    if job_type not in types:
+        raise OrgError(400, "INVALID_ARGUMENT", f"jobType: {job_type} is not one of {', '.join(types)}")
+    start = _first_of_page(request)
+    # No job here has primary key chunking.
+    chunked = request.query.get("isPkChunkingEnabled", "").lower() == "true"
+    jobs: Iterator[AnyJob] = iter(()) if chunked else jobs_of(request).since(start, job_type)
+    found = list(itertools.islice(jobs, PAGE + 1))
     body: dict[str, Any] = {"done": len(found) <= PAGE, "records": [job.entry() for job in found[:PAGE]]}
     body["nextRecordsUrl"] = None if body["done"] else str(request.rel_url.update_query(queryLocator=found[PAGE].id))
     return answer(body)
-
-
-def _asked_for(request: web.Request) -> Iterator[Job]:
-    job_type = request.query.get("jobType", "V2Ingest")
-    if job_type not in ("BigObjectIngest", "Classic", "V2Ingest"):
-        raise OrgError(400, "INVALID_ARGUMENT", f"jobType: {job_type} is not one of BigObjectIngest, Classic, V2Ingest")
-    # Every job here is of the one type, and none has primary key chunking.
-    if job_type != "V2Ingest" or request.query.get("isPkChunkingEnabled", "").lower() == "true":
-        return iter(())
-    return _jobs(request).since(_first_of_page(request))
 
 
 def _first_of_page(request: web.Request) -> str:
@@ -208,17 +238,17 @@ def _first_of_page(request: web.Request) -> str:
 # --- results ------------------------------------------------------------------------------------------------------
 
 
-@routes.get(_JOB + "/{which:(?i:successfulResults|failedResults|unprocessedRecords)}" + _SLASH)
+@routes.get(_JOB + "/{which:(?i:successfulResults|failedResults|unprocessedRecords)}" + SLASH)
 async def results(request: web.Request) -> web.StreamResponse:
     """One of the three result files, in the job's delimiter and line ending, as far as it is written."""
     job = _job(request)
     path, columns = _file(job, request.match_info["which"].lower())
     if path.exists():
-        return web.FileResponse(path, headers={"Content-Type": _CSV})
+        return web.FileResponse(path, headers={"Content-Type": CSV})
     # The job has not begun.
     header = DELIMITERS[job.delimiter].join(f'"{column}"' for column in columns)
     body = header + LINE_ENDINGS[job.line_ending] if columns else ""
-    return web.Response(body=body.encode(), headers={"Content-Type": _CSV})
+    return web.Response(body=body.encode(), headers={"Content-Type": CSV})
 
 
 def _file(job: Job, which: str) -> tuple[Path, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""One Bulk ingest job: what it is to do, and its life."""
+"""One Bulk job: what it is to do, and its life."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from localorg.errors import OrgError, json_parser_error
+from localorg.permissions import User
 from localorg.schema import Schema, SObject
 from localorg.values import stamp
 
@@ -42,34 +43,32 @@ class Operation(StrEnum):
     HARD_DELETE = "hardDelete"
 
 
-@dataclass(slots=True)
-class Job:
-    """A job as its creator ordered it, and how far it has come.
+@dataclass(slots=True, kw_only=True)
+class AnyJob:
+    """What ingest and query jobs have in common.
 
-    folder -- where its files are: upload.csv, successful.csv, failed.csv, unprocessed.csv
+    folder -- where its files are
     processed, failed -- rows tried so far, and those of them that failed
-    active -- seconds spent on its rows
     begun, ended -- when work on it began and ended
     closed -- set when work on it has ended and its files are complete
     """
 
+    kind: ClassVar[str]  # "ingest" or "query": its place in the API
+    job_type: ClassVar[str]
+
     id: str
     sobject: SObject
-    operation: Operation
-    external_id: str | None
     delimiter: str
     line_ending: str
     version: float
-    created_by: str
+    user: User
     created: datetime
     folder: Path
-    assignment_rule: str | None = None
     state: State = State.OPEN
     modified: datetime = field(init=False)
     error: str | None = None
     processed: int = 0
     failed: int = 0
-    active: float = 0.0
     begun: datetime | None = None
     ended: datetime | None = None
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +83,58 @@ class Job:
             self.begun = now
         elif state in FINISHED:
             self.ended = now
+
+    def body(self) -> dict[str, Any]:
+        """The answer to creating, closing and aborting the job."""
+        raise NotImplementedError
+
+    def entry(self) -> dict[str, Any]:
+        """The job in the list of jobs."""
+        return self.body() | {"jobType": self.job_type}
+
+    def _body(self, operation: str, address: dict[str, str]) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "operation": operation,
+            "object": self.sobject.name,
+            "createdById": self.user.id,
+            "createdDate": stamp(self.created),
+            "systemModstamp": stamp(self.modified),
+            "state": self.state,
+            "concurrencyMode": "Parallel",
+            "contentType": "CSV",
+            "apiVersion": self.version,
+            **address,
+            "lineEnding": self.line_ending,
+            "columnDelimiter": self.delimiter,
+        }
+
+    def _progress(self, now: datetime) -> dict[str, Any]:
+        """How far it is; the time is in milliseconds."""
+        total = (self.ended or now) - self.begun if self.begun else None
+        progress = {
+            "retries": 0,
+            "totalProcessingTime": int(total.total_seconds() * 1000) if total else 0,
+            "numberRecordsProcessed": self.processed,
+        }
+        return progress if self.error is None else progress | {"errorMessage": self.error}
+
+
+@dataclass(slots=True, kw_only=True)
+class Job(AnyJob):
+    """An ingest job as its creator ordered it, and how far it has come.
+
+    folder -- has upload.csv, successful.csv, failed.csv, unprocessed.csv
+    active -- seconds spent on its rows
+    """
+
+    kind: ClassVar[str] = "ingest"
+    job_type: ClassVar[str] = "V2Ingest"
+
+    operation: Operation
+    external_id: str | None = None
+    assignment_rule: str | None = None
+    active: float = 0.0
 
     @property
     def upload(self) -> Path:
@@ -102,55 +153,18 @@ class Job:
         return self.folder / "unprocessed.csv"
 
     def body(self) -> dict[str, Any]:
-        """The answer to creating, closing and aborting the job, and its entry in the list of jobs."""
-        body: dict[str, Any] = {
-            "id": self.id,
-            "operation": self.operation,
-            "object": self.sobject.name,
-            "createdById": self.created_by,
-            "createdDate": stamp(self.created),
-            "systemModstamp": stamp(self.modified),
-            "state": self.state,
-            "concurrencyMode": "Parallel",
-            "contentType": "CSV",
-            "apiVersion": self.version,
-            "contentUrl": f"services/data/v{self.version:.1f}/jobs/ingest/{self.id}/batches",
-            "lineEnding": self.line_ending,
-            "columnDelimiter": self.delimiter,
-        }
+        """The answer to creating, closing and aborting the job."""
+        address = {"contentUrl": f"services/data/v{self.version:.1f}/jobs/ingest/{self.id}/batches"}
         optional = {"externalIdFieldName": self.external_id, "assignmentRuleId": self.assignment_rule}
-        return body | {name: value for name, value in optional.items() if value is not None}
-
-    def entry(self) -> dict[str, Any]:
-        """The job in the list of jobs."""
-        return self.body() | {"jobType": "V2Ingest"}
+        return self._body(self.operation, address) | {name: value for name, value in optional.items() if value}
 
     def info(self, now: datetime) -> dict[str, Any]:
         """The answer to asking about the job; its times are in milliseconds."""
-        total = (self.ended or now) - self.begun if self.begun else None
-        info = self.entry() | {
-            "retries": 0,
-            "totalProcessingTime": int(total.total_seconds() * 1000) if total else 0,
-            "apiActiveProcessingTime": int(self.active * 1000),
-            "apexProcessingTime": 0,
-            "numberRecordsProcessed": self.processed,
-            "numberRecordsFailed": self.failed,
-        }
-        return info if self.error is None else info | {"errorMessage": self.error}
+        times = {"apiActiveProcessingTime": int(self.active * 1000), "apexProcessingTime": 0}
+        return self.entry() | self._progress(now) | times | {"numberRecordsFailed": self.failed}
 
 
 # --- the order ----------------------------------------------------------------------------------------------------
-
-_KEYS = {
-    "object",
-    "operation",
-    "externalIdFieldName",
-    "columnDelimiter",
-    "lineEnding",
-    "contentType",
-    "assignmentRuleId",
-    "concurrencyMode",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +180,21 @@ class Order:
 
 
 def order(body: Any, schema: Schema) -> Order:
-    """Reads the JSON that creates a job (Bulk API 2.0 guide, "Create a Job"); raises OrgError 400."""
+    """Reads the JSON that creates a job (Bulk API 2.0 guide, "Create a Job"); raises OrgError 400.
+
+    Keys it does not know are passed over: a vendor's own SDK sends some (`dataTable`).
+    """
     if not isinstance(body, Mapping):
         raise json_parser_error("A job is a JSON object at [line:1, column:1]")
-    for key in body:
-        if key not in _KEYS:
-            raise json_parser_error(f'Unrecognized field "{key}"')
-    operation = _one_of(body, "operation", tuple(Operation), None)
-    _one_of(body, "contentType", ("CSV",), "CSV")
+    operation = one_of(body, "operation", tuple(Operation), None)
+    one_of(body, "contentType", ("CSV",), "CSV")
     sobject = _object(body, schema)
     return Order(
         sobject=sobject,
         operation=Operation(operation),
         external_id=_external_id(body, operation, sobject),
-        delimiter=_one_of(body, "columnDelimiter", tuple(DELIMITERS), "COMMA"),
-        line_ending=_one_of(body, "lineEnding", tuple(LINE_ENDINGS), "LF"),
+        delimiter=one_of(body, "columnDelimiter", tuple(DELIMITERS), "COMMA"),
+        line_ending=one_of(body, "lineEnding", tuple(LINE_ENDINGS), "LF"),
         assignment_rule=body.get("assignmentRuleId"),
     )
 
@@ -195,7 +209,8 @@ def invalid_job_state(message: str) -> OrgError:
     return OrgError(400, "INVALIDJOBSTATE", message)
 
 
-def _one_of(body: Mapping[str, Any], key: str, known: tuple[str, ...], default: str | None) -> str:
+def one_of(body: Mapping[str, Any], key: str, known: tuple[str, ...], default: str | None) -> str:
+    """The value of a key that takes these; raises OrgError for another one, and when there is none and no default."""
     value = body.get(key)
     if value is None:
         if default is None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from localorg import errors
 from localorg.bulk.job import Job, Operation
+from localorg.bulk.store import note_progress
 from localorg.bulk.table import Row, Unreadable
 from localorg.errors import OrgError
-from localorg.ids import to18
 from localorg.schema import Schema, SObject
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Operations:
     def __init__(self, org: Org, job: Job, columns: Row) -> None:
         """Raises Unreadable when a column names no field."""
         self._org = org
+        self._job = job
         self._records = org.records
         self._name = job.sobject.name
         self._sobject = job.sobject
@@ -59,10 +61,21 @@ class Operations:
     def work(self, rows: list[Row]) -> Outcome:
         """Writes rows in a transaction of their own; one that fails does not keep the others from being written."""
         try:
-            return self._org.in_transaction(self._each, rows)
+            return self._org.in_transaction(self._written, rows)
         except OrgError as error:
             # The transaction as a whole was refused.
+            self._note(len(rows), len(rows))
             return Outcome([], [["", said(error), *row] for row in rows])
+
+    def _written(self, rows: list[Row]) -> Outcome:
+        outcome = self._each(rows)
+        self._note(len(rows), len(outcome.failed))
+        return outcome
+
+    def _note(self, rows: int, failed: int) -> None:
+        """In the same transaction, so that after a crash it is known which rows are written."""
+        job = self._job
+        note_progress(self._org.connection, job.id, job.processed + rows, job.failed + failed)
 
     def _each(self, rows: list[Row]) -> Outcome:
         if self._by_key and self._at is not None:
@@ -70,14 +83,23 @@ class Operations:
         successful: list[Row] = []
         failed: list[Row] = []
         write, width = self._write, len(self._columns)
+        locks = self._org.faults.may_lock_rows
         for row in rows:
             try:
                 if len(row) != width:
                     raise _wrong_width(row, width)
+                if locks:
+                    self._lock()
                 successful.append([*write(row), *row])
             except OrgError as error:
                 failed.append([self._id_in(row), said(error), *row])
         return Outcome(successful, failed)
+
+    def _lock(self) -> None:
+        """Raises what a row meets whose lock another transaction holds, when such a fault is on order."""
+        if fault := self._org.faults.lock_row(self._name):
+            error = errors.unable_to_lock_row()
+            raise OrgError(error.status, error.code, fault.message or error.message, error.fields)
 
     def _id_in(self, row: Row) -> str:
         """The id a failed row is about, as far as it names one."""
@@ -119,19 +141,9 @@ class Operations:
         return record_id, "false"
 
     def _hard_delete(self, row: Row) -> tuple[str, str]:
-        record_id, created = self._delete(row)
-        self._purge(self._sobject, record_id[:15])
-        return record_id, created
-
-    def _purge(self, sobject: SObject, id15: str) -> None:
-        """Removes a deleted row from the recycle bin, and what went there with it."""
-        run = self._org.connection.execute
-        for child in sobject.children:
-            if child.cascade_delete:
-                statement = f'SELECT "Id" FROM "{child.child}" WHERE "{child.field}" = ? AND "IsDeleted" = 1'
-                for (child_id,) in run(statement, (to18(id15),)).fetchall():
-                    self._purge(self._org.schema.objects[child.child], child_id[:15])
-        run(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', (to18(id15),))
+        record_id = self._given(row, "a delete")
+        self._records.delete(self._name, record_id, hard=True)
+        return record_id, "false"
 
     def _more_than_once(self, rows: list[Row], at: int) -> frozenset[str]:
         """The external ids, in small letters, that several rows of one transaction have: none of those is written."""

@@ -31,12 +31,14 @@ class Upload:
 
     header -- the header row as it was sent
     columns -- the field names in it
+    size -- characters read so far
     """
 
     def __init__(self, job: Job) -> None:
         """Opens the upload and reads its header row; raises Unreadable."""
         csv.field_size_limit(_LONGEST_FIELD)
         self._file = _opened(job)
+        self.size = 0
         self._record: list[str] = []  # the lines of the row being read
         self._broken: Unreadable | None = None
         self._rows = csv.reader(self._lines(), delimiter=DELIMITERS[job.delimiter], strict=True)
@@ -49,6 +51,7 @@ class Upload:
     def _lines(self) -> Iterator[str]:
         for line in self._file:
             self._record.append(line)
+            self.size += len(line)
             yield line
 
     def _header(self, job: Job) -> tuple[str, Row]:
@@ -116,10 +119,10 @@ class Results:
         self._writer.writerow(columns)
         self._file.flush()
 
-    def add(self, rows: list[Row]) -> None:
-        """Keeps rows for the end of the internal batch, unless they are many characters by then."""
+    def add(self, rows: list[Row], size: int) -> None:
+        """Keeps rows for the end of the internal batch, unless they are many characters (size) by then."""
         self._pending += rows
-        self._size += sum(sum(map(len, row)) for row in rows)
+        self._size += size
         if self._size > _PENDING:
             self.flush()
 
@@ -150,3 +153,15 @@ def keep_unprocessed(job: Job, upload: Upload | None) -> None:
             file.writelines(upload.rest())
     elif job.upload.exists():
         job.unprocessed.hardlink_to(job.upload)
+
+
+def keep_rest(job: Job) -> None:
+    """Keeps the rows beyond those tried, of a job that the end of the process broke off."""
+    with suppress(Unreadable):
+        upload = Upload(job)
+        left = job.processed
+        while left > 0 and (rows := upload.take(left)):
+            left -= len(rows)
+        job.unprocessed.unlink(missing_ok=True)
+        keep_unprocessed(job, upload)
+        upload.close()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localorg import errors
-from localorg.bulk.job import FINISHED, Job, Order, State
+from localorg.bulk.job import FINISHED, AnyJob, Job, Order, State
 from localorg.bulk.operations import Operations
-from localorg.bulk.table import Results, Unreadable, Upload, keep_unprocessed
+from localorg.bulk.query import QueryJob, QueryOrder, QueryRun
+from localorg.bulk.store import Store
+from localorg.bulk.table import Results, Unreadable, Upload, keep_rest, keep_unprocessed
+from localorg.errors import OrgError
 from localorg.ids import normalise
 
 if TYPE_CHECKING:
@@ -26,40 +29,106 @@ log = logging.getLogger("localorg.bulk")
 TRANSACTION = 200
 BATCH = 10_000
 _PREFIX = "750"
+INTERRUPTED = "InternalServerError : The org was stopped while it worked on the job"
+_OWN_ERROR = "Unknown : The local org met an error of its own; its log tells more"
+
+J = TypeVar("J", bound=AnyJob)
 
 
 class Jobs:
-    """The Bulk jobs of one org, oldest first; used on the event loop. They live as long as the process does."""
+    """The Bulk jobs of one org, oldest first; used on the event loop.
+
+    Their files are in a folder beside the org's database, and they outlive the process as it does. The jobs of an org
+    in memory end with it.
+    """
 
     def __init__(self, org: Org) -> None:
         self._org = org
-        self._jobs: dict[str, Job] = {}
+        self._store = Store(org.connection)
+        self._jobs: dict[str, AnyJob] = {}
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
-        self._folder: Path | None = None  # made for the first job
+        self._asked: asyncio.Queue[QueryJob] = asyncio.Queue()
+        path = org.connection.execute("PRAGMA database_list").fetchone()[2]
+        self._lasting = Path(f"{path}-bulk") if path else None
+        self._folder = self._lasting  # of an org in memory: made for the first job
 
-    def create(self, order: Order, version: float) -> Job:
-        """Opens a new job."""
-        job_id = self._org.ids.next(_PREFIX)
-        if self._folder is None:
-            self._folder = Path(mkdtemp(prefix="localorg-bulk-"))
-        (folder := self._folder / job_id).mkdir()
+    async def load(self) -> None:
+        """Takes up the jobs of an earlier run; those that were being worked off are ended, queries begin again."""
+        if self._lasting is None:
+            return
+        await self._org.run(self._load, self._lasting)
+        for job in self._jobs.values():
+            if job.state is State.UPLOAD_COMPLETE:
+                self._queue(job)
+
+    def _load(self, folder: Path) -> None:
+        self._jobs = {job.id: job for job in self._store.jobs(self._org, folder)}
+        for there in folder.iterdir() if folder.is_dir() else ():
+            if there.name not in self._jobs:
+                shutil.rmtree(there, ignore_errors=True)
+        for job in self._jobs.values():
+            if job.state is State.IN_PROGRESS:
+                self._interrupted(job)
+                self._store.save(job)
+
+    def _interrupted(self, job: AnyJob) -> None:
+        """What becomes of a job that the end of an earlier run broke off."""
+        if isinstance(job, Job):
+            keep_rest(job)
+            job.move(State.FAILED, self._org.clock(), INTERRUPTED)
+        else:
+            job.processed = 0
+            job.move(State.UPLOAD_COMPLETE, self._org.clock())
+
+    async def create(self, order: Order, version: float) -> Job:
+        """Opens a new ingest job."""
         job = Job(
-            id=job_id,
+            **await self._common(version),
             sobject=order.sobject,
-            operation=order.operation,
-            external_id=order.external_id,
             delimiter=order.delimiter,
             line_ending=order.line_ending,
-            version=version,
-            created_by=self._org.user.id,
-            created=self._org.clock(),
-            folder=folder,
+            operation=order.operation,
+            external_id=order.external_id,
             assignment_rule=order.assignment_rule,
         )
-        self._jobs[job_id] = job
+        await self._keep(job)
         return job
 
-    def get(self, job_id: str) -> Job:
+    async def create_query(self, order: QueryOrder, version: float) -> QueryJob:
+        """Makes a new query job, which waits for its turn."""
+        job = QueryJob(
+            **await self._common(version),
+            sobject=order.sobject,
+            delimiter=order.delimiter,
+            line_ending=order.line_ending,
+            query=order.query,
+            deleted=order.deleted,
+        )
+        job.move(State.UPLOAD_COMPLETE, job.created)
+        await self._keep(job)
+        self._queue(job)
+        return job
+
+    async def _common(self, version: float) -> dict[str, Any]:
+        """What every new job begins with; makes its folder."""
+        job_id = await self._org.run(self._org.ids.next, _PREFIX)
+        if self._folder is None:
+            self._folder = Path(mkdtemp(prefix="localorg-bulk-"))
+        (folder := self._folder / job_id).mkdir(parents=True)
+        user, now = self._org.caller, self._org.clock()
+        return {"id": job_id, "version": version, "user": user, "created": now, "folder": folder}
+
+    async def _keep(self, job: AnyJob) -> None:
+        self._jobs[job.id] = job
+        await self._org.run(self._store.save, job)
+
+    def _queue(self, job: AnyJob) -> None:
+        if isinstance(job, QueryJob):
+            self._asked.put_nowait(job)
+        elif isinstance(job, Job):
+            self._waiting.put_nowait(job)
+
+    def get(self, job_id: str) -> AnyJob:
         """The job with this id, of 15 or 18 characters; raises OrgError 404."""
         job = self._jobs.get(normalise(job_id) or "")
         if job is None:
@@ -71,56 +140,65 @@ class Jobs:
         job = self._jobs.get(normalise(job_id) or "")
         return {job.sobject.name} if job else set()
 
-    def since(self, job_id: str) -> Iterator[Job]:
-        """The jobs from this id on; ids ascend."""
-        return (job for job in self._jobs.values() if job.id >= job_id)
+    def since(self, job_id: str, job_type: str) -> Iterator[AnyJob]:
+        """The jobs of a type ("V2Ingest", "V2Query") from this id on; ids ascend."""
+        return (job for job in self._jobs.values() if job.id >= job_id and job.job_type == job_type)
 
-    def finish_upload(self, job: Job) -> None:
+    async def finish_upload(self, job: Job) -> None:
         """The upload is complete: the job waits for its turn."""
         job.move(State.UPLOAD_COMPLETE, self._org.clock())
-        self._waiting.put_nowait(job)
+        await self._org.run(self._store.save, job)
+        self._queue(job)
 
-    async def abort(self, job: Job) -> None:
+    async def abort(self, job: AnyJob) -> None:
         """Ends a job where it is; what is written stays written."""
         begun = job.state is State.IN_PROGRESS
         job.move(State.ABORTED, self._org.clock())
         if begun:
             # The task completes the files when it comes back to the job.
             await job.closed.wait()
-        else:
+        elif isinstance(job, Job):
             keep_unprocessed(job, None)
+        await self._org.run(self._store.save, job)
 
-    def delete(self, job: Job) -> None:
+    async def delete(self, job: AnyJob) -> None:
         """Forgets a job and its files; one that waits for its turn is not worked off any more."""
         del self._jobs[job.id]
         if job.state not in FINISHED:
             job.move(State.ABORTED, self._org.clock())
+        await self._org.run(self._store.delete, job)
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Removes all files."""
-        if self._folder is not None:
+        """Removes the files of an org in memory."""
+        if self._lasting is None and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- working off ----------------------------------------------------------------------------------------------
 
     async def work(self) -> None:
-        """Works off one job after the other, for ever."""
+        """Works off one ingest job after the other, and one query job after the other beside them, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._each(self._waiting, self._work_off))
+            tasks.create_task(self._each(self._asked, self._answer))
+
+    async def _each(self, queue: asyncio.Queue[J], work: Callable[[J, float], Awaitable[None]]) -> None:
         while True:
-            job = await self._waiting.get()
+            job = await queue.get()
+            begun = asyncio.get_running_loop().time()
             try:
-                await self._work_off(job)
+                await self._take_time(job, begun)
+                if job.state is State.UPLOAD_COMPLETE:
+                    job.move(State.IN_PROGRESS, self._org.clock())
+                    await self._org.run(self._store.save, job)
+                    with self._org.acting_as(job.user):
+                        await work(job, begun)
             except Exception:
                 log.exception("job %s ended by an error of the local org", job.id)
 
-    async def _work_off(self, job: Job) -> None:
-        """Takes one job from UploadComplete to its end, a transaction at a time, so that requests run in between."""
-        begun = asyncio.get_running_loop().time()
-        await self._take_time(job, begun)
-        if job.state is not State.UPLOAD_COMPLETE:
-            return
-        job.move(State.IN_PROGRESS, self._org.clock())
-        error: str | None = "Unknown : The local org met an error of its own; its log tells more"
+    async def _work_off(self, job: Job, begun: float) -> None:
+        """Takes an ingest job from InProgress to its end, a transaction at a time, so that requests run in between."""
+        error: str | None = _OWN_ERROR
         run: Run | None = None
         try:
             run = await self._org.run(Run, self._org, job)
@@ -128,8 +206,32 @@ class Jobs:
             error = None
         except Unreadable as unreadable:
             error = str(unreadable)
+        except asyncio.CancelledError:
+            error = INTERRUPTED
+            raise
         finally:
             await self._end(job, run, error)
+
+    async def _answer(self, job: QueryJob, begun: float) -> None:
+        """Takes a query job from InProgress to its end, a page at a time."""
+        error: str | None = None
+        run: QueryRun | None = None
+        try:
+            run = await self._org.run(QueryRun, self._org, job)
+            while job.state is State.IN_PROGRESS and (rows := await self._org.run(run.step)):
+                self._org.stats.read(rows)
+                await self._take_time(job, begun)
+        except OrgError as refused:
+            error = f"{refused.code}: {refused.message}"
+        except Exception:
+            log.exception("job %s ended by an error of the local org", job.id)
+            error = _OWN_ERROR
+        if run is not None:
+            await self._org.run(run.close)
+        if job.state is State.IN_PROGRESS:
+            job.move(State.FAILED if error else State.JOB_COMPLETE, self._org.clock(), error)
+        await self._org.run(self._store.save, job)
+        job.closed.set()
 
     async def _each_transaction(self, job: Job, run: Run, begun: float) -> None:
         while job.state is State.IN_PROGRESS and await self._org.run(run.step):
@@ -139,14 +241,16 @@ class Jobs:
     async def _end(self, job: Job, run: Run | None, error: str | None) -> None:
         """Completes the files of a job, then lets it enter its last state, unless it was aborted on the way."""
         if run is not None:
-            await asyncio.to_thread(run.close)
+            # In the database thread, where a transaction may still be at work.
+            await self._org.run(run.close)
         else:
             keep_unprocessed(job, None)
         if job.state is State.IN_PROGRESS:
             job.move(State.FAILED if error else State.JOB_COMPLETE, self._org.clock(), error)
+        await self._org.run(self._store.save, job)
         job.closed.set()
 
-    async def _take_time(self, job: Job, begun: float) -> None:
+    async def _take_time(self, job: AnyJob, begun: float) -> None:
         """Waits until as much time has passed as the cost profile says the job has taken so far."""
         due = begun + self._org.costs.profile.bulk_delay(job.processed)
         wait = due - asyncio.get_running_loop().time()
@@ -175,12 +279,14 @@ class Run:
     def step(self) -> bool:
         """Works off the next transaction; False when there is none. Raises Unreadable."""
         began = perf_counter()
+        start = self._upload.size
         rows = self._upload.take(TRANSACTION)
         if not rows:
             return False
         outcome = self._operations.work(rows)
-        self._successful.add(outcome.successful)
-        self._failed.add(outcome.failed)
+        size = self._upload.size - start
+        self._successful.add(outcome.successful, size)
+        self._failed.add(outcome.failed, size)
         self.written = len(outcome.successful)
         self._count(len(rows), len(outcome.failed))
         self._job.active += perf_counter() - began

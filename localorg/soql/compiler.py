@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from localorg.errors import OrgError
-from localorg.schema import Field, Schema
+from localorg.schema import Field, Schema, SObject
 
 from .conditions import Conditions, Value
-from .functions import AGGREGATES, operand
-from .names import Column, Scope, Table, find_object, unknown_children
+from .functions import SHOWING, innermost, operand, shown
+from .grouping import Grouping, check_sortable, direction, has_aggregates, sort_key
+from .literals import Mine
+from .names import Scope, Table, find_object, unknown_children
 from .parser import parse
 from .plans import Child, Count, Groups, Plan, Rows, Shape
-from .syntax import Call, Item, Name, Operand, Query, Sort
+from .syntax import Call, Item, Name, Query, Sort
 
 MOST_OFFSET = 2_000
-MOST_ROWS = 2_000  # of an answer that cannot be paged
 _MOST_CHILDREN = 20  # sub-queries in one SELECT
 _MOST_LEVELS = 5  # of sub-queries in sub-queries
 _MOST_FIELDS_ROWS = 200  # FIELDS(ALL) and FIELDS(CUSTOM)
@@ -28,7 +29,7 @@ def compiled(schema: Schema, statement: str, *, deleted: bool) -> Plan:
     maker = _Maker(Scope(schema, statement, sobject, query.sources, "t"), query, deleted=deleted, level=1)
     if maker.counts():
         return maker.count()
-    return maker.groups() if maker.aggregates() else maker.rows()
+    return maker.groups() if has_aggregates(query) else maker.rows()
 
 
 class _Maker:
@@ -41,11 +42,16 @@ class _Maker:
         self.level = level
         self.values: list[Value] = []
         self._check()
+        self._check_tracking()
 
     def _check(self) -> None:
         if self.query.offset is not None and self.query.offset > MOST_OFFSET:
             sentence = f"Maximum SOQL offset allowed is {MOST_OFFSET}"
             raise OrgError(400, "NUMBER_OUTSIDE_VALID_RANGE", sentence)
+
+    def _check_tracking(self) -> None:
+        if self.query.tracking and (self.level > 1 or has_aggregates(self.query) or self.counts()):
+            raise self.refuse(f"FOR {self.query.tracking} is for rows of the main query only")
 
     @property
     def at(self) -> int:
@@ -56,8 +62,29 @@ class _Maker:
     def live(self) -> str:
         return "1" if self.deleted else f"{self.scope.table.column('IsDeleted')} = 0"
 
-    def where(self) -> str:
-        return Conditions(self.scope, self.values).sql(self.query.where) if self.query.where else "1"
+    def where(self, values: list[Value] | None = None) -> str:
+        """The SQL of the condition and the scope; what has to be bound is added to `values` (by default to its own)."""
+        values = self.values if values is None else values
+        where = "1"
+        if self.query.where:
+            where = Conditions(self.scope, values, deleted=self.deleted).sql(self.query.where)
+        return f"{where} AND {owner} = ?" if (owner := self._owner(values)) else where
+
+    def _owner(self, values: list[Value]) -> str | None:
+        """The owner's column, when USING SCOPE asks for the user's own rows."""
+        scope = self.query.scope
+        if scope is None or str(scope).lower() == "everything":
+            return None
+        owner = self.scope.table.sobject.field("OwnerId")
+        if str(scope).lower() != "mine" or owner is None:
+            sentence = f"scope '{scope}' is not supported for {self.scope.table.sobject.name}"
+            raise self.refuse(sentence, scope.at, "INVALID_QUERY_SCOPE")
+        values.append(Mine())
+        return self.scope.table.column(owner.name)
+
+    def groups(self) -> Groups:
+        """The plan of a SELECT of aggregates."""
+        return Grouping(self.scope, self.query, self.live, self.where).plan()
 
     def refuse(self, sentence: str, at: int | None = None, code: str = "MALFORMED_QUERY") -> OrgError:
         return self.scope.refuse(code, self.at if at is None else at, sentence)
@@ -78,73 +105,6 @@ class _Maker:
         values = (*self.values, limit, self.query.offset or 0)
         return Count(self.scope.table.sobject, sql, values, where)
 
-    # --- aggregates ---
-
-    def aggregates(self) -> bool:
-        """Whether the answer's records are groups of rows."""
-        return bool(self.query.group or self.query.having) or any(_is_aggregate(item) for item in self.query.items)
-
-    def groups(self) -> Groups:
-        group = [self._groupable(what) for what in self.query.group]
-        grouped = {column.sql for column in group}
-        keys: dict[str, Column] = {}
-        for key, what in self._keys():
-            column = operand(self.scope, what, aggregates=True)
-            self._check_grouped(what, column, grouped, "Field must be grouped or aggregated")
-            if key in keys:
-                raise self.refuse(f"duplicate alias: {key}", what.at)
-            keys[key] = column
-        if not group and self.query.limit is not None:
-            raise self.refuse("Non-grouped query that uses overall aggregate functions cannot also use LIMIT")
-        where, having = self.where(), self._having(grouped)
-        order = self._order(self.query.order, grouped)
-        sql = f'SELECT {", ".join(column.sql for column in keys.values())} FROM "{self.scope.table.sobject.name}" AS t'
-        sql += f"{self.scope.joins} WHERE {self.live} AND {where}"
-        sql += f" GROUP BY {', '.join(column.sql for column in group)}" if group else ""
-        sql += f"{having}{f' ORDER BY {order}' if order else ''} LIMIT ? OFFSET ?"
-        # One group more than can be answered, so that too many are noticed.
-        limit = MOST_ROWS + 1 if self.query.limit is None else self.query.limit
-        booleans = tuple(key for key, column in keys.items() if column.type == "boolean")
-        values = (*self.values, limit, self.query.offset or 0)
-        return Groups(self.scope.table.sobject, sql, values, tuple(keys), booleans, where)
-
-    def _keys(self) -> Iterator[tuple[str, Operand]]:
-        """Each item with its key: the alias, the field's own name, or expr0, expr1 ... for the rest."""
-        unnamed = 0
-        for item in self.query.items:
-            if isinstance(item, Query):
-                raise self.refuse("Sub-queries are not allowed beside aggregates or GROUP BY")
-            if item.alias:
-                yield item.alias, item.what
-            elif isinstance(item.what, Name):
-                yield self.scope.column(item.what).name, item.what
-            else:
-                yield f"expr{unnamed}", item.what
-                unnamed += 1
-
-    def _groupable(self, what: Operand) -> Column:
-        if isinstance(what, Call) and what.function in {"ROLLUP", "CUBE"}:
-            raise self.refuse(f"GROUP BY {what.function} is not imitated by this org", what.at)
-        column = operand(self.scope, what)
-        if column.field is not None and not column.field.groupable:
-            raise self.refuse(f"field '{column.name}' can not be grouped in a query call", what.at)
-        return column
-
-    def _check_grouped(self, what: Operand, column: Column, grouped: set[str], sentence: str) -> None:
-        if column.sql not in grouped and not _is_aggregate_call(what):
-            raise self.refuse(f"{sentence}: {column.name}", what.at)
-
-    def _having(self, grouped: set[str]) -> str:
-        if self.query.having is None:
-            return ""
-        if not grouped:
-            raise self.refuse("HAVING needs GROUP BY")
-
-        def check(what: Operand, column: Column) -> None:
-            self._check_grouped(what, column, grouped, "Field in HAVING must be grouped or aggregated")
-
-        return f" HAVING {Conditions(self.scope, self.values, aggregates=True, check=check).sql(self.query.having)}"
-
     # --- rows ---
 
     def rows(self) -> Rows:
@@ -159,7 +119,7 @@ class _Maker:
                 self._select(selection, item)
         if len(children) > _MOST_CHILDREN:
             raise self.refuse(f"SOQL statements cannot have more than {_MOST_CHILDREN} sub-queries")
-        where, order = self.where(), self._order(self.query.order, None)
+        where, order = self.where(), self._order()
         columns: list[str] = []
         shape = selection.shape(columns)
         alias = self.scope.table.alias
@@ -177,6 +137,7 @@ class _Maker:
             offset=self.query.offset,
             shape=shape,
             children=tuple(children),
+            tracking=self.query.tracking,
         )
 
     def _items(self) -> Iterator[Item | Query]:
@@ -194,20 +155,33 @@ class _Maker:
             raise self.refuse(f"unexpected token: {call.argument}", call.at)
         if group != "STANDARD" and (self.query.limit is None or self.query.limit > _MOST_FIELDS_ROWS):
             raise self.refuse(f"The SOQL FIELDS function must have a LIMIT of at most {_MOST_FIELDS_ROWS}", call.at)
-        return [
-            each for each in self.scope.table.sobject.fields if group == "ALL" or each.custom == (group == "CUSTOM")
-        ]
+        return fields_of(self.scope.table.sobject, group)
 
     def _select(self, selection: _Selection, item: Item) -> None:
         what = item.what
         if isinstance(what, Call):
-            raise self.refuse(f"unexpected token: {what.function}", what.at)
+            self._select_shown(selection, what, item.alias)
+            return
         if item.alias:
             raise self.refuse(f"only aggregate expressions use field aliasing: {item.alias}", what.at)
         column = self.scope.column(what)
-        for relationship, table in self.scope.parents(what):
+        self._holder(selection, what).add(self, column.name, column.sql, what, boolean=column.type == "boolean")
+
+    def _select_shown(self, selection: _Selection, call: Call, alias: str | None) -> None:
+        """FORMAT() and toLabel(): under their alias, or where the field itself would be."""
+        name = innermost(call)
+        if call.function not in SHOWING or name is None:
+            raise self.refuse(f"unexpected token: {call.function}", call.at)
+        column = shown(self.scope, call)
+        if alias:
+            selection.add(self, alias, column.sql, name)
+        else:
+            self._holder(selection, name).add(self, column.name, column.sql, name)
+
+    def _holder(self, selection: _Selection, name: Name) -> _Selection:
+        for relationship, table in self.scope.parents(name):
             selection = selection.parent(relationship, table)
-        selection.add(self, column.name, column.sql, what, boolean=column.type == "boolean")
+        return selection
 
     def _child(self, query: Query) -> Child:
         name = query.sources[0].name
@@ -219,21 +193,17 @@ class _Maker:
             raise self.refuse(f"SOQL statements cannot nest more than {_MOST_LEVELS} levels", name.at)
         scope = Scope(self.scope.schema, self.scope.statement, child, query.sources, f"c{self.level}")
         maker = _Maker(scope, query, deleted=self.deleted, level=self.level + 1)
-        if maker.counts() or maker.aggregates():
+        if maker.counts() or has_aggregates(query):
             raise self.refuse("Sub-queries cannot count, aggregate or group", name.at)
         return Child(relationship.name, relationship.field, maker.rows())
 
-    def _order(self, terms: Sequence[Sort], grouped: set[str] | None) -> str:
-        return ", ".join(self._sort(term, grouped) for term in terms)
+    def _order(self) -> str:
+        return ", ".join(self._sort(term) for term in self.query.order)
 
-    def _sort(self, term: Sort, grouped: set[str] | None) -> str:
-        column = operand(self.scope, term.what, aggregates=grouped is not None)
-        if column.field is not None and not column.field.sortable:
-            raise self.refuse(f"field '{column.name}' can not be sorted in a query call", term.what.at)
-        if grouped is not None:
-            self._check_grouped(term.what, column, grouped, "Ordered field must be grouped or aggregated")
-        nulls = "FIRST" if term.nulls_first else "LAST"
-        return f"{column.sql} {'DESC' if term.descending else 'ASC'} NULLS {nulls}"
+    def _sort(self, term: Sort) -> str:
+        column = operand(self.scope, term.what)
+        check_sortable(self.scope, term.what, column)
+        return f"{sort_key(column)} {direction(term)}"
 
 
 class _Selection:
@@ -263,7 +233,8 @@ class _Selection:
         at = len(columns) + 1
         columns += [self.table.column("Id"), *self.columns.values()]
         parents = tuple((key, parent.shape(columns)) for key, parent in self.parents.items())
-        return Shape(self.table.sobject.name, at, tuple(self.columns), tuple(self.booleans), parents)
+        sobject, keys = self.table.sobject.name, tuple(self.columns)
+        return Shape(sobject, at, keys, tuple(self.booleans), parents, self.table.kinds)
 
 
 def _is_bare_count(item: Item | Query) -> bool:
@@ -271,9 +242,7 @@ def _is_bare_count(item: Item | Query) -> bool:
     return isinstance(what, Call) and what.function == "COUNT" and what.argument is None
 
 
-def _is_aggregate_call(what: Operand) -> bool:
-    return isinstance(what, Call) and what.function in AGGREGATES
-
-
-def _is_aggregate(item: Item | Query) -> bool:
-    return isinstance(item, Item) and _is_aggregate_call(item.what)
+def fields_of(sobject: SObject, group: str) -> list[Field]:
+    """The fields FIELDS(ALL), FIELDS(STANDARD) or FIELDS(CUSTOM) stands for."""
+    group = group.upper()
+    return [each for each in sobject.fields if group == "ALL" or each.custom == (group == "CUSTOM")]

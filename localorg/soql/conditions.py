@@ -16,14 +16,15 @@ from localorg.dates import DateLiteral
 from localorg.schema import TEXTS
 
 from .functions import operand
-from .literals import Constant, Edge, constant, unescaped
+from .literals import Constant, Edge, Mine, constant, unescaped
 from .names import Column, Scope, find_object
 from .syntax import Among, Both, Compare, Condition, Name, Not, Operand, Query
 
-Value = str | int | float | Edge
+Value = str | int | float | Edge | Mine
 
 _OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _CHAIN = 400  # terms in one flat AND or OR; longer ones are grouped, to stay under SQLite's limit of 1,000 levels
+_DEEP = 4  # levels of AND and OR inside each other that SQLite takes in any order
 _LISTED = 40  # a longer list travels as one JSON value
 _MOST_SEMI_JOINS = 2
 
@@ -37,10 +38,13 @@ class Conditions:
     aggregates: bool = False  # HAVING: operands are aggregates or grouped fields
     check: Callable[[Operand, Column], None] | None = None  # a say over each operand
     nested: bool = False  # inside a semi-join
+    deleted: bool = False  # queryAll: semi-joins see the recycle bin too
+    deep: bool = False  # ANDs and ORs inside each other, more than SQLite takes in any order
     semi_joins: list[Query] = field(default_factory=list)
 
     def sql(self, condition: Condition) -> str:
         """The SQL of a whole condition; never null for any row."""
+        self.deep = _depth(condition) > _DEEP
         return self._of(condition, negated=False, plain=True)
 
     def _of(self, condition: Condition, *, negated: bool, plain: bool) -> str:
@@ -54,7 +58,15 @@ class Conditions:
         return self._among(condition, negated=negated, plain=plain)
 
     def _both(self, condition: Both, *, negated: bool, plain: bool) -> str:
-        terms = [self._of(term, negated=negated, plain=plain) for term in condition.terms]
+        # SQLite's parser keeps what stands left of an open parenthesis on a short stack, so the deepest term goes
+        # first. In shallow conditions the terms stay as they were written.
+        terms = condition.terms
+        if self.deep:
+            terms = tuple(sorted(terms, key=_depth, reverse=True))
+        return self._join(terms, condition, negated=negated, plain=plain)
+
+    def _join(self, parts: Sequence[Condition], condition: Both, *, negated: bool, plain: bool) -> str:
+        terms = [self._of(term, negated=negated, plain=plain) for term in parts]
         return _joined(terms, " AND " if condition.every != negated else " OR ")
 
     def _operand(self, what: Operand, operator: str) -> Column:
@@ -182,7 +194,9 @@ class Conditions:
         inner = Scope(self.scope.schema, self.scope.statement, sobject, query.sources, alias)
         chosen = self._chosen(inner, query)
         self._check_same_object(column, condition, chosen, inner, query)
-        where = [f"{inner.table.column('IsDeleted')} = 0", f"{chosen.sql} IS NOT NULL"]
+        where = [f"{chosen.sql} IS NOT NULL"]
+        if not self.deleted:
+            where.append(f"{inner.table.column('IsDeleted')} = 0")
         if query.where:
             where.append(Conditions(inner, self.values, nested=True).sql(query.where))
         select = f'SELECT {chosen.sql} FROM "{sobject.name}" AS {alias}{inner.joins} WHERE {" AND ".join(where)}'
@@ -201,7 +215,9 @@ class Conditions:
             trouble = f"Cannot have more than {_MOST_SEMI_JOINS} semi join sub-selects"
         elif self.aggregates or column.type not in {"id", "reference"} or column.joined:
             trouble = f"Semi join sub-selects need an id field of the main object, cannot use: '{column.name}'"
-        elif query.order or query.limit is not None or query.offset is not None or query.group or query.having:
+        elif any([query.order, query.group, query.having, query.scope, query.tracking]) or (
+            query.limit is not None or query.offset is not None
+        ):
             trouble = "Semi join sub-selects cannot have ORDER BY, LIMIT, OFFSET or GROUP BY"
         if trouble:
             raise self.scope.refuse("MALFORMED_QUERY", condition.left.at, trouble)
@@ -229,6 +245,14 @@ class Conditions:
                 f"expression in the outer query '{outer.name}' should point to the same object type"
             )
             raise self.scope.refuse("MALFORMED_QUERY", condition.left.at, sentence)
+
+
+def _depth(condition: Condition) -> int:
+    if isinstance(condition, Not):
+        return _depth(condition.term)
+    if not isinstance(condition, Both):
+        return 0
+    return condition.depth
 
 
 def _points_at(column: Column, own: str) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,9 +56,9 @@ class Cursors:
         self._open: OrderedDict[str, Cursor] = OrderedDict()
         self._ids = 0
 
-    def cursor(self, plan: Rows, ids: Sequence[str], batch_size: int) -> Cursor:
-        """A new cursor over these ids; not open yet, for most results fit on one page."""
-        return Cursor(plan, "".join(ids), batch_size, self._clock())
+    def cursor(self, plan: Rows, packed: str, batch_size: int) -> Cursor:
+        """A new cursor over ids one after the other; not open yet, for most results fit on one page."""
+        return Cursor(plan, packed, batch_size, self._clock())
 
     def locator(self, cursor: Cursor, offset: int) -> str:
         """The locator of the page that starts at this offset; opens the cursor if need be."""

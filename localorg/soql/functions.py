@@ -1,5 +1,11 @@
-"""Functions of fields: the date functions, and the aggregates (SOQL and SOSL Reference, "Date Functions", "Aggregate
-Functions"). Date functions read dateTimes in UTC, as the API does."""
+"""Functions of fields: date functions, aggregates, and those that only change how a value is shown.
+
+Source: SOQL and SOSL Reference, "Date Functions", "Aggregate Functions", "FORMAT ()", "toLabel()",
+"convertCurrency ()". Date functions read dateTimes in UTC, as the API does, and in the user's time zone when they are
+given convertTimezone().
+
+`formatted` and `local` are functions of the connection: see runner.py.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,14 @@ from collections.abc import Callable
 from localorg.schema import NUMBERS, TEXTS
 
 from .names import Column, Scope
-from .syntax import Call, Operand
+from .syntax import Call, Name, Operand
 
 _COMPARABLE = TEXTS | NUMBERS | {"id", "reference", "date", "datetime"}
+
+
+# The first month of the fiscal year, and the month of a day counted from it: 0 to 11.
+_FISCAL_START = '(SELECT coalesce(max("FiscalYearStartMonth"), 1) FROM "Organization")'
+_NAMED_BY_START = '(SELECT coalesce(max("UsesStartDateAsFiscalYearName"), 0) FROM "Organization")'
 
 
 def _part(letter: str) -> Callable[[str], str]:
@@ -25,21 +36,32 @@ def _week(letter: str) -> Callable[[str], str]:
     return lambda day: f"((CAST(strftime('%{letter}', {day}) AS INTEGER) + 6) / 7)"
 
 
-# The fiscal year is the calendar year: this org's starts in January.
+def _fiscal_month(day: str) -> str:
+    return f"((CAST(strftime('%m', {day}) AS INTEGER) - {_FISCAL_START} + 12) % 12)"
+
+
+def _fiscal_year(day: str) -> str:
+    """Named by the calendar year it starts or ends in, as the Organization says; the same when it starts in January."""
+    begun = f"(CAST(strftime('%Y', {day}) AS INTEGER) - (CAST(strftime('%m', {day}) AS INTEGER) < {_FISCAL_START}))"
+    return f"({begun} + ({_FISCAL_START} > 1 AND NOT {_NAMED_BY_START}))"
+
+
 _DATE_PARTS: dict[str, Callable[[str], str]] = {
     "CALENDAR_YEAR": _part("Y"),
     "CALENDAR_QUARTER": _quarter,
     "CALENDAR_MONTH": _part("m"),
-    "FISCAL_YEAR": _part("Y"),
-    "FISCAL_QUARTER": _quarter,
-    "FISCAL_MONTH": _part("m"),
+    "FISCAL_YEAR": _fiscal_year,
+    "FISCAL_QUARTER": lambda day: f"({_fiscal_month(day)} / 3 + 1)",
+    "FISCAL_MONTH": lambda day: f"({_fiscal_month(day)} + 1)",
     "DAY_IN_MONTH": _part("d"),
     "DAY_IN_WEEK": lambda day: f"(CAST(strftime('%w', {day}) AS INTEGER) + 1)",
     "DAY_IN_YEAR": _part("j"),
     "WEEK_IN_MONTH": _week("d"),
     "WEEK_IN_YEAR": _week("j"),
 }
+_MOMENT_PARTS = frozenset({"DAY_ONLY", "HOUR_IN_DAY"})
 AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"})
+SHOWING = frozenset({"FORMAT", "TOLABEL", "CONVERTCURRENCY"})  # in SELECT without making it an aggregate
 
 
 def operand(scope: Scope, what: Operand, *, aggregates: bool = False) -> Column:
@@ -52,15 +74,51 @@ def operand(scope: Scope, what: Operand, *, aggregates: bool = False) -> Column:
         if not aggregates:
             raise scope.refuse("MALFORMED_QUERY", what.at, f"Aggregate functions are not allowed here: {what.function}")
         return _aggregate(scope, what, operand(scope, what.argument))
+    if what.function == "CONVERTCURRENCY":
+        # Source: SOQL and SOSL Reference, "convertCurrency ()": for orgs with several currencies, and this one has one.
+        sentence = "convertCurrency is only allowed in an org with multiple currencies"
+        raise scope.refuse("MALFORMED_QUERY", what.at, sentence)
+    if what.function in _DATE_PARTS or what.function in _MOMENT_PARTS:
+        return _date_function(scope, what, _moment(scope, what.argument))
     column = operand(scope, what.argument)
     if what.function == "TOLABEL" and column.type in TEXTS:
         return column
-    return _date_function(scope, what, column)
+    raise _unexpected(scope, what)
+
+
+def shown(scope: Scope, call: Call, *, aggregates: bool = False) -> Column:
+    """The column of a selected FORMAT() or toLabel(): what a value looks like to the user."""
+    if call.function != "FORMAT" or call.argument is None:
+        return operand(scope, call)
+    column = operand(scope, call.argument, aggregates=aggregates)
+    if column.type not in NUMBERS | {"date", "datetime"}:
+        raise scope.refuse("MALFORMED_QUERY", call.at, f"FORMAT does not support field {column.name}")
+    scale = column.field.scale if column.field else 2
+    return Column(f"formatted({column.sql}, '{column.type}', {scale})", "string", column.name, joined=True)
+
+
+def innermost(what: Operand) -> Name | None:
+    """The field inside calls; None for COUNT()."""
+    while isinstance(what, Call):
+        if what.argument is None:
+            return None
+        what = what.argument
+    return what
+
+
+def _moment(scope: Scope, what: Operand) -> Column:
+    """What a date function reads: a field, or a dateTime told in the user's time zone."""
+    if not isinstance(what, Call) or what.function != "CONVERTTIMEZONE" or what.argument is None:
+        return operand(scope, what)
+    column = operand(scope, what.argument)
+    if column.type != "datetime":
+        raise _unexpected(scope, what)
+    return Column(f"local({column.sql})", "datetime", column.name, joined=True)
 
 
 def _date_function(scope: Scope, call: Call, column: Column) -> Column:
     moment = column.type == "datetime"
-    if call.function in {"DAY_ONLY", "HOUR_IN_DAY"} and moment:
+    if call.function in _MOMENT_PARTS and moment:
         if call.function == "DAY_ONLY":
             return Column(f"substr({column.sql}, 1, 10)", "date", column.name, joined=True)
         return Column(f"CAST(substr({column.sql}, 12, 2) AS INTEGER)", "int", column.name, joined=True)
@@ -84,10 +142,10 @@ def _aggregate(scope: Scope, call: Call, column: Column) -> Column:
         raise scope.refuse("MALFORMED_QUERY", call.at, sentence)
     if call.function in {"MIN", "MAX"}:
         return Column(f"{call.function}({sql})", column.type, name, joined=True)
-    kind = "double" if call.function == "AVG" or column.type != "int" else "int"
+    kind = "double" if call.function == "AVG" and column.type == "int" else column.type
     # Sums of decimal amounts are rounded to what the amounts are kept in, so that binary dust does not show.
     scale = column.field.scale if column.field and call.function == "SUM" else 10
-    rounded = f"ROUND({call.function}({sql}), {scale})" if kind == "double" else f"SUM({sql})"
+    rounded = f"SUM({sql})" if kind == "int" else f"ROUND({call.function}({sql}), {scale})"
     return Column(rounded, kind, name, joined=True)
 
 

@@ -17,6 +17,7 @@ from localorg.dates import DateLiteral, date_literal
 from localorg.ids import normalise
 from localorg.schema import NUMBERS
 
+from .locales import first_weekday
 from .names import Column, Scope
 from .syntax import Literal
 
@@ -24,23 +25,33 @@ MOST_STRING = 4_000  # characters of one string literal
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
-_CURRENCY = re.compile(r"[A-Z]{3}\d+", re.IGNORECASE)
 _Day = TypeVar("_Day", bound=date)
 _FIRST_YEAR, _LAST_YEAR = 1700, 4000
 _SPOKEN = {"datetime": "dateTime", "id": "ID", "reference": "reference"}
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """The user a statement runs as: the time zone decides where days begin, the locale where weeks do, and how FORMAT
+    writes (SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE", "FORMAT ()")."""
+
+    id: str
+    zone: ZoneInfo
+    locale: str = "en_US"
+
+
+@dataclass(frozen=True, slots=True)
 class Now:
-    """When and where a statement runs: an aware time, and the user's time zone, which decides where days begin."""
+    """When a statement runs (an aware time) and for whom; the fiscal year starts in month `fiscal_month`."""
 
     time: datetime
-    zone: ZoneInfo
+    person: Person
+    fiscal_month: int = 1
 
     @property
     def today(self) -> date:
         """The user's day."""
-        return self.time.astimezone(self.zone).date()
+        return self.time.astimezone(self.person.zone).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,17 @@ class Edge:
 
     def value(self, now: Now) -> str:
         """The day or the moment."""
-        day = self.literal.days(now.today)[self.last]
-        return midnight(day, now.zone) if self.moment else day.isoformat()
+        day = self.literal.days(now.today, now.fiscal_month, first_weekday(now.person.locale))[self.last]
+        return midnight(day, now.person.zone) if self.moment else day.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """The id of the user the statement runs as."""
+
+    def value(self, now: Now) -> str:
+        """That id."""
+        return now.person.id
 
 
 def midnight(day: date, zone: ZoneInfo) -> str:
@@ -84,22 +104,16 @@ def constant(scope: Scope, column: Column, literal: Literal, at: int) -> Constan
     read = _READERS.get(column.type, _text)
     found = read(scope, literal)
     if found is None:
-        raise _unfit(scope, column, literal, at)
+        raise _unfit(scope, column, at)
     return found
 
 
-def _unfit(scope: Scope, column: Column, literal: Literal, at: int) -> Exception:
-    if literal.kind == "word" and not _known_word(literal.text):
-        return scope.refuse("MALFORMED_QUERY", literal.at, f"unexpected token: {literal.text}")
+def _unfit(scope: Scope, column: Column, at: int) -> Exception:
     textual = _READERS.get(column.type, _text) in {_text, _id}
     quotes = "should be enclosed in quotes" if textual else "should not be enclosed in quotes"
     kind = _SPOKEN.get(column.type, "string" if textual else column.type)
     sentence = f"value of filter criterion for field '{column.name}' must be of type {kind} and {quotes}"
     return scope.refuse("INVALID_FIELD", at, sentence)
-
-
-def _known_word(text: str) -> bool:
-    return text.lower() in {"true", "false"} or date_literal(text) is not None or _CURRENCY.fullmatch(text) is not None
 
 
 def _text(scope: Scope, literal: Literal) -> str | None:

@@ -6,7 +6,7 @@ A path such as Account.Owner.Name is a chain of LEFT JOINs, so rows without the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localorg.errors import OrgError, no_such_column_on_entity
@@ -45,6 +45,7 @@ class Table:
 
     alias: str
     sobject: SObject
+    kinds: Mapping[str, str] | None = None  # a parent of one of several objects: their names by id prefix
 
     def column(self, name: str) -> str:
         """The quoted SQL of one of its columns."""
@@ -82,7 +83,10 @@ class Scope:
         field = table.sobject.field(path[-1])
         if field is None:
             raise self.refuse("INVALID_FIELD", name.at, no_such_column_on_entity(path[-1], table.sobject.name))
-        return Column(table.column(field.name), field.type, field.name, field, joined=table is not self.table)
+        sql = table.column(field.name)
+        if table.kinds and field.type != "id":
+            sql += " COLLATE NOCASE"
+        return Column(sql, field.type, field.name, field, joined=table is not self.table)
 
     def parents(self, name: Name) -> list[tuple[str, Table]]:
         """The parents on the way to a name, nearest first, each with its relationship name in the schema's spelling."""
@@ -110,15 +114,35 @@ class Scope:
             raise self.refuse("MALFORMED_QUERY", name.at, sentence)
         child = self._parent(path[:-1], name)
         reference = child.sobject.parent(path[-1])
-        parent = self.schema.object(reference.reference_to[0]) if reference else None
-        if reference is None or parent is None:
+        objects = map(self.schema.object, reference.reference_to if reference else ())
+        candidates = [each for each in objects if each]
+        if reference is None or not candidates:
             sentence = f"Didn't understand relationship '{path[-1]}' in field path. {_RELATIONSHIP_ADVICE}"
             raise self.refuse("INVALID_FIELD", name.at, sentence)
-        table = Table(f"{self.table.alias}_{len(self._joins) + 1}", parent)
+        alias = f"{self.table.alias}_{len(self._joins) + 1}"
+        table = Table(alias, candidates[0]) if len(candidates) == 1 else _of_several(alias, candidates)
+        source = _SEVERAL.join(map(_name_rows, candidates)) if table.kinds else f'"{table.sobject.name}"'
+        source = f"({source})" if table.kinds else source
         on = f"{table.column('Id')} = {child.column(reference.name)}"
-        self._joins.append(f' LEFT JOIN "{parent.name}" AS {table.alias} ON {on}')
+        self._joins.append(f" LEFT JOIN {source} AS {table.alias} ON {on}")
         self._joined[key] = table
         return table
+
+
+_SEVERAL = " UNION ALL "
+
+
+def _of_several(alias: str, candidates: Sequence[SObject]) -> Table:
+    """A parent that may be of several objects: only what all of them have can be named (SOQL and SOSL Reference,
+    "Understanding Polymorphic Relationships": Id, Name and Type of the object called Name)."""
+    fields = (Field("Id", "id", "ID", 18), Field("Name", "string", "Name", 255), Field("Type", "picklist", "Type", 40))
+    name = SObject("Name", "Name", "Names", "", custom=False, fields=fields)
+    return Table(alias, name, {each.key_prefix: each.name for each in candidates})
+
+
+def _name_rows(sobject: SObject) -> str:
+    name = '"Name"' if sobject.field("Name") else "NULL"
+    return f'SELECT "Id", {name} AS "Name", \'{sobject.name}\' AS "Type" FROM "{sobject.name}"'
 
 
 def _alias_of(source: Source, path: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

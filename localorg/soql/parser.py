@@ -9,6 +9,7 @@ from typing import Any, cast
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
+from localorg.dates import date_literal
 from localorg.errors import OrgError, malformed_query
 
 from .place import pointed
@@ -19,8 +20,20 @@ MOST_DEPTH = 100  # parentheses inside parentheses
 
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _NESTING = re.compile(r"'(?:[^'\\]|\\.)*'|[()]", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[nrtbfNRTBF\"'\\])")
+_CURRENCY = re.compile(r"[A-Z]{3}\d+", re.IGNORECASE)
 # The platform's own words.
 _TOO_COMPLICATED = "Query is either selecting too many fields or the filter conditions are too complicated."
+
+
+class _Trouble(Exception):
+    """Something that reads like SOQL and is not; `at` is its offset in the statement."""
+
+    def __init__(self, at: int, sentence: str) -> None:
+        super().__init__(at, sentence)
+        self.at = at
+        self.sentence = sentence
 
 
 @v_args(inline=True)
@@ -34,6 +47,8 @@ class _Build(Transformer[Token, Query]):
         return name
 
     def call(self, name: Name, argument: Operand | None) -> Call:
+        if argument is None and str(name).upper() != "COUNT":
+            raise _Trouble(name.at, f"unexpected token: {name}")
         return Call(str(name).upper(), argument, name.at)
 
     def item(self, what: Operand, alias: Name | None) -> Item:
@@ -56,19 +71,22 @@ class _Build(Transformer[Token, Query]):
         return query
 
     def compare(self, left: Operand, operator: Token, right: Literal) -> Compare:
+        _check_constant(right, pattern=operator.type == "LIKE")
         return Compare(left, "!=" if operator == "<>" else operator.upper(), right)
 
     def among(self, left: Operand, operator: Token, choices: tuple[Literal, ...] | Query) -> Among:
+        for literal in choices if isinstance(choices, tuple) else ():
+            _check_constant(literal)
         return Among(left, " ".join(operator.upper().split()), choices)
 
     def negation(self, term: Condition) -> Not:
         return Not(term)
 
     def all(self, *terms: Condition) -> Both:
-        return Both(True, terms)
+        return Both(True, terms, _depth(terms))
 
     def any(self, *terms: Condition) -> Both:
-        return Both(False, terms)
+        return Both(False, terms, _depth(terms))
 
     def sort(self, what: Operand, direction: Token | None, nulls: Token | None) -> Sort:
         descending = direction is not None and direction.type == "DESC"
@@ -77,15 +95,52 @@ class _Build(Transformer[Token, Query]):
     def _several(self, *parts: Any) -> tuple[Any, ...]:
         return parts
 
-    items = sources = values = group = order = _several
+    items = sources = values = order = _several
+
+    def group(self, *terms: Operand) -> tuple[str | None, tuple[Operand, ...]]:
+        return None, terms
+
+    def subtotals(self, kind: Token, *terms: Operand) -> tuple[str | None, tuple[Operand, ...]]:
+        return kind.upper(), terms
+
+    def scope(self, name: Name) -> Name:
+        return name
+
+    def tracking(self, token: Token) -> str:
+        return token.split()[-1].upper()
 
     def count(self, token: Token) -> int:
         return min(int(token[:12]), 2**31 - 1)
 
     limit = offset = count
 
-    def query(self, items: Any, sources: Any, where: Any, group: Any, having: Any, order: Any, *page: Any) -> Query:
-        return Query(items, sources, where, group or (), having, order or (), *page)
+    def query(self, items: Any, sources: Any, scope: Any, where: Any, group: Any, having: Any, *rest: Any) -> Query:
+        order, limit, offset, tracking = rest
+        kind, terms = group or (None, ())
+        return Query(items, sources, where, terms, having, order or (), limit, offset, scope, kind, tracking)
+
+
+def _depth(terms: tuple[Condition, ...]) -> int:
+    """One more than the deepest of these; NOT adds nothing."""
+    deepest = 0
+    for term in terms:
+        inner = term
+        while isinstance(inner, Not):
+            inner = inner.term
+        if isinstance(inner, Both):
+            deepest = max(deepest, inner.depth)
+    return deepest + 1
+
+
+def _check_constant(literal: Literal, *, pattern: bool = False) -> None:
+    """Refuses what is no constant: a bare word that means nothing, and an escape sequence there is not."""
+    if literal.kind == "word" and not known_word(literal.text):
+        raise _Trouble(literal.at, f"unexpected token: {literal.text}")
+    if literal.kind == "string" and "\\" in literal.text:
+        for found in _ESCAPE.finditer(literal.text):
+            if not _ESCAPED.fullmatch(found[0]) and not (pattern and found[0] in {"\\%", "\\_"}):
+                sentence = f"Illegal character sequence '{found[0]}' in string literal."
+                raise _Trouble(literal.at, f"Invalid string literal {literal.text}. {sentence}")
 
 
 _PARSER = Lark(
@@ -109,6 +164,8 @@ def parse(statement: str) -> Query:
         return cast("Query", _PARSER.parse(statement))
     except UnexpectedInput as trouble:
         raise malformed_query(_explained(statement, trouble)) from None
+    except _Trouble as trouble:
+        raise malformed_query(pointed(statement, trouble.at, trouble.sentence)) from None
 
 
 def _check_text(statement: str) -> None:
@@ -122,6 +179,13 @@ def _check_text(statement: str) -> None:
         depth += (found[0] == "(") - (found[0] == ")")
         if depth > MOST_DEPTH:
             raise too_complicated()
+
+
+def known_word(text: str) -> bool:
+    """Whether a bare word is a constant: null, true, false, a date literal, or a currency literal such as USD5000."""
+    return (
+        text.lower() in {"null", "true", "false"} or date_literal(text) is not None or bool(_CURRENCY.fullmatch(text))
+    )
 
 
 def too_complicated() -> OrgError:

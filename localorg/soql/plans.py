@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from localorg.schema import SObject
 
 from .conditions import Value
+
+MOST_ROWS = 2_000  # of an answer that cannot be paged
 
 Row = tuple[Any, ...]
 Record = dict[str, Any]
@@ -23,11 +25,14 @@ class Shape:
     keys: tuple[str, ...]  # in the order selected; parents and children hold their place with a null column
     booleans: tuple[str, ...]
     parents: tuple[tuple[str, Shape], ...]
+    kinds: Mapping[str, str] | None = None  # objects by id prefix, where the row may be of several
 
     def maker(self, version: str) -> Callable[[Row], Record]:
         """A function from a row to its record, with addresses of this API version."""
         kind, at, keys, booleans = self.type, self.at, self.keys, self.booleans
         url, first, last = f"/services/data/v{version}/sobjects/{kind}/", at + 1, at + 1 + len(keys)
+        if self.kinds is not None:
+            return self._of_several(version, self.kinds)
         parents = [(key, shape.at, shape.maker(version)) for key, shape in self.parents]
 
         def make(row: Row) -> Record:
@@ -38,6 +43,17 @@ class Shape:
             for key, there, parent in parents:
                 record[key] = None if row[there] is None else parent(row)
             return record
+
+        return make
+
+    def _of_several(self, version: str, kinds: Mapping[str, str]) -> Callable[[Row], Record]:
+        """The same for a parent that may be of several objects: its address names the one it is of."""
+        base, at, keys = f"/services/data/v{version}/sobjects/", self.at, self.keys
+
+        def make(row: Row) -> Record:
+            url = f"{base}{kinds.get(row[at][:3], self.type)}/{row[at]}"
+            values = zip(keys, row[at + 1 : at + 1 + len(keys)], strict=True)
+            return {"attributes": {"type": self.type, "url": url}, **dict(values)}
 
         return make
 
@@ -68,6 +84,7 @@ class Rows:
     offset: int | None
     shape: Shape
     children: tuple[Child, ...]
+    tracking: str | None = None  # VIEW or REFERENCE: rows read are noted as such
 
     def select(self, columns: str) -> str:
         """The statement itself, over these columns; binds `values`, then a limit and an offset."""
@@ -114,6 +131,7 @@ class Groups:
     keys: tuple[str, ...]
     booleans: tuple[str, ...]
     where: str
+    subtotals: bool = False  # some rows have null for a field they add up over
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from typing import Any
 
 from .conditions import Value
 from .cursors import Cursor, Cursors
-from .literals import Edge, Now
+from .literals import Edge, Mine, Now
 from .parser import too_complicated
 from .plans import Child, Record, Row, Rows
 
 FIRST_CHILDREN = 499  # child rows of one parent that come with it; the rest has a locator of its own
 _PROBE = 100  # parents read to learn how many rows each brings along
+
+_AT_ONCE = 10_000  # ids on their way from the database: all at once are a list of a million for a million rows
 
 _place = itemgetter(0)
 
@@ -35,7 +37,7 @@ class Reader:
 
     def execute(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
         """Runs a statement; OrgError QUERY_TOO_COMPLICATED when SQLite finds it too deep or too wide."""
-        bound = [value.value(self.now) if isinstance(value, Edge) else value for value in values]
+        bound = [value.value(self.now) if isinstance(value, Edge | Mine) else value for value in values]
         try:
             return self.connection.execute(sql, bound)
         except sqlite3.OperationalError as trouble:
@@ -52,9 +54,10 @@ class Reader:
         make = plan.shape.maker(self.version)
         return [make(row) for row in self.execute(plan.first, (*plan.values, limit, plan.offset or 0))]
 
-    def ids(self, plan: Rows, limit: int) -> list[str]:
-        """The ids of the rows of a plan, in order; a negative limit means all."""
-        return [row[0] for row in self.execute(plan.ids, (*plan.values, limit, plan.offset or 0))]
+    def ids(self, plan: Rows, limit: int) -> str:
+        """The ids of the rows of a plan, in order and one after the other; a negative limit means all."""
+        found = self.execute(plan.ids, (*plan.values, limit, plan.offset or 0))
+        return "".join("".join(row[0] for row in rows) for rows in iter(lambda: found.fetchmany(_AT_ONCE), []))
 
     def page(self, cursor: Cursor, start: int) -> tuple[list[Record], int, int]:
         """The records from an offset on that fill one page, the offset of the next, and the rows this one holds.
@@ -124,7 +127,7 @@ class Reader:
         block: dict[str, Any] = {"totalSize": len(rows), "done": len(records) == len(rows)}
         if not block["done"]:
             at = plan.shape.at
-            cursor = self.cursors.cursor(plan, [row[at] for row in rows], self.batch_size)
+            cursor = self.cursors.cursor(plan, "".join(row[at] for row in rows), self.batch_size)
             block["nextRecordsUrl"] = self.address(cursor, len(records))
         block["records"] = records
         return block

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from localorg.errors import OrgError
 from localorg.schema import Schema
 
-from .compiler import MOST_ROWS, compiled
+from .columns import columns
+from .compiler import compiled
 from .cursors import Cursor, Cursors
-from .literals import Now
-from .plans import Count, Groups, Plan, Record, Rows
+from .literals import Now, Person, stored
+from .locales import formatted
+from .plans import MOST_ROWS, Count, Groups, Plan, Record, Rows
 from .reader import Reader
 
 MOST_BATCH, LEAST_BATCH = 2_000, 200
+_SETTINGS = 'SELECT "TimeZoneSidKey", "LocaleSidKey" FROM "User" WHERE "Id" = ?'
 _REMEMBERED = 256  # compiled statements
 _WORTH_REMEMBERING = 16_384  # characters; longer statements are lists of ids that do not come twice
 
@@ -35,9 +39,13 @@ class Answer:
 class Soql:
     """Answers SOQL from one SQLite connection; to be used by the thread that owns the connection.
 
-    `clock` tells the time, aware; `time_zone` is the user's, where days begin for date literals; `user_id` is the user
-    the statements run as. Refusals are OrgError.
+    `clock` tells the time, aware; `user_id` is the user the statements run as, and may be changed between two of them.
+    Time zone and locale are those of the user's row; `time_zone` is for a user who has none. Refusals are OrgError.
+
+    `noted` is told of the rows that FOR VIEW and FOR REFERENCE read: ("VIEW" or "REFERENCE", object, ids).
     """
+
+    noted: Callable[[str, str, Sequence[str]], None] | None = None
 
     def __init__(
         self,
@@ -54,7 +62,10 @@ class Soql:
         self.user_id = user_id
         self.time_zone = time_zone
         self.cursors = Cursors(clock)
+        self._now = Now(clock(), Person(user_id, time_zone))
         connection.create_function("fold", 1, _fold, deterministic=True)
+        connection.create_function("formatted", 3, self._formatted)
+        connection.create_function("local", 1, self._local)
         self._remembered = lru_cache(_REMEMBERED)(self._compile)
 
     def query(self, text: str, *, version: str = "66.0", batch_size: int = MOST_BATCH, deleted: bool = False) -> Answer:
@@ -65,12 +76,16 @@ class Soql:
             return self._count(plan, reader)
         if isinstance(plan, Groups):
             return self._groups(plan, reader)
-        return self._rows(plan, reader)
+        return self._tracked(plan, self._rows(plan, reader))
 
     def more(self, locator: str, *, version: str = "66.0") -> Answer:
         """The page a locator (`01g...-2000`) stands for. A page can be read again; OrgError INVALID_QUERY_LOCATOR."""
         cursor, start = self.cursors.find(locator)
-        return _page(self._reader(version, cursor.batch_size), cursor, start)
+        return self._tracked(cursor.plan, _page(self._reader(version, cursor.batch_size), cursor, start))
+
+    def columns(self, text: str) -> dict[str, Any]:
+        """What `columns=true` answers: the statement's columns. It is checked but not run."""
+        return columns(self.schema, text)
 
     def rows(self, text: str, *, deleted: bool = False) -> Iterator[Record]:
         """Every record of a statement, page after page."""
@@ -108,7 +123,43 @@ class Soql:
         return (self._remembered if len(text) <= _WORTH_REMEMBERING else self._compile)(text, deleted)
 
     def _reader(self, version: str, batch_size: int) -> Reader:
-        return Reader(self.connection, self.cursors, Now(self.clock(), self.time_zone), version, batch_size)
+        self._now = Now(self.clock(), self._person(), self._fiscal_month())
+        return Reader(self.connection, self.cursors, self._now, version, batch_size)
+
+    def _person(self) -> Person:
+        found = self.connection.execute(_SETTINGS, (self.user_id,)).fetchone()
+        zone, locale = found or (None, None)
+        return Person(self.user_id, _zone(zone) or self.time_zone, locale or "en_US")
+
+    def _fiscal_month(self) -> int:
+        (month,) = self.connection.execute('SELECT max("FiscalYearStartMonth") FROM "Organization"').fetchone()
+        return month if month in range(1, 13) else 1
+
+    def _formatted(self, value: Any, kind: str, scale: int) -> str | None:
+        person = self._now.person
+        return formatted(value, kind, scale, person.locale, person.zone)
+
+    def _local(self, moment: str | None) -> str | None:
+        """A stored dateTime as the user's clock shows it, without an offset."""
+        if moment is None:
+            return None
+        utc = datetime.fromisoformat(moment[:19]).replace(tzinfo=UTC)
+        return utc.astimezone(self._now.person.zone).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+
+    def _tracked(self, plan: Rows, answer: Answer) -> Answer:
+        """Notes the rows of an answer as viewed or referenced, when the statement says so."""
+        if plan.tracking is None:
+            return answer
+        ids = [record["attributes"]["url"].rpartition("/")[2] for record in answer.body["records"]]
+        names = ("LastReferencedDate", "LastViewedDate")[: 2 if plan.tracking == "VIEW" else 1]
+        there = [name for name in names if plan.sobject.field(name)]
+        if there and ids:
+            changes = ", ".join(f'"{name}" = ?' for name in there)
+            sql = f'UPDATE "{plan.sobject.name}" SET {changes} WHERE "Id" IN (SELECT value FROM json_each(?))'
+            self.connection.execute(sql, (*[stored(self._now.time)] * len(there), json.dumps(ids)))
+        if self.noted:
+            self.noted(plan.tracking, plan.sobject.name, ids)
+        return answer
 
     def _count(self, plan: Count, reader: Reader) -> Answer:
         (found,) = reader.execute(plan.sql, plan.values).fetchone()
@@ -123,7 +174,9 @@ class Soql:
             {"attributes": {"type": "AggregateResult"}, **dict(zip(plan.keys, row, strict=True))} for row in rows
         ]
         for record in records:
-            record.update((key, record[key] == 1) for key in plan.booleans)
+            for key in plan.booleans:
+                if record[key] is not None or not plan.subtotals:
+                    record[key] = record[key] == 1
         return Answer({"totalSize": len(records), "done": True, "records": records}, len(records))
 
     def _rows(self, plan: Rows, reader: Reader) -> Answer:
@@ -143,6 +196,13 @@ class Soql:
         records.pop()
         cursor = self.cursors.cursor(plan, reader.ids(plan, limit), size)
         return Answer(_body(reader, cursor, records, size), size)
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def _page(reader: Reader, cursor: Cursor, start: int) -> Answer:

@@ -64,6 +64,7 @@ class Both:
 
     every: bool
     terms: tuple[Condition, ...]
+    depth: int = 1  # of AND and OR inside each other, counting this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +114,6 @@ class Query:
     order: tuple[Sort, ...]
     limit: int | None
     offset: int | None
+    scope: Name | None = None  # USING SCOPE
+    subtotals: str | None = None  # ROLLUP or CUBE, of `group`
+    tracking: str | None = None  # VIEW or REFERENCE

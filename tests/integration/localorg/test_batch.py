@@ -32,11 +32,11 @@ def test_each_request_has_its_own_result(server: Server) -> None:
 
 def test_halt_on_error_stops_at_the_first_failure(server: Server) -> None:
     bad = {"method": "POST", "url": "v66.0/sobjects/Account", "richInput": {}}
-    good = {"method": "POST", "url": "v66.0/sobjects/Account", "richInput": {"Name": "Halted"}}
+    good = {"method": "POST", "url": "v66.0/sobjects/Account", "richInput": {"Name": "Batch halted"}}
     halted = send(server, bad, good, haltOnError=True)
     assert [result["statusCode"] for result in halted["results"]] == [400, 412]
     assert halted["results"][1]["result"][0]["errorCode"] == "BATCH_PROCESSING_HALTED"
-    assert server.query("SELECT Id FROM Account WHERE Name = 'Halted'") == []
+    assert server.query("SELECT Id FROM Account WHERE Name = 'Batch halted'") == []
     assert [result["statusCode"] for result in send(server, bad, good)["results"]] == [400, 201]
 
 

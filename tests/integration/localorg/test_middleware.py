@@ -108,6 +108,8 @@ def test_the_org_says_who_the_caller_is(org: Server) -> None:
         ("GET", "/services/data/v49.0/limits", (404, "NOT_FOUND")),
         ("GET", "/services/data/v67.0/limits", (404, "NOT_FOUND")),
         ("GET", "/services/data/v60.5/limits", (404, "NOT_FOUND")),
+        ("GET", "/services/data/v99999.0/limits", (404, "NOT_FOUND")),
+        ("GET", f"/services/data/v{'9' * 5000}.0/limits", (404, "NOT_FOUND")),
         ("DELETE", f"{DATA}/limits", (405, "METHOD_NOT_ALLOWED")),
         ("GET", f"{DATA}/ui-api/object-info", (501, "NOT_IMPLEMENTED")),
         ("GET", f"{DATA}/tooling/sobjects", (501, "NOT_IMPLEMENTED")),
@@ -121,6 +123,22 @@ def test_what_is_not_there_is_refused_as_the_platform_does(
 ) -> None:
     """Never HTML, never 500: clients retry those. What the platform has and this org has not is a 501."""
     assert _error(org.request(method, path)) == expected
+
+
+@pytest.mark.parametrize("path", ["sobjects/Account", "composite", "composite/graph", "composite/sobjects"])
+@pytest.mark.parametrize("depth", [300, 950, 1100])
+def test_a_body_nested_too_deeply_is_refused(org: Server, path: str, depth: int) -> None:
+    """Never with a 500, however deep, and whichever of the rules of a body it breaks first."""
+    nested = "[" * depth + "]" * depth
+    one = f'{{"referenceId": "a", "method": "POST", "url": "{DATA}/sobjects/Account", "body": {{"Name": {nested}}}}}'
+    bodies = {
+        "composite": f'{{"allOrNone": true, "compositeRequest": [{one}]}}',
+        "composite/graph": f'{{"graphs": [{{"graphId": "g", "compositeRequest": [{one}]}}]}}',
+        "composite/sobjects": f'{{"records": [{{"attributes": {{"type": "Account"}}, "Name": {nested}}}]}}',
+    }
+    answer = org.request("POST", path, data=bodies.get(path, f'{{"Name": {nested}}}'))
+    assert answer.status_code in (200, 400)
+    assert "JSON_PARSER_ERROR" in answer.text
 
 
 @pytest.mark.parametrize("version", ["50.0", "58.0", "66.0"])

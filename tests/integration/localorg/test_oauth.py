@@ -66,6 +66,16 @@ def test_client_credentials_in_the_form_or_by_http_basic(server: Server) -> None
     assert refused(ask(server, "token", grant_type="client_credentials", client_id="a")) == "invalid_client"
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded; charset=none-such", "multipart/form-data", "multipart/form-data; boundary=x"],
+)
+def test_a_form_that_cannot_be_read_is_refused(server: Server, kind: str) -> None:
+    url = f"{server.url}/services/oauth2/token"
+    answer = requests.post(url, data=b"\xff=\xfe", headers={"Content-Type": kind}, timeout=10)
+    assert refused(answer) in ("invalid_request", "unsupported_grant_type")
+
+
 # --- JWT bearer ---------------------------------------------------------------------------------------------------
 
 

@@ -193,6 +193,16 @@ def test_a_rule_that_is_no_condition(opened: Opened, rule: str) -> None:
         opened(f'objects: {{A__c: {{rules: [{{name: R, rule: "{rule}", message: m}}]}}}}')
 
 
+def test_an_auto_number_on_a_standard_object(opened: Opened) -> None:
+    """The org writes it, and nobody else."""
+    org = opened("objects: {Opportunity: {fields: {No__c: {type: string, numbered: 'O-{00}'}}}}")
+    fields = {"Name": "x", "StageName": "Prospecting", "CloseDate": "2026-01-01"}
+    made = _create(org, "Opportunity", **fields)
+    assert org.records.get("Opportunity", made)["No__c"].startswith("O-")
+    refused = _refused(org, lambda: org.records.create("Opportunity", {**fields, "No__c": "O-77"}))
+    assert refused.code == "INVALID_FIELD_FOR_INSERT_UPDATE"
+
+
 # --- sfdx ---------------------------------------------------------------------------------------------------------
 
 

@@ -335,7 +335,7 @@ OTHERS = [
 
 
 @settings(max_examples=EXAMPLES // 4, deadline=None)
-@given(narrow, st.integers(1, 35), st.randoms(use_true_random=False))
+@given(narrow, st.integers(1, 30), st.randoms(use_true_random=False))
 def test_deep_mixes_of_and_and_or(clause: Clause, depth: int, rnd: random.Random) -> None:
     for level in range(depth * 2):
         pair = [clause, rnd.choice(OTHERS)]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from localorg.errors import OrgError
 from localorg.arithmetic import line_totals, quote_totals, unit_price_of
+from localorg.errors import OrgError
 from localorg.schema import Field
 from localorg.values import reader, rounded, text_reader
 

@@ -1,0 +1,133 @@
+"""How fast is the main job, and what does it cost? One table from one run of the whole system on this machine.
+
+    .venv/bin/python bench/main_job.py --opportunities 5000
+
+Absolute times say as much about the machine as about quotejob; the ratio to an empty request and the counts (requests,
+memory, connections) are what to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+
+import redis
+from _client import Api, OrgReader
+from _stack import Stack
+
+
+def main() -> None:
+    """Start everything, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--opportunities", type=int, default=5000)
+    parser.add_argument("--lines", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="each of two processes")
+    parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
+    try:
+        with Stack(folder, extra={"WEB_CONCURRENCY": "1"}) as stack:
+            stack.start_redis()
+            words = [
+                "--opportunities",
+                str(asked.opportunities),
+                "--lines",
+                str(asked.lines),
+                "--profile",
+                asked.profile,
+            ]
+            org = stack.start_org(0, *words)
+            stack.start_web()
+            for number in range(asked.workers):
+                stack.start_worker(number + 1, "-c", "2")
+            stack.start_beat()
+            stack.wait_ready()
+            reader = OrgReader(org)
+            api = Api(stack.web_url, org, reader.username())
+            print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
+            measure(stack, api, reader)
+    finally:
+        shutil.rmtree(folder)
+
+
+def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
+    """The 202, and one job over everything."""
+    empty = median_ms(lambda: api.request("GET", "/health"))
+    accepted = median_ms(lambda: accept_and_abort(api))
+    row("GET /health, median", f"{empty:.1f} ms")
+    row("POST /api/executebatch until its 202 (the org asked about the clause), median", f"{accepted:.1f} ms")
+    row("ratio to GET /health", f"{accepted / empty:.1f}")
+    reader.reset_stats()
+    client = redis.Redis.from_url(stack.redis_url or "")
+    before, began = client.info("memory")["used_memory"], time.perf_counter()
+    watch = Watch(client)
+    job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
+    seconds = time.perf_counter() - began
+    watch.stop()
+    written = sum(reader.stats()["recordsWritten"].values())
+    row(f"job of {job['records']['total']:,} Opportunities: {job['status']}", f"{seconds:.1f} s")
+    row("Quotes a second", f"{job['quotesCreated'] / seconds:,.0f}")
+    row("records written a second", f"{written / seconds:,.0f}")
+    row("requests to the org", f"{reader.stats()['requests']['total']:,}")
+    row("most Redis connections at a time", str(watch.connections))
+    after = client.info("memory")["used_memory"]
+    row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
+
+
+class Watch:
+    """Looks at Redis four times a second until stopped."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.connections = self.memory = 0
+        self._client = client
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more looking."""
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.25):
+            self.connections = max(self.connections, len(self._client.client_list()) - 1)
+            self.memory = max(self.memory, self._client.info("memory")["used_memory"])
+
+
+def accept_and_abort(api: Api) -> float:
+    """Seconds until the 202; the job is taken back before the next."""
+    began = time.perf_counter()
+    job_id = api.submit("Name = 'no such Opportunity'")
+    seconds = time.perf_counter() - began
+    api.follow(job_id, pause=0.01)
+    return seconds
+
+
+def median_ms(call: Callable[[], object], times: int = 50) -> float:
+    """The median in milliseconds: of the seconds the call gives, else of its own time."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        answer = call()
+        found.append(answer if isinstance(answer, float) else time.perf_counter() - began)
+    return statistics.median(found) * 1000
+
+
+def row(what: str, figure: str) -> None:
+    """One line of the table."""
+    print(f"{what:<80} {figure:>16}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

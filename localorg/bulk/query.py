@@ -1,0 +1,277 @@
+"""One Bulk query job: its order, its result file, and the pages it is read in.
+
+Rules are those of the Bulk API 2.0 guide ("Bulk API 2.0 Query"): what SOQL a job refuses, one CSV file of all rows,
+read in pages from any row on.
+"""
+
+from __future__ import annotations
+
+import csv
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from struct import Struct
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
+
+from localorg.bulk.job import DELIMITERS, LINE_ENDINGS, AnyJob, one_of
+from localorg.errors import OrgError, invalid_query_locator, json_parser_error
+from localorg.permissions import Action, User, check
+from localorg.schema import Schema, SObject
+from localorg.soql.compiler import compiled
+from localorg.soql.parser import parse
+from localorg.soql.plans import Count, Groups, Rows, Shape
+from localorg.soql.syntax import Item, Name
+
+if TYPE_CHECKING:
+    from localorg.org import Org
+
+OPERATIONS = ("query", "queryAll")
+_OFFSET = Struct("<Q")
+_SPARE = 1 << 18  # bytes sent at a time
+
+
+@dataclass(slots=True, kw_only=True)
+class QueryJob(AnyJob):
+    """A query job as its creator ordered it, and how far it has come.
+
+    folder -- has result.csv, and offsets.bin: where each row begins and the file ends, 8 bytes each
+    deleted -- whether it sees the recycle bin (queryAll)
+    """
+
+    kind: ClassVar[str] = "query"
+    job_type: ClassVar[str] = "V2Query"
+
+    query: str
+    deleted: bool
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.csv"
+
+    @property
+    def offsets(self) -> Path:
+        return self.folder / "offsets.bin"
+
+    def body(self) -> dict[str, Any]:
+        """The answer to creating and aborting the job."""
+        return self._body("queryAll" if self.deleted else "query", {})
+
+    def info(self, now: datetime) -> dict[str, Any]:
+        """The answer to asking about the job; its time is in milliseconds."""
+        return self.entry() | self._progress(now) | {"isPkChunkingSupported": True}
+
+
+# --- the order ----------------------------------------------------------------------------------------------------
+
+
+class QueryOrder(NamedTuple):
+    """What the creator of a query job asks for, checked."""
+
+    sobject: SObject
+    query: str
+    deleted: bool
+    delimiter: str
+    line_ending: str
+
+
+def query_order(body: Any, schema: Schema, user: User) -> QueryOrder:
+    """Reads the JSON that creates a query job (Bulk API 2.0 guide, "Create a Query Job"); raises OrgError 400."""
+    if not isinstance(body, Mapping):
+        raise json_parser_error("A job is a JSON object at [line:1, column:1]")
+    operation = one_of(body, "operation", OPERATIONS, None)
+    one_of(body, "contentType", ("CSV",), "CSV")
+    text = body.get("query")
+    if not isinstance(text, str):
+        raise _refused("Must specify query" if text is None else "query: value does not match expected type")
+    deleted = operation == "queryAll"
+    plan = readable(schema, text, deleted=deleted)
+    check(user, plan.sobject.name, Action.READ)
+    delimiter = one_of(body, "columnDelimiter", tuple(DELIMITERS), "COMMA")
+    return QueryOrder(plan.sobject, text, deleted, delimiter, one_of(body, "lineEnding", tuple(LINE_ENDINGS), "LF"))
+
+
+def readable(schema: Schema, text: str, *, deleted: bool) -> Rows:
+    """The plan of a statement that a Bulk query can run; raises OrgError 400 for the others (guide, "Limits")."""
+    plan = compiled(schema, text, deleted=deleted)
+    if isinstance(plan, Count | Groups):
+        raise _refused("Aggregate functions and GROUP BY are not supported in Bulk Query")
+    if plan.children:
+        raise _refused("Aggregate Relationships not supported in Bulk V2 Query with CSV content type")
+    if plan.offset is not None:
+        raise _refused("OFFSET is not supported in Bulk Query")
+    return plan
+
+
+def _refused(message: str) -> OrgError:
+    return OrgError(400, "API_ERROR", message)
+
+
+# --- columns ------------------------------------------------------------------------------------------------------
+
+Getter = Callable[[Mapping[str, Any]], Any]
+
+
+class _Column(NamedTuple):
+    """A column of the result: its header, and how its value is got from a record."""
+
+    header: str
+    get: Getter
+
+
+def _in_order(columns: Iterator[_Column], text: str) -> list[_Column]:
+    """The columns in the order of the SELECT; those of FIELDS(...) stay as they are."""
+    items = [item.what for item in parse(text).items if isinstance(item, Item)]
+    selected = [str(what).lower() for what in items if isinstance(what, Name)]
+
+    def place(column: _Column) -> int:
+        name = column.header.lower()
+        # A name may begin with the object's own name or an alias of it; the shortest that fits is the one.
+        fitting = [each for each in selected if f".{each}".endswith(f".{name}")]
+        return selected.index(min(fitting, key=len)) if fitting else 0
+
+    return sorted(columns, key=place)
+
+
+def _columns(shape: Shape, sobject: SObject, schema: Schema) -> Iterator[_Column]:
+    """The columns, those of one parent together."""
+    parents = dict(shape.parents)
+    for key in shape.keys:
+        if key not in parents:
+            yield _Column(key, _getter(key, sobject))
+            continue
+        reference = sobject.parent(key)
+        target = schema.object(reference.reference_to[0]) if reference else None
+        assert target is not None
+        for column in _columns(parents[key], target, schema):
+            yield _Column(f"{key}.{column.header}", _through(key, column.get))
+
+
+def _getter(key: str, sobject: SObject) -> Getter:
+    found = sobject.field(key)
+    if found is not None and found.type == "boolean":
+        return lambda record: "true" if record[key] else "false"
+    if found is not None and found.type == "datetime":
+        return lambda record: (record[key] or "").replace("+0000", "Z")
+    return lambda record: record[key]
+
+
+def _through(key: str, get: Getter) -> Getter:
+    return lambda record: None if record[key] is None else get(record[key])
+
+
+# --- working ------------------------------------------------------------------------------------------------------
+
+
+class QueryRun:
+    """One query job being worked off; used in the database thread, but for its end."""
+
+    def __init__(self, org: Org, job: QueryJob) -> None:
+        self._org = org
+        self._job = job
+        plan = readable(org.schema, job.query, deleted=job.deleted)
+        self._columns = _in_order(_columns(plan.shape, plan.sobject, org.schema), job.query)
+        self._locator: str | None = None
+        self._done = False
+        self._result = job.result.open("wb")
+        self._offsets = job.offsets.open("wb")
+        self._at = 0
+        delimiter, ending = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
+        self._writer = csv.writer(self, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_ALL)
+        self._writer.writerow([column.header for column in self._columns])
+        self._mark()
+
+    def write(self, line: str) -> int:
+        """Takes one row from the CSV writer."""
+        data = line.encode()
+        self._at += len(data)
+        return self._result.write(data)
+
+    def _mark(self) -> None:
+        self._offsets.write(_OFFSET.pack(self._at))
+
+    def step(self) -> int:
+        """Reads the next 2,000 rows at most and writes them down; their number, 0 at the end. Raises OrgError."""
+        if self._done:
+            return 0
+        soql, version = self._org.soql, f"{self._job.version:.1f}"
+        if self._locator is None:
+            body = soql.query(self._job.query, version=version, deleted=self._job.deleted).body
+        else:
+            body = soql.more(self._locator, version=version).body
+        self._done = body["done"]
+        self._locator = None if self._done else body["nextRecordsUrl"].rpartition("/")[2]
+        getters = [column.get for column in self._columns]
+        for record in body["records"]:
+            self._writer.writerow([get(record) for get in getters])
+            self._mark()
+        self._job.processed += len(body["records"])
+        return len(body["records"])
+
+    def close(self) -> None:
+        """Completes and closes the files."""
+        self._result.close()
+        self._offsets.close()
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+
+def locator_of(row: int) -> str:
+    """The locator of the page that begins at a row: opaque to clients, and of letters that are safe in any URL."""
+    return urlsafe_b64encode(str(row).encode()).decode().rstrip("=")
+
+
+def row_of(locator: str) -> int:
+    """The row that a locator stands for; raises OrgError INVALID_QUERY_LOCATOR."""
+    try:
+        row = int(urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
+    except ValueError:
+        raise invalid_query_locator() from None
+    if row < 0 or locator_of(row) != locator:
+        raise invalid_query_locator()
+    return row
+
+
+class Page(NamedTuple):
+    """Some rows of a result, under the header row.
+
+    rows -- how many there are
+    following -- the row that the next page begins at; None when this is the last one
+    """
+
+    job: QueryJob
+    begin: int
+    end: int
+    header: int
+    rows: int
+    following: int | None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The page as CSV, piece by piece."""
+        with self.job.result.open("rb") as file:
+            yield file.read(self.header)
+            file.seek(self.begin)
+            left = self.end - self.begin
+            while left > 0 and (piece := file.read(min(_SPARE, left))):
+                left -= len(piece)
+                yield piece
+
+
+def page(job: QueryJob, start: int, most: int) -> Page:
+    """The page of a finished job that begins at a row and has at most so many; raises OrgError when it has no such."""
+    total = job.processed
+    if start > total or (start == total and start > 0):
+        raise invalid_query_locator()
+    stop = min(start + most, total)
+    with job.offsets.open("rb") as offsets:
+        header, begin, end = (_offset(offsets, row) for row in (0, start, stop))
+    return Page(job, begin, end, header, stop - start, stop if stop < total else None)
+
+
+def _offset(offsets: BinaryIO, row: int) -> int:
+    """Where a row begins; for the row after the last, where the file ends."""
+    offsets.seek(row * _OFFSET.size)
+    found: int = _OFFSET.unpack(offsets.read(_OFFSET.size))[0]
+    return found
