@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from _client import OrgReader
-from _clients import InstallError, Node, Sf, installed
+from _clients import OPPORTUNITIES, InstallError, Node, Sf, installed
 from _stack import LocalOrg, Stack
 
-OPPORTUNITIES = 2500  # more than a page of 2,000
 _numbers = count(1)
 
 

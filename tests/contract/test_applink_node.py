@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from _client import OrgReader
-from _clients import Node
+from _clients import OPPORTUNITIES, Node
 from _stack import LocalOrg
-from conftest import OPPORTUNITIES
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

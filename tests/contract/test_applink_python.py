@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from _client import OrgReader
+from _clients import OPPORTUNITIES
 from _stack import LocalOrg
-from conftest import OPPORTUNITIES
 from heroku_applink.authorization import Authorization
 from heroku_applink.data_api import DataAPI
 from heroku_applink.data_api.exceptions import SalesforceRestApiError

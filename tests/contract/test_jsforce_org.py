@@ -76,7 +76,7 @@ def test_composite(js: Js, name: str) -> None:
     assert (second["httpStatusCode"], second["body"][0]["errorCode"]) == (400, "REQUIRED_FIELD_MISSING")
     assert [part["httpStatusCode"] for part in found["loose"]] == [400, 400, 201]
     assert found["accounts"] == [f"{name} found"]
-    assert found["tooMany"]["errorCode"]
+    assert found["tooMany"]["errorCode"] == "LIMIT_EXCEEDED"
 
 
 def test_batch_and_tree(js: Js, name: str) -> None:

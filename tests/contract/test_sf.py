@@ -8,9 +8,8 @@ import json
 
 import pytest
 from _client import OrgReader
-from _clients import Sf, SfError
+from _clients import OPPORTUNITIES, Sf, SfError, result
 from _stack import LocalOrg
-from conftest import OPPORTUNITIES
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 
@@ -42,43 +41,59 @@ def test_data_query_of_several_pages(sf: Sf) -> None:
 
 def test_data_query_as_a_table(sf: Sf, opportunity: str, name: str) -> None:
     """What is not JSON is laid out by the column metadata that the org answers."""
-    soql = f"SELECT Id, Name, Account.Name, Account.Owner.Name, Amount FROM Opportunity WHERE Id = '{opportunity}'"
-    table = sf.run("data", "query", "--query", soql, "--result-format", "csv").stdout
-    [row] = csv.DictReader(io.StringIO(table))
+    where = f"FROM Opportunity WHERE Id = '{opportunity}'"
+    table, human = sf.at_once(
+        query(f"SELECT Id, Name, Account.Name, Account.Owner.Name, Amount {where}", "--result-format", "csv"),
+        query(f"SELECT Name {where}"),
+    )
+    [row] = csv.DictReader(io.StringIO(table.stdout))
     assert list(row) == ["Id", "Name", "Account.Name", "Account.Owner.Name", "Amount"]
     assert (row["Id"], row["Name"], row["Account.Name"], row["Amount"]) == (opportunity, name, name, "")
     assert row["Account.Owner.Name"]
-    human = sf.run("data", "query", "--query", f"SELECT Name FROM Opportunity WHERE Id = '{opportunity}'").stdout
-    assert name in human
-    assert "Total number of records retrieved: 1" in human
+    assert name in human.stdout
+    assert "Total number of records retrieved: 1" in human.stdout
 
 
 def test_data_query_of_children_and_functions(sf: Sf, account: str, opportunity: str, name: str) -> None:
-    soql = f"SELECT Name, (SELECT Name, StageName FROM Opportunities) FROM Account WHERE Id = '{account}'"
-    [row] = csv.DictReader(io.StringIO(sf.run("data", "query", "--query", soql, "--result-format", "csv").stdout))
-    assert row["Name"] == name
-    assert row["Opportunities.totalSize"] == "1"
-    assert (row["Opportunities.records.0.Name"], row["Opportunities.records.0.StageName"]) == (name, "Prospecting")
     what = "SELECT StageName, COUNT(Id), MAX(CloseDate)"
     only = f"FROM Opportunity WHERE Id = '{opportunity}' GROUP BY StageName"
-    table = sf.run("data", "query", "--query", f"{what} {only}", "--result-format", "csv").stdout
-    [header, row] = csv.reader(io.StringIO(table))
-    assert (header[0], row) == ("StageName", ["Prospecting", "1", "2027-01-31"])
-    human = sf.run("data", "query", "--query", f"{what} latest {only}").stdout.upper()
-    assert "LATEST" in human
-    assert "2027-01-31" in human
-    assert sf("data", "query", "--query", f"SELECT COUNT() FROM Account WHERE Id = '{account}'")["totalSize"] == 1
+    children = f"SELECT Name, (SELECT Name, StageName FROM Opportunities) FROM Account WHERE Id = '{account}'"
+    nested, functions, human, counted = sf.at_once(
+        query(children, "--result-format", "csv"),
+        query(f"{what} {only}", "--result-format", "csv"),
+        query(f"{what} latest {only}"),
+        query(f"SELECT COUNT() FROM Account WHERE Id = '{account}'", "--json"),
+    )
+    [row] = csv.DictReader(io.StringIO(nested.stdout))
+    assert (row["Name"], row["Opportunities.totalSize"]) == (name, "1")
+    assert (row["Opportunities.records.0.Name"], row["Opportunities.records.0.StageName"]) == (name, "Prospecting")
+    header, values = csv.reader(io.StringIO(functions.stdout))
+    assert (header[0], values) == ("StageName", ["Prospecting", "1", "2027-01-31"])
+    assert "LATEST" in human.stdout.upper()
+    assert "2027-01-31" in human.stdout
+    assert result(counted)["totalSize"] == 1
 
 
 def test_data_query_of_deleted_rows_and_mistakes(sf: Sf, account: str) -> None:
     sf("data", "delete", "record", "--sobject", "Account", "--record-id", account)
     soql = f"SELECT Id, IsDeleted FROM Account WHERE Id = '{account}'"
-    assert [row["IsDeleted"] for row in sf("data", "query", "--query", soql, "--all-rows")["records"]] == [True]
-    assert sf("data", "query", "--query", soql)["totalSize"] == 0
+    every, alive, mistaken, tooling = sf.at_once(
+        query(soql, "--all-rows", "--json"),
+        query(soql, "--json"),
+        query("SELECT Nonsense__c FROM Account", "--json"),
+        query("SELECT Id FROM ApexClass", "--use-tooling-api", "--json"),
+    )
+    assert [row["IsDeleted"] for row in result(every)["records"]] == [True]
+    assert result(alive)["totalSize"] == 0
     with pytest.raises(SfError, match=r"ERROR at Row:1:Column:8\nNo such column 'Nonsense__c'"):
-        sf("data", "query", "--query", "SELECT Nonsense__c FROM Account")
+        result(mistaken)
     with pytest.raises(SfError, match=r"INVALID_TYPE|not supported"):
-        sf("data", "query", "--query", "SELECT Id FROM ApexClass", "--use-tooling-api")
+        result(tooling)
+
+
+def query(soql: str, *more: str) -> list[str]:
+    """The words of a query."""
+    return ["data", "query", "--query", soql, *more]
 
 
 def test_records(sf: Sf, reader: OrgReader, name: str) -> None:
@@ -92,25 +107,38 @@ def test_records(sf: Sf, reader: OrgReader, name: str) -> None:
     sf("data", "update", "record", "-s", "Account", "-w", f"Name='{name}' Site='here'", "-v", "Site='over there'")
     [row] = reader.query(f"SELECT Site, AnnualRevenue FROM Account WHERE Id = '{made['id']}'")
     assert (row["Site"], row["AnnualRevenue"]) == ("over there", 6)
+    refused, deleted = sf.at_once(
+        ["data", "create", "record", "-s", "Account", "-v", "Site=here", "--json"],
+        ["data", "delete", "record", "-s", "Account", "-i", made["id"], "--json"],
+    )
     with pytest.raises(SfError, match="REQUIRED_FIELD_MISSING: Required fields are missing"):
-        sf("data", "create", "record", "-s", "Account", "-v", "Site=here")
-    assert sf("data", "delete", "record", "-s", "Account", "-i", made["id"])["success"] is True
+        result(refused)
+    assert result(deleted)["success"] is True
     with pytest.raises(SfError, match="ENTITY_IS_DELETED"):
         sf("data", "get", "record", "-s", "Account", "-i", made["id"])
 
 
 def test_sobject_describe_and_list(sf: Sf) -> None:
-    quote = sf("sobject", "describe", "--sobject", "Quote")
+    described, listed, unknown = sf.at_once(
+        ["sobject", "describe", "--sobject", "Quote", "--json"],
+        ["sobject", "list", "--sobject", "all", "--json"],
+        ["sobject", "describe", "--sobject", "Nonsense__c", "--json"],
+    )
+    quote = result(described)
     fields = {field["name"]: field for field in quote["fields"]}
     assert (quote["keyPrefix"], fields["QuoteJobKey__c"]["externalId"]) == ("0Q0", True)
-    assert {"Account", "Quote", "QuoteLineItem"} <= set(sf("sobject", "list", "--sobject", "all"))
+    assert {"Account", "Quote", "QuoteLineItem"} <= set(result(listed))
     with pytest.raises(SfError, match="NOT_FOUND"):
-        sf("sobject", "describe", "--sobject", "Nonsense__c")
+        result(unknown)
 
 
 def test_api_request_rest(sf: Sf, reader: OrgReader, name: str) -> None:
-    answer = json.loads(sf.run("api", "request", "rest", "/services/data/v66.0/limits").stdout)
-    assert answer["DailyApiRequests"]["Max"] > 0
+    limits, refused = sf.at_once(
+        ["api", "request", "rest", "/services/data/v66.0/limits"],
+        ["api", "request", "rest", "/services/data/v66.0/sobjects/Nonsense__c/describe"],
+    )
+    assert json.loads(limits.stdout)["DailyApiRequests"]["Max"] > 0
+    assert (refused.returncode, "NOT_FOUND" in refused.stdout + refused.stderr) == (1, True)
     where = "/services/data/v66.0/sobjects/Account"
     made = json.loads(
         sf.run("api", "request", "rest", where, "--method", "POST", "--body", json.dumps({"Name": name})).stdout
@@ -118,5 +146,3 @@ def test_api_request_rest(sf: Sf, reader: OrgReader, name: str) -> None:
     assert made["success"] is True
     sf.run("api", "request", "rest", f"{where}/{made['id']}", "--method", "PATCH", "--body", '{"Site": "x"}')
     assert [row["Site"] for row in reader.query(f"SELECT Site FROM Account WHERE Name = '{name}'")] == ["x"]
-    refused = sf.run("api", "request", "rest", "/services/data/v66.0/sobjects/Nonsense__c/describe")
-    assert (refused.returncode, "NOT_FOUND" in refused.stdout + refused.stderr) == (1, True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from _client import OrgReader
-from _clients import Sf, SfError
+from _clients import Sf, SfError, result
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 
@@ -69,16 +69,18 @@ def test_bulk_upsert_by_external_id_and_hard_delete(
 
 def test_bulk_export(sf: Sf, account: str, many_children: int, name: str, tmp_path: Path) -> None:
     soql = f"SELECT Name, Account.Name, CloseDate, IsWon FROM Opportunity WHERE AccountId = '{account}'"
-    words = ["--query", soql, "--output-file", "out.csv", "--result-format", "csv", "--wait", "2"]
-    answer = sf("data", "export", "bulk", *words, cwd=tmp_path)
-    assert answer["totalSize"] == many_children
+    words = ["data", "export", "bulk", "--query", soql, "--wait", "2", "--json"]
+    table, lines = sf.at_once(
+        [*words, "--output-file", "out.csv", "--result-format", "csv"],
+        [*words, "--output-file", "out.json", "--result-format", "json"],
+        cwd=tmp_path,
+    )
+    assert (result(table)["totalSize"], result(lines)["totalSize"]) == (many_children, many_children)
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["Name", "Account.Name", "CloseDate", "IsWon"]
     assert sorted(row["Name"] for row in rows) == [f"{name} {number:04}" for number in range(many_children)]
     assert {(row["Account.Name"], row["CloseDate"], row["IsWon"]) for row in rows} == {(name, "2027-01-31", "false")}
-    words = ["--query", soql, "--output-file", "out.json", "--result-format", "json", "--wait", "2"]
-    sf("data", "export", "bulk", *words, cwd=tmp_path)
     assert len(json.loads((tmp_path / "out.json").read_text())) == many_children
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from _client import OrgReader
-from _clients import http_session
+from _clients import OPPORTUNITIES, http_session
 from _stack import LocalOrg
-from conftest import OPPORTUNITIES
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceExpiredSession,

@@ -1,8 +1,7 @@
 // jsforce's Bulk API 2.0, one function a test of test_jsforce_bulk.py.
 import { readFile, writeFile } from "node:fs/promises";
-import { createReadStream } from "node:fs";
+import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { createWriteStream } from "node:fs";
 import { connect, failure } from "./jsforce_connect.mjs";
 
 function bulk(where) {
@@ -33,7 +32,7 @@ export async function operations({ name, key, opportunity, ...where }) {
     [{ QuoteJobKey__c: key, Name: "One", OpportunityId: opportunity }, { QuoteJobKey__c: `${key}-b`, Name: "Two", OpportunityId: opportunity }],
     { object: "Quote", externalIdFieldName: "QuoteJobKey__c" },
   );
-  const again = await load(conn, "upsert", `QuoteJobKey__c,Name,Opportunity.Id\n${key},Changed,${opportunity}\n`, { object: "Quote", externalIdFieldName: "QuoteJobKey__c" });
+  const again = await load(conn, "upsert", `QuoteJobKey__c,Name\n${key},Changed\n`, { object: "Quote", externalIdFieldName: "QuoteJobKey__c" });
   const deleted = await load(conn, "delete", ids.slice(0, 100).map((Id) => ({ Id })));
   const hardDeleted = await load(conn, "hardDelete", ids.slice(100, 200).map((Id) => ({ Id })));
   const like = `FROM Account WHERE Name LIKE '${name}%'`;
@@ -58,7 +57,7 @@ export async function steps({ name, folder, ...where }) {
   const opened = await job.open();
   await job.uploadData(createReadStream(file));
   await job.close();
-  const [afterClose] = [await job.check()];
+  const afterClose = await job.check();
   await job.poll();
   const info = await job.check();
   const raw = await job.getSuccessfulResults(true);
