@@ -281,6 +281,8 @@ class Chaos:
         if name in self._down:
             return
         process = self.stack.process(name)
+        if any(process is frozen for frozen, _ in self._stopped):
+            return  # no platform asks a process to end that it has frozen
         for _ in range(self.dice.randint(1, 2)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
