@@ -30,7 +30,7 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 def gone(processes: list[psutil.Process]) -> bool:
     """None of these processes is left."""
-    _, alive = psutil.wait_procs(processes, timeout=5)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     return not alive
 
 

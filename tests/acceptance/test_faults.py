@@ -19,6 +19,7 @@ from _stack import CELERY, ROOT, Process, Stack
 HELD = 12.0  # seconds in which a lease runs out and the sweep has looked
 
 
+@pytest.mark.timeout(600)
 def test_a_short_chaos() -> None:
     """A minute and a half of bin/chaos; its own words when a promise breaks."""
     command = [sys.executable, "bin/_chaos.py", "--minutes", "1.5", "--seed", "7", "--opportunities", "2000"]

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import statistics
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -208,17 +207,6 @@ def test_a_full_flex_queue_is_429(settings: Settings, client: FlaskClient, heade
     answers = [small.post("/api/data/delete", headers=headers()) for _ in range(4)]
     assert {answer.status_code for answer in answers[:1]} == {202}
     assert "abort" in refused(answers[-1], 429, "FLEX_QUEUE_FULL")["message"]
-
-
-def test_202_comes_within_50_ms_at_the_median(client: FlaskClient, headers: Headers) -> None:
-    """With the org asked about the clause each time."""
-    submit(client, headers())
-    took = []
-    for _ in range(30):
-        started = time.perf_counter()
-        accepted(submit(client, headers()))
-        took.append(time.perf_counter() - started)
-    assert statistics.median(took) < 0.05
 
 
 # -- who is asking -----------------------------------------------------------------------------------------------------

@@ -436,7 +436,7 @@ def test_requests_run_while_a_job_does(server: Server) -> None:
         seen.add(info["numberRecordsProcessed"])
         started = time.monotonic()
         server.create("Account", Name="In between")
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
     assert len(seen) > 2
     assert all(number % 200 == 0 for number in seen)
     assert info["numberRecordsProcessed"] == 40_000
@@ -528,10 +528,10 @@ def test_the_seed_profile_takes_its_time_in_the_background(start: Start) -> None
     _put(org, job, _many(4_000))
     started = time.monotonic()
     _move(org, job)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
     assert _info(org, job)["state"] == "UploadComplete"
     info = _ended(org, job)
-    assert 3.0 <= time.monotonic() - started < 6
+    assert 3.0 <= time.monotonic() - started < 30
     assert info["state"] == "JobComplete"
     assert org.get("/localorg/stats").json()["recordsWritten"] == {"Account": 4_000}
     assert org.get(f"{DATA}/jobs/ingest/{job['id']}/failedResults").text == '"sf__Id","sf__Error","Name"\n'
