@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
 
 from quotejob import keys, store, tokens
 from quotejob.callers import CallerContext
+from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
-from quotejob.life import ENDED, MOVES, RESUMABLE, Job, JobType, Outcome, Result, Status
+from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
 from quotejob.settings import Settings
 from quotejob.work import Work
 
@@ -43,13 +44,18 @@ class Jobs:
         *,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
+        conditions: Conditions = UNCONDITIONAL,
         idempotency_key: str | None = None,
+        job_id: str | None = None,
+        guaranteed: bool = False,
     ) -> tuple[Job, bool]:
         """Accept a job into the flex queue of the caller's org; gives it and whether it is new.
 
-        The same idempotency key from the same org within 24 hours gives the job it gave before. Raises FlexQueueFull.
+        The same idempotency key from the same org within 24 hours gives the job it gave before; the same ``job_id``, as
+        a schedule makes it of its fire time, gives that job as it stands. A ``guaranteed`` job goes past a full queue.
+        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
         """
-        job_id, now, org = str(uuid.uuid4()), keys.now(), context.org_id
+        job_id, now, org = job_id or str(uuid.uuid4()), keys.now(), context.org_id
         described = {
             "jobType": job_type,
             "status": Status.HOLDING,
@@ -58,32 +64,40 @@ class Jobs:
             "createdById": context.user_id,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
+            **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
-        answer, known = keys.script(
+        sealed, life = self._sealed(context)
+        answer, *found = keys.script(
             self._redis,
             "submit",
             [
                 keys.job(job_id),
                 keys.job(job_id, "context"),
-                *(keys.jobs_of(org, part) for part in ("holding", "active", "jobs")),
-                keys.OPEN,
+                keys.jobs_of(org, "jobs"),
                 keys.jobs_of(org, f"idempotency:{digest}"),
             ],
             [
+                *self._first(now),
                 job_id,
-                keys.ms(now),
+                org,
                 keys.us(now),
                 *self._room(),
-                *self._sealed(context),
+                int(guaranteed),
+                sealed,
+                life + conditions.seconds_to_wait(now),
                 int(bool(idempotency_key)),
                 IDEMPOTENT_FOR,
-                keys.job(""),
+                len(conditions.depends_on),
+                *conditions.depends_on,
                 *_pairs({name: value for name, value in described.items() if value is not None}),
             ],
         )
         if answer == b"full":
             raise self._full()
+        if answer == b"strangers":
+            raise unknown_jobs([job_id.decode() for job_id in found])
+        [known] = found
         return self.get(known.decode()), answer == b"new"
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
@@ -141,24 +155,29 @@ class Jobs:
     def resume(self, job_id: str, context: CallerContext) -> Job:
         """Put a Failed or Aborted job back into the flex queue; it goes on from what is written, with this context.
 
-        JobConflict when it is in another state, FlexQueueFull when there is no room.
+        JobConflict when it is in another state, or waits for a job that has ended otherwise; FlexQueueFull when there is
+        no room.
         """
         job = self.get(job_id, context.org_id)
-        before = keys.script(
+        answer = keys.script(
             self._redis,
             "resume",
+            [keys.job(job_id), keys.job(job_id, "context"), *_kept(job), *keys.spent(job_id, job.waves or 0)],
             [
-                keys.job(job_id),
-                keys.job(job_id, "context"),
-                *(keys.jobs_of(job.org_id, part) for part in ("holding", "active")),
-                keys.OPEN,
-                *_kept(job),
-                *keys.spent(job_id, job.waves or 0),
+                *self._first(keys.now()),
+                job_id,
+                job.org_id,
+                *self._room(),
+                *self._sealed(context),
+                len(RESUMABLE),
+                *RESUMABLE,
             ],
-            [job_id, keys.ms(), *self._room(), *self._sealed(context), len(RESUMABLE), *RESUMABLE],
-        ).decode()
+        )
+        before, *parent = (word.decode() for word in answer)
         if before == "full":
             raise self._full()
+        if before == "vain":
+            raise vain(*parent)
         if before not in RESUMABLE:
             raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
         return self.get(job_id)
@@ -170,15 +189,28 @@ class Jobs:
 
     # -- the workers' side ---------------------------------------------------------------------------------------------
 
-    def promote(self, org_id: str) -> list[str]:
-        """Give the org's free slots to the jobs waiting longest; the ids that became Queued just now."""
+    def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
+        """Give the org's free slots to the Holding jobs that may go, in their order; the ids that became Queued just now.
+
+        ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
+        """
         promoted = keys.script(
             self._redis,
             "promote",
-            [keys.jobs_of(org_id, "holding"), keys.jobs_of(org_id, "active"), keys.OPEN],
-            [self._settings.active_jobs, keys.ms(), keys.job("")],
+            [],
+            [*self._first(keys.now()), org_id, self._settings.active_jobs, reserved, first or ""],
         )
         return [job_id.decode() for job_id in promoted]
+
+    def waking(self) -> list[str]:
+        """The orgs where the time has come that a job waits for; promote() tends to them."""
+        with store.translated():
+            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", keys.ms()))
+        return [org_id.decode() for org_id in found]
+
+    def arrange(self, job_id: str) -> None:
+        """Look again at what a Holding job waits for: it may go, or is Aborted as that cannot come any more."""
+        keys.script(self._redis, "arrange", [], [*self._first(keys.now()), job_id])
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
         """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
@@ -194,19 +226,13 @@ class Jobs:
         before = keys.script(
             self._redis,
             "move",
+            [keys.job(job_id), *expiring, *dropped],
             [
-                keys.job(job_id),
-                *(keys.jobs_of(job.org_id, part) for part in ("holding", "active")),
-                keys.OPEN,
-                *expiring,
-                *dropped,
-            ],
-            [
+                *self._first(now),
                 job_id,
+                job.org_id,
                 status,
                 int(status in ENDED),
-                KEPT,
-                keys.ms(now),
                 len(expiring),
                 len(origins),
                 *origins,
@@ -256,6 +282,10 @@ class Jobs:
             self._redis.zrem(keys.OPEN, job_id)
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _first(self, now: datetime) -> tuple[int, str, int]:
+        """What every script that needs scripts/queue.lua takes first."""
+        return keys.ms(now), now.isoformat(), KEPT
 
     def _room(self) -> tuple[int, int]:
         return self._settings.holding_jobs, self._settings.active_jobs
@@ -337,19 +367,20 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-_DATES = {"createdDate", "startedDate", "completedDate"}
-_NUMBERS = {
-    "numberOfOpportunities",
-    "totalJobItems",
-    "jobItemsProcessed",
-    "numberOfErrors",
-    "total",
-    "succeeded",
-    "skipped",
-    "failed",
-    "quotesCreated",
-    "apiCalls",
-    "waves",
+_READERS: dict[str, Callable[[str], Any]] = {
+    "jobType": JobType,
+    "status": Status,
+    "dependsOn": lambda raw: tuple(raw.split(",")),
+    "dependsOnOutcome": DependsOnOutcome,
+    "notBefore": lambda raw: datetime.fromtimestamp(int(raw) / 1000, UTC),
+    **dict.fromkeys(("createdDate", "startedDate", "completedDate"), datetime.fromisoformat),
+    **dict.fromkeys(
+        (
+            *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
+            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves"),
+        ),
+        int,
+    ),
 }
 
 
@@ -358,6 +389,5 @@ def _read(job_id: str, stored: dict[bytes, bytes]) -> Job:
     values: dict[str, Any] = {}
     for name, raw in ((key.decode(), value.decode()) for key, value in stored.items()):
         snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
-        values[snake] = datetime.fromisoformat(raw) if name in _DATES else int(raw) if name in _NUMBERS else raw
-    values["job_type"], values["status"] = JobType(values["job_type"]), Status(values["status"])
+        values[snake] = _READERS.get(name, str)(raw)
     return Job(job_id=job_id, **values)
