@@ -17,6 +17,7 @@ from quotejob.errors import InvalidRequest, JobConflict
 from quotejob.life import DependsOnOutcome, Job, Waiting
 
 MOST_PARENTS = 20
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -37,8 +38,11 @@ class Conditions:
             raise InvalidRequest.field("dependsOn", f"should be at most {MOST_PARENTS} job ids")
         if strangers := [parent for parent in self.depends_on if not _ID.fullmatch(parent)]:
             raise unknown_jobs(strangers)
-        if self.not_before is not None and self.not_before.utcoffset() is None:
-            raise InvalidRequest.field("notBefore", "should have a time zone, as 2026-01-31T22:00:00+01:00")
+        if self.not_before is not None:
+            if self.not_before.utcoffset() is None:
+                raise InvalidRequest.field("notBefore", "should have a time zone, as 2026-01-31T22:00:00+01:00")
+            if not _EARLIEST <= self.not_before < _LATEST:
+                raise InvalidRequest.field("notBefore", "should be a time of the years 2000 to 2999")
 
     def stored(self) -> dict[str, Any]:
         """The fields of the job's hash; notBefore in ms, rounded up, so that it is never too early."""

@@ -10,6 +10,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ import redis
 
 from quotejob import keys, store, tokens
 from quotejob.callers import CallerContext
-from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
+from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
 from quotejob.settings import Settings
@@ -78,7 +79,7 @@ class Jobs:
                 keys.jobs_of(org, f"idempotency:{digest}"),
             ],
             [
-                *self._first(now),
+                *self.first(now),
                 job_id,
                 org,
                 keys.us(now),
@@ -106,7 +107,16 @@ class Jobs:
             found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
-        return _read(job_id, found)
+        return self._with_waiting([_read(job_id, found)])[0]
+
+    def several(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, in the given order."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            rows = cast(list[dict[bytes, bytes]], pipe.execute())
+        return self._with_waiting([_read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True) if row])
 
     def recent(
         self,
@@ -124,9 +134,9 @@ class Jobs:
             if (wanted and job.status not in wanted) or (kinds and job.job_type not in kinds):
                 continue
             if len(found) == limit:
-                return found, f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
+                return self._with_waiting(found), f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
             found.append(job)
-        return found, None
+        return self._with_waiting(found), None
 
     def results(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
@@ -155,8 +165,8 @@ class Jobs:
     def resume(self, job_id: str, context: CallerContext) -> Job:
         """Put a Failed or Aborted job back into the flex queue; it goes on from what is written, with this context.
 
-        JobConflict when it is in another state, or waits for a job that has ended otherwise; FlexQueueFull when there is
-        no room.
+        JobConflict when it is in another state, or depends on a job that has ended otherwise; FlexQueueFull when there
+        is no room.
         """
         job = self.get(job_id, context.org_id)
         answer = keys.script(
@@ -164,7 +174,7 @@ class Jobs:
             "resume",
             [keys.job(job_id), keys.job(job_id, "context"), *_kept(job), *keys.spent(job_id, job.waves or 0)],
             [
-                *self._first(keys.now()),
+                *self.first(),
                 job_id,
                 job.org_id,
                 *self._room(),
@@ -190,7 +200,7 @@ class Jobs:
     # -- the workers' side ---------------------------------------------------------------------------------------------
 
     def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
-        """Give the org's free slots to the Holding jobs that may go, in their order; the ids that became Queued just now.
+        """Give the org's free slots to the Holding jobs that may go, in order; the ids that became Queued just now.
 
         ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
         """
@@ -198,7 +208,7 @@ class Jobs:
             self._redis,
             "promote",
             [],
-            [*self._first(keys.now()), org_id, self._settings.active_jobs, reserved, first or ""],
+            [*self.first(), org_id, self._settings.active_jobs, reserved, first or ""],
         )
         return [job_id.decode() for job_id in promoted]
 
@@ -210,7 +220,7 @@ class Jobs:
 
     def arrange(self, job_id: str) -> None:
         """Look again at what a Holding job waits for: it may go, or is Aborted as that cannot come any more."""
-        keys.script(self._redis, "arrange", [], [*self._first(keys.now()), job_id])
+        keys.script(self._redis, "arrange", [], [*self.first(), job_id])
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
         """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
@@ -228,7 +238,7 @@ class Jobs:
             "move",
             [keys.job(job_id), *expiring, *dropped],
             [
-                *self._first(now),
+                *self.first(now),
                 job_id,
                 job.org_id,
                 status,
@@ -281,11 +291,12 @@ class Jobs:
         with store.translated():
             self._redis.zrem(keys.OPEN, job_id)
 
-    # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _first(self, now: datetime) -> tuple[int, str, int]:
-        """What every script that needs scripts/queue.lua takes first."""
+    def first(self, now: datetime | None = None) -> tuple[int, str, int]:
+        """What every script that needs scripts/queue.lua takes first: the time, twice, and how long ended jobs stay."""
+        now = now or keys.now()
         return keys.ms(now), now.isoformat(), KEPT
+
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _room(self) -> tuple[int, int]:
         return self._settings.holding_jobs, self._settings.active_jobs
@@ -298,6 +309,29 @@ class Jobs:
             f"This org already has {self._settings.holding_jobs} jobs waiting in its flex queue; "
             "abort one, or try again when some have started"
         )
+
+    def _with_waiting(self, jobs: list[Job]) -> list[Job]:
+        """The jobs, those Holding with what they still wait for."""
+        held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in held:
+                pipe.smembers(keys.job(job_id, "waits"))
+            waits = dict(zip(held, cast(list[set[bytes]], pipe.execute()), strict=True))
+            parents = [parent.decode() for parent in set().union(*waits.values())]
+            for parent in parents:
+                pipe.hget(keys.job(parent), "status")
+            statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
+        now = keys.now()
+
+        def told(job: Job) -> Job:
+            if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
+                return job
+            waited = {parent.decode() for parent in waits.get(job.job_id, ())}
+            stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]
+            return replace(job, waiting_for=waiting(job, stands, now))
+
+        return [told(job) for job in jobs]
 
     def _newest_first(self, org_id: str, cursor: str | None) -> Iterator[Job]:
         """The org's jobs, newest first, from behind the cursor on; jobs that are no longer kept leave the list."""

@@ -48,7 +48,10 @@ def spent(job_id: str, waves: int) -> list[str]:
 
 
 def script(client: redis.Redis, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-    """Run scripts/``name``.lua, with the one it "needs" before it. Each may be sent twice: the client repeats a command whose answer was lost."""
+    """Run scripts/``name``.lua, after the one it "needs".
+
+    Each one may be sent twice: the client repeats a command whose answer was lost.
+    """
     with store.translated():
         return client.register_script(_lua(name))(keys=keys, args=args)
 
