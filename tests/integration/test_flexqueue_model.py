@@ -29,7 +29,7 @@ from quotejob.conditions import Conditions
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.flexqueue import FlexQueue, Place
 from quotejob.jobs import Jobs
-from quotejob.life import DependsOnOutcome, JobType, Status
+from quotejob.life import MOVES, DependsOnOutcome, JobType, Status
 from quotejob.settings import Settings
 
 ACTIVE, HOLDING, AT_ONCE = 2, 3, 3
@@ -134,6 +134,7 @@ class Model:
         return moved
 
     def end(self, job_id: str, status: Status) -> None:
+        """Or any other move that workers make."""
         self.jobs[job_id].status = status
         if job_id in self.order:
             self.order.remove(job_id)
@@ -179,9 +180,9 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
         def submit_conditioned(self, parents: list[int], outcome: DependsOnOutcome, delay: int | None) -> None:
             self.submit(parents, outcome, delay)
 
-        def submit(self, parents: list[int], outcome: DependsOnOutcome, delay: int | None) -> None:
+        def submit(self, parents: list[int], outcome: DependsOnOutcome, delay: int | None, *statuses: Status) -> None:
             """By several with one idempotency key."""
-            chosen = {one for one in map(self.pick, parents) if one is not None}
+            chosen = {one for number in parents if (one := self.pick(number, *statuses)) is not None}
             at = None if delay is None else self.model.now + timedelta(seconds=delay)
             conditions, key = Conditions(tuple(sorted(chosen)), outcome, at), str(uuid.uuid4())
             heard = self.together(
@@ -200,12 +201,16 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
         def submit_one_more(self) -> None:
             self.submit([], DependsOnOutcome.COMPLETED, None)
 
-        @rule(count=some.integers(1, 6))
-        def submit_several(self, count: int) -> None:
-            for _ in range(count):
+        @rule()
+        def submit_until_full(self) -> None:
+            for _ in range(ACTIVE + HOLDING):
                 self.submit_one_more()
 
-        @rule(reserved=some.sampled_from([0, 0, 0, 1, 2]), first=some.none() | known)
+        @rule(parent=known, outcome=some.sampled_from(DependsOnOutcome))
+        def submit_a_child(self, parent: int, outcome: DependsOnOutcome) -> None:
+            self.submit([parent], outcome, None, Status.HOLDING, *SLOTS)
+
+        @rule(reserved=some.sampled_from([0, 0, 1, 2]), first=some.none() | known)
         def promote(self, reserved: int, first: int | None) -> None:
             named = None if first is None else self.pick(first, Status.HOLDING) or self.pick(first)
             heard = self.together(lambda: jobs.promote(self.org, reserved=reserved, first=named))
@@ -229,20 +234,13 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
             if moved is not None:
                 assert self.together(lambda: queue.move(self.org, moved, Place.FRONT)) == [JobConflict] * AT_ONCE
 
-        @rule(job=known, step=some.sampled_from([Status.PREPARING, Status.PROCESSING]))
-        def work(self, job: int, step: Status) -> None:
-            origin = Status.QUEUED if step is Status.PREPARING else Status.PREPARING
-            job_id = self.pick(job, origin)
-            if job_id is not None:
-                assert sum(self.together(lambda: jobs.move(job_id, step))) == 1
-                self.model.jobs[job_id].status = step
-
-        @rule(job=known)
-        def complete(self, job: int) -> None:
-            job_id = self.pick(job, Status.PROCESSING)
-            if job_id is not None:
-                assert sum(self.together(lambda: jobs.move(job_id, Status.COMPLETED))) == 1
-                self.model.end(job_id, Status.COMPLETED)
+        @rule(job=known, steps=some.sampled_from([1, 2, 3, 3, 3]))
+        def work(self, job: int, steps: int) -> None:
+            job_id = self.pick(job, *SLOTS)
+            for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED)[:steps]:
+                if job_id is not None and self.model.jobs[job_id].status in MOVES[step]:
+                    assert sum(self.together(lambda step=step: jobs.move(job_id, step))) == 1  # type: ignore[misc]
+                    self.model.end(job_id, step)
 
         @rule(job=known, end=some.sampled_from([Status.FAILED, Status.ABORTED]))
         def break_off(self, job: int, end: Status) -> None:
@@ -316,7 +314,7 @@ def test_it_does_what_the_model_does(jobs: Jobs, monkeypatch: pytest.MonkeyPatch
         run_state_machine_as_test(
             machine(jobs, pool, monkeypatch),
             settings=settings(
-                max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
 
