@@ -21,7 +21,8 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 15 + parents))
 for i = 15, 14 + parents do redis.call('SADD', job(id, 'waits'), ARGV[i]) end
 enter(id, owner)
 arrange({id})
-if ARGV[9] == '0' and overfull(owner, tonumber(ARGV[7]), tonumber(ARGV[8])) then
+local holds = redis.call('HGET', KEYS[1], 'status') == 'Holding' -- or it was Aborted at once: it takes no place
+if holds and ARGV[9] == '0' and overfull(owner, tonumber(ARGV[7]), tonumber(ARGV[8])) then
   leave(id, owner)
   for i = 15, 14 + parents do redis.call('SREM', job(ARGV[i], 'children'), id) end
   redis.call('DEL', KEYS[1], job(id, 'waits'))
@@ -29,7 +30,7 @@ if ARGV[9] == '0' and overfull(owner, tonumber(ARGV[7]), tonumber(ARGV[8])) then
   wake(owner)
   return {'full', ''}
 end
-if redis.call('HGET', KEYS[1], 'status') == 'Holding' then redis.call('SET', KEYS[2], ARGV[10], 'EX', ARGV[11]) end
+if holds then redis.call('SET', KEYS[2], ARGV[10], 'EX', ARGV[11]) end
 redis.call('ZADD', KEYS[3], ARGV[6], id)
 if ARGV[12] == '1' then redis.call('SET', KEYS[4], id, 'EX', ARGV[13]) end
 return {'new', id}

@@ -32,7 +32,7 @@ from quotejob.jobs import Jobs
 from quotejob.life import MOVES, DependsOnOutcome, JobType, Status
 from quotejob.settings import Settings
 
-ACTIVE, HOLDING, AT_ONCE = 2, 3, 3
+ACTIVE, HOLDING, AT_ONCE = 2, 4, 3
 ENDS = {Status.COMPLETED, Status.FAILED, Status.ABORTED}
 SLOTS = {Status.QUEUED, Status.PREPARING, Status.PROCESSING}
 
@@ -102,7 +102,7 @@ class Model:
         self.order.append(job_id)
         self.settle()
         going = max(0, min(self.free(self.reserved), sum(map(self.may_go, self.order))))
-        if len(self.order) - going <= HOLDING:
+        if job_id not in self.order or len(self.order) - going <= HOLDING:
             return True
         self.order.remove(job_id)
         if before is None:
@@ -201,14 +201,18 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
         def submit_one_more(self) -> None:
             self.submit([], DependsOnOutcome.COMPLETED, None)
 
+        @precondition(lambda self: len(self.model.order) > 1)
         @rule()
         def submit_until_full(self) -> None:
             for _ in range(ACTIVE + HOLDING):
                 self.submit_one_more()
 
-        @rule(parent=known, outcome=some.sampled_from(DependsOnOutcome))
-        def submit_a_child(self, parent: int, outcome: DependsOnOutcome) -> None:
-            self.submit([parent], outcome, None, Status.HOLDING, *SLOTS)
+        @rule(parent=known, outcome=some.sampled_from(DependsOnOutcome), length=some.integers(1, 3))
+        def submit_a_chain(self, parent: int, outcome: DependsOnOutcome, length: int) -> None:
+            """Jobs that depend on one another, the first on one that has not ended."""
+            for _ in range(length):
+                self.submit([parent], outcome, None, Status.HOLDING, *SLOTS)
+                parent = -1
 
         @rule(reserved=some.sampled_from([0, 0, 1, 2]), first=some.none() | known)
         def promote(self, reserved: int, first: int | None) -> None:
@@ -244,7 +248,20 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
 
         @rule(job=known, end=some.sampled_from([Status.FAILED, Status.ABORTED]))
         def break_off(self, job: int, end: Status) -> None:
-            job_id = self.pick(job, Status.HOLDING, *SLOTS)
+            self.break_off_one(self.pick(job, Status.HOLDING, *SLOTS), end)
+
+        @precondition(lambda self: self.parents())
+        @rule(job=known, end=some.sampled_from([Status.FAILED, Status.ABORTED]))
+        def break_off_a_parent(self, job: int, end: Status) -> None:
+            self.break_off_one(self.parents()[job % len(self.parents())], end)
+
+        def parents(self) -> list[str]:
+            """The jobs that others wait for."""
+            return [
+                one for one in self.model.jobs if any(one in self.model.jobs[who].waits for who in self.model.order)
+            ]
+
+        def break_off_one(self, job_id: str | None, end: Status) -> None:
             if job_id is not None:
                 assert sum(self.together(lambda: jobs.move(job_id, end, extendedStatus="why"))) == 1
                 self.model.end(job_id, end)
@@ -314,7 +331,7 @@ def test_it_does_what_the_model_does(jobs: Jobs, monkeypatch: pytest.MonkeyPatch
         run_state_machine_as_test(
             machine(jobs, pool, monkeypatch),
             settings=settings(
-                max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
 
