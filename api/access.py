@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import uuid
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,8 +18,10 @@ from flask import current_app, g, request
 from quotejob import callers, store
 from quotejob.callers import CallerContext
 from quotejob.clause import FIELD, wrap
-from quotejob.errors import InvalidRequest, OrgRefused, Unauthenticated
+from quotejob.errors import InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
+from quotejob.flexqueue import FlexQueue
 from quotejob.jobs import Jobs
+from quotejob.life import Job
 from quotejob.salesforce import Org, OrgAddress
 from quotejob.settings import Settings
 
@@ -39,6 +42,11 @@ class Desk:
     def jobs(self) -> Jobs:
         """The store of jobs."""
         return Jobs(store.connect(self.settings), self.settings)
+
+    @property
+    def flexqueue(self) -> FlexQueue:
+        """The order of the jobs that wait."""
+        return FlexQueue(store.connect(self.settings), self.jobs)
 
 
 def desk() -> Desk:
@@ -78,6 +86,18 @@ def proven(context: CallerContext) -> CallerContext:
 def caller() -> CallerContext:
     """Claimed and proven: what every route needs that has nothing to check in between."""
     return proven(claimed())
+
+
+def own_job(context: CallerContext, job_id: str) -> Job:
+    """The job if it is one of the caller's org; JobNotFound otherwise: another org's is as good as none."""
+    try:
+        canonical = str(uuid.UUID(job_id))
+    except ValueError:
+        canonical = ""
+    if canonical != job_id:
+        raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+    return desk().jobs.get(job_id, context.org_id)
 
 
 def show_clause(context: CallerContext, clause: str) -> None:

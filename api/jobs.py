@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from api import schemas as wire
 from api.operations import Blueprint
 from quotejob.callers import CallerContext
 from quotejob.clause import check_clause
-from quotejob.errors import JobNotFound
+from quotejob.conditions import Conditions
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Result
 
@@ -44,13 +43,16 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     """Price Opportunities
 
     Prices every Opportunity the WHERE clause matches and writes one Quote with its lines for each. The clause is
-    checked at once, by the org itself too; the work is done after the answer.
+    checked at once, by the org itself too; the work is done after the answer. It may wait for other jobs (dependsOn)
+    and for a time (notBefore): it runs when all of that holds, keeps its place in the flex queue meanwhile, and lets
+    others pass. If a job it depends on ends otherwise, it is Aborted, and so are those that depend on it.
     """
     context = access.claimed()
     clause = check_clause(body["soql_where_clause"])
+    conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = access.proven(context)
     access.show_clause(context, clause)
-    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause)
+    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
 
 
 @blueprint.operation(
@@ -97,7 +99,7 @@ def get_job(job_id: str) -> Job:
 
     Says where a job stands.
     """
-    return _own_job(access.caller(), job_id)
+    return access.own_job(access.caller(), job_id)
 
 
 @blueprint.operation(
@@ -132,7 +134,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     Gives the results there are so far, a page at a time. With Accept: text/csv it streams all of them as CSV, with the
     columns recordId, outcome, quoteId, code, message; limit and cursor do not count then.
     """
-    _own_job(access.caller(), job_id)
+    access.own_job(access.caller(), job_id)
     if _wants_csv():
         chunks = _csv(_jobs().iter_results(job_id, query.get("outcome")))
         first = next(chunks)  # read before the answer begins, so that a store that is away is a 503
@@ -155,7 +157,7 @@ def abort_job(job_id: str) -> Job:
     Stops a job between two pages or two writes. What is already written stays; the results say what that is.
     """
     context = access.caller()
-    _own_job(context, job_id)
+    access.own_job(context, job_id)
     job = _jobs().abort(job_id)
     workers.tell(context.org_id)  # its slot is free for the next one
     return job
@@ -176,7 +178,7 @@ def resume_job(job_id: str) -> Job:
     Goes on from what is already written, with this caller's session. Nothing written before is written again.
     """
     context = access.caller()
-    _own_job(context, job_id)
+    access.own_job(context, job_id)
     job = _jobs().resume(job_id, context)
     workers.tell(context.org_id)
     return job
@@ -198,18 +200,6 @@ def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], 
     log.info("Job submitted" if new else "Job was submitted before with this key", job_type=str(job_type))
     workers.tell(context.org_id)
     return {"job_id": job.job_id}
-
-
-def _own_job(context: CallerContext, job_id: str) -> Job:
-    """The job if it is one of the caller's org; another org's is as good as none."""
-    try:
-        canonical = str(uuid.UUID(job_id))
-    except ValueError:
-        canonical = ""
-    if canonical != job_id:
-        raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
-    structlog.contextvars.bind_contextvars(job_id=job_id)
-    return _jobs().get(job_id, context.org_id)
 
 
 def _wants_csv() -> bool:

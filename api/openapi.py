@@ -17,7 +17,7 @@ import yaml
 from flask import Flask
 from flask_smorest import Api
 
-from api import jobs
+from api import flexqueue, jobs
 from api.schemas import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -41,7 +41,7 @@ class _Api(Api):
 
 
 def make(app: Flask) -> Any:
-    """flask-smorest's Api on the app, with the jobs' routes."""
+    """flask-smorest's Api on the app, with every route that is in the document."""
     api = _Api(app, spec_kwargs=dict(_INFO))
     api.spec.components.security_scheme(
         "clientContext",
@@ -53,6 +53,7 @@ def make(app: Flask) -> Any:
         },
     )
     api.register_blueprint(jobs.blueprint)
+    api.register_blueprint(flexqueue.blueprint)
     return api
 
 

@@ -28,7 +28,7 @@ ERRORS = {
     401: "No usable caller context, or a token its org does not accept",
     403: "The org's address is not an allowed one, or the org denies access",
     404: "The caller's org has no such job",
-    409: "The job has already ended",
+    409: "The job's state does not allow it",
     413: "The body is larger than 64 KiB",
     414: "The address is longer than the server reads",
     429: "The org's flex queue is full",
@@ -140,7 +140,8 @@ def _snake(name: str) -> str:
 
 
 def _names(schema: Schema) -> list[str]:
-    return [field.data_key or name for name, field in schema.fields.items()]
+    """What has to be there."""
+    return [field.data_key or name for name, field in schema.fields.items() if field.required]
 
 
 def _details(messages: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
 
-from quotejob.life import JobType, Outcome, Status
+from quotejob.conditions import MOST_PARENTS
+from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
 
 MAX_OPPORTUNITIES = 1_000_000
 _NULL = True  # allow_none, so that the document says nullable
@@ -58,10 +59,17 @@ def _described(text: str, **more: Any) -> dict[str, Any]:
     return {"description": text, **more}
 
 
-def _word(words: type[Enum], text: str = "", *, required: bool = False) -> fields.Enum[Any]:
+def _word(words: type[Enum], text: str = "", **options: Any) -> fields.Enum[Any]:
     """One of an enumeration's words."""
     told = {"description": text} if text else {}
-    return fields.Enum(words, by_value=True, required=required, metadata={"type": "string", **told})
+    return fields.Enum(words, by_value=True, metadata={"type": "string", **told}, **options)
+
+
+def _job_id(text: str, *, required: bool = True) -> fields.String:
+    """A job's id in a body; whether there is such a job is asked later."""
+    wrong = "should be a job's id"
+    said: dict[str, Any] = {"invalid": wrong, "null": wrong, "required": "is missing; send a job's id"}
+    return fields.String(required=required, error_messages=said, metadata=_described(text, format="uuid"))
 
 
 def _whole_number(longest: int, default: int, text: str) -> WholeNumber:
@@ -114,6 +122,25 @@ class BatchExecutionRequestSchema(CamelCase):
         ),
     )
 
+    depends_on = fields.List(
+        _job_id("Id of a job of this org", required=False),
+        validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),
+        error_messages={"invalid": "should be a list of job ids", "null": "should be a list of job ids"},
+        metadata=_described(f"At most {MOST_PARENTS} jobs of this org that have to end before this one runs"),
+    )
+    depends_on_outcome = _word(
+        DependsOnOutcome,
+        "How they have to end: Completed, or Finished (any end will do)",
+        load_default=DependsOnOutcome.COMPLETED,
+    )
+    not_before = fields.AwareDateTime(
+        format="iso",
+        error_messages=dict.fromkeys(
+            ("invalid", "invalid_awareness", "null"), "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
+        ),
+        metadata=_described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
+    )
+
 
 class BatchExecutionResponseSchema(CamelCase):
     """The job was accepted; ask getJob how far it is."""
@@ -134,6 +161,14 @@ class RecordCountsSchema(CamelCase):
     failed = fields.Integer(required=True, metadata=_described("refused by the org, with its reason in the results"))
 
 
+class WaitingSchema(CamelCase):
+    """A condition that does not hold yet: another job's end, or a time."""
+
+    job_id = fields.String(required=True, allow_none=_NULL, metadata=_described("The job waited for", format="uuid"))
+    not_before = Instant(required=True, allow_none=_NULL, metadata=_described("The time waited for"))
+    message = fields.String(required=True, metadata=_described("The same as a sentence"))
+
+
 class JobSchema(CamelCase):
     """A job; the words are AsyncApexJob's: an item is a page of Opportunities."""
 
@@ -150,6 +185,14 @@ class JobSchema(CamelCase):
     soql_where_clause = fields.String(required=True, allow_none=_NULL)
     number_of_opportunities = fields.Integer(
         required=True, allow_none=_NULL, metadata=_described("How many sample Opportunities were asked for")
+    )
+    depends_on = fields.List(
+        fields.String(metadata={"format": "uuid"}), required=True, metadata=_described("The jobs it depends on")
+    )
+    depends_on_outcome = _word(DependsOnOutcome, "How these have to end", required=True, allow_none=_NULL)
+    not_before = Instant(required=True, allow_none=_NULL, metadata=_described("It does not run before this time"))
+    waiting_for = fields.List(
+        fields.Nested(WaitingSchema), required=True, metadata=_described("While Holding: what does not hold yet")
     )
     total_job_items = fields.Integer(required=True, metadata=_described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
@@ -170,6 +213,48 @@ class JobListSchema(CamelCase):
     next_cursor = fields.String(
         required=True, allow_none=_NULL, metadata=_described("Send it as cursor for the next ones; null at the end")
     )
+
+
+class FlexQueueItemSchema(JobSchema):
+    """A Holding job and its place."""
+
+    position = fields.Integer(required=True, metadata=_described("Place in the flex queue; 0 is the next"))
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Of the place and the job."""
+        position, job = obj
+        return position if attr == "position" else super().get_attribute(job, attr, default)
+
+
+class FlexQueueSchema(CamelCase):
+    """The org's Holding jobs in the order in which they will run; those that wait for something let others pass."""
+
+    jobs = fields.List(fields.Nested(FlexQueueItemSchema), required=True)
+
+
+class MoveJobRequestSchema(CamelCase):
+    """Which Holding job to move."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_id = _job_id("The Holding job to move")
+
+
+class MoveBesideJobRequestSchema(CamelCase):
+    """Which Holding job to move, and beside which."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_to_move_id = _job_id("The Holding job to move")
+    job_in_queue_id = _job_id("The Holding job it is moved beside")
+
+
+class MoveJobResponseSchema(CamelCase):
+    """Whether the job had to be moved."""
+
+    moved = fields.Boolean(required=True, metadata=_described("False when it stood there already"))
 
 
 class JobResultSchema(CamelCase):

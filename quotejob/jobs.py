@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
 
 from quotejob import keys, store, tokens
 from quotejob.callers import CallerContext
+from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
-from quotejob.life import ENDED, MOVES, RESUMABLE, Job, JobType, Outcome, Result, Status
+from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
 from quotejob.settings import Settings
 from quotejob.work import Work
 
@@ -43,13 +45,18 @@ class Jobs:
         *,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
+        conditions: Conditions = UNCONDITIONAL,
         idempotency_key: str | None = None,
+        job_id: str | None = None,
+        guaranteed: bool = False,
     ) -> tuple[Job, bool]:
         """Accept a job into the flex queue of the caller's org; gives it and whether it is new.
 
-        The same idempotency key from the same org within 24 hours gives the job it gave before. Raises FlexQueueFull.
+        The same idempotency key from the same org within 24 hours gives the job it gave before; the same ``job_id``, as
+        a schedule makes it of its fire time, gives that job as it stands. A ``guaranteed`` job goes past a full queue.
+        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
         """
-        job_id, now, org = str(uuid.uuid4()), keys.now(), context.org_id
+        job_id, now, org = job_id or str(uuid.uuid4()), keys.now(), context.org_id
         described = {
             "jobType": job_type,
             "status": Status.HOLDING,
@@ -58,32 +65,40 @@ class Jobs:
             "createdById": context.user_id,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
+            **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
-        answer, known = keys.script(
+        sealed, life = self._sealed(context)
+        answer, *found = keys.script(
             self._redis,
             "submit",
             [
                 keys.job(job_id),
                 keys.job(job_id, "context"),
-                *(keys.jobs_of(org, part) for part in ("holding", "active", "jobs")),
-                keys.OPEN,
+                keys.jobs_of(org, "jobs"),
                 keys.jobs_of(org, f"idempotency:{digest}"),
             ],
             [
+                *self.first(now),
                 job_id,
-                keys.ms(now),
+                org,
                 keys.us(now),
                 *self._room(),
-                *self._sealed(context),
+                int(guaranteed),
+                sealed,
+                life + conditions.seconds_to_wait(now),
                 int(bool(idempotency_key)),
                 IDEMPOTENT_FOR,
-                keys.job(""),
+                len(conditions.depends_on),
+                *conditions.depends_on,
                 *_pairs({name: value for name, value in described.items() if value is not None}),
             ],
         )
         if answer == b"full":
             raise self._full()
+        if answer == b"strangers":
+            raise unknown_jobs([job_id.decode() for job_id in found])
+        [known] = found
         return self.get(known.decode()), answer == b"new"
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
@@ -92,7 +107,16 @@ class Jobs:
             found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
-        return _read(job_id, found)
+        return self._with_waiting([_read(job_id, found)])[0]
+
+    def several(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, in the given order."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            rows = cast(list[dict[bytes, bytes]], pipe.execute())
+        return self._with_waiting([_read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True) if row])
 
     def recent(
         self,
@@ -110,9 +134,9 @@ class Jobs:
             if (wanted and job.status not in wanted) or (kinds and job.job_type not in kinds):
                 continue
             if len(found) == limit:
-                return found, f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
+                return self._with_waiting(found), f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
             found.append(job)
-        return found, None
+        return self._with_waiting(found), None
 
     def results(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
@@ -141,24 +165,29 @@ class Jobs:
     def resume(self, job_id: str, context: CallerContext) -> Job:
         """Put a Failed or Aborted job back into the flex queue; it goes on from what is written, with this context.
 
-        JobConflict when it is in another state, FlexQueueFull when there is no room.
+        JobConflict when it is in another state, or depends on a job that has ended otherwise; FlexQueueFull when there
+        is no room.
         """
         job = self.get(job_id, context.org_id)
-        before = keys.script(
+        answer = keys.script(
             self._redis,
             "resume",
+            [keys.job(job_id), keys.job(job_id, "context"), *_kept(job), *keys.spent(job_id, job.waves or 0)],
             [
-                keys.job(job_id),
-                keys.job(job_id, "context"),
-                *(keys.jobs_of(job.org_id, part) for part in ("holding", "active")),
-                keys.OPEN,
-                *_kept(job),
-                *keys.spent(job_id, job.waves or 0),
+                *self.first(),
+                job_id,
+                job.org_id,
+                *self._room(),
+                *self._sealed(context),
+                len(RESUMABLE),
+                *RESUMABLE,
             ],
-            [job_id, keys.ms(), *self._room(), *self._sealed(context), len(RESUMABLE), *RESUMABLE],
-        ).decode()
+        )
+        before, *parent = (word.decode() for word in answer)
         if before == "full":
             raise self._full()
+        if before == "vain":
+            raise vain(*parent)
         if before not in RESUMABLE:
             raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
         return self.get(job_id)
@@ -170,15 +199,28 @@ class Jobs:
 
     # -- the workers' side ---------------------------------------------------------------------------------------------
 
-    def promote(self, org_id: str) -> list[str]:
-        """Give the org's free slots to the jobs waiting longest; the ids that became Queued just now."""
+    def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
+        """Give the org's free slots to the Holding jobs that may go, in order; the ids that became Queued just now.
+
+        ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
+        """
         promoted = keys.script(
             self._redis,
             "promote",
-            [keys.jobs_of(org_id, "holding"), keys.jobs_of(org_id, "active"), keys.OPEN],
-            [self._settings.active_jobs, keys.ms(), keys.job("")],
+            [],
+            [*self.first(), org_id, self._settings.active_jobs, reserved, first or ""],
         )
         return [job_id.decode() for job_id in promoted]
+
+    def waking(self) -> list[str]:
+        """The orgs where the time has come that a job waits for; promote() tends to them."""
+        with store.translated():
+            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", keys.ms()))
+        return [org_id.decode() for org_id in found]
+
+    def arrange(self, job_id: str) -> None:
+        """Look again at what a Holding job waits for: it may go, or is Aborted as that cannot come any more."""
+        keys.script(self._redis, "arrange", [], [*self.first(), job_id])
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
         """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
@@ -194,19 +236,13 @@ class Jobs:
         before = keys.script(
             self._redis,
             "move",
+            [keys.job(job_id), *expiring, *dropped],
             [
-                keys.job(job_id),
-                *(keys.jobs_of(job.org_id, part) for part in ("holding", "active")),
-                keys.OPEN,
-                *expiring,
-                *dropped,
-            ],
-            [
+                *self.first(now),
                 job_id,
+                job.org_id,
                 status,
                 int(status in ENDED),
-                KEPT,
-                keys.ms(now),
                 len(expiring),
                 len(origins),
                 *origins,
@@ -255,6 +291,11 @@ class Jobs:
         with store.translated():
             self._redis.zrem(keys.OPEN, job_id)
 
+    def first(self, now: datetime | None = None) -> tuple[int, str, int]:
+        """What every script that needs scripts/queue.lua takes first: the time, twice, and how long ended jobs stay."""
+        now = now or keys.now()
+        return keys.ms(now), now.isoformat(), KEPT
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _room(self) -> tuple[int, int]:
@@ -268,6 +309,29 @@ class Jobs:
             f"This org already has {self._settings.holding_jobs} jobs waiting in its flex queue; "
             "abort one, or try again when some have started"
         )
+
+    def _with_waiting(self, jobs: list[Job]) -> list[Job]:
+        """The jobs, those Holding with what they still wait for."""
+        held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in held:
+                pipe.smembers(keys.job(job_id, "waits"))
+            waits = dict(zip(held, cast(list[set[bytes]], pipe.execute()), strict=True))
+            parents = [parent.decode() for parent in set().union(*waits.values())]
+            for parent in parents:
+                pipe.hget(keys.job(parent), "status")
+            statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
+        now = keys.now()
+
+        def told(job: Job) -> Job:
+            if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
+                return job
+            waited = {parent.decode() for parent in waits.get(job.job_id, ())}
+            stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]
+            return replace(job, waiting_for=waiting(job, stands, now))
+
+        return [told(job) for job in jobs]
 
     def _newest_first(self, org_id: str, cursor: str | None) -> Iterator[Job]:
         """The org's jobs, newest first, from behind the cursor on; jobs that are no longer kept leave the list."""
@@ -337,19 +401,20 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-_DATES = {"createdDate", "startedDate", "completedDate"}
-_NUMBERS = {
-    "numberOfOpportunities",
-    "totalJobItems",
-    "jobItemsProcessed",
-    "numberOfErrors",
-    "total",
-    "succeeded",
-    "skipped",
-    "failed",
-    "quotesCreated",
-    "apiCalls",
-    "waves",
+_READERS: dict[str, Callable[[str], Any]] = {
+    "jobType": JobType,
+    "status": Status,
+    "dependsOn": lambda raw: tuple(raw.split(",")),
+    "dependsOnOutcome": DependsOnOutcome,
+    "notBefore": lambda raw: datetime.fromtimestamp(int(raw) / 1000, UTC),
+    **dict.fromkeys(("createdDate", "startedDate", "completedDate"), datetime.fromisoformat),
+    **dict.fromkeys(
+        (
+            *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
+            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves"),
+        ),
+        int,
+    ),
 }
 
 
@@ -358,6 +423,5 @@ def _read(job_id: str, stored: dict[bytes, bytes]) -> Job:
     values: dict[str, Any] = {}
     for name, raw in ((key.decode(), value.decode()) for key, value in stored.items()):
         snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
-        values[snake] = datetime.fromisoformat(raw) if name in _DATES else int(raw) if name in _NUMBERS else raw
-    values["job_type"], values["status"] = JobType(values["job_type"]), Status(values["status"])
+        values[snake] = _READERS.get(name, str)(raw)
     return Job(job_id=job_id, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -14,12 +15,14 @@ import zstandard
 
 from quotejob import store
 
+# These, and the names of job() and jobs_of(), stand in scripts/queue.lua as well.
 OPEN = "quotejob:open"  # every job that has not ended, scored by its last sign of life (ms)
+ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 
 # What a job keeps beside its hash, by how long: KEPT stays with an ended job, for its results; SPENT too, for resume,
 # unless the job is Completed; HELD goes with any end.
 KEPT = ("results",)
-SPENT = ("pages", "quotes", "left", "errors", "batches", "marks")
+SPENT = ("pages", "quotes", "left", "errors", "batches", "marks", "waits")
 HELD = ("context", "leases", "deaths", "faults")
 STAGES = ("priced", "written", "parts")  # SPENT as well; one of each for every wave
 
@@ -45,7 +48,10 @@ def spent(job_id: str, waves: int) -> list[str]:
 
 
 def script(client: redis.Redis, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-    """Run scripts/``name``.lua. Each one may be sent twice: the client repeats a command whose answer was lost."""
+    """Run scripts/``name``.lua, after the one it "needs".
+
+    Each one may be sent twice: the client repeats a command whose answer was lost.
+    """
     with store.translated():
         return client.register_script(_lua(name))(keys=keys, args=args)
 
@@ -77,4 +83,6 @@ def us(moment: datetime) -> int:
 
 @cache
 def _lua(name: str) -> str:
-    return (Path(__file__).parent / "scripts" / f"{name}.lua").read_text()
+    text = (Path(__file__).parent / "scripts" / f"{name}.lua").read_text()
+    needed = re.match(r"-- needs (\w+)\n", text)
+    return f"{_lua(needed[1])}\n{text}" if needed else text

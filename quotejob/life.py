@@ -49,6 +49,22 @@ MOVES: dict[Status, tuple[Status, ...]] = {
 }
 
 
+class DependsOnOutcome(StrEnum):
+    """How the jobs that a job depends on have to end for it to run."""
+
+    COMPLETED = "Completed"  # with another end of one of them it is Aborted
+    FINISHED = "Finished"  # any end will do
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One condition that does not hold yet: another job's end, or a time."""
+
+    message: str
+    job_id: str | None = None
+    not_before: datetime | None = None
+
+
 MOST_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
 
 
@@ -105,6 +121,10 @@ class Job:
     completed_date: datetime | None = None
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
+    depends_on: tuple[str, ...] = ()
+    depends_on_outcome: DependsOnOutcome | None = None
+    not_before: datetime | None = None
+    waiting_for: tuple[Waiting, ...] = ()  # while Holding
     total_job_items: int = 0
     job_items_processed: int = 0
     number_of_errors: int = 0  # pages with at least one failed record

@@ -139,6 +139,8 @@ def sweep() -> None:
 
     Twice, or several at once, is harmless: of those who want to send a unit, one may.
     """
+    for org_id in jobs().waking():
+        dispatch.delay(org_id=org_id)
     for job_id, silence in jobs().open():
         with structlog.contextvars.bound_contextvars(job_id=job_id):
             try:
@@ -167,6 +169,7 @@ def _look_after(job_id: str, silence: float) -> None:
     if job.status is Status.HOLDING:
         if silence > SILENCE:
             jobs().touch(job_id)
+            jobs().arrange(job_id)
             dispatch.delay(org_id=job.org_id)
         return
     held = leases().held(job_id)

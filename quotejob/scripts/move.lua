@@ -1,26 +1,31 @@
--- One move of a job's life, once, however many processes try.
--- KEYS  job, holding, active, open jobs, then keys that expire with an ended job, then keys that are dropped at its end
--- ARGV  job id, target status, ends the life (0/1), TTL of an ended job (s), now (ms), how many keys expire,
---       number of allowed origins, the origins, then field, value ... to set with the move
+-- needs queue
+-- One move of a job's life, once, however many processes try. With a job's end, those that wait for it are looked at.
+-- KEYS  job, then keys that expire with an ended job, then keys that are dropped at its end
+-- ARGV  job id, org, target status, ends the life (0/1), how many keys expire, number of allowed origins, the origins,
+--       then field, value ... to set with the move
 -- Gives the status the job had before ('' when there is no such job); the move happened if that is one of the origins.
+local id, owner = ARGV[4], ARGV[5]
 local before = redis.call('HGET', KEYS[1], 'status')
 if not before then return '' end
-local origins = tonumber(ARGV[7])
+local origins = tonumber(ARGV[9])
 local allowed = false
-for i = 8, 7 + origins do allowed = allowed or ARGV[i] == before end
+for i = 10, 9 + origins do allowed = allowed or ARGV[i] == before end
 if not allowed then return before end
-redis.call('HSET', KEYS[1], 'status', ARGV[2])
-if #ARGV > 7 + origins then redis.call('HSET', KEYS[1], unpack(ARGV, 8 + origins)) end
-if ARGV[3] == '1' then
-  redis.call('LREM', KEYS[2], 0, ARGV[1])
-  redis.call('SREM', KEYS[3], ARGV[1])
-  redis.call('ZREM', KEYS[4], ARGV[1])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-  local expiring = tonumber(ARGV[6])
-  for i = 5, #KEYS do
-    if i < 5 + expiring then redis.call('EXPIRE', KEYS[i], ARGV[4]) else redis.call('DEL', KEYS[i]) end
+redis.call('HSET', KEYS[1], 'status', ARGV[6])
+if #ARGV > 9 + origins then redis.call('HSET', KEYS[1], unpack(ARGV, 10 + origins)) end
+if ARGV[7] == '1' then
+  leave(id, owner)
+  redis.call('SREM', org(owner, 'active'), id)
+  redis.call('ZREM', OPEN, id)
+  redis.call('EXPIRE', KEYS[1], KEPT)
+  local expiring = tonumber(ARGV[8])
+  for i = 2, #KEYS do
+    if i < 2 + expiring then redis.call('EXPIRE', KEYS[i], KEPT) else redis.call('DEL', KEYS[i]) end
   end
+  local children = redis.call('SMEMBERS', job(id, 'children'))
+  redis.call('DEL', job(id, 'children'))
+  arrange(children)
 else
-  redis.call('ZADD', KEYS[4], 'XX', ARGV[5], ARGV[1])
+  redis.call('ZADD', OPEN, 'XX', number(NOW), id)
 end
 return before

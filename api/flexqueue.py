@@ -1,0 +1,107 @@
+"""The operations on the flex queue, in the words of the platform's FlexQueue class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from api import access
+from api import schemas as wire
+from api.operations import Blueprint
+from quotejob.flexqueue import Place
+
+log = structlog.get_logger("api")
+blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
+
+
+@blueprint.operation("", name="getFlexQueue", answer=wire.FlexQueueSchema, says="The Holding jobs, the next one first")
+def get_flex_queue() -> dict[str, Any]:
+    """The flex queue
+
+    Lists the Holding jobs of the caller's org in their order. A job with something in waitingFor lets the others pass.
+    """
+    return {"jobs": list(enumerate(access.desk().flexqueue.jobs(access.caller().org_id)))}
+
+
+@blueprint.operation(
+    "/moveJobToFront",
+    method="POST",
+    name="moveJobToFront",
+    body=wire.MoveJobRequestSchema,
+    answer=wire.MoveJobResponseSchema,
+    says="Whether it was moved; false when it stood there already",
+    errors=(404, 409),
+)
+def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
+    """Make a Holding job the next one
+
+    Moves a job to the front of its org's flex queue.
+    """
+    return _move(body["job_id"], Place.FRONT)
+
+
+@blueprint.operation(
+    "/moveJobToEnd",
+    method="POST",
+    name="moveJobToEnd",
+    body=wire.MoveJobRequestSchema,
+    answer=wire.MoveJobResponseSchema,
+    says="Whether it was moved; false when it stood there already",
+    errors=(404, 409),
+)
+def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
+    """Make a Holding job the last one
+
+    Moves a job to the end of its org's flex queue.
+    """
+    return _move(body["job_id"], Place.END)
+
+
+@blueprint.operation(
+    "/moveBeforeJob",
+    method="POST",
+    name="moveBeforeJob",
+    body=wire.MoveBesideJobRequestSchema,
+    answer=wire.MoveJobResponseSchema,
+    says="Whether it was moved; false when it stood there already",
+    errors=(404, 409),
+)
+def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
+    """Move a Holding job before another
+
+    Moves a job directly before another one of its org's flex queue.
+    """
+    return _move(body["job_to_move_id"], Place.BEFORE, body["job_in_queue_id"])
+
+
+@blueprint.operation(
+    "/moveAfterJob",
+    method="POST",
+    name="moveAfterJob",
+    body=wire.MoveBesideJobRequestSchema,
+    answer=wire.MoveJobResponseSchema,
+    says="Whether it was moved; false when it stood there already",
+    errors=(404, 409),
+)
+def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
+    """Move a Holding job after another
+
+    Moves a job directly after another one of its org's flex queue.
+    """
+    return _move(body["job_to_move_id"], Place.AFTER, body["job_in_queue_id"])
+
+
+@blueprint.before_request
+def _know_who_calls() -> None:
+    """A request that does not say who calls is not read any further."""
+    access.claimed()
+
+
+def _move(job_id: str, place: Place, *other: str) -> dict[str, bool]:
+    context = access.caller()
+    for named in (*other, job_id):
+        access.own_job(context, named)
+    moved = access.desk().flexqueue.move(context.org_id, job_id, place, *other)
+    log.info("Job moved" if moved else "Job stood there already", place=str(place))
+    return {"moved": moved}

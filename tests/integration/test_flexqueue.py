@@ -1,0 +1,362 @@
+"""The flex queue in Redis: who waits, who may go, who goes first."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from quotejob import keys, store
+from quotejob.callers import CallerContext, to18
+from quotejob.conditions import Conditions
+from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
+from quotejob.flexqueue import FlexQueue, Place
+from quotejob.jobs import Jobs
+from quotejob.life import DependsOnOutcome, JobType, Status
+from quotejob.settings import Settings
+
+
+@pytest.fixture
+def jobs(redis_url: str) -> Jobs:
+    settings = Settings(
+        redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=3, holding_jobs=6
+    )
+    return Jobs(store.client(redis_url, attempts=1), settings)
+
+
+@pytest.fixture
+def caller() -> CallerContext:
+    """A caller of an org of its own, so that tests do not meet."""
+    org = to18("00D" + uuid.uuid4().hex[:12])
+    return CallerContext(
+        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
+        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
+    )  # fmt: skip
+
+
+def submit(jobs: Jobs, caller: CallerContext, **also: object) -> str:
+    return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id  # type: ignore[arg-type]
+
+
+def run(jobs: Jobs, job_id: str, end: Status = Status.COMPLETED) -> None:
+    """What workers do with a Queued job."""
+    for status in (Status.PREPARING, Status.PROCESSING, end):
+        jobs.move(job_id, status)
+
+
+@pytest.fixture
+def queue(jobs: Jobs) -> FlexQueue:
+    return FlexQueue(jobs._redis, jobs)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time that stands still until it is told to go on."""
+    made = Clock()
+    monkeypatch.setattr(keys, "now", lambda: made.now)
+    return made
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+# -- promotion ---------------------------------------------------------------------------------------------------------
+
+
+def test_reserved_slots_stay_free(jobs: Jobs, caller: CallerContext) -> None:
+    """With one of three reserved, two jobs go; without it the third does too."""
+    ids = [submit(jobs, caller) for _ in range(4)]
+    assert jobs.promote(caller.org_id, reserved=1) == ids[:2]
+    assert jobs.promote(caller.org_id, reserved=5) == []
+    assert jobs.promote(caller.org_id) == [ids[2]]
+
+
+def test_the_first_one_takes_the_reserved_slot(jobs: Jobs, caller: CallerContext) -> None:
+    """Past the queue; it is promoted once, and never beyond the org's slots."""
+    ids = [submit(jobs, caller) for _ in range(5)]
+    assert jobs.promote(caller.org_id, reserved=1) == ids[:2]
+    assert jobs.promote(caller.org_id, reserved=1, first=ids[4]) == [ids[4]]
+    assert jobs.promote(caller.org_id, reserved=1, first=ids[4]) == []
+    assert jobs.promote(caller.org_id, first=ids[3]) == []
+    run(jobs, ids[0])
+    assert jobs.promote(caller.org_id, first=ids[3]) == [ids[3]]
+    assert jobs.promote(caller.org_id, first="nonsense") == []
+
+
+def test_a_guaranteed_job_goes_past_a_full_queue(jobs: Jobs, caller: CallerContext) -> None:
+    """A reserved slot is no room for others; the guaranteed job is taken, under the id its schedule gave it."""
+    assert jobs.promote(caller.org_id, reserved=1) == []
+    ids = [submit(jobs, caller) for _ in range(8)]
+    assert jobs.promote(caller.org_id, reserved=1) == ids[:2]
+    with pytest.raises(FlexQueueFull):
+        submit(jobs, caller)
+    named = str(uuid.uuid4())
+    for _ in range(2):
+        assert submit(jobs, caller, guaranteed=True, job_id=named) == named
+    assert jobs.promote(caller.org_id, reserved=1, first=named) == [named]
+    with pytest.raises(FlexQueueFull):
+        submit(jobs, caller)
+    assert len(jobs.recent(caller.org_id)[0]) == 9
+
+
+# -- order -------------------------------------------------------------------------------------------------------------
+
+
+def order(queue: FlexQueue, caller: CallerContext) -> list[str]:
+    return [job.job_id for job in queue.jobs(caller.org_id)]
+
+
+def test_jobs_are_moved_by_hand(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+    """To the front, the end, before and after another; they then go in that order."""
+    a, b, c, d = (submit(jobs, caller) for _ in range(4))
+    org = caller.org_id
+    assert order(queue, caller) == [a, b, c, d]
+    assert queue.move(org, c, Place.FRONT)
+    assert order(queue, caller) == [c, a, b, d]
+    assert queue.move(org, c, Place.END)
+    assert order(queue, caller) == [a, b, d, c]
+    assert queue.move(org, c, Place.BEFORE, b)
+    assert order(queue, caller) == [a, c, b, d]
+    assert queue.move(org, a, Place.AFTER, b)
+    assert order(queue, caller) == [c, b, a, d]
+    last = submit(jobs, caller)
+    assert jobs.promote(org) == [c, b, a]
+    assert order(queue, caller) == [d, last]
+
+
+def test_who_stands_there_is_not_moved(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+    """False, and the order stays."""
+    a, b, c = (submit(jobs, caller) for _ in range(3))
+    for job_id, place, other in (
+        (a, Place.FRONT, ""), (c, Place.END, ""), (a, Place.BEFORE, b), (c, Place.AFTER, b), (b, Place.AFTER, b),
+    ):  # fmt: skip
+        assert not queue.move(caller.org_id, job_id, place, other)
+    assert order(queue, caller) == [a, b, c]
+
+
+def test_only_holding_jobs_of_the_org_are_moved(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+    """Nor beside one that is not."""
+    active = submit(jobs, caller)
+    jobs.promote(caller.org_id)
+    held = submit(jobs, caller)
+    for pair in ((active, held), (held, active)):
+        with pytest.raises(JobConflict, match=f"{active} is Queued"):
+            queue.move(caller.org_id, pair[0], Place.BEFORE, pair[1])
+    for pair in ((str(uuid.uuid4()), held), (held, str(uuid.uuid4()))):
+        with pytest.raises(JobNotFound):
+            queue.move(caller.org_id, pair[0], Place.AFTER, pair[1])
+    with pytest.raises(JobNotFound):
+        queue.move(to18("00DAAAAAAAAAAAA"), held, Place.FRONT)
+
+
+# -- conditions --------------------------------------------------------------------------------------------------------
+
+
+def after(*parents: str, outcome: DependsOnOutcome = DependsOnOutcome.COMPLETED) -> Conditions:
+    return Conditions(parents, outcome)
+
+
+def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: Jobs, caller: CallerContext) -> None:
+    """It tells whom it waits for, keeps its place, and lets others pass."""
+    a, b = submit(jobs, caller), submit(jobs, caller)
+    child = submit(jobs, caller, conditions=after(a, b, a))
+    behind = submit(jobs, caller)
+    assert jobs.get(child).depends_on == (a, b)
+    assert [one.job_id for one in jobs.get(child).waiting_for] == [a, b]
+    assert jobs.promote(caller.org_id) == [a, b, behind]
+    run(jobs, a)
+    [left] = jobs.get(child).waiting_for
+    assert left.message == f"Waits for job {b}, which is Queued, to be Completed"
+    assert jobs.recent(caller.org_id, statuses=[Status.HOLDING])[0][0].waiting_for == (left,)
+    assert jobs.promote(caller.org_id) == []
+    run(jobs, b)
+    assert jobs.get(child).waiting_for == ()
+    assert jobs.promote(caller.org_id) == [child]
+
+
+def test_its_place_is_kept(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+    """Once it may go, it goes before those that came later; moved while it waits, it goes from its new place."""
+    parent = submit(jobs, caller)
+    child = submit(jobs, caller, conditions=after(parent))
+    late = submit(jobs, caller, conditions=after(parent))
+    jobs.promote(caller.org_id)
+    others = [submit(jobs, caller) for _ in range(3)]
+    assert order(queue, caller) == [child, late, *others]
+    assert queue.move(caller.org_id, late, Place.FRONT)
+    run(jobs, parent)
+    assert jobs.promote(caller.org_id) == [late, child, others[0]]
+
+
+@pytest.mark.parametrize("end", [Status.FAILED, Status.ABORTED])
+def test_a_parents_other_end_aborts_the_whole_tree(jobs: Jobs, caller: CallerContext, end: Status) -> None:
+    """At once, with the reason in each, and with nothing left of them but the job; who takes any end goes on."""
+    parent, other = submit(jobs, caller), submit(jobs, caller)
+    child = submit(jobs, caller, conditions=after(other, parent))
+    grandchild = submit(jobs, caller, conditions=after(child))
+    brave = submit(jobs, caller, conditions=after(grandchild, parent, outcome=DependsOnOutcome.FINISHED))
+    jobs.promote(caller.org_id)
+    jobs.move(parent, end, extendedStatus="no such field")
+    gone = [jobs.get(one) for one in (child, grandchild)]
+    assert [job.status for job in gone] == [Status.ABORTED] * 2
+    assert all(job.completed_date for job in gone)
+    assert gone[0].extended_status == (f"Aborted because job {parent}, which it depends on, is {end} (no such field)")
+    assert gone[1].extended_status is not None
+    assert gone[1].extended_status.startswith(f"Aborted because job {child}, which it depends on, is Aborted (Abor")
+    assert jobs.promote(caller.org_id) == [brave]
+    client = jobs._redis
+    for job in gone:
+        assert job.job_id not in dict(jobs.open())
+        assert all(0 < client.ttl(key) <= 7 * 24 * 3600 for key in client.scan_iter(f"quotejob:job:{job.job_id}*"))
+    assert not list(client.scan_iter(f"quotejob:job:{parent}:children"))
+
+
+def test_a_parent_that_has_ended_is_looked_at_at_once(jobs: Jobs, caller: CallerContext) -> None:
+    """As if it ended just after: the job goes, or is Aborted, whatever the race."""
+    done, failed = submit(jobs, caller), submit(jobs, caller)
+    jobs.promote(caller.org_id)
+    run(jobs, done)
+    jobs.fail(failed, "x" * 990 + "äöü" * 10)
+    job, new = jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, conditions=after(done, failed))
+    assert (new, job.status) == (True, Status.ABORTED)
+    assert len((job.extended_status or "").encode()) <= 1000
+    either = submit(jobs, caller, conditions=after(done, failed, outcome=DependsOnOutcome.FINISHED))
+    completed = submit(jobs, caller, conditions=after(done))
+    assert jobs.promote(caller.org_id) == [either, completed]
+
+
+def test_unknown_and_foreign_parents_are_refused(jobs: Jobs, caller: CallerContext) -> None:
+    """Alike, by name, and nothing is kept."""
+    mine, unknown = submit(jobs, caller), str(uuid.uuid4())
+    org = to18("00D" + uuid.uuid4().hex[:12])
+    foreign = submit(jobs, replace(caller, org_id=org))
+    with pytest.raises(InvalidRequest, match="dependsOn: there is no such job in this org: ") as refusal:
+        submit(jobs, caller, conditions=after(mine, unknown, foreign))
+    assert unknown in refusal.value.message
+    assert foreign in refusal.value.message
+    assert mine not in refusal.value.message
+    assert len(jobs.recent(caller.org_id)[0]) == 1
+
+
+def test_a_time_is_waited_for(jobs: Jobs, caller: CallerContext, clock: Clock) -> None:
+    """Not a moment too early; the org wakes then; its caller's session is kept until a day after."""
+    soon, late = (Conditions(not_before=clock.now + timedelta(seconds=n, microseconds=1)) for n in (60, 7200))
+    parent = submit(jobs, caller)
+    timed = submit(jobs, caller, conditions=soon)
+    both = submit(jobs, caller, conditions=replace(late, depends_on=(parent,)))
+    assert jobs.promote(caller.org_id) == [parent]
+    assert [one.not_before for one in jobs.get(timed).waiting_for] == [jobs.get(timed).not_before]
+    assert [one.job_id for one in jobs.get(both).waiting_for] == [parent, None]
+    assert jobs._redis.ttl(keys.job(timed, "context")) >= 24 * 3600 + 59
+    run(jobs, parent)
+    clock.go_on(60)
+    assert caller.org_id not in jobs.waking()
+    assert jobs.promote(caller.org_id) == []
+    clock.go_on(0.002)
+    assert caller.org_id in jobs.waking()
+    assert jobs.get(timed).waiting_for == ()
+    assert jobs.promote(caller.org_id) == [timed]
+    assert caller.org_id not in jobs.waking()
+    clock.go_on(7200)
+    assert caller.org_id in jobs.waking()
+    assert jobs.promote(caller.org_id) == [both]
+
+
+def test_a_time_that_has_passed_is_no_condition(jobs: Jobs, caller: CallerContext) -> None:
+    """It goes at once."""
+    job_id = submit(jobs, caller, conditions=Conditions(not_before=datetime(2000, 1, 1, tzinfo=UTC)))
+    assert jobs.promote(caller.org_id) == [job_id]
+
+
+def test_jobs_that_wait_fill_the_queue_too(jobs: Jobs, caller: CallerContext) -> None:
+    """Six may be Holding; free slots make room only for jobs that may go. A refused one leaves nothing behind."""
+    late = Conditions(not_before=datetime(2999, 1, 1, tzinfo=UTC))
+    parent = submit(jobs, caller)
+    jobs.promote(caller.org_id)
+    for _ in range(6):
+        submit(jobs, caller, conditions=late)
+    before = set(jobs._redis.scan_iter("quotejob:job:*"))
+    with pytest.raises(FlexQueueFull):
+        submit(jobs, caller, conditions=replace(late, depends_on=(parent,)))
+    assert set(jobs._redis.scan_iter("quotejob:job:*")) == before
+    ready = [submit(jobs, caller) for _ in range(2)]
+    with pytest.raises(FlexQueueFull):
+        submit(jobs, caller)
+    assert jobs.promote(caller.org_id) == ready
+
+
+def test_a_resumed_job_waits_for_what_it_waited_for(jobs: Jobs, caller: CallerContext) -> None:
+    """Not while its parent has ended otherwise; a parent that had done its part is not waited for again."""
+    done, parent = submit(jobs, caller), submit(jobs, caller)
+    child = submit(jobs, caller, conditions=after(done, parent))
+    grandchild = submit(jobs, caller, conditions=after(child))
+    jobs.promote(caller.org_id)
+    run(jobs, done)
+    jobs.fail(parent, "why")
+    with pytest.raises(JobConflict, match=f"{parent}, which is Failed; resume"):
+        jobs.resume(child, caller)
+    assert jobs.get(child).status is Status.ABORTED
+    jobs.resume(parent, caller)
+    jobs.resume(child, caller)
+    jobs.resume(grandchild, caller)
+    assert [one.job_id for one in jobs.get(child).waiting_for] == [parent]
+    assert jobs.promote(caller.org_id) == [parent]
+    run(jobs, parent)
+    assert jobs.promote(caller.org_id) == [child]
+    run(jobs, child, Status.FAILED)
+    assert jobs.get(grandchild).status is Status.ABORTED
+    jobs.resume(child, caller)
+    assert jobs.promote(caller.org_id) == [child]
+
+
+def test_a_parent_no_longer_kept_is_no_hope(jobs: Jobs, caller: CallerContext) -> None:
+    """The sweep's second look aborts the child; and changes nothing for a job that waits rightly."""
+    parent, other = submit(jobs, caller), submit(jobs, caller)
+    child, hopeful = submit(jobs, caller, conditions=after(parent)), submit(jobs, caller, conditions=after(other))
+    jobs._redis.delete(keys.job(parent))
+    for job_id in (child, hopeful, other):
+        jobs.arrange(job_id)
+    assert (jobs.get(child).status, jobs.get(hopeful).status) == (Status.ABORTED, Status.HOLDING)
+    assert "no longer kept" in (jobs.get(child).extended_status or "")
+    with pytest.raises(JobConflict, match="submit a new job"):
+        jobs.resume(child, caller)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"depends_on": ("x",)},
+        {"depends_on": ("quotejob:open",)},
+        {"depends_on": tuple(str(uuid.uuid4()) for _ in range(21))},
+        {"not_before": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"not_before": datetime(1, 1, 1, tzinfo=UTC)},
+        {"not_before": datetime(9999, 12, 31, tzinfo=UTC)},
+    ],
+)
+def test_what_cannot_be_waited_for_is_refused(wrong: dict[str, Any]) -> None:
+    """As bad input."""
+    with pytest.raises(InvalidRequest):
+        Conditions(**wrong)
+
+
+def test_many_promote_at_once(jobs: Jobs, caller: CallerContext) -> None:
+    """Each job goes once, the cap holds, whatever ends meanwhile."""
+    parent = submit(jobs, caller)
+    jobs.promote(caller.org_id)
+    for _ in range(6):
+        submit(jobs, caller, conditions=after(parent))
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(jobs.promote, caller.org_id) for _ in range(10)]
+        pool.submit(run, jobs, parent)
+        asked += [pool.submit(jobs.promote, caller.org_id) for _ in range(10)]
+    promoted = [job_id for one in asked for job_id in one.result()] + jobs.promote(caller.org_id)
+    assert len(promoted) == len(set(promoted)) == 3

@@ -1,0 +1,407 @@
+"""The flex queue against a plain model: every operation tried by several at once, and what is there compared each time.
+
+A second test lets many do different things at once, and looks at what must hold at every moment.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as some
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from quotejob import keys, store
+from quotejob.callers import CallerContext, to18
+from quotejob.conditions import Conditions
+from quotejob.errors import FlexQueueFull, JobConflict
+from quotejob.flexqueue import FlexQueue, Place
+from quotejob.jobs import Jobs
+from quotejob.life import MOVES, DependsOnOutcome, JobType, Status
+from quotejob.settings import Settings
+
+ACTIVE, HOLDING, AT_ONCE = 2, 4, 3
+ENDS = {Status.COMPLETED, Status.FAILED, Status.ABORTED}
+SLOTS = {Status.QUEUED, Status.PREPARING, Status.PROCESSING}
+
+
+def caller() -> CallerContext:
+    """A caller of an org of its own."""
+    org = to18("00D" + uuid.uuid4().hex[:12])
+    return CallerContext(
+        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
+        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def jobs(redis_url: str) -> Jobs:
+    made = Settings(
+        redis_url=redis_url,
+        secret_keys=(Fernet.generate_key().decode(),),
+        active_jobs=ACTIVE,
+        holding_jobs=HOLDING,
+    )
+    return Jobs(store.client(redis_url, attempts=1, connections=8), made)
+
+
+@dataclass
+class Plain:
+    """A job in the model."""
+
+    status: Status = Status.HOLDING
+    waits: set[str] = field(default_factory=set)
+    outcome: DependsOnOutcome = DependsOnOutcome.COMPLETED
+    not_before: datetime | None = None
+
+
+class Model:
+    """The flex queue of one org, without Redis and without anybody else."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.jobs: dict[str, Plain] = {}
+        self.order: list[str] = []
+        self.reserved = 0
+
+    def free(self, spared: int = 0) -> int:
+        return ACTIVE - spared - sum(job.status in SLOTS for job in self.jobs.values())
+
+    def may_go(self, job_id: str) -> bool:
+        job = self.jobs[job_id]
+        return not job.waits and (job.not_before is None or job.not_before <= self.now)
+
+    def hopeless(self, job: Plain) -> bool:
+        ends = {self.jobs[parent].status for parent in job.waits} & ENDS
+        return job.outcome is DependsOnOutcome.COMPLETED and bool(ends - {Status.COMPLETED})
+
+    def settle(self) -> None:
+        """Until nothing changes: jobs that wait in vain are Aborted, what has come is waited for no longer."""
+        while lost := [one for one in self.order if self.hopeless(self.jobs[one])]:
+            for job_id in lost:
+                self.jobs[job_id].status = Status.ABORTED
+                self.order.remove(job_id)
+        for job_id in self.order:
+            self.jobs[job_id].waits -= {one for one in self.jobs[job_id].waits if self.jobs[one].status in ENDS}
+
+    def enter(self, job_id: str, job: Plain) -> bool:
+        """Whether there was room."""
+        before, self.jobs[job_id] = self.jobs.get(job_id), job
+        self.order.append(job_id)
+        self.settle()
+        going = max(0, min(self.free(self.reserved), sum(map(self.may_go, self.order))))
+        if job_id not in self.order or len(self.order) - going <= HOLDING:
+            return True
+        self.order.remove(job_id)
+        if before is None:
+            del self.jobs[job_id]
+        return False
+
+    def promote(self, reserved: int, first: str | None) -> list[str]:
+        promoted = []
+        self.reserved = reserved
+        if first in self.order and self.may_go(first) and self.free() > 0:
+            promoted.append(first)
+        for job_id in filter(self.may_go, self.order):
+            if job_id not in promoted and self.free(reserved) > len(promoted):
+                promoted.append(job_id)
+        for job_id in promoted:
+            self.order.remove(job_id)
+            self.jobs[job_id].status = Status.QUEUED
+        return promoted
+
+    def move(self, job_id: str, place: Place, other: str) -> bool:
+        rest = [one for one in self.order if one != job_id]
+        if job_id == other:
+            return False
+        where = {Place.FRONT: 0, Place.END: len(rest)}.get(place, -1)
+        if where < 0:
+            where = rest.index(other) + (place is Place.AFTER)
+        then = [*rest[:where], job_id, *rest[where:]]
+        moved, self.order = then != self.order, then
+        return moved
+
+    def end(self, job_id: str, status: Status) -> None:
+        """Or any other move that workers make."""
+        self.jobs[job_id].status = status
+        if job_id in self.order:
+            self.order.remove(job_id)
+        self.settle()
+
+
+def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> type[RuleBasedStateMachine]:
+    """The state machine that drives both."""
+    queue = FlexQueue(jobs._redis, jobs)
+    known = some.integers(0, 10_000)
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.caller = caller()
+            self.org = self.caller.org_id
+            self.model = Model(datetime.now(UTC).replace(microsecond=0))
+            monkeypatch.setattr(keys, "now", lambda: self.model.now)
+
+        def pick(self, number: int, *statuses: Status) -> str | None:
+            """One of the jobs in these states, or of all."""
+            among = [one for one, job in self.model.jobs.items() if not statuses or job.status in statuses]
+            return among[number % len(among)] if among else None
+
+        def together(self, what: Callable[[], Any]) -> list[Any]:
+            """What several who do it at once hear: an answer, or the kind of error."""
+            start = threading.Barrier(AT_ONCE)
+
+            def attempt(_: int) -> Any:
+                start.wait()
+                try:
+                    return what()
+                except (FlexQueueFull, JobConflict) as refusal:
+                    return type(refusal)
+
+            return list(pool.map(attempt, range(AT_ONCE)))
+
+        @rule(
+            parents=some.lists(known, max_size=3),
+            outcome=some.sampled_from(DependsOnOutcome),
+            delay=some.sampled_from([None, None, None, -5, 30, 90]),
+        )
+        def submit_conditioned(self, parents: list[int], outcome: DependsOnOutcome, delay: int | None) -> None:
+            self.submit(parents, outcome, delay)
+
+        def submit(self, parents: list[int], outcome: DependsOnOutcome, delay: int | None, *statuses: Status) -> None:
+            """By several with one idempotency key."""
+            chosen = {one for number in parents if (one := self.pick(number, *statuses)) is not None}
+            at = None if delay is None else self.model.now + timedelta(seconds=delay)
+            conditions, key = Conditions(tuple(sorted(chosen)), outcome, at), str(uuid.uuid4())
+            heard = self.together(
+                lambda: jobs.submit(self.caller, JobType.BATCH_QUOTE, conditions=conditions, idempotency_key=key)
+            )
+            plain = Plain(waits=set(chosen), outcome=outcome, not_before=at)
+            if heard[0] is FlexQueueFull:
+                assert heard == [FlexQueueFull] * AT_ONCE
+                assert not self.model.enter("refused", plain)
+            else:
+                assert Counter(new for _, new in heard) == {True: 1, False: AT_ONCE - 1}
+                [job_id] = {job.job_id for job, _ in heard}
+                assert self.model.enter(job_id, plain)
+
+        @rule()
+        def submit_one_more(self) -> None:
+            self.submit([], DependsOnOutcome.COMPLETED, None)
+
+        @precondition(lambda self: len(self.model.order) > 1)
+        @rule()
+        def submit_until_full(self) -> None:
+            for _ in range(ACTIVE + HOLDING):
+                self.submit_one_more()
+
+        @rule(parent=known, outcome=some.sampled_from(DependsOnOutcome), length=some.integers(1, 3))
+        def submit_a_chain(self, parent: int, outcome: DependsOnOutcome, length: int) -> None:
+            """Jobs that depend on one another, the first on one that has not ended."""
+            for _ in range(length):
+                self.submit([parent], outcome, None, Status.HOLDING, *SLOTS)
+                parent = -1
+
+        @rule(reserved=some.sampled_from([0, 0, 1, 2]), first=some.none() | known)
+        def promote(self, reserved: int, first: int | None) -> None:
+            named = None if first is None else self.pick(first, Status.HOLDING) or self.pick(first)
+            heard = self.together(lambda: jobs.promote(self.org, reserved=reserved, first=named))
+            expected = self.model.promote(reserved, named)
+            assert max(heard, key=len) == expected
+            assert sum(map(len, heard)) == len(expected)
+
+        @precondition(lambda self: self.model.order)
+        @rule(job=known, other=known, place=some.sampled_from(Place))
+        def reorder(self, job: int, other: int, place: Place) -> None:
+            order = self.model.order
+            moved = order[job % len(order)]
+            beside = order[other % len(order)] if place in (Place.BEFORE, Place.AFTER) else ""
+            heard = self.together(lambda: queue.move(self.org, moved, place, beside))
+            assert Counter(heard)[True] == self.model.move(moved, place, beside)
+
+        @precondition(lambda self: self.model.jobs)
+        @rule(job=known)
+        def who_is_not_holding_is_not_moved(self, job: int) -> None:
+            moved = self.pick(job, *SLOTS, *ENDS)
+            if moved is not None:
+                assert self.together(lambda: queue.move(self.org, moved, Place.FRONT)) == [JobConflict] * AT_ONCE
+
+        @rule(job=known, steps=some.sampled_from([1, 2, 3, 3, 3]))
+        def work(self, job: int, steps: int) -> None:
+            job_id = self.pick(job, *SLOTS)
+            for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED)[:steps]:
+                if job_id is not None and self.model.jobs[job_id].status in MOVES[step]:
+                    assert sum(self.together(lambda step=step: jobs.move(job_id, step))) == 1  # type: ignore[misc]
+                    self.model.end(job_id, step)
+
+        @rule(job=known, end=some.sampled_from([Status.FAILED, Status.ABORTED]))
+        def break_off(self, job: int, end: Status) -> None:
+            self.break_off_one(self.pick(job, Status.HOLDING, *SLOTS), end)
+
+        @precondition(lambda self: self.parents())
+        @rule(job=known, end=some.sampled_from([Status.FAILED, Status.ABORTED]))
+        def break_off_a_parent(self, job: int, end: Status) -> None:
+            self.break_off_one(self.parents()[job % len(self.parents())], end)
+
+        def parents(self) -> list[str]:
+            """The jobs that others wait for."""
+            return [
+                one for one in self.model.jobs if any(one in self.model.jobs[who].waits for who in self.model.order)
+            ]
+
+        def break_off_one(self, job_id: str | None, end: Status) -> None:
+            if job_id is not None:
+                assert sum(self.together(lambda: jobs.move(job_id, end, extendedStatus="why"))) == 1
+                self.model.end(job_id, end)
+
+        @rule(job=known)
+        def resume(self, job: int) -> None:
+            job_id = self.pick(job, Status.FAILED, Status.ABORTED)
+            if job_id is None:
+                return
+            before = self.model.jobs[job_id]
+            heard = self.together(lambda: jobs.resume(job_id, self.caller).job_id)
+            if self.model.hopeless(before):
+                assert heard == [JobConflict] * AT_ONCE
+            elif self.model.enter(job_id, Plain(waits=set(before.waits), **vars_of(before))):
+                assert Counter(heard) == {job_id: 1, JobConflict: AT_ONCE - 1}
+            else:
+                assert heard == [FlexQueueFull] * AT_ONCE
+                self.model.jobs[job_id] = before
+
+        @rule(seconds=some.sampled_from([1, 30, 60]))
+        def time_goes_on(self, seconds: int) -> None:
+            self.model.now += timedelta(seconds=seconds)
+
+        @rule(job=known)
+        def the_sweep_looks(self, job: int) -> None:
+            job_id = self.pick(job)
+            if job_id is not None:
+                self.together(lambda: jobs.arrange(job_id))
+
+        @invariant()
+        def it_is_as_the_model_says(self) -> None:
+            model = self.model
+            there = {job.job_id: job for job in jobs.recent(self.org, limit=10_000)[0]}
+            assert {one: job.status for one, job in there.items()} == {
+                one: job.status for one, job in model.jobs.items()
+            }
+            assert [job.job_id for job in queue.jobs(self.org)] == model.order
+            for job_id in model.order:
+                waited = {one.job_id for one in there[job_id].waiting_for}
+                assert waited - {None} == model.jobs[job_id].waits
+                assert bool(waited) != model.may_go(job_id)
+            ready = [one.decode() for one in jobs._redis.zrange(keys.jobs_of(self.org, "ready"), 0, -1)]
+            may_go = list(filter(model.may_go, model.order))
+            assert ready == [one for one in may_go if one in ready]
+            assert ready == may_go or self.org in jobs.waking()
+            active = {one.decode() for one in jobs._redis.smembers(keys.jobs_of(self.org, "active"))}
+            assert active == {one for one, job in model.jobs.items() if job.status in SLOTS}
+            assert {one for one, job in model.jobs.items() if job.status not in ENDS} == set(there) & set(
+                dict(jobs.open())
+            )
+
+        def teardown(self) -> None:
+            for job_id, job in self.model.jobs.items():
+                if job.status not in ENDS:
+                    jobs.move(job_id, Status.ABORTED)
+
+    return Machine
+
+
+def vars_of(job: Plain) -> dict[str, Any]:
+    return {"outcome": job.outcome, "not_before": job.not_before}
+
+
+def test_it_does_what_the_model_does(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done in whatever order, each thing by four at once: it happens once, and as in the model."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        run_state_machine_as_test(
+            machine(jobs, pool, monkeypatch),
+            settings=settings(
+                max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )
+
+
+def test_what_must_hold_holds_while_all_act_at_once(jobs: Jobs) -> None:
+    """Eight submit, promote, end, move and resume at random for three seconds: the caps hold at every look, each
+    promotion is heard by one, and in the end everything has ended.
+    """
+    who, queue, done, until = caller(), FlexQueue(jobs._redis, jobs), threading.Event(), time.monotonic() + 3
+    promoted: Counter[str] = Counter()
+    entered: Counter[str] = Counter()
+    counting = threading.Lock()
+
+    def actor(seed: int) -> None:
+        dice = random.Random(seed)
+        while time.monotonic() < until:
+            there = [job.job_id for job in jobs.recent(who.org_id, limit=8)[0]]
+            one, other = (dice.choice(there), dice.choice(there)) if there else ("", "")
+            act = dice.randrange(8)
+            with suppress(FlexQueueFull, JobConflict):
+                if act == 0 or not there:
+                    parents = tuple(dice.sample(there, min(len(there), dice.randrange(3))))
+                    conditions = Conditions(parents, dice.choice(list(DependsOnOutcome)))
+                    made, _ = jobs.submit(who, JobType.BATCH_QUOTE, conditions=conditions)
+                    with counting:
+                        entered[made.job_id] += 1
+                elif act in (1, 2):
+                    heard = jobs.promote(who.org_id, reserved=dice.choice([0, 0, 1]), first=dice.choice(["", one]))
+                    with counting:
+                        promoted.update(heard)
+                elif act in (3, 4):
+                    for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED):
+                        jobs.move(one, step)
+                elif act == 5:
+                    jobs.move(one, dice.choice([Status.FAILED, Status.ABORTED]))
+                elif act == 6:
+                    queue.move(who.org_id, one, dice.choice([Place.BEFORE, Place.AFTER]), other)
+                else:
+                    jobs.resume(one, who)
+                    with counting:
+                        entered[one] += 1
+
+    def look() -> int:
+        looks = 0
+        while not done.is_set():
+            parts = ("holding", "active", "ready")
+            with jobs._redis.pipeline(transaction=True) as pipe:
+                pipe.zrange(keys.jobs_of(who.org_id, parts[0]), 0, -1)
+                pipe.smembers(keys.jobs_of(who.org_id, parts[1]))
+                pipe.zrange(keys.jobs_of(who.org_id, parts[2]), 0, -1)
+                holding, active, ready = (set(found) for found in pipe.execute())
+            assert len(active) <= ACTIVE
+            assert len(holding) <= HOLDING + ACTIVE
+            assert ready <= holding
+            assert not holding & active
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(9) as pool:
+        looking = pool.submit(look)
+        for acting in [pool.submit(actor, seed) for seed in range(8)]:
+            acting.result()
+        done.set()
+        assert looking.result() > 50
+    for _ in range(100):
+        promoted.update(jobs.promote(who.org_id))
+        for job in jobs.recent(who.org_id, limit=10_000, statuses=SLOTS)[0]:
+            for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED):
+                jobs.move(job.job_id, step)
+    everything = jobs.recent(who.org_id, limit=10_000)[0]
+    assert len(everything) > 20
+    assert {job.status for job in everything} <= ENDS
+    assert all(count <= entered[job_id] for job_id, count in promoted.items())
