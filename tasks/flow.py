@@ -20,7 +20,14 @@ from quotejob import commit as committing
 from quotejob import pages, sampledata
 from quotejob import plan as planning
 from quotejob.due import Due, due, sent
-from quotejob.errors import JobNotFound, JobStopped, QuotejobError, StoreUnavailable
+from quotejob.errors import (
+    AuthorizationFailed,
+    JobNotFound,
+    JobStopped,
+    OrgUnreachable,
+    QuotejobError,
+    StoreUnavailable,
+)
 from quotejob.leases import SENT
 from quotejob.life import JobType, Outcome, Status
 from quotejob.run import Run, begin
@@ -28,7 +35,7 @@ from quotejob.settings import current
 from quotejob.store import connect
 from tasks.app import app, jobs, leases
 from tasks.queues import Message, key, waiting
-from tasks.steps import step
+from tasks.steps import step, stop_schedule
 
 SILENCE = 9.0  # seconds without a sign of life after which the sweep looks whether a job's messages are still there
 LOADING: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
@@ -152,8 +159,12 @@ def sweep() -> None:
             except StoreUnavailable as away:
                 log.warning(f"The sweep stops here: {away}")
                 return
+            except OrgUnreachable as away:  # AppLink, asked for the session of a scheduled job
+                log.warning(f"Looking again later: {away}")
             except QuotejobError as error:
                 jobs().fail(job_id, f"{error.code}: {error}")
+                if isinstance(error, AuthorizationFailed):
+                    stop_schedule(job_id, error)
                 dispatch.delay(org_id=jobs().get(job_id).org_id)
 
 
