@@ -33,7 +33,9 @@ def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
     return replace(fresh, request_id=context.request_id, api_version=context.api_version, namespace=context.namespace)
 
 
-def session(authorization: str, org_id: str, settings: Settings) -> CallerContext:
+def session(
+    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = TIMEOUT
+) -> CallerContext:
     """A session of the org's, from the authorization of that developer name.
 
     Raises AuthorizationFailed, saying why, when it gives none; OrgUnreachable when AppLink does not answer.
@@ -45,7 +47,7 @@ def session(authorization: str, org_id: str, settings: Settings) -> CallerContex
         answer = requests.get(
             f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
             headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
-            timeout=TIMEOUT,
+            timeout=timeout,
             allow_redirects=False,
         )
     except requests.RequestException as fault:

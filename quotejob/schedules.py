@@ -20,7 +20,7 @@ import redis
 
 from quotejob import keys, store
 from quotejob.callers import CallerContext
-from quotejob.cron import Cron
+from quotejob.cron import FIRST_YEAR, LAST_YEAR, Cron
 from quotejob.errors import (
     FlexQueueFull,
     InvalidRequest,
@@ -153,6 +153,8 @@ class Schedules:
         for field, moment in (("startTime", schedule.start_time), ("endTime", schedule.end_time)):
             if moment is not None and moment.utcoffset() is None:
                 raise InvalidRequest.field(field, "should have a time zone, as 2026-01-31T22:00:00+01:00")
+            if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
+                raise InvalidRequest.field(field, f"should be a year between {FIRST_YEAR} and {LAST_YEAR}")
         if schedule.start_time and schedule.end_time and schedule.end_time <= schedule.start_time:
             raise InvalidRequest.field("endTime", "should be later than startTime")
         schedule = replace(schedule, next_fire_time=_first(schedule, now))
