@@ -13,7 +13,8 @@ from api.operations import Blueprint
 from quotejob.clause import FIELD, check_clause
 from quotejob.errors import InvalidRequest, ScheduleNotFound
 from quotejob.life import JobType
-from quotejob.schedules import Schedule, Schedules
+from quotejob.schedule import Schedule
+from quotejob.schedules import Schedules
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")

@@ -13,7 +13,8 @@ from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
 from quotejob.conditions import MOST_PARENTS
 from quotejob.cron import LONGEST
 from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
-from quotejob.schedules import LONGEST_NAME, Misfire, Overlap, State
+from quotejob.schedule import Misfire, Overlap, State
+from quotejob.schedules import LONGEST_NAME
 
 MAX_OPPORTUNITIES = 1_000_000
 _NULL = True  # allow_none, so that the document says nullable

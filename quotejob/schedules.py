@@ -9,18 +9,16 @@ and nothing that has fired is lost.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from functools import cached_property
 from typing import Any, cast
 
 import redis
 
-from quotejob import keys, store
+from quotejob import guarantee, keys, store
 from quotejob.callers import CallerContext
-from quotejob.cron import FIRST_YEAR, LAST_YEAR, Cron
+from quotejob.cron import FIRST_YEAR, LAST_YEAR
 from quotejob.errors import (
     FlexQueueFull,
     InvalidRequest,
@@ -31,100 +29,15 @@ from quotejob.errors import (
 )
 from quotejob.jobs import Jobs
 from quotejob.life import ENDED, JobType, Status
+from quotejob.schedule import Misfire, Overlap, Schedule, State
 from quotejob.settings import Settings
 
 MOST = 100  # schedules of one org, as on the platform
 MISFIRE = timedelta(seconds=60)  # so late a fire time is missed, and the misfire policy says what becomes of it
 MOST_FIRED = 10  # fire times of one schedule that wait for room in the flex queue
-PREVIEW = 5  # fire times shown ahead
 AT_ONCE = 200  # schedules looked at in one go
 MOST_ROUNDS = 100  # of one tick; what is due then is the next tick's
 LONGEST_NAME = 80  # characters
-_IDS = uuid.UUID("8a0c1e8e-2a55-5d0b-9f0f-2f6d1c9a7e11")  # the name space of scheduled jobs' ids
-
-
-class State(StrEnum):
-    """Where a schedule stands; CronTrigger.State has the same words."""
-
-    WAITING = "WAITING"  # for its next fire time
-    EXECUTING = "EXECUTING"  # its last job has not ended; otherwise as WAITING
-    PAUSED = "PAUSED"
-    COMPLETE = "COMPLETE"  # there is no further fire time
-    ERROR = "ERROR"  # its authorization gives no session; extendedStatus says why
-    DELETED = "DELETED"
-
-
-class Misfire(StrEnum):
-    """What becomes of fire times that passed while nothing ran."""
-
-    RUN_ONCE = "runOnce"  # all of them together are made good by one run
-    SKIP = "skip"
-
-
-class Overlap(StrEnum):
-    """What becomes of a fire time at which the schedule's job before has not ended."""
-
-    SKIP = "skip"
-    QUEUE = "queue"  # another job all the same
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A schedule as it stands. Names are CronTrigger's and CronJobDetail's where those have them."""
-
-    schedule_id: str
-    org_id: str
-    name: str
-    cron_expression: str
-    time_zone: str
-    authorization: str  # developer name of the AppLink authorization its jobs work with
-    created_date: datetime
-    created_by_id: str
-    job_type: JobType = JobType.BATCH_QUOTE
-    soql_where_clause: str | None = None
-    number_of_opportunities: int | None = None
-    misfire: Misfire = Misfire.RUN_ONCE
-    overlap: Overlap = Overlap.SKIP
-    guaranteed: bool = False
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    state: State = State.WAITING
-    extended_status: str | None = None  # why the last fire time was skipped, or what is wrong
-    next_fire_time: datetime | None = None
-    previous_fire_time: datetime | None = None
-    times_triggered: int = 0
-    times_skipped: int = 0
-    last_job_id: str | None = None
-
-    @cached_property
-    def cron(self) -> Cron:
-        """When it fires, its start and end time left aside."""
-        return Cron.parse(self.cron_expression, self.time_zone)
-
-    def fires_after(self, moment: datetime) -> datetime | None:
-        """The first fire time later than the moment, between start and end time."""
-        if self.start_time is not None:
-            moment = max(moment, self.start_time - timedelta(microseconds=1))
-        found = self.cron.next(moment)
-        return None if found is None or (self.end_time is not None and found > self.end_time) else found
-
-    def fires(self, after: datetime) -> Iterator[datetime]:
-        """Every fire time later than the moment."""
-        while (found := self.fires_after(after)) is not None:
-            yield found
-            after = found
-
-    @property
-    def next_fire_times(self) -> list[datetime]:
-        """The next fire times, from the coming one on; [] for one that is not going to fire."""
-        found = [] if self.next_fire_time is None else [self.next_fire_time]
-        while found and len(found) < PREVIEW and (later := self.fires_after(found[-1])) is not None:
-            found.append(later)
-        return found
-
-    def job_id(self, fire_time: datetime) -> str:
-        """The id of the job of a fire time: always the same."""
-        return str(uuid.uuid5(_IDS, f"{self.schedule_id} {keys.ms(fire_time)}"))
 
 
 class Schedules:
@@ -158,27 +71,9 @@ class Schedules:
         if schedule.start_time and schedule.end_time and schedule.end_time <= schedule.start_time:
             raise InvalidRequest.field("endTime", "should be later than startTime")
         schedule = replace(schedule, next_fire_time=_first(schedule, now))
-        answer = keys.script(
-            self._redis,
-            "schedule_create",
-            [
-                _key(schedule.schedule_id),
-                keys.jobs_of(schedule.org_id, "schedules"),
-                keys.jobs_of(schedule.org_id, "schedule-names"),
-                keys.DUE,
-                *self._guaranteed(schedule.org_id),
-            ],
-            [
-                schedule.schedule_id,
-                keys.us(now),
-                MOST,
-                schedule.name,
-                keys.ms(schedule.next_fire_time),
-                int(schedule.guaranteed),
-                self._revision(schedule.org_id),
-                *_stored(schedule),
-            ],
-        ).decode()
+        answer = self._create(schedule, now)
+        while answer == "moved":
+            answer = self._create(schedule, now)
         if answer == "full":
             raise TooManySchedules(f"This org already has {MOST} schedules; delete one first")
         if answer == "name":
@@ -258,6 +153,24 @@ class Schedules:
             )
         return [_moment(score) for score in sorted({score for _, score in found})]
 
+    def claims(self, org_id: str, now: datetime | None = None) -> guarantee.Claims:
+        """What the org's guaranteed schedules claim of its slots now."""
+        return guarantee.claims(self._redis, self._settings, org_id, now or self.now())
+
+    def promote(self, org_id: str, now: datetime | None = None) -> list[str]:
+        """Give the org's free slots to its Holding jobs; the ids that became Queued just now.
+
+        Jobs of guaranteed schedules that have fired go first, and the slots that these schedules claim are left free.
+        """
+        claims = self.claims(org_id, now)
+        promoted = [
+            job_id
+            for first in claims.first
+            for job_id in self._jobs.promote(org_id, reserved=self._settings.active_jobs, first=first)
+        ]
+        waiting = len(set(claims.first) - set(promoted))
+        return promoted + self._jobs.promote(org_id, reserved=claims.reserved + waiting)
+
     def tick(self, now: datetime | None = None) -> list[str]:
         """Let fire what is due, and submit what has fired; the orgs that have new jobs. Twice at once is harmless."""
         now = now or self.now()
@@ -280,6 +193,46 @@ class Schedules:
         self._move(schedule, State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _create(self, schedule: Schedule, now: datetime) -> str:
+        """What came of it; "moved": look again, the org's guaranteed schedules have changed."""
+        revision = self._revision_without_clash(schedule, now)
+        answer = keys.script(
+            self._redis,
+            "schedule_create",
+            [
+                _key(schedule.schedule_id),
+                keys.jobs_of(schedule.org_id, "schedules"),
+                keys.jobs_of(schedule.org_id, "schedule-names"),
+                keys.DUE,
+                *self._guaranteed(schedule.org_id),
+            ],
+            [
+                schedule.schedule_id,
+                keys.us(now),
+                MOST,
+                schedule.name,
+                keys.ms(_first(schedule, now)),
+                int(schedule.guaranteed),
+                revision,
+                *_stored(schedule),
+            ],
+        )
+        return cast(bytes, answer).decode()
+
+    def _revision_without_clash(self, schedule: Schedule, now: datetime) -> str:
+        """The revision of the org's guaranteed schedules beside which this one can be kept; else ScheduleConflict."""
+        revision = self._revision(schedule.org_id)
+        if schedule.guaranteed:
+            others = [other for other in self.of(schedule.org_id) if other.next_fire_time is not None]
+            if found := guarantee.clash(schedule, others, self._settings, now):
+                moment, names = found
+                raise ScheduleConflict(
+                    f"Its start cannot be guaranteed: within {self._settings.reserve_minutes} minutes from "
+                    f"{moment:%Y-%m-%d %H:%M:%S} UTC on, {', '.join(names)} start too, and this org has "
+                    f"{self._settings.active_jobs} slots"
+                )
+        return revision
 
     def _due(self, now: datetime) -> list[Schedule]:
         with store.translated():
@@ -323,6 +276,7 @@ class Schedules:
                 keys.jobs_of(schedule.org_id, "guaranteed"),
                 keys.FIRED,
                 _key(schedule.schedule_id, "fired"),
+                keys.jobs_of(schedule.org_id, "first"),
             ],
             [
                 schedule.schedule_id,
@@ -370,9 +324,6 @@ class Schedules:
             schedule_id=schedule.schedule_id,
             authorization=schedule.authorization,
         )
-        if schedule.guaranteed:
-            with store.translated():
-                self._redis.zadd(keys.jobs_of(schedule.org_id, "first"), {job_id: keys.ms()}, nx=True)
         self._settle(schedule.schedule_id, job_id)
 
     def _settle(self, schedule_id: str, job_id: str) -> None:
@@ -389,13 +340,16 @@ class Schedules:
 
     def _moved(self, schedule: Schedule, state: State, origins: Sequence[State]) -> Schedule:
         before = self._move(schedule, state, origins)
+        while before == "moved":
+            before = self._move(schedule, state, origins)
         if before not in origins:
             raise ScheduleConflict(f"This schedule is {before or State.DELETED}; it should be {' or '.join(origins)}")
         return self.get(schedule.schedule_id)
 
     def _move(self, schedule: Schedule, state: State, origins: Sequence[State], reason: str = "") -> str:
-        """The state it had before, "" when it was gone; it is moved if that is one of the origins."""
+        """The state it had before, "" when it was gone; it is moved if that is one of the origins. "moved": again."""
         fires = state is State.WAITING and schedule.next_fire_time is not None
+        revision = self._revision_without_clash(schedule, self.now()) if fires else ""
         answer = keys.script(
             self._redis,
             "schedule_move",
@@ -411,7 +365,7 @@ class Schedules:
                 schedule.schedule_id,
                 state,
                 keys.ms(schedule.next_fire_time) if fires else "",
-                self._revision(schedule.org_id),
+                revision,
                 reason[:1000],
                 *origins,
             ],

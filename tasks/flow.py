@@ -33,7 +33,7 @@ from quotejob.life import JobType, Outcome, Status
 from quotejob.run import Run, begin
 from quotejob.settings import current
 from quotejob.store import connect
-from tasks.app import app, jobs, leases
+from tasks.app import app, jobs, leases, schedules
 from tasks.queues import Message, key, waiting
 from tasks.steps import step, stop_schedule
 
@@ -53,7 +53,7 @@ log = structlog.get_logger()
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to the jobs waiting longest. Twice is harmless: a job is promoted once."""
-    for job_id in jobs().promote(org_id):
+    for job_id in schedules().promote(org_id):
         plan.delay(job_id=job_id)
 
 

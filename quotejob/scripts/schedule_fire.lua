@@ -1,11 +1,11 @@
 -- One fire time of a schedule is decided, once, however many ticks try: what came of it and when the next one is.
 -- The job is submitted afterwards, from the list of what has fired, as often as it takes; its id is given by the time.
--- KEYS  schedule, due, org's guaranteed, fired, jobs of this schedule in fired
+-- KEYS  schedule, due, org's guaranteed, fired, jobs of this schedule in fired, org's jobs that go first
 -- ARGV  id, fire time (ms; '' = now, outside the plan), next fire time (ms; '' = none), job id, moment (ms), most fired
 --       and not yet submitted, prefix of a job's key, why it is not to run ('' = it is)
 -- Gives 'fired', 'skipped', 'busy' (outside the plan only) or 'moved' (decided before, or in no state to fire).
-local state, next_one, overlap, last = unpack(
-  redis.call('HMGET', KEYS[1], 'state', 'nextFireTime', 'overlap', 'lastJobId'))
+local state, next_one, overlap, last, guaranteed = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'nextFireTime', 'overlap', 'lastJobId', 'guaranteed'))
 if not state then return 'moved' end
 local planned = ARGV[2] ~= ''
 if planned and (state ~= 'WAITING' or next_one ~= ARGV[2]) then return 'moved' end
@@ -43,4 +43,5 @@ redis.call('HSET', KEYS[1], 'previousFireTime', ARGV[5], 'lastJobId', ARGV[4])
 redis.call('HDEL', KEYS[1], 'extendedStatus')
 redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1] .. ' ' .. ARGV[4])
 redis.call('SADD', KEYS[5], ARGV[4])
+if planned and guaranteed == '1' then redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4]) end
 return 'fired'

@@ -63,10 +63,14 @@ def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterato
         sent = {} if body is None else {"json": body}
         return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)  # type: ignore[arg-type]
 
+    def clean() -> None:
+        schedules = Schedules(store.connect(settings), settings)
+        for schedule in schedules.of(local_org.org_id):
+            schedules.delete(schedule.schedule_id, local_org.org_id)
+
+    clean()
     yield make
-    schedules = Schedules(store.connect(settings), settings)
-    for schedule in schedules.of(local_org.org_id):
-        schedules.delete(schedule.schedule_id, local_org.org_id)
+    clean()
 
 
 def refused(response: TestResponse, status: int, field: str | None = None) -> str:

@@ -32,7 +32,8 @@ from quotejob.jobs import Jobs
 from quotejob.leases import Leases
 from quotejob.life import Job, JobType, Status
 from quotejob.run import begin, session
-from quotejob.schedules import MOST, Misfire, Overlap, Schedule, Schedules, State
+from quotejob.schedule import Misfire, Overlap, Schedule, State
+from quotejob.schedules import MOST, Schedules
 from quotejob.settings import Settings
 
 DAILY = "0 0 22 * * ?"
