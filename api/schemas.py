@@ -50,6 +50,24 @@ class WholeNumber(fields.Integer):
         return super()._validated(value)
 
 
+class JsonNumber(WholeNumber):
+    """Of a body: a number and nothing that could be read as one."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class TrueOrFalse(fields.Boolean):
+    """Of a body: these two and nothing that could be read as one of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class OneOrMore(fields.List[Any]):
     """Several values of a query parameter: separated by commas, or the parameter repeated."""
 
@@ -75,12 +93,12 @@ def _job_id(text: str, *, required: bool = True) -> fields.String:
     return fields.String(required=required, error_messages=said, metadata=_described(text, format="uuid"))
 
 
-def _whole_number(longest: int, default: int, text: str) -> WholeNumber:
+def _whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] = WholeNumber) -> WholeNumber:
     message = f"should be a whole number from 1 to {longest:,}"
-    return WholeNumber(
+    return kind(
         load_default=default,
         validate=validate.Range(1, longest, error=message),
-        error_messages={"invalid": message},
+        error_messages={"invalid": message, "null": message},
         metadata=_described(text),
     )
 
@@ -305,7 +323,7 @@ class ScheduleRequestSchema(CamelCase):
     soql_where_clause = _text(
         "Of a BatchQuote, as executeBatch takes it", 20_000, "Name LIKE 'Sample Opportunity%'", load_default=None
     )
-    number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "Of a SampleDataCreate: how many")
+    number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "Of a SampleDataCreate: how many", JsonNumber)
     start_time = _moment("No fire time before this")
     end_time = _moment("No fire time after this")
     misfire = _word(
@@ -318,9 +336,7 @@ class ScheduleRequestSchema(CamelCase):
         "What becomes of a fire time at which the job before has not ended",
         load_default=Overlap.SKIP,
     )
-    guaranteed = fields.Boolean(
-        truthy={True},
-        falsy={False},
+    guaranteed = TrueOrFalse(
         load_default=False,
         error_messages=dict.fromkeys(("invalid", "null"), "should be true or false"),
         metadata=_described("Whether a slot is kept free for it when its time comes"),

@@ -8,6 +8,7 @@ not fire within one window.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,12 +45,8 @@ def claims(client: redis.Redis, settings: Settings, org_id: str, now: datetime) 
         until = keys.ms(now + LOOKED_AHEAD)
         pipe.zrangebyscore(keys.jobs_of(org_id, "guaranteed"), "-inf", until, withscores=True)
         pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
-        pipe.zrange(keys.FIRED, 0, -1)
-        coming, named, fired = cast(tuple[list[tuple[bytes, float]], list[bytes], list[bytes]], pipe.execute())
-    unsubmitted = {member.decode()[37:] for member in fired}
-    first = [
-        job_id for job_id in (name.decode() for name in named) if _waits(client, settings, org_id, job_id, unsubmitted)
-    ]
+        coming, named = cast(tuple[list[tuple[bytes, float]], list[bytes]], pipe.execute())
+    first = [job_id for job_id in (name.decode() for name in named) if _waits(client, settings, org_id, job_id)]
     window = now + timedelta(minutes=settings.reserve_minutes)
     times = [score / 1000 for _, score in coming]
     reserved = sum(time <= window.timestamp() for time in times)
@@ -119,12 +116,18 @@ def _fires_within(schedule: Schedule, start: datetime, end: datetime) -> bool:
     return found is not None and found <= end
 
 
-def _waits(client: redis.Redis, settings: Settings, org_id: str, job_id: str, unsubmitted: set[str]) -> bool:
+def _waits(client: redis.Redis, settings: Settings, org_id: str, job_id: str) -> bool:
     """Whether a job that has fired still waits for its slot; one that does not leaves the list."""
-    try:
-        waits = Jobs(client, settings).get(job_id).status is Status.HOLDING
-    except JobNotFound:
-        waits = job_id in unsubmitted
+    waits = False
+    for _ in range(2):  # it may be submitted between the two questions
+        try:
+            waits = Jobs(client, settings).get(job_id).status is Status.HOLDING
+            break
+        except JobNotFound:
+            with store.translated():
+                fired = cast(list[bytes], client.zrange(keys.FIRED, 0, -1))
+            if waits := any(member.endswith(job_id.encode()) for member in fired):
+                break
     if not waits:
         with store.translated():
             client.zrem(keys.jobs_of(org_id, "first"), job_id)
@@ -134,7 +137,11 @@ def _waits(client: redis.Redis, settings: Settings, org_id: str, job_id: str, un
 def _active(client: redis.Redis, settings: Settings, org_id: str) -> list[Job]:
     with store.translated():
         ids = cast(set[bytes], client.smembers(keys.jobs_of(org_id, "active")))
-    return [Jobs(client, settings).get(job_id.decode()) for job_id in ids]
+    found = []
+    for job_id in ids:
+        with contextlib.suppress(JobNotFound):
+            found.append(Jobs(client, settings).get(job_id.decode()))
+    return found
 
 
 def _estimated_end(job: Job, now: datetime) -> datetime | None:

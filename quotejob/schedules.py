@@ -127,7 +127,7 @@ class Schedules:
                 f"Its job {schedule.last_job_id} has not ended: wait for it, abort it, or use overlap queue"
             )
         try:
-            self._submit(schedule, job_id)
+            self._submit(replace(schedule, guaranteed=False), job_id)
         except FlexQueueFull:
             self._settle(schedule.schedule_id, job_id)
             raise
