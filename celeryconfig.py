@@ -76,6 +76,7 @@ timezone = "UTC"
 beat_schedule = {
     # expires: ticks that pile up while no worker listens are worth nothing
     "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 4}},
+    "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 2}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
-imports = ("tasks.flow",)
+imports = ("tasks.flow", "tasks.schedules")

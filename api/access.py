@@ -15,14 +15,15 @@ from typing import cast
 import structlog
 from flask import current_app, g, request
 
-from quotejob import callers, store
+from quotejob import applink, callers, store
 from quotejob.callers import CallerContext
 from quotejob.clause import FIELD, wrap
-from quotejob.errors import InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
+from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
 from quotejob.flexqueue import FlexQueue
 from quotejob.jobs import Jobs
 from quotejob.life import Job
 from quotejob.salesforce import Org, OrgAddress
+from quotejob.schedules import Schedules
 from quotejob.settings import Settings
 
 NAME = "quotejob"  # the Desk's key in app.extensions
@@ -37,6 +38,11 @@ class Desk:
     """What the routes need; connections are made at first use."""
 
     settings: Settings
+
+    @property
+    def schedules(self) -> Schedules:
+        """The store of schedules."""
+        return Schedules(store.connect(self.settings), self.settings)
 
     @property
     def jobs(self) -> Jobs:
@@ -109,6 +115,21 @@ def show_clause(context: CallerContext, clause: str) -> None:
         raise InvalidRequest(
             f"{FIELD}: the org refused it: {said}", details=[{"field": FIELD, "message": said, "code": refusal.code}]
         ) from refusal
+
+
+def check_authorization(context: CallerContext, authorization: str | None) -> str:
+    """The developer name of an AppLink authorization (or else the app's own), once it has given a session of this org.
+
+    Raises InvalidRequest when it does not, OrgUnreachable.
+    """
+    name = authorization or desk().settings.authorization
+    if name is None:
+        raise InvalidRequest.field("authorization", "is missing; name an AppLink authorization of this org")
+    try:
+        applink.session(name, context.org_id, desk().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+    except AuthorizationFailed as refusal:
+        raise InvalidRequest.field("authorization", refusal.message) from refusal
+    return name
 
 
 def _ask_whose(context: CallerContext) -> str:

@@ -17,7 +17,7 @@ import yaml
 from flask import Flask
 from flask_smorest import Api
 
-from api import flexqueue, jobs
+from api import flexqueue, jobs, schedules
 from api.schemas import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -54,6 +54,7 @@ def make(app: Flask) -> Any:
     )
     api.register_blueprint(jobs.blueprint)
     api.register_blueprint(flexqueue.blueprint)
+    api.register_blueprint(schedules.blueprint)
     return api
 
 
@@ -62,7 +63,7 @@ def document() -> str:
     found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
     del found["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's, used by no operation
     for path in found["paths"].values():
-        for method in path.keys() & {"get", "post"}:
+        for method in path.keys() & {"get", "post", "delete"}:
             path[method] = _tidy(path[method])
     return _HEAD + yaml.safe_dump(_ordered(found, _TOP), sort_keys=False, allow_unicode=True, width=120)
 

@@ -27,22 +27,28 @@ ERRORS = {
     400: "The request, or one of its fields, is wrong; details name it",
     401: "No usable caller context, or a token its org does not accept",
     403: "The org's address is not an allowed one, or the org denies access",
-    404: "The caller's org has no such job",
-    409: "The job's state does not allow it",
+    404: "The caller's org has no such job or schedule",
+    409: "The state of the job or schedule does not allow it, or its name is taken",
     413: "The body is larger than 64 KiB",
     414: "The address is longer than the server reads",
-    429: "The org's flex queue is full",
+    429: "The org's flex queue is full, or it has as many schedules as it may",
     431: "A header is longer than the server reads",
     500: "A fault of ours",
     503: "Redis or the org does not answer; nothing was accepted, try again",
 }
 ALWAYS = (400, 401, 403, 413, 414, 431, 500, 503)  # what any operation can answer; 414 and 431 are gunicorn's
-JOB_ID = {
-    "name": "jobId",
-    "in": "path",
-    "required": True,
-    "description": "The job's id, as the submitting operation answered it",
-    "schema": {"type": "string", "format": "uuid"},
+IDS = {
+    name: {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "format": "uuid"},
+    }
+    for name, description in {
+        "jobId": "The job's id, as the submitting operation answered it",
+        "scheduleId": "The schedule's id, as createSchedule answered it",
+    }.items()
 }
 APPLINK = {
     "heroku": {
@@ -118,7 +124,7 @@ class Blueprint(SmorestBlueprint):
                 if schema is not None:
                     wrapped = self.arguments(schema, location=location)(wrapped)
             wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
-            parameters = [JOB_ID] if "<jobId>" in rule else None
+            parameters = [described for name, described in IDS.items() if f"<{name}>" in rule] or None
             self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)
             return view
 

@@ -11,7 +11,10 @@ from typing import Any
 from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
 
 from quotejob.conditions import MOST_PARENTS
+from quotejob.cron import LONGEST
 from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
+from quotejob.schedule import Misfire, Overlap, State
+from quotejob.schedules import LONGEST_NAME
 
 MAX_OPPORTUNITIES = 1_000_000
 _NULL = True  # allow_none, so that the document says nullable
@@ -47,6 +50,24 @@ class WholeNumber(fields.Integer):
         return super()._validated(value)
 
 
+class JsonNumber(WholeNumber):
+    """Of a body: a number and nothing that could be read as one."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class TrueOrFalse(fields.Boolean):
+    """Of a body: these two and nothing that could be read as one of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class OneOrMore(fields.List[Any]):
     """Several values of a query parameter: separated by commas, or the parameter repeated."""
 
@@ -72,12 +93,12 @@ def _job_id(text: str, *, required: bool = True) -> fields.String:
     return fields.String(required=required, error_messages=said, metadata=_described(text, format="uuid"))
 
 
-def _whole_number(longest: int, default: int, text: str) -> WholeNumber:
+def _whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] = WholeNumber) -> WholeNumber:
     message = f"should be a whole number from 1 to {longest:,}"
-    return WholeNumber(
+    return kind(
         load_default=default,
         validate=validate.Range(1, longest, error=message),
-        error_messages={"invalid": message},
+        error_messages={"invalid": message, "null": message},
         metadata=_described(text),
     )
 
@@ -194,6 +215,9 @@ class JobSchema(CamelCase):
     waiting_for = fields.List(
         fields.Nested(WaitingSchema), required=True, metadata=_described("While Holding: what does not hold yet")
     )
+    schedule_id = fields.String(
+        required=True, allow_none=_NULL, metadata=_described("The schedule that submitted it", format="uuid")
+    )
     total_job_items = fields.Integer(required=True, metadata=_described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
     number_of_errors = fields.Integer(required=True, metadata=_described("Pages with at least one failed record"))
@@ -255,6 +279,115 @@ class MoveJobResponseSchema(CamelCase):
     """Whether the job had to be moved."""
 
     moved = fields.Boolean(required=True, metadata=_described("False when it stood there already"))
+
+
+_ZONED = "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
+
+
+def _text(text: str, longest: int, example: str, **options: Any) -> fields.String:
+    """A text of at most so many characters."""
+    said = f"should be a text of 1 to {longest:,} characters"
+    return fields.String(
+        validate=validate.Length(1, longest, error=said),
+        error_messages=dict.fromkeys(("required", "null", "invalid"), said),
+        metadata=_described(text, example=example),
+        **options,
+    )
+
+
+def _moment(text: str) -> fields.AwareDateTime:
+    """A time with its zone."""
+    return fields.AwareDateTime(
+        format="iso",
+        error_messages=dict.fromkeys(("invalid", "invalid_awareness", "null"), _ZONED),
+        metadata=_described(text, example="2026-01-31T22:00:00+01:00"),
+    )
+
+
+class ScheduleRequestSchema(CamelCase):
+    """What to submit, and when."""
+
+    class Meta:
+        unknown = RAISE
+
+    name = _text("What people call it; once in an org", LONGEST_NAME, "Nightly quotes", required=True)
+    cron_expression = _text(
+        "Seconds Minutes Hours Day_of_month Month Day_of_week [Year], as System.schedule takes it; one of the two day "
+        "fields is ?. Lists, ranges and steps in every field; L, W, # and names where the platform has them.",
+        LONGEST,
+        "0 0 22 ? * MON-FRI",
+        required=True,
+    )
+    time_zone = _text("IANA name of the zone whose clock counts", 64, "Europe/Zurich", load_default="UTC")
+    job_type = _word(JobType, "What to run", load_default=JobType.BATCH_QUOTE)
+    soql_where_clause = _text(
+        "Of a BatchQuote, as executeBatch takes it", 20_000, "Name LIKE 'Sample Opportunity%'", load_default=None
+    )
+    number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "Of a SampleDataCreate: how many", JsonNumber)
+    start_time = _moment("No fire time before this")
+    end_time = _moment("No fire time after this")
+    misfire = _word(
+        Misfire,
+        "What becomes of fire times missed by more than a minute: one run makes all good, or they are skipped",
+        load_default=Misfire.RUN_ONCE,
+    )
+    overlap = _word(
+        Overlap,
+        "What becomes of a fire time at which the job before has not ended",
+        load_default=Overlap.SKIP,
+    )
+    guaranteed = TrueOrFalse(
+        load_default=False,
+        error_messages=dict.fromkeys(("invalid", "null"), "should be true or false"),
+        metadata=_described("Whether a slot is kept free for it when its time comes"),
+    )
+    authorization = fields.String(
+        validate=validate.Regexp(r"^[A-Za-z0-9_]{1,80}$", error="should be a developer name"),
+        error_messages=dict.fromkeys(("invalid", "null"), "should be a developer name"),
+        metadata=_described(
+            "Developer name of the AppLink authorization of this org whose user the jobs work as; the app may have a "
+            "default (QUOTEJOB_AUTHORIZATION)",
+            example="worker",
+        ),
+    )
+
+
+class ScheduleSchema(CamelCase):
+    """A schedule; the words are CronTrigger's and CronJobDetail's."""
+
+    schedule_id = fields.String(required=True, metadata=_described("The schedule's id", format="uuid"))
+    name = fields.String(required=True)
+    state = _word(State, required=True)
+    extended_status = fields.String(
+        required=True,
+        allow_none=_NULL,
+        metadata=_described("What is wrong, or why the last fire time was skipped"),
+    )
+    cron_expression = fields.String(required=True)
+    time_zone = fields.String(required=True)
+    next_fire_time = Instant(required=True, allow_none=_NULL)
+    previous_fire_time = Instant(required=True, allow_none=_NULL)
+    next_fire_times = fields.List(Instant(), required=True, metadata=_described("The next five"))
+    times_triggered = fields.Integer(required=True)
+    times_skipped = fields.Integer(required=True)
+    start_time = Instant(required=True, allow_none=_NULL)
+    end_time = Instant(required=True, allow_none=_NULL)
+    job_type = _word(JobType, required=True)
+    soql_where_clause = fields.String(required=True, allow_none=_NULL)
+    number_of_opportunities = fields.Integer(required=True, allow_none=_NULL)
+    misfire = _word(Misfire, required=True)
+    overlap = _word(Overlap, required=True)
+    guaranteed = fields.Boolean(required=True)
+    authorization = fields.String(required=True)
+    last_job_id = fields.String(required=True, allow_none=_NULL, metadata=_described("Its last job", format="uuid"))
+    created_date = Instant(required=True)
+    created_by_id = fields.String(required=True, metadata=_described("The creating user's id"))
+
+
+class ScheduleListSchema(CamelCase):
+    """The org's schedules, newest first."""
+
+    schedules = fields.List(fields.Nested(ScheduleSchema), required=True)
 
 
 class JobResultSchema(CamelCase):

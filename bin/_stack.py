@@ -185,11 +185,13 @@ class Stack:
         self.redis_url = self.environment["REDIS_URL"] = url
 
     def start_org(self, port: int = 0, *options: str) -> LocalOrg:
-        """The local org; ``options`` are more of `python -m localorg`'s own."""
+        """The local org, as AppLink too; ``options`` are more of `python -m localorg`'s own."""
         port = free_port(port)
         self.tell(f"Local org on port {port}")
         process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
         self.org = read_org(process)
+        self.environment.setdefault("HEROKU_APPLINK_API_URL", f"{self.org.url}/localorg/applink")
+        self.environment.setdefault("HEROKU_APPLINK_TOKEN", "local")  # it takes any
         return self.org
 
     def start_web(self, port: int = 0) -> None:

@@ -10,8 +10,11 @@
     ├── Unauthenticated         401  no usable caller context, or the org does not know the token
     ├── OrgNotAllowed           403  the org's address is not one we may talk to
     ├── JobNotFound             404  no such job in the caller's org
+    ├── ScheduleNotFound        404  no such schedule in the caller's org
     ├── JobConflict             409  the job is not in a state that allows this
+    ├── ScheduleConflict        409  the schedule's state or name does not allow this, or its guarantee cannot be kept
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
+    ├── TooManySchedules        429  the org has as many schedules as it may
     ├── StoreUnavailable        503  Redis does not answer
     ├── JobStopped              the job ended (aborted, failed) while a task was still at work on it
     ├── LeaseLost               somebody else works on this unit of the job
@@ -20,7 +23,8 @@
         ├── OrgExhausted        wait         the org's daily allocation is used up: try again much later
         ├── OrgRefused          record       the org refused this record or this query
         └── OrgClosed           give up      session expired, no permission: no repeat will help
-            └── SessionExpired  the token is not valid (any more)
+            ├── SessionExpired  the token is not valid (any more)
+            └── AuthorizationFailed  400  the AppLink authorization a schedule names gives no session of its org
 """
 
 from __future__ import annotations
@@ -88,6 +92,27 @@ class JobNotFound(QuotejobError):
 
     code = "JOB_NOT_FOUND"
     status = 404
+
+
+class ScheduleNotFound(QuotejobError):
+    """There is no such schedule in the caller's org."""
+
+    code = "SCHEDULE_NOT_FOUND"
+    status = 404
+
+
+class ScheduleConflict(QuotejobError):
+    """The schedule's state or name does not allow this, or what it guarantees could not be kept."""
+
+    code = "SCHEDULE_CONFLICT"
+    status = 409
+
+
+class TooManySchedules(QuotejobError):
+    """The org has as many schedules as it may; delete one first."""
+
+    code = "TOO_MANY_SCHEDULES"
+    status = 429
 
 
 class JobConflict(QuotejobError):
@@ -170,3 +195,10 @@ class SessionExpired(OrgClosed):
 
     code = "INVALID_SESSION_ID"
     status = 401
+
+
+class AuthorizationFailed(OrgClosed):
+    """The AppLink authorization that a schedule names gives no session of the schedule's org."""
+
+    code = "AUTHORIZATION_FAILED"
+    status = 400

@@ -49,6 +49,8 @@ class Jobs:
         idempotency_key: str | None = None,
         job_id: str | None = None,
         guaranteed: bool = False,
+        schedule_id: str | None = None,
+        authorization: str | None = None,
     ) -> tuple[Job, bool]:
         """Accept a job into the flex queue of the caller's org; gives it and whether it is new.
 
@@ -65,6 +67,8 @@ class Jobs:
             "createdById": context.user_id,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
+            "scheduleId": schedule_id,
+            "authorization": authorization,
             **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
@@ -269,10 +273,9 @@ class Jobs:
             return tokens.unseal(cast(bytes | None, self._redis.get(keys.job(job_id, "context"))), self._settings)
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
-        """Keep another context for the job, one with a fresh token."""
-        sealed, life = self._sealed(context)
-        with store.translated():
-            self._redis.set(keys.job(job_id, "context"), sealed, ex=life, xx=True)
+        """Keep another context for the job, one with a fresh token, unless it has ended."""
+        sealed = self._sealed(context)
+        keys.script(self._redis, "renew_context", [keys.job(job_id), keys.job(job_id, "context")], sealed)
 
     def open(self) -> list[tuple[str, float]]:
         """Every job that has not ended, with the seconds since its last sign of life."""

@@ -18,6 +18,8 @@ from quotejob import store
 # These, and the names of job() and jobs_of(), stand in scripts/queue.lua as well.
 OPEN = "quotejob:open"  # every job that has not ended, scored by its last sign of life (ms)
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
+DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
+FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted
 
 # What a job keeps beside its hash, by how long: KEPT stays with an ended job, for its results; SPENT too, for resume,
 # unless the job is Completed; HELD goes with any end.

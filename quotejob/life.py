@@ -125,6 +125,8 @@ class Job:
     depends_on_outcome: DependsOnOutcome | None = None
     not_before: datetime | None = None
     waiting_for: tuple[Waiting, ...] = ()  # while Holding
+    schedule_id: str | None = None
+    authorization: str | None = None  # of AppLink: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0
     number_of_errors: int = 0  # pages with at least one failed record

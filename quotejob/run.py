@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
-from quotejob.errors import JobStopped
+from quotejob import applink
+from quotejob.callers import CallerContext
+from quotejob.errors import JobStopped, SessionExpired
 from quotejob.jobs import Jobs
 from quotejob.leases import Lease, Leases
 from quotejob.life import Job
@@ -51,11 +54,25 @@ def begin(job_id: str, jobs: Jobs, leases: Leases, settings: Settings, unit: str
     """Take up a step of the job, and the lease of ``unit`` with it.
 
     Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit, SessionExpired when the
-    caller's session is gone.
+    caller's session is gone, AuthorizationFailed and OrgUnreachable when AppLink gives a scheduled job none.
     """
     job = jobs.get(job_id)
     if job.ended:
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
+    context = session(job, jobs, settings)
     lease = leases.claim(job_id, unit, job.org_id) if unit else None
-    org = Org(OrgAddress.of(jobs.context(job_id)), read_timeout=settings.org_timeout)
+    org = Org(OrgAddress.of(context), read_timeout=settings.org_timeout)
     return Run(job, jobs, leases, org, settings, lease)
+
+
+def session(job: Job, jobs: Jobs, settings: Settings) -> CallerContext:
+    """Whom the job works as: its caller, or, of a scheduled job, whom its authorization stands for."""
+    if job.authorization is None:
+        return jobs.context(job.job_id)
+    with contextlib.suppress(SessionExpired):
+        context = jobs.context(job.job_id)
+        if context.access_token:
+            return context
+    context = applink.session(job.authorization, job.org_id, settings)
+    jobs.renew_context(job.job_id, context)
+    return context

@@ -41,6 +41,7 @@ class Settings:
     )
     active_jobs: int = 5  # active at once in one org
     holding_jobs: int = 100  # waiting in one org's flex queue
+    reserve_minutes: int = 10  # so long before its time a guaranteed schedule has a slot kept free
     org_timeout: int = 60  # seconds an org may take to answer one request
     log_level: str = "INFO"
     applink_api_url: str | None = None
@@ -84,6 +85,9 @@ def load() -> Settings:
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
         holding_jobs=_read(
             "QUOTEJOB_HOLDING_JOBS", env.int, whole.format(0, 10_000), 100, validate=validate.Range(0, 10_000)
+        ),
+        reserve_minutes=_read(
+            "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)
         ),
         org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
         log_level=_read(

@@ -12,6 +12,7 @@ from quotejob import logs, pages
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import Jobs
 from quotejob.leases import Leases
+from quotejob.schedules import Schedules
 from quotejob.settings import current
 from quotejob.store import client, concerns, connect
 
@@ -53,3 +54,8 @@ def jobs() -> Jobs:
 def leases() -> Leases:
     """The leases of all jobs' units."""
     return Leases(connect(current(), patient=True))
+
+
+def schedules() -> Schedules:
+    """The store of schedules."""
+    return Schedules(connect(current(), patient=True), current())

@@ -20,15 +20,22 @@ from quotejob import commit as committing
 from quotejob import pages, sampledata
 from quotejob import plan as planning
 from quotejob.due import Due, due, sent
-from quotejob.errors import JobNotFound, JobStopped, QuotejobError, StoreUnavailable
+from quotejob.errors import (
+    AuthorizationFailed,
+    JobNotFound,
+    JobStopped,
+    OrgUnreachable,
+    QuotejobError,
+    StoreUnavailable,
+)
 from quotejob.leases import SENT
 from quotejob.life import JobType, Outcome, Status
 from quotejob.run import Run, begin
 from quotejob.settings import current
 from quotejob.store import connect
-from tasks.app import app, jobs, leases
+from tasks.app import app, jobs, leases, schedules
 from tasks.queues import Message, key, waiting
-from tasks.steps import step
+from tasks.steps import step, stop_schedule
 
 SILENCE = 9.0  # seconds without a sign of life after which the sweep looks whether a job's messages are still there
 LOADING: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
@@ -46,7 +53,7 @@ log = structlog.get_logger()
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to the jobs waiting longest. Twice is harmless: a job is promoted once."""
-    for job_id in jobs().promote(org_id):
+    for job_id in schedules().promote(org_id):
         plan.delay(job_id=job_id)
 
 
@@ -152,8 +159,12 @@ def sweep() -> None:
             except StoreUnavailable as away:
                 log.warning(f"The sweep stops here: {away}")
                 return
+            except OrgUnreachable as away:  # AppLink, asked for the session of a scheduled job
+                log.warning(f"Looking again later: {away}")
             except QuotejobError as error:
                 jobs().fail(job_id, f"{error.code}: {error}")
+                if isinstance(error, AuthorizationFailed):
+                    stop_schedule(job_id, error)
                 dispatch.delay(org_id=jobs().get(job_id).org_id)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -18,6 +19,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from quotejob import applink
 from quotejob.errors import (
+    AuthorizationFailed,
     JobNotFound,
     JobStopped,
     LeaseLost,
@@ -30,7 +32,7 @@ from quotejob.errors import (
 from quotejob.life import MOST_DEATHS
 from quotejob.run import Run, begin
 from quotejob.settings import current
-from tasks.app import app, jobs, leases
+from tasks.app import app, jobs, leases, schedules
 
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded)
 MOST_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
@@ -60,6 +62,13 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
         return made
 
     return make
+
+
+def stop_schedule(job_id: str, error: AuthorizationFailed) -> None:
+    """Take the job's schedule, if it has one, into ERROR: its next job would find no session either."""
+    schedule_id = jobs().get(job_id).schedule_id
+    if schedule_id is not None:
+        schedules().stop(schedule_id, f"{error.code}: {error}")
 
 
 class _Attempt:
@@ -92,6 +101,9 @@ class _Attempt:
             self._again(fault, "exhausted", None, LONGEST_WAIT)
         except SessionExpired as fault:
             self._renew_session(fault)
+        except AuthorizationFailed as error:
+            self._fail(f"{error.code}: {error}")
+            stop_schedule(self._job_id, error)
         except QuotejobError as error:
             self._fail(f"{error.code}: {error}")
         except Exception as error:
@@ -132,7 +144,8 @@ class _Attempt:
         if context is None or jobs().work.another_fault(self._job_id, "session") > 1:
             fresh = None
         else:
-            fresh = applink.renewed(context, settings)
+            authorization = jobs().get(self._job_id).authorization or settings.authorization
+            fresh = applink.renewed(context, replace(settings, authorization=authorization))
         if fresh is None:
             self._fail(
                 f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"

@@ -133,6 +133,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "dependsOnOutcome": None,
         "notBefore": None,
         "waitingFor": [],
+        "scheduleId": None,
         "totalJobItems": 0,
         "jobItemsProcessed": 0,
         "numberOfErrors": 0,

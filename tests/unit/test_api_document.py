@@ -23,6 +23,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method, path, methods[method]
 
 
+SCHEDULE_CONFLICTS = ("createSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
 
@@ -56,6 +57,13 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "moveJobToEnd": ("post", "/api/flexqueue/moveJobToEnd", "200"),
         "moveBeforeJob": ("post", "/api/flexqueue/moveBeforeJob", "200"),
         "moveAfterJob": ("post", "/api/flexqueue/moveAfterJob", "200"),
+        "createSchedule": ("post", "/api/schedules", "201"),
+        "listSchedules": ("get", "/api/schedules", "200"),
+        "getSchedule": ("get", "/api/schedules/{scheduleId}", "200"),
+        "pauseSchedule": ("post", "/api/schedules/{scheduleId}/pause", "200"),
+        "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
+        "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
+        "deleteSchedule": ("delete", "/api/schedules/{scheduleId}", "200"),
     }
 
 
@@ -80,9 +88,13 @@ def test_an_operation_is_one_external_services_accepts(name: str) -> None:
 def test_an_operation_says_every_status_it_can_answer(name: str) -> None:
     """The common ones everywhere, its own where they can happen."""
     _, path, operation = BY_ID[name]
-    own = {"429"} if name in ("executeBatch", "datacreate", "datadelete", "resumeJob") else set()
-    own |= {"404"} if "{jobId}" in path or name.startswith("move") else set()
-    own |= {"409"} if name in ("abortJob", "resumeJob") or name.startswith("move") else set()
+    own = (
+        {"429"}
+        if name in ("executeBatch", "datacreate", "datadelete", "resumeJob", "createSchedule", "runScheduleNow")
+        else set()
+    )
+    own |= {"404"} if "{jobId}" in path or "{scheduleId}" in path or name.startswith("move") else set()
+    own |= {"409"} if name in ("abortJob", "resumeJob", *SCHEDULE_CONFLICTS) or name.startswith("move") else set()
     assert {status for status in operation["responses"] if status >= "400"} == own | {
         "400", "401", "403", "413", "414", "431", "500", "503",
     }  # fmt: skip

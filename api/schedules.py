@@ -1,0 +1,174 @@
+"""The operations on schedules, in the words of CronTrigger."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import structlog
+
+from api import access, workers
+from api import schemas as wire
+from api.operations import Blueprint
+from quotejob.clause import FIELD, check_clause
+from quotejob.errors import InvalidRequest, ScheduleNotFound
+from quotejob.life import JobType
+from quotejob.schedule import Schedule
+from quotejob.schedules import Schedules
+
+log = structlog.get_logger("api")
+blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")
+
+
+@blueprint.operation(
+    "",
+    method="POST",
+    name="createSchedule",
+    body=wire.ScheduleRequestSchema,
+    answer=wire.ScheduleSchema,
+    status=201,
+    says="The schedule, with its next five fire times",
+    errors=(409, 429),
+)
+def create_schedule(body: dict[str, Any]) -> Schedule:
+    """Submit a job by the clock
+
+    Keeps a schedule that submits a job whenever its cron expression says so. Its jobs work as the user of an AppLink
+    authorization, which is tried at once, as the WHERE clause is.
+    """
+    context = access.claimed()
+    what = _what(body)
+    context = access.proven(context)
+    if clause := what["soql_where_clause"]:
+        access.show_clause(context, clause)
+    authorization = access.check_authorization(context, body.get("authorization"))
+    schedule = _schedules().create(context, **{**body, **what, "authorization": authorization})
+    log.info("Schedule created", schedule_id=schedule.schedule_id)
+    return schedule
+
+
+@blueprint.operation("", name="listSchedules", answer=wire.ScheduleListSchema, says="The caller's org's schedules")
+def list_schedules() -> dict[str, Any]:
+    """The org's schedules
+
+    Lists the schedules of the caller's org, newest first.
+    """
+    return {"schedules": _schedules().of(access.caller().org_id)}
+
+
+@blueprint.operation(
+    "/<scheduleId>", name="getSchedule", answer=wire.ScheduleSchema, says="The schedule as it stands", errors=(404,)
+)
+def get_schedule(schedule_id: str) -> Schedule:
+    """One schedule
+
+    Says when it fires next, when it fired, and what is wrong if something is.
+    """
+    return _schedules().get(_known(schedule_id), access.caller().org_id)
+
+
+@blueprint.operation(
+    "/<scheduleId>/pause",
+    method="POST",
+    name="pauseSchedule",
+    answer=wire.ScheduleSchema,
+    says="The schedule, paused",
+    errors=(404, 409),
+)
+def pause_schedule(schedule_id: str) -> Schedule:
+    """Let a schedule rest
+
+    It fires no more until it is resumed. Its jobs go on.
+    """
+    return _schedules().pause(_known(schedule_id), access.caller().org_id)
+
+
+@blueprint.operation(
+    "/<scheduleId>/resume",
+    method="POST",
+    name="resumeSchedule",
+    answer=wire.ScheduleSchema,
+    says="The schedule, waiting for its next fire time",
+    errors=(404, 409),
+)
+def resume_schedule(schedule_id: str) -> Schedule:
+    """Let a schedule fire again
+
+    Takes up a schedule that is PAUSED or in ERROR; its authorization is tried again. What passed meanwhile is not made
+    good.
+    """
+    context = access.caller()
+    schedule = _schedules().get(_known(schedule_id), context.org_id)
+    access.check_authorization(context, schedule.authorization)
+    return _schedules().resume(schedule_id, context.org_id)
+
+
+@blueprint.operation(
+    "/<scheduleId>/run",
+    method="POST",
+    name="runScheduleNow",
+    answer=wire.BatchExecutionResponseSchema,
+    status=202,
+    says="The job was accepted",
+    errors=(404, 409, 429),
+)
+def run_schedule_now(schedule_id: str) -> dict[str, str]:
+    """Run a schedule's job now
+
+    Submits its job at once, whatever state the schedule is in; its next fire time stays as it is.
+    """
+    context = access.caller()
+    job_id = _schedules().run_now(_known(schedule_id), context.org_id)
+    workers.tell(context.org_id)
+    return {"job_id": job_id}
+
+
+@blueprint.operation(
+    "/<scheduleId>",
+    method="DELETE",
+    name="deleteSchedule",
+    answer=wire.ScheduleSchema,
+    says="The schedule as it was, in state DELETED",
+    errors=(404,),
+)
+def delete_schedule(schedule_id: str) -> Schedule:
+    """Delete a schedule
+
+    It fires no more. Its jobs stay, and go on.
+    """
+    return _schedules().delete(_known(schedule_id), access.caller().org_id)
+
+
+@blueprint.before_request
+def _know_who_calls() -> None:
+    """A request that does not say who calls is not read any further."""
+    access.claimed()
+
+
+def _schedules() -> Schedules:
+    return access.desk().schedules
+
+
+def _known(schedule_id: str) -> str:
+    """The id if it is one; whether there is such a schedule is asked later."""
+    try:
+        canonical = str(uuid.UUID(schedule_id))
+    except ValueError:
+        canonical = ""
+    if canonical != schedule_id:
+        raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of those there are")
+    structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
+    return schedule_id
+
+
+def _what(body: dict[str, Any]) -> dict[str, Any]:
+    """What the jobs are about, by their type."""
+    clause, kind = body["soql_where_clause"], body["job_type"]
+    if kind is not JobType.BATCH_QUOTE and clause is not None:
+        raise InvalidRequest.field(FIELD, f"has no meaning for {kind}")
+    if kind is JobType.BATCH_QUOTE and clause is None:
+        raise InvalidRequest.field(FIELD, "is missing; send the condition that stands after WHERE")
+    return {
+        "soql_where_clause": None if clause is None else check_clause(clause),
+        "number_of_opportunities": body["number_of_opportunities"] if kind is JobType.SAMPLE_DATA_CREATE else None,
+    }
