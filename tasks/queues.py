@@ -26,7 +26,7 @@ def key(task: str, arguments: Mapping[str, Any]) -> Message:
 
 
 def share(place: int) -> int:
-    """The priority (0 is the highest) of the page or batch at this place of its wave: one for 0, for 1-2, 3-6, 7-14 ..."""
+    """The priority (0 is the highest) of a page or batch at this place of its wave: one for 0, 1-2, 3-6, 7-14 ..."""
     return min(9, (place + 1).bit_length() - 1)
 
 
