@@ -23,6 +23,7 @@ broker_transport_options = {
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 30,  # a worker killed while restoring blocks the others 5 minutes by default
     "queue_order_strategy": "priority",  # control first: a commit never waits behind thousands of pages
+    "priority_steps": list(range(10)),  # fair shares: tasks.queues.share
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -56,7 +57,8 @@ accept_content = ["json"]
 # Queues. A plain `celery -A tasks worker` serves both.
 task_queues = [_Queue("control", routing_key="control"), _Queue("pages", routing_key="pages")]
 task_default_queue = "control"
-task_routes = {"quotejob.price_page": "pages", "quotejob.load_page": "pages"}
+task_default_priority = 0  # the highest; pages and batches say their own
+task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch")}
 task_soft_time_limit = 300  # seconds; tasks that take longer say so themselves
 task_time_limit = 360
 

@@ -320,13 +320,13 @@ class Chaos:
 
     def _duplicate_messages(self) -> None:
         with self._redis() as client:
-            for queue in ("control", "pages"):
+            for queue in _queues(client):
                 for message in client.lrange(queue, 0, 20):
                     client.lpush(queue, message)
 
     def _shuffle_messages(self) -> None:
         with self._redis() as client:
-            for queue in ("control", "pages"):
+            for queue in _queues(client):
                 for _ in range(self.dice.randint(1, 20)):
                     client.lmove(queue, queue, "LEFT", "RIGHT")
 
@@ -402,6 +402,11 @@ def measure_recovery(chaos: Chaos) -> None:
     chaos.figures.longest_recovery = max(chaos.figures.longest_recovery, time.monotonic() - killed)
     chaos._finish(job_id)
     chaos._check(job_id, "Name LIKE 'Opportunity %'")
+
+
+def _queues(client: redis.Redis) -> list[bytes]:
+    """The lists of waiting messages: one for each queue and priority."""
+    return [*client.scan_iter("control*"), *client.scan_iter("pages*")]
 
 
 def _children(pid: int) -> list[int]:

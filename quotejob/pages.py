@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from quotejob import parcels
 from quotejob.life import Outcome, Receipt, Result, lost
 from quotejob.model import Opportunity, OpportunityLine, PricedQuote
 from quotejob.pricing import Rules, Unpriceable, load_rules, price
 from quotejob.run import Run
+
+log = structlog.get_logger()
 
 _LINES = (
     "(SELECT Id, PricebookEntryId, Product2.ProductCode, Product2.Family, Quantity, UnitPrice "
@@ -33,6 +36,7 @@ def price_page(run: Run, wave: int, page: int) -> None:
     quotes, results = _price_all(run, ids)
     receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
     run.work.record_page(run.id, wave, receipt, parcels.pack(quotes) if quotes else b"")
+    log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
 
 
 def give_up_page(run: Run, wave: int, page: int) -> None:

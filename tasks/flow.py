@@ -34,7 +34,7 @@ from quotejob.run import Run, begin
 from quotejob.settings import current
 from quotejob.store import connect
 from tasks.app import app, jobs, leases, schedules
-from tasks.queues import Message, key, waiting
+from tasks.queues import Message, key, share, waiting
 from tasks.steps import step, stop_schedule
 
 SILENCE = 9.0  # seconds without a sign of life after which the sweep looks whether a job's messages are still there
@@ -212,14 +212,21 @@ def signatures(run: Run, lacking: Due) -> dict[str, Signature]:
     page = price_page if run.job.job_type is JobType.BATCH_QUOTE else load_page
     match lacking.step:
         case "pages":
-            return {f"page {lacking.wave} {n}": page.si(**job_id, **wave, page=n) for n in lacking.numbers}
+            pages = {f"page {lacking.wave} {n}": page.si(**job_id, **wave, page=n) for n in lacking.numbers}
+            return _in_turn(pages)
         case "batches":
-            return {f"batch {lacking.wave} {n}": write_batch.si(**job_id, **wave, batch=n) for n in lacking.numbers}
+            batches = {f"batch {lacking.wave} {n}": write_batch.si(**job_id, **wave, batch=n) for n in lacking.numbers}
+            return _in_turn(batches)
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave
             return {f"{lacking.step} {lacking.wave}": single.si(**job_id, **wave)}
         case _:
             return {lacking.step: (plan if lacking.step == "plan" else finish).si(**job_id)}
+
+
+def _in_turn(messages: dict[str, Signature]) -> dict[str, Signature]:
+    """Each with the priority of its place, so that jobs share the workers fairly."""
+    return {unit: message.set(priority=share(place)) for place, (unit, message) in enumerate(messages.items())}
 
 
 def send(run: Run, lacking: Due, messages: Mapping[str, Signature] | None = None) -> None:

@@ -19,7 +19,15 @@ import requests.exceptions as http
 import simple_salesforce.exceptions as salesforce
 import urllib3.exceptions
 
-from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
+from quotejob.errors import (
+    AuthorizationFailed,
+    OrgClosed,
+    OrgError,
+    OrgExhausted,
+    OrgRefused,
+    OrgUnreachable,
+    SessionExpired,
+)
 
 LOCATOR_LOST = "INVALID_QUERY_LOCATOR"
 UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
@@ -42,6 +50,7 @@ KINDS: dict[type[OrgError], Kind] = {
     OrgRefused: Kind.RECORD,
     OrgClosed: Kind.GIVE_UP,
     SessionExpired: Kind.GIVE_UP,
+    AuthorizationFailed: Kind.GIVE_UP,
 }
 
 
