@@ -22,7 +22,7 @@ broker_transport_options = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 30,  # a worker killed while restoring blocks the others 5 minutes by default
-    "queue_order_strategy": "priority",  # control first: a commit never waits behind thousands of pages
+    "queue_order_strategy": "priority",  # clock, then control: a commit never waits behind thousands of pages
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -53,10 +53,15 @@ result_extended = False  # no arguments in results
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 
-# Queues. A plain `celery -A tasks worker` serves both.
-task_queues = [_Queue("control", routing_key="control"), _Queue("pages", routing_key="pages")]
+# Queues. A plain `celery -A tasks worker` serves all of them.
+task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]  # clock: what has its moment
 task_default_queue = "control"
-task_routes = {"quotejob.price_page": "pages", "quotejob.load_page": "pages"}
+task_routes = {
+    "quotejob.price_page": "pages",
+    "quotejob.load_page": "pages",
+    "quotejob.tick": "clock",
+    "quotejob.tick_at": "clock",
+}
 task_soft_time_limit = 300  # seconds; tasks that take longer say so themselves
 task_time_limit = 360
 

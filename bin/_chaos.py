@@ -307,13 +307,13 @@ class Chaos:
 
     def _duplicate_messages(self) -> None:
         with self._redis() as client:
-            for queue in ("control", "pages"):
+            for queue in ("clock", "control", "pages"):
                 for message in client.lrange(queue, 0, 20):
                     client.lpush(queue, message)
 
     def _shuffle_messages(self) -> None:
         with self._redis() as client:
-            for queue in ("control", "pages"):
+            for queue in ("clock", "control", "pages"):
                 for _ in range(self.dice.randint(1, 20)):
                     client.lmove(queue, queue, "LEFT", "RIGHT")
 
