@@ -22,7 +22,7 @@ broker_transport_options = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 30,  # a worker killed while restoring blocks the others 5 minutes by default
-    "queue_order_strategy": "priority",  # control first: a commit never waits behind thousands of pages
+    "queue_order_strategy": "priority",  # clock, then control: a commit never waits behind thousands of pages
     "priority_steps": list(range(10)),  # fair shares: tasks.queues.share
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
@@ -54,11 +54,13 @@ result_extended = False  # no arguments in results
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 
-# Queues. A plain `celery -A tasks worker` serves both.
-task_queues = [_Queue("control", routing_key="control"), _Queue("pages", routing_key="pages")]
+# Queues. A plain `celery -A tasks worker` serves all of them.
+task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]  # clock: what has its moment
 task_default_queue = "control"
 task_default_priority = 0  # the highest; pages and batches say their own
-task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch")}
+task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch")} | {
+    f"quotejob.{task}": "clock" for task in ("tick", "tick_at")
+}
 task_soft_time_limit = 300  # seconds; tasks that take longer say so themselves
 task_time_limit = 360
 

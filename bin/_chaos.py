@@ -406,7 +406,7 @@ def measure_recovery(chaos: Chaos) -> None:
 
 def _queues(client: redis.Redis) -> list[bytes]:
     """The lists of waiting messages: one for each queue and priority."""
-    return [*client.scan_iter("control*"), *client.scan_iter("pages*")]
+    return [name for queue in ("clock", "control", "pages") for name in client.scan_iter(f"{queue}*")]
 
 
 def _children(pid: int) -> list[int]:

@@ -69,6 +69,7 @@ class Jobs:
             "numberOfOpportunities": number_of_opportunities,
             "scheduleId": schedule_id,
             "authorization": authorization,
+            "guaranteed": 1 if guaranteed else None,
             **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
@@ -406,6 +407,7 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "jobType": JobType,
+    "guaranteed": lambda raw: raw == "1",
     "status": Status,
     "dependsOn": lambda raw: tuple(raw.split(",")),
     "dependsOnOutcome": DependsOnOutcome,

@@ -126,6 +126,7 @@ class Job:
     not_before: datetime | None = None
     waiting_for: tuple[Waiting, ...] = ()  # while Holding
     schedule_id: str | None = None
+    guaranteed: bool = False  # of a guaranteed schedule: it goes first
     authorization: str | None = None  # of AppLink: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0

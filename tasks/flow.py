@@ -54,7 +54,8 @@ log = structlog.get_logger()
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to the jobs waiting longest. Twice is harmless: a job is promoted once."""
     for job_id in schedules().promote(org_id):
-        plan.delay(job_id=job_id)
+        queue = "clock" if jobs().get(job_id).guaranteed else None
+        plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
 
 
 @step("quotejob.plan", unit="plan", **LOADING)
@@ -162,9 +163,9 @@ def sweep() -> None:
             except OrgUnreachable as away:  # AppLink, asked for the session of a scheduled job
                 log.warning(f"Looking again later: {away}")
             except QuotejobError as error:
-                jobs().fail(job_id, f"{error.code}: {error}")
                 if isinstance(error, AuthorizationFailed):
                     stop_schedule(job_id, error)
+                jobs().fail(job_id, f"{error.code}: {error}")
                 dispatch.delay(org_id=jobs().get(job_id).org_id)
 
 

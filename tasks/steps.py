@@ -102,8 +102,8 @@ class _Attempt:
         except SessionExpired as fault:
             self._renew_session(fault)
         except AuthorizationFailed as error:
-            self._fail(f"{error.code}: {error}")
             stop_schedule(self._job_id, error)
+            self._fail(f"{error.code}: {error}")
         except QuotejobError as error:
             self._fail(f"{error.code}: {error}")
         except Exception as error:

@@ -21,13 +21,13 @@ NOTHING = "Name = 'there is none'"
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Web, two workers, beat, and an org with 400 Opportunities that plays AppLink too; two slots."""
-    with Stack(tmp_path_factory.mktemp("schedules"), extra={"QUOTEJOB_ACTIVE_JOBS": "2"}) as stack:
+    """Web, two workers (one for the clock alone), beat, and an org with 400 Opportunities that plays AppLink too."""
+    with Stack(tmp_path_factory.mktemp("schedules")) as stack:
         stack.start_redis()
         stack.start_org(0, "--opportunities", "400", "--lines", "2")
         stack.start_web()
-        stack.start_worker(1, "-c", "2")
-        stack.start_worker(2, "-c", "1", "-Q", "control")
+        stack.start_worker(1, "-c", "2", "-Q", "control,pages")
+        stack.start_worker(2, "-c", "2", "-Q", "clock")
         stack.start_beat()
         stack.wait_ready()
         yield stack
