@@ -21,7 +21,7 @@ COMPANIONS = {
     "webargs": "flask-smorest",
     "werkzeug": "flask",
 }
-NEVER_IMPORTED = {"flower", "gunicorn", "honcho", "flask-swagger-ui"}  # programs, and files that are served
+NEVER_IMPORTED = {"flower", "gunicorn", "honcho", "flask-swagger-ui", "tzdata"}  # programs, and files
 
 
 def pins(name: str) -> dict[str, str]:
