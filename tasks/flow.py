@@ -213,11 +213,10 @@ def signatures(run: Run, lacking: Due) -> dict[str, Signature]:
     page = price_page if run.job.job_type is JobType.BATCH_QUOTE else load_page
     match lacking.step:
         case "pages":
-            pages = {f"page {lacking.wave} {n}": page.si(**job_id, **wave, page=n) for n in lacking.numbers}
-            return _in_turn(pages)
+            return _in_turn({f"page {lacking.wave} {n}": page.si(**job_id, **wave, page=n) for n in lacking.numbers})
         case "batches":
-            batches = {f"batch {lacking.wave} {n}": write_batch.si(**job_id, **wave, batch=n) for n in lacking.numbers}
-            return _in_turn(batches)
+            units = {f"batch {lacking.wave} {n}": write_batch.si(**job_id, **wave, batch=n) for n in lacking.numbers}
+            return _in_turn(units)
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave
             return {f"{lacking.step} {lacking.wave}": single.si(**job_id, **wave)}
