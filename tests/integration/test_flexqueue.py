@@ -29,16 +29,6 @@ def jobs(redis_url: str) -> Jobs:
     return Jobs(store.client(redis_url, attempts=1), settings)
 
 
-@pytest.fixture
-def caller() -> CallerContext:
-    """A caller of an org of its own, so that tests do not meet."""
-    org = to18("00D" + uuid.uuid4().hex[:12])
-    return CallerContext(
-        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
-        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
-    )  # fmt: skip
-
-
 def submit(jobs: Jobs, caller: CallerContext, **also: object) -> str:
     return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id  # type: ignore[arg-type]
 

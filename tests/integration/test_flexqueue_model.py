@@ -18,13 +18,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from _callers import new_caller
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from quotejob import keys, store
-from quotejob.callers import CallerContext, to18
 from quotejob.conditions import Conditions
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.flexqueue import FlexQueue, Place
@@ -35,15 +35,6 @@ from quotejob.settings import Settings
 ACTIVE, HOLDING, AT_ONCE = 2, 4, 3
 ENDS = {Status.COMPLETED, Status.FAILED, Status.ABORTED}
 SLOTS = {Status.QUEUED, Status.PREPARING, Status.PROCESSING}
-
-
-def caller() -> CallerContext:
-    """A caller of an org of its own."""
-    org = to18("00D" + uuid.uuid4().hex[:12])
-    return CallerContext(
-        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
-        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +140,7 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
     class Machine(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
-            self.caller = caller()
+            self.caller = new_caller()
             self.org = self.caller.org_id
             self.model = Model(datetime.now(UTC).replace(microsecond=0))
             monkeypatch.setattr(keys, "now", lambda: self.model.now)
@@ -340,7 +331,7 @@ def test_what_must_hold_holds_while_all_act_at_once(jobs: Jobs) -> None:
     """Eight submit, promote, end, move and resume at random for three seconds: the caps hold at every look, each
     promotion is heard by one, and in the end everything has ended.
     """
-    who, queue, done, until = caller(), FlexQueue(jobs._redis, jobs), threading.Event(), time.monotonic() + 3
+    who, queue, done, until = new_caller(), FlexQueue(jobs._redis, jobs), threading.Event(), time.monotonic() + 3
     promoted: Counter[str] = Counter()
     entered: Counter[str] = Counter()
     counting = threading.Lock()

@@ -12,7 +12,7 @@ import redis
 from cryptography.fernet import Fernet
 
 from quotejob import keys, store
-from quotejob.callers import CallerContext, to18
+from quotejob.callers import CallerContext
 from quotejob.errors import ScheduleConflict
 from quotejob.guarantee import Claims
 from quotejob.jobs import Jobs
@@ -45,16 +45,6 @@ def jobs(client: redis.Redis, settings: Settings) -> Jobs:
 @pytest.fixture
 def schedules(client: redis.Redis, settings: Settings) -> Schedules:
     return Schedules(client, settings)
-
-
-@pytest.fixture
-def caller() -> CallerContext:
-    """A caller of an org of its own."""
-    org = to18("00D" + uuid.uuid4().hex[:12])
-    return CallerContext(
-        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
-        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
-    )  # fmt: skip
 
 
 def create(schedules: Schedules, caller: CallerContext, cron: str, **what: Any) -> Schedule:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,8 +19,6 @@ from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Outcome, Receipt, Result, Status
 from quotejob.settings import Settings
 
-TOKEN = "00DRO0000000001!visible.only.here"
-
 
 @pytest.fixture
 def jobs(redis_url: str) -> Jobs:
@@ -29,16 +26,6 @@ def jobs(redis_url: str) -> Jobs:
         redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=2, holding_jobs=3
     )
     return Jobs(store.client(redis_url, attempts=1), settings)
-
-
-@pytest.fixture
-def caller() -> CallerContext:
-    """A caller of an org of its own, so that tests do not meet."""
-    org = to18("00D" + uuid.uuid4().hex[:12])
-    return CallerContext(
-        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
-        access_token=TOKEN, user_id=to18("005RO0000000001"), username="u@x.org",
-    )  # fmt: skip
 
 
 def submit(jobs: Jobs, caller: CallerContext, **also: str) -> Job:

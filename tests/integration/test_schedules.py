@@ -65,16 +65,6 @@ def schedules(client: redis.Redis, settings: Settings) -> Iterator[Schedules]:
     client.delete(keys.DUE, keys.FIRED)
 
 
-@pytest.fixture
-def caller() -> CallerContext:
-    """A caller of an org of its own, so that tests do not meet."""
-    org = to18("00D" + uuid.uuid4().hex[:12])
-    return CallerContext(
-        request_id="r", org_id=org, org_domain_url="https://x.my.salesforce.com", api_version="66.0", namespace="",
-        access_token="00D!x", user_id=to18("005RO0000000001"), username="u@x.org",
-    )  # fmt: skip
-
-
 def create(schedules: Schedules, caller: CallerContext, cron: str = MINUTELY, **what: Any) -> Schedule:
     given = {"authorization": "worker", "soql_where_clause": "Name != null", "overlap": Overlap.QUEUE} | what
     name = given.pop("name", f"s {uuid.uuid4()}")
