@@ -31,9 +31,10 @@ IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same jo
 class Jobs:
     """The store of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+    def __init__(self, client: redis.Redis, settings: Settings, clock: Callable[[], datetime] = keys.now) -> None:
         self._redis = client
         self._settings = settings
+        self._now = clock
         self.work = Work(client)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ class Jobs:
         a schedule makes it of its fire time, gives that job as it stands. A ``guaranteed`` job goes past a full queue.
         Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
         """
-        job_id, now, org = job_id or str(uuid.uuid4()), keys.now(), context.org_id
+        job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
         described = {
             "jobType": job_type,
             "status": Status.HOLDING,
@@ -220,7 +221,7 @@ class Jobs:
     def waking(self) -> list[str]:
         """The orgs where the time has come that a job waits for; promote() tends to them."""
         with store.translated():
-            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", keys.ms()))
+            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", keys.ms(self._now())))
         return [org_id.decode() for org_id in found]
 
     def arrange(self, job_id: str) -> None:
@@ -229,7 +230,7 @@ class Jobs:
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
         """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
-        job, now = self.get(job_id), keys.now()
+        job, now = self.get(job_id), self._now()
         if status in ENDED:
             also["completedDate"] = now.isoformat()
         elif status is Status.PREPARING and job.started_date is None:
@@ -282,13 +283,13 @@ class Jobs:
         """Every job that has not ended, with the seconds since its last sign of life."""
         with store.translated():
             found = cast(list[tuple[bytes, float]], self._redis.zrange(keys.OPEN, 0, -1, withscores=True))
-        now = keys.ms()
+        now = keys.ms(self._now())
         return [(job_id.decode(), (now - score) / 1000) for job_id, score in found]
 
     def touch(self, job_id: str) -> None:
         """Note a sign of life."""
         with store.translated():
-            self._redis.zadd(keys.OPEN, {job_id: keys.ms()}, xx=True)
+            self._redis.zadd(keys.OPEN, {job_id: keys.ms(self._now())}, xx=True)
 
     def forget(self, job_id: str) -> None:
         """Take a job that no longer exists off the list of open ones."""
@@ -297,7 +298,7 @@ class Jobs:
 
     def first(self, now: datetime | None = None) -> tuple[int, str, int]:
         """What every script that needs scripts/queue.lua takes first: the time, twice, and how long ended jobs stay."""
-        now = now or keys.now()
+        now = now or self._now()
         return keys.ms(now), now.isoformat(), KEPT
 
     # -- inside --------------------------------------------------------------------------------------------------------
@@ -326,7 +327,7 @@ class Jobs:
             for parent in parents:
                 pipe.hget(keys.job(parent), "status")
             statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
-        now = keys.now()
+        now = self._now()
 
         def told(job: Job) -> Job:
             if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):

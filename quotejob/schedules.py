@@ -9,7 +9,7 @@ and nothing that has fired is lost.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -43,10 +43,11 @@ LONGEST_NAME = 80  # characters
 class Schedules:
     """The store of schedules. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+    def __init__(self, client: redis.Redis, settings: Settings, clock: Callable[[], datetime] | None = None) -> None:
         self._redis = client
         self._settings = settings
-        self._jobs = Jobs(client, settings)
+        self._clock = clock or self._redis_time
+        self._jobs = Jobs(client, settings, clock or keys.now)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
 
@@ -136,10 +137,8 @@ class Schedules:
     # -- the clock's side ----------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The time by Redis's clock, the one clock of all processes."""
-        with store.translated():
-            seconds, micros = self._redis.time()
-        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
+        """The time by Redis's clock, the one clock of all processes; or by the one given."""
+        return self._clock()
 
     def coming(self, seconds: float) -> list[datetime]:
         """The fire times, each once, that come within so many seconds."""
@@ -193,6 +192,11 @@ class Schedules:
         self._move(schedule, State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _redis_time(self) -> datetime:
+        with store.translated():
+            seconds, micros = self._redis.time()
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
 
     def _create(self, schedule: Schedule, now: datetime) -> str:
         """What came of it; "moved": look again, the org's guaranteed schedules have changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,26 @@ from quotejob.life import DependsOnOutcome, JobType, Status
 from quotejob.settings import Settings
 
 
+class Clock:
+    """Time that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
 @pytest.fixture
 def jobs(redis_url: str) -> Jobs:
+    return store_of_jobs(redis_url)
+
+
+def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = keys.now) -> Jobs:
     settings = Settings(
         redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=3, holding_jobs=6
     )
-    return Jobs(store.client(redis_url, attempts=1), settings)
+    return Jobs(store.client(redis_url, attempts=1), settings, clock)
 
 
 def submit(jobs: Jobs, caller: CallerContext, **also: object) -> str:
@@ -42,22 +57,6 @@ def run(jobs: Jobs, job_id: str, end: Status = Status.COMPLETED) -> None:
 @pytest.fixture
 def queue(jobs: Jobs) -> FlexQueue:
     return FlexQueue(jobs._redis, jobs)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Time that stands still until it is told to go on."""
-    made = Clock()
-    monkeypatch.setattr(keys, "now", lambda: made.now)
-    return made
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def go_on(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 # -- promotion ---------------------------------------------------------------------------------------------------------
@@ -237,8 +236,10 @@ def test_unknown_and_foreign_parents_are_refused(jobs: Jobs, caller: CallerConte
     assert len(jobs.recent(caller.org_id)[0]) == 1
 
 
-def test_a_time_is_waited_for(jobs: Jobs, caller: CallerContext, clock: Clock) -> None:
+def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:
     """Not a moment too early; the org wakes then; its caller's session is kept until a day after."""
+    clock = Clock()
+    jobs = store_of_jobs(redis_url, lambda: clock.now)
     soon, late = (Conditions(not_before=clock.now + timedelta(seconds=n, microseconds=1)) for n in (60, 7200))
     parent = submit(jobs, caller)
     timed = submit(jobs, caller, conditions=soon)

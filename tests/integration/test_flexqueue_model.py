@@ -132,8 +132,10 @@ class Model:
         self.settle()
 
 
-def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> type[RuleBasedStateMachine]:
-    """The state machine that drives both."""
+def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine]:
+    """The state machine that drives both, by the model's clock."""
+    driven: list[Model] = []  # the one at work
+    jobs = Jobs(given._redis, given._settings, lambda: driven[-1].now)
     queue = FlexQueue(jobs._redis, jobs)
     known = some.integers(0, 10_000)
 
@@ -143,7 +145,7 @@ def machine(jobs: Jobs, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatc
             self.caller = new_caller()
             self.org = self.caller.org_id
             self.model = Model(datetime.now(UTC).replace(microsecond=0))
-            monkeypatch.setattr(keys, "now", lambda: self.model.now)
+            driven[:] = [self.model]
 
         def pick(self, number: int, *statuses: Status) -> str | None:
             """One of the jobs in these states, or of all."""
@@ -316,11 +318,11 @@ def vars_of(job: Plain) -> dict[str, Any]:
     return {"outcome": job.outcome, "not_before": job.not_before}
 
 
-def test_it_does_what_the_model_does(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_what_the_model_does(jobs: Jobs) -> None:
     """Whatever is done in whatever order, each thing by four at once: it happens once, and as in the model."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         run_state_machine_as_test(
-            machine(jobs, pool, monkeypatch),
+            machine(jobs, pool),
             settings=settings(
                 max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
             ),
