@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import redis
 import requests
@@ -249,6 +250,20 @@ class Stack:
     def process(self, name: str) -> Process:
         """The newest process of that name."""
         return next(process for process in reversed(self.processes) if process.name == name)
+
+    def kill(self, name: str) -> None:
+        """End the process of that name at once; it is not missed any more."""
+        process = self.process(name)
+        process.kill()
+        self.processes.remove(process)
+
+    def restart_redis(self, away: float) -> None:
+        """Kill the private Redis server, and start it again on its port and data after so many seconds."""
+        port = urlsplit(self.redis_url or "").port or 0
+        self.kill("redis")
+        time.sleep(away)
+        self.redis_url = None  # else it is taken for somebody else's server
+        self.start_redis(port)
 
     def check(self) -> None:
         """Raise StackError when a process has ended that nobody ended."""

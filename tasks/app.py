@@ -15,8 +15,10 @@ from quotejob.leases import Leases
 from quotejob.schedules import Schedules
 from quotejob.settings import current
 from quotejob.store import client, concerns, connect
+from tasks import broker
 
 log = structlog.get_logger()
+broker.install()
 app = Celery("quotejob")
 app.config_from_object("celeryconfig")
 

@@ -90,6 +90,21 @@ def test_a_job_goes_on_within_20_seconds_of_the_death_of_every_worker(system: St
     assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
 
 
+def test_everybody_outlives_a_redis_that_restarts(system: Stack) -> None:
+    """Killed while a worker holds one message and asks for another: each process waits, and the job goes on."""
+    api, reader = api_of(system)
+    system.kill("worker1")
+    system.start_worker(2, "-c", "2")
+    fault(system, kind="slow", match={"resource": "query"}, seconds=4.0, count=2)
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    while not _leases(system, job_id, b"plan"):
+        time.sleep(0.05)
+    system.restart_redis(away=2)
+    assert api.follow(job_id, quiet=40)["status"] == "Completed"
+    system.check()
+    assert check_job(reader, job_id, "Name LIKE 'Opportunity %'").differences == []
+
+
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGTERM twice", "celery control shutdown"])
 def test_a_worker_that_is_told_to_stop_does_so_in_time(system: Stack, way: str) -> None:
     """Gone within 30 s, the signal going to all its processes; the next worker goes on without an error or a double."""
