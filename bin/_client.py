@@ -36,6 +36,10 @@ class Api:
         self._username = username
         self._session = _session()
 
+    def another(self) -> Api:
+        """The same caller with a connection of its own, for another thread."""
+        return Api(self.url, self._org, self._username)
+
     def context(self, **changes: Any) -> dict[str, str]:
         """The header the mesh would send; ``changes`` replace parts of it."""
         context = {

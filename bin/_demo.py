@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import _example
 import click
 import requests
 from _check import WHAT, Verdict, check_job
 from _client import Api, ApiError, Json, OrgReader
 from _invoke import alive
-from _stack import ROOT, LocalOrg, Stack, StackError
+from _stack import CELERY, ROOT, LocalOrg, Stack, StackError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -41,8 +42,9 @@ class Failure(Exception):
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 32), metavar="N", help="Celery workers."
 )
-@click.option("--profile", default="instant", show_default=True, metavar="NAME", help="How slow the local org is.")
-def main(opportunities: int, once: bool, workers: int, profile: str) -> NoReturn:
+@click.option("--profile", metavar="NAME", help="How slow the local org is.  [default: instant; seed with --queue]")
+@click.option("--queue", is_flag=True, help="Instead of one large job: the README's example of who runs when.")
+def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
     """The exit code: 0 all right, 1 not, 130 stopped before the job was done."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -50,11 +52,16 @@ def main(opportunities: int, once: bool, workers: int, profile: str) -> NoReturn
     done, code = False, 1
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
     extra = {"QUOTEJOB_REDIS_CA": authority} if given and authority else {}
+    if queue:
+        extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
         try:
-            start(stack, workers, profile)
+            start(stack, workers, profile or ("seed" if queue else "instant"))
             addresses(stack)
-            show(stack, opportunities)
+            if queue:
+                show_queue(stack)
+            else:
+                show(stack, opportunities)
             done = True
             if not once:
                 addresses(stack)
@@ -113,6 +120,19 @@ def show(stack: Stack, opportunities: int) -> None:
         verdict.differences.append(f"{opportunities} Opportunities, but the job says {job}")
     totals(verdict, seconds, job)
     judge(verdict, api, job_id)
+
+
+def show_queue(stack: Stack) -> None:
+    """The scheduler's example; Failure when it does not end as drawn in the README."""
+    stack.start("worker-clock", [*CELERY, "worker", "-Q", "clock", "-c", "1", "-n", "clock@%h"])
+    wrong = _example.tell(stack, lambda line: console.print(escape(line), soft_wrap=True))
+    if wrong:
+        raise Failure("Not as drawn: " + "; ".join(wrong))
+    console.print(
+        "\n[green]As drawn[/]: C ran after A, B and its time, D at its time past a full queue, E before those that had "
+        "come before it. Every Quote of A, B, C and D is right.",
+        soft_wrap=True,
+    )
 
 
 def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:

@@ -64,6 +64,16 @@ def test_once_checks_every_quote_and_leaves_nothing(tmp_path: Path, environment:
     assert not re.search("00D[0-9A-Za-z]{12,15}!", output)  # an access token
 
 
+@pytest.mark.timeout(400)
+def test_the_example_of_who_runs_when_ends_as_drawn(environment: dict[str, str]) -> None:
+    """The README's drawing: three jobs, one of which waits, a guaranteed one past a full queue, one moved by hand."""
+    done = subprocess.run([DEMO, "--queue", "--once"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "The flex queue is full: 429" in done.stdout
+    assert re.findall(r"^([A-E])  ?[ ·]*█+", done.stdout, re.MULTILINE) == ["A", "B", "C", "D", "E"]
+    assert "As drawn" in done.stdout
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopping_leaves_no_process(how: signal.Signals, environment: dict[str, str]) -> None:
@@ -124,5 +134,5 @@ def test_help_names_the_options(environment: dict[str, str]) -> None:
     """`bin/demo --help` starts nothing."""
     done = subprocess.run([DEMO, "--help"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0
-    for option in ("--opportunities", "--once", "--workers", "--profile"):
+    for option in ("--opportunities", "--once", "--workers", "--profile", "--queue"):
         assert option in done.stdout
