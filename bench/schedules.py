@@ -1,0 +1,101 @@
+"""How late does a guaranteed schedule start while its org's flex queue is full? Real processes, real time.
+
+    .venv/bin/python bench/schedules.py --fires 200
+
+Fires every two seconds; measured is the time from each fire time to its job being Processing, by the workers' log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+
+from _client import Api, OrgReader
+from _stack import Stack
+
+EVERY = 2  # seconds between two fires
+WORKERS = {"own": ({"-Q": "control,pages"}, {"-Q": "clock"}), "shared": ({}, {})}  # options of each, beside -c 2
+
+
+def main() -> None:
+    """Start everything, let it fire, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--fires", type=int, default=200)
+    parser.add_argument("--workers", choices=list(WORKERS), default="own", help="a worker of its own for the clock?")
+    parser.add_argument("--holding", type=int, default=20, help="jobs kept in the flex queue")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
+    try:
+        with Stack(folder, extra={"WEB_CONCURRENCY": "1"}) as stack:
+            stack.start_redis()
+            org = stack.start_org(0, "--opportunities", "400", "--lines", "2")
+            stack.start_web()
+            for number, options in enumerate(WORKERS[asked.workers], start=1):
+                stack.start_worker(number, "-c", "2", *(word for option in options.items() for word in option))
+            stack.start_beat()
+            stack.wait_ready()
+            api = Api(stack.web_url, org, OrgReader(org).username())
+            print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
+            measure(stack, api, asked.fires, asked.holding)
+    finally:
+        shutil.rmtree(folder)
+
+
+def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
+    """Keep the queue full until all have fired; then how late each was."""
+    schedule = {"name": "Guaranteed", "cronExpression": f"0/{EVERY} * * * * ?", "soqlWhereClause": "Name = 'none'"}
+    more = {"guaranteed": True, "overlap": "queue", "authorization": "worker"}
+    made = api.post("/api/schedules", {**schedule, **more})
+    path, first = f"/api/schedules/{made['scheduleId']}", datetime.fromisoformat(made["nextFireTime"]).timestamp()
+    least = holding
+    while (fired := api.get(path)["timesTriggered"]) < fires:
+        there = len(api.get("/api/jobs?status=Holding&limit=100")["jobs"])
+        least = min(least, there) if fired else least
+        for _ in range(holding - there):
+            api.submit("Name LIKE 'Opportunity %'")
+        time.sleep(0.1)
+    api.request("DELETE", path)
+    time.sleep(3)
+    mine = [job for job in all_jobs(api) if job["scheduleId"] == made["scheduleId"]]
+    began = processing(stack)
+    late = sorted(began[job["jobId"]] - first - EVERY * place for place, job in enumerate(reversed(mine)))
+    row("fires", str(len(late)))
+    row("jobs Holding meanwhile, at least", str(least))
+    for name, share in (("median", 0.5), ("95th percentile", 0.95), ("99th percentile", 0.99), ("longest", 1.0)):
+        row(f"from the fire time to Processing, {name}", f"{late[min(len(late) - 1, int(share * len(late)))]:.2f} s")
+
+
+def all_jobs(api: Api) -> list[dict[str, Any]]:
+    """Newest first."""
+    found = api.get("/api/jobs?limit=200")
+    jobs = list(found["jobs"])
+    while found["nextCursor"]:
+        found = api.get(f"/api/jobs?limit=200&cursor={found['nextCursor']}")
+        jobs += found["jobs"]
+    return jobs
+
+
+def processing(stack: Stack) -> dict[str, float]:
+    """When each job became Processing, by its worker's log."""
+    text = "".join(process.log.read_text() for process in stack.processes if process.name.startswith("worker"))
+    said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in text.splitlines()]
+    return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
+
+
+def row(what: str, figure: str) -> None:
+    """One line of the table."""
+    print(f"{what:<60} {figure:>12}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
