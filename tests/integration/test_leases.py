@@ -122,7 +122,7 @@ def test_all_rest_when_the_org_is_to_be_spared(held: Leases, job_id: str) -> Non
     """A slowdown ordered by one is kept by all of the org, once."""
     org = f"00D{uuid.uuid4().hex[:15]}"
     lease = held.claim(job_id, "batch 0 0", org)
-    held.slow_down(org, 0.25)
+    held.slow_down(org, 0.8)
     began = time.monotonic()
     lease.go_on()
-    assert 0.15 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.2

@@ -435,8 +435,12 @@ def test_a_job_for_an_object_that_is_not_there_is_refused(org: Org) -> None:
 
 
 def test_many_calls_are_quick(org: Org, place: LocalOrg) -> None:
-    """Kept-alive connections and no pauses of our own: hundreds of calls a second, even here."""
-    before = time.perf_counter()
+    """Kept-alive connections and no pauses of our own: not much slower than opening a connection for each by hand."""
+    _stats(place)
+    began = time.perf_counter()
+    for _ in range(100):
+        _stats(place)
+    between = time.perf_counter()
     for _ in range(100):
         org.explain("SELECT Id FROM Opportunity")
-    assert time.perf_counter() - before < 3
+    assert time.perf_counter() - between < 5 * (between - began)

@@ -260,7 +260,7 @@ def test_an_org_that_is_not_there_is_unreachable() -> None:
     before = time.monotonic()
     with pytest.raises(OrgUnreachable):
         org.whoami()
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 20
     assert org.calls >= 1
 
 
