@@ -24,7 +24,7 @@ from _client import Api, OrgReader
 from _stack import Stack
 
 EVERY = 2  # seconds between two fires
-WORKERS = {"own": ({"-Q": "control,pages"}, {"-Q": "clock"}), "shared": ({}, {})}  # options of each, beside -c 2
+WORKERS = {"own": (["-c", "2"], ["-Q", "clock", "-c", "1"]), "shared": (["-c", "2"], ["-c", "1"])}  # options of each
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             org = stack.start_org(0, "--opportunities", "400", "--lines", "2")
             stack.start_web()
             for number, options in enumerate(WORKERS[asked.workers], start=1):
-                stack.start_worker(number, "-c", "2", *(word for option in options.items() for word in option))
+                stack.start_worker(number, *options)
             stack.start_beat()
             stack.wait_ready()
             api = Api(stack.web_url, org, OrgReader(org).username())

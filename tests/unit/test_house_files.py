@@ -102,7 +102,8 @@ def test_the_deployment_files_agree() -> None:
     processes = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     app = json.loads((ROOT / "app.json").read_text())
     mesh = yaml.safe_load((ROOT / "heroku-applink-service-mesh.yaml").read_text())
-    assert set(app["formation"]) == set(processes) == {"web", "worker", "beat"}
+    assert set(processes) == {"web", "worker", "clock", "beat"}
+    assert set(app["formation"]) == set(processes) - {"clock"}  # it is there for who asks for it
     assert f"APP_PORT={mesh['app']['port']} heroku-applink-service-mesh gunicorn api.wsgi:app" == processes["web"]
     assert [pack["url"] for pack in app["buildpacks"]] == ["heroku/heroku-applink-service-mesh", "heroku/python"]
     assert mesh["mesh"]["healthcheck"]["route"] == "/healthcheck"
