@@ -80,7 +80,9 @@ def read_note() -> dict[str, str] | None:
 
 
 def make_venv() -> dict[str, str]:
-    """A fresh .venv; an old one that does not work is replaced."""
+    """A fresh .venv; an old one that does not work is replaced. A link to one elsewhere goes; what it names stays."""
+    if VENV.is_symlink():
+        VENV.unlink()
     say(f"Making .venv with Python {sys.version.split()[0]} ...")
     made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True)
     if made.returncode != 0:

@@ -67,6 +67,17 @@ def test_a_venv_that_does_not_run_is_replaced(checkout: Path) -> None:
     assert "Making .venv" in done.stderr
 
 
+def test_a_venv_of_another_folder_is_left_alone(checkout: Path, tmp_path: Path) -> None:
+    """A .venv that is a link is replaced; what it names is somebody else's."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").write_text("")
+    (checkout / ".venv").symlink_to(theirs)
+    done = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in theirs.iterdir()] == ["kept"]
+
+
 @pytest.mark.parametrize("command", ["demo", "test", "invoke.sh"])
 def test_an_old_python_is_refused_with_a_clear_message(tmp_path: Path, command: str) -> None:
     """Says which version is needed and which was found."""
