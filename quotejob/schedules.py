@@ -171,13 +171,16 @@ class Schedules:
         return promoted + self._jobs.promote(org_id, reserved=claims.reserved + waiting)
 
     def tick(self, now: datetime | None = None) -> list[str]:
-        """Let fire what is due, and submit what has fired; the orgs that have new jobs. Twice at once is harmless."""
+        """Let fire what is due, and submit what has fired; the orgs that have new jobs, or a slot that was kept for one
+        that is skipped. Twice at once is harmless.
+        """
         now = now or self.now()
         orgs: dict[str, None] = {}
         for _ in range(MOST_ROUNDS):
             due = self._due(now)
             for schedule in due:
-                self._fire(schedule, now)
+                if self._fire(schedule, now) == "skipped" and schedule.guaranteed:
+                    orgs[schedule.org_id] = None
             orgs.update(dict.fromkeys(self._submit_fired()))
             if not due:
                 break
@@ -243,11 +246,11 @@ class Schedules:
             found = cast(list[bytes], self._redis.zrangebyscore(keys.DUE, "-inf", keys.ms(now), 0, AT_ONCE))
         return self._several([schedule_id.decode() for schedule_id in found])
 
-    def _fire(self, schedule: Schedule, now: datetime) -> None:
-        """Decide the fire time that has come."""
+    def _fire(self, schedule: Schedule, now: datetime) -> str:
+        """Decide the fire time that has come; what came of it, "" when there is nothing to decide."""
         due = schedule.next_fire_time
         if due is None:
-            return
+            return ""
         missed = now - due > MISFIRE
         why = ""
         try:
@@ -258,8 +261,8 @@ class Schedules:
                 following = schedule.fires_after(max(due, now) if missed else due)
         except QuotejobError as unknown:  # a time zone this machine does not know
             self.stop(schedule.schedule_id, unknown.message)
-            return
-        self._decide(schedule, schedule.job_id(due), due, following, why, planned=True)
+            return ""
+        return self._decide(schedule, schedule.job_id(due), due, following, why, planned=True)
 
     def _decide(
         self,
