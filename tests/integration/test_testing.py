@@ -195,6 +195,19 @@ def test_a_guaranteed_schedule_passes_a_full_queue(org: Org) -> None:
     assert times([run for run in ran if run.schedule_id == schedule.schedule_id]) == [(30, 31)]
 
 
+def test_a_slot_that_is_kept_is_no_room_for_another(org: Org) -> None:
+    """Even when nothing has happened in the org since the window began: else five would be Holding."""
+    org.create_schedule("s", "0 30 12 * * ?", guaranteed=True)
+    org.enqueue_jobs(1, lasting=None)
+    org.run_due()
+    org.enqueue_jobs(4, not_before=NOON + 60 * MINUTE)
+    org.clock.go_on(25 * MINUTE)
+    with pytest.raises(FlexQueueFull):
+        org.enqueue_jobs(1)
+    org.run_due(at=NOON + 31 * MINUTE)
+    org.enqueue_jobs(1)
+
+
 def test_a_slot_kept_for_a_time_that_is_skipped_is_given_away(org: Org) -> None:
     """Its job before has not ended, so this one is skipped: who waits need not wait any longer."""
     org.create_schedule("s", "0 10,30 12 * * ?", guaranteed=True, lasting=None)
