@@ -52,6 +52,15 @@ class Ran:
     status: Status = Status.PROCESSING
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """What Redis knows of the times to come."""
+
+    fire: datetime | None  # of schedules
+    alarm: datetime | None  # that a job waits for
+    fired: bool  # something has, and is not submitted yet
+
+
 class Simulation:
     """Lets the jobs of all orgs in one Redis run by the clock given.
 
@@ -69,6 +78,7 @@ class Simulation:
         self._running: dict[str, int] = {}  # job -> its place in ran
         self._ends: list[tuple[datetime, int]] = []  # a heap: when, place in ran
         self._changed: dict[str, None] = {}  # orgs whose queue is to be looked at
+        self._known: _Coming | None = None  # as long as nobody may have changed it
 
     def decide(self, whose: str, fate: Fate) -> None:
         """Say what becomes of a job, or of the jobs of a schedule, that start from now on; without it: Fate()."""
@@ -76,7 +86,7 @@ class Simulation:
 
     def changed(self, org_id: str) -> None:
         """Have the org's queue looked at when time goes on next."""
-        self._changed[org_id] = None
+        self._changed[org_id] = self._known = None
 
     def abort(self, job_id: str) -> None:
         """Abort a job now. JobConflict when it had ended before."""
@@ -86,8 +96,9 @@ class Simulation:
 
     def next_event(self) -> datetime | None:
         """When something is to happen next, now at the earliest; None: nothing ever will."""
-        due, alarm, _ = self._coming()
-        times = [due, alarm, self._ends[0][0] if self._ends else None, self.clock.now if self._changed else None]
+        self._known = self._known or self._coming()
+        first_end = self._ends[0][0] if self._ends else None
+        times = [self._known.fire, self._known.alarm, first_end, self.clock.now if self._changed else None]
         found = [time for time in times if time is not None]
         return max(min(found), self.clock.now) if found else None
 
@@ -95,18 +106,18 @@ class Simulation:
         """Let happen what is to happen now; the orgs whose queues were looked at, each as often as it was."""
         looked_at: list[str] = []
         while True:
+            coming, self._known = self._known or self._coming(), None
             self._end_jobs()
-            due, alarm, fired = self._coming()
-            if fired or (due is not None and due <= self.clock.now):
+            if ticking := coming.fired or (coming.fire is not None and coming.fire <= self.clock.now):
                 self._changed.update(dict.fromkeys(self.schedules.tick(self.clock.now)))
-            if alarm is not None and alarm <= self.clock.now:
+            if coming.alarm is not None and coming.alarm <= self.clock.now:
                 self._changed.update(dict.fromkeys(self.jobs.waking()))
-            if not self._changed:
-                return looked_at
             orgs, self._changed = list(self._changed), {}
             for org_id in orgs:
                 self._start(self.schedules.promote(org_id, self.clock.now))
             looked_at += orgs
+            if not orgs or not (ticking or (self._ends and self._ends[0][0] <= self.clock.now)):
+                return looked_at
 
     def run(self, until: datetime) -> list[Ran]:
         """Let time go on, event by event, to ``until``; what started or ended, in the order in which it started."""
@@ -128,15 +139,14 @@ class Simulation:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _coming(self) -> tuple[datetime | None, datetime | None, bool]:
-        """The next fire time, the next time a job waits for, and whether what has fired waits to be submitted."""
+    def _coming(self) -> _Coming:
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.zrange(keys.DUE, 0, 0, withscores=True)
             pipe.zrange(keys.ALARMS, 0, 0, withscores=True)
             pipe.zcard(keys.FIRED)
             due, alarms, fired = cast(tuple[Any, Any, int], pipe.execute())
-        return _moment(due), _moment(alarms), bool(fired)
+        return _Coming(_moment(due), _moment(alarms), bool(fired))
 
     def _end_jobs(self) -> None:
         while self._ends and self._ends[0][0] <= self.clock.now:

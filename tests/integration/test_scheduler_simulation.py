@@ -1,0 +1,39 @@
+"""Thousands of jobs of many orgs in simulated time, every event checked by a plain model; more: bench/scheduler.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.scheduler import beside_jobs, beside_orgs
+from bench.simulated import simulate
+from quotejob import testing
+
+
+def test_caps_order_and_slots_are_kept_at_every_event() -> None:
+    """No org starves, none has more than its share, every guaranteed start is on time, every job ends."""
+    found = simulate(jobs=2500, orgs=50, seed=7)
+    assert found.submitted == 2500
+    assert found.late == 0
+    # The load reaches what it is to test.
+    assert (found.most_active, found.most_holding) == (5, 100)
+    assert min(found.refused, found.moved, found.guaranteed, found.scheduled) > 50
+    assert set(found.ended) == {"Completed", "Failed", "Aborted"}
+
+
+def test_a_promotion_takes_as_many_commands_however_many_wait() -> None:
+    """In its own org and in others; so does a submission."""
+    with testing.private_redis() as url:
+        few, many, others = beside_jobs(url, 10), beside_jobs(url, 300), beside_orgs(url, 40)
+    assert [cost.commands for cost in few[:2]] == [cost.commands for cost in many[:2]]
+    assert few[0].commands == others[0].commands
+
+
+def test_the_benchmark_prints_its_tables() -> None:
+    """Its figures are not looked at."""
+    command = [sys.executable, "bench/scheduler.py", "--jobs", "100", "--orgs", "5", "--most", "10"]
+    done = subprocess.run(command, cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "100 submitted" in done.stdout
+    assert done.stdout.count("\n| 10 |") == 3
