@@ -304,15 +304,23 @@ class Schedules:
             fired = [member.decode().split(" ") for member in cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))]
         known = {schedule.schedule_id: schedule for schedule in self._several(list({each for each, _ in fired}))}
         orgs: dict[str, None] = {}
+        full: dict[str, str] = {}  # orgs that have no room, and what they said: their others need not be tried
+        waiting: dict[str, str] = {}
         for schedule_id, job_id in fired:
-            if schedule_id not in known:
+            schedule = known.get(schedule_id)
+            if schedule is None:
                 self._settle(schedule_id, job_id)
                 continue
-            try:
-                self._submit(known[schedule_id], job_id)
-                orgs[known[schedule_id].org_id] = None
-            except FlexQueueFull as full:
-                self._explain(schedule_id, f"Waits for room in the flex queue: {full}")
+            if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
+                try:
+                    self._submit(schedule, job_id)
+                    orgs[schedule.org_id] = None
+                    continue
+                except FlexQueueFull as refusal:
+                    full[schedule.org_id] = f"Waits for room in the flex queue: {refusal}"
+            waiting[schedule_id] = full[schedule.org_id]
+        for schedule_id, reason in waiting.items():
+            self._explain(schedule_id, reason)
         return list(orgs)
 
     def _submit(self, schedule: Schedule, job_id: str) -> None:

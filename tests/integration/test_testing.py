@@ -252,6 +252,24 @@ def test_a_schedule_that_finds_the_queue_full_waits_for_room(org: Org) -> None:
     assert times([run for run in ran if run.schedule_id == schedule.schedule_id]) == [(75, 75)]
 
 
+def test_a_tick_asks_a_full_org_once(org: Org, own_redis: str) -> None:
+    """However many fire times wait for room there; each schedule says so, and they come in their order."""
+    schedules = [org.create_schedule(f"s {n}", f"{n} * * * * ?", overlap=Overlap.QUEUE) for n in range(3)]
+    endless = org.enqueue_jobs(6, lasting=None)
+    org.run_due(at=NOON + 5 * MINUTE + timedelta(seconds=30))
+    with redis.Redis.from_url(own_redis) as client:
+        client.config_resetstat()
+        org.schedules.tick()
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    for schedule in schedules:
+        assert org.schedule(schedule.schedule_id).extended_status.startswith("Waits for room")
+    for job_id in endless:
+        org.abort_job(job_id)
+    ran = org.run_due()
+    assert [run.schedule_id for run in ran[:3]] == [schedules[n].schedule_id for n in (1, 2, 0)]
+    assert len(ran) == 3 * 5 + 2
+
+
 def test_many_fire_times_in_one_call(org: Org) -> None:
     """A week by the hour: none lost, none twice."""
     org.create_schedule("hourly", "0 0 * * * ?")
