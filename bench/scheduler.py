@@ -11,11 +11,13 @@ ratios within the run and the counts of commands do not.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,13 +29,19 @@ import redis
 from bench.simulated import START, Found, simulate
 from quotejob import testing
 from quotejob.life import Status
-from quotejob.testing import Org
 
 TIMES = 200  # promotions measured at each size
 HOLDING = (10, 100, 1000, 10_000)
 ORGS = (1, 200, 2000)
-HOLDING_BESIDE_ORGS = 10
 OURS = ("cmdstat_info", "cmdstat_config", "cmdstat_config|resetstat")  # the measuring itself
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How many orgs there are, and how many jobs are Holding in each."""
+
+    orgs: int
+    holding: int
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,12 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
     tell(simulate(asked.jobs, asked.orgs, asked.seed), asked.seed)
-    with testing.private_redis() as url:
-        by_jobs = {size: beside_jobs(url, size) for size in HOLDING if size <= asked.most}
-        by_orgs = {size: beside_orgs(url, size) for size in ORGS if size <= asked.most}
-    table("one promotion; jobs Holding in its org", {size: costs[0] for size, costs in by_jobs.items()})
-    table("one promotion; orgs, each with 10 jobs Holding", {size: costs[0] for size, costs in by_orgs.items()})
-    table("one submission; jobs Holding in its org", {size: costs[1] for size, costs in by_jobs.items()})
-    table("one move to the front; jobs Holding in its org", {size: costs[2] for size, costs in by_jobs.items()})
+    by_jobs = costs([Setting(1, size) for size in HOLDING if size <= asked.most])
+    by_orgs = costs([Setting(size, 10) for size in ORGS if size <= asked.most])
+    table("one promotion; jobs Holding in its org", by_jobs, lambda setting: setting.holding, "promotion")
+    table("one promotion; orgs, each with 10 jobs Holding", by_orgs, lambda setting: setting.orgs, "promotion")
+    table("one submission; jobs Holding in its org", by_jobs, lambda setting: setting.holding, "submission")
+    table("one move to the front; jobs Holding in its org", by_jobs, lambda setting: setting.holding, "move")
     return 0
 
 
@@ -83,38 +90,67 @@ def tell(found: Found, seed: int) -> None:
     row("took", f"{found.seconds:.0f} s")
 
 
-def beside_jobs(url: str, holding: int) -> list[Cost]:
-    """Of a promotion, a submission and a move to the front in an org with so many jobs Holding."""
-    with testing.sandbox(at=START, redis_url=url, holding_jobs=holding) as org:
-        return costs(url, [org], holding)
+def costs(settings: Sequence[Setting], times: int = TIMES) -> dict[Setting, dict[str, Cost]]:
+    """What each step costs in each of the settings.
+
+    The settings take turns, so that what else the machine does meets all alike; moves by hand come last, as a long one
+    leaves the processor's caches cold.
+    """
+    with ExitStack() as stack:
+        url = stack.enter_context(testing.private_redis())
+        client = stack.enter_context(redis.Redis.from_url(url))
+        places = [Place(stack, url, number, setting) for number, setting in enumerate(settings)]
+        found: dict[Setting, dict[str, list[tuple[float, float, int]]]] = {
+            place.setting: {"submission": [], "promotion": [], "move": []} for place in places
+        }
+        for steps in (("submission", "promotion"), ("move",)):
+            for turn in range(times):
+                for place, step in itertools.product(places, steps):
+                    place.turn(turn, step)
+                    found[place.setting][step].append(measured(client, getattr(place, step)))
+    return {
+        setting: {
+            step: Cost(*(statistics.median(figures) for figures in zip(*each, strict=True)))
+            for step, each in steps.items()
+        }
+        for setting, steps in found.items()
+    }
 
 
-def beside_orgs(url: str, count: int) -> list[Cost]:
-    """The same in one of so many orgs after the other."""
-    with testing.sandbox(at=START, redis_url=url) as first:
-        return costs(url, [first, *(first.another_org() for _ in range(count - 1))], HOLDING_BESIDE_ORGS)
+class Place:
+    """One setting, in a database of its own: every org's slots are taken."""
 
+    def __init__(self, stack: ExitStack, url: str, number: int, setting: Setting) -> None:
+        self.setting = setting
+        own = f"{url.rpartition('/')[0]}/{number}"
+        first = stack.enter_context(testing.sandbox(at=START, redis_url=own, holding_jobs=setting.holding + 1))
+        self.orgs = [first, *(first.another_org() for _ in range(setting.orgs - 1))]
+        self.running: dict[str, list[str]] = {}
+        for org in self.orgs:
+            org.enqueue_jobs(5 + setting.holding)
+            self.running[org.id] = org.schedules.promote(org.id)
 
-def costs(url: str, orgs: list[Org], holding: int) -> list[Cost]:
-    """A job ends, another comes, the last is moved to the front, and the slot goes to the first: TIMES times."""
-    running = {}
-    for org in orgs:
-        org.enqueue_jobs(5 + holding)
-        running[org.id] = org.schedules.promote(org.id)
-    promotions, submissions, moves = [], [], []
-    with redis.Redis.from_url(url) as client:
-        for number in range(TIMES):
-            org = orgs[number % len(orgs)]
-            org.jobs.move(running[org.id].pop(0), Status.FAILED)
-            submissions.append(measured(client, org.enqueue_jobs))
-            last = org.flex_queue_order()[-1]
-            moves.append(measured(client, lambda org=org, last=last: org.move_job_to_front(last)))
-            promotions.append(measured(client, lambda org=org: running[org.id].extend(org.schedules.promote(org.id))))
-    assert all(len(ids) == 5 for ids in running.values())
-    return [
-        Cost(*(statistics.median(figures) for figures in zip(*each, strict=True)))
-        for each in (promotions, submissions, moves)
-    ]
+    def turn(self, number: int, step: str) -> None:
+        """What is to be there before the step, in the org whose turn it is."""
+        self.org = self.orgs[number % len(self.orgs)]
+        if step == "promotion":
+            self.org.jobs.move(self.running[self.org.id].pop(0), Status.FAILED)
+        elif step == "move":
+            self.last = self.org.flex_queue_order()[-1]
+
+    def submission(self) -> None:
+        """Another job comes."""
+        self.org.enqueue_jobs(1)
+
+    def promotion(self) -> None:
+        """The slot of a job that has ended goes to the first in the queue."""
+        running = self.running[self.org.id]
+        running += self.org.schedules.promote(self.org.id)
+        assert len(running) == 5
+
+    def move(self) -> None:
+        """The last becomes the first."""
+        assert self.org.move_job_to_front(self.last)
 
 
 def measured(client: redis.Redis, call: Callable[[], object]) -> tuple[float, float, int]:
@@ -128,14 +164,15 @@ def measured(client: redis.Redis, call: Callable[[], object]) -> tuple[float, fl
     return own, server, sum(told["calls"] for told in stats.values())
 
 
-def table(what: str, costs: dict[int, Cost]) -> None:
+def table(what: str, costs: dict[Setting, dict[str, Cost]], size: Callable[[Setting], int], step: str) -> None:
     """A row for each size, with the ratios to the first."""
     print(f"\n| {what} | time | ratio | of that in Redis | ratio | commands |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    first = next(iter(costs.values()))
-    for size, cost in costs.items():
+    first = next(iter(costs.values()))[step]
+    for setting, steps in costs.items():
+        cost = steps[step]
         print(
-            f"| {size:,} | {cost.microseconds:,.0f} µs | {cost.microseconds / first.microseconds:.2f} | "
+            f"| {size(setting):,} | {cost.microseconds:,.0f} µs | {cost.microseconds / first.microseconds:.2f} | "
             f"{cost.server:,.0f} µs | {cost.server / first.server:.2f} | {cost.commands:,.0f} |",
             flush=True,
         )

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.scheduler import beside_jobs, beside_orgs
+from bench.scheduler import Setting, costs
 from bench.simulated import simulate
-from quotejob import testing
 
 
 def test_caps_order_and_slots_are_kept_at_every_event() -> None:
@@ -24,10 +23,10 @@ def test_caps_order_and_slots_are_kept_at_every_event() -> None:
 
 def test_a_promotion_takes_as_many_commands_however_many_wait() -> None:
     """In its own org and in others; so does a submission."""
-    with testing.private_redis() as url:
-        few, many, others = beside_jobs(url, 10), beside_jobs(url, 300), beside_orgs(url, 40)
-    assert [cost.commands for cost in few[:2]] == [cost.commands for cost in many[:2]]
-    assert few[0].commands == others[0].commands
+    few, many, others = Setting(1, 10), Setting(1, 300), Setting(40, 10)
+    found = costs([few, many, others], times=41)
+    for step in ("promotion", "submission"):
+        assert found[few][step].commands == found[many][step].commands == found[others][step].commands
 
 
 def test_the_benchmark_prints_its_tables() -> None:
