@@ -86,6 +86,20 @@ def test_the_moves_are_those_of_the_platform(org: Org) -> None:
         org.move_job_to_front(a)
 
 
+def test_there_is_always_room_between_two_jobs(org: Org) -> None:
+    """However often jobs are moved between the same two; the order stays what it should be, and is that of the runs."""
+    waiting = org.enqueue_jobs(6)
+    for _ in range(300):
+        assert org.move_after_job(waiting[-1], waiting[0])
+        waiting.insert(1, waiting.pop())
+        assert org.flex_queue_order() == waiting
+    for _ in range(300):
+        assert org.move_before_job(waiting[0], waiting[-1])
+        waiting.insert(4, waiting.pop(0))
+        assert org.flex_queue_order() == waiting
+    assert ids(org.run_due()) == waiting
+
+
 def test_conditions_hold_in_the_right_order(org: Org) -> None:
     """Another job's end, and a time; who waits keeps its place and lets others pass."""
     [long] = org.enqueue_jobs(1, lasting=30 * MINUTE)
