@@ -290,12 +290,9 @@ class Load:
             self.running[run.org_id].remove(place)
             if self.model.jobs[run.job_id].status is Status.PROCESSING:  # the model has not aborted it
                 self.model.end(run.job_id, run.status)
-        started = (
-            list(enumerate(self.simulation.ran))[self.seen :] if self.seen else list(enumerate(self.simulation.ran))
-        )
-        self.seen = len(self.simulation.ran)
-        self._note_fired([run.job_id for _, run in started] + [one for queue, *_ in stored.values() for one in queue])
-        for place, run in started:
+        started, self.seen = self.simulation.ran[self.seen :], len(self.simulation.ran)
+        self._note_fired([run.job_id for run in started] + [one for queue, *_ in stored.values() for one in queue])
+        for place, run in enumerate(started, self.seen - len(started)):
             self._note_start(place, run, stored[run.org_id][2])
         for org_id, (queue, active, reserved) in stored.items():
             self._check_org(org_id, queue, active, reserved, now)
