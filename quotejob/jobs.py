@@ -303,8 +303,8 @@ class Jobs:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _room(self) -> tuple[int, int]:
-        return self._settings.holding_jobs, self._settings.active_jobs
+    def _room(self) -> tuple[int, int, int]:
+        return self._settings.holding_jobs, self._settings.active_jobs, self._settings.reserve_minutes * 60_000
 
     def _sealed(self, context: CallerContext) -> tuple[bytes, int]:
         return tokens.seal(context, self._settings), tokens.TIME_TO_LIVE

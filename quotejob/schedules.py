@@ -171,13 +171,16 @@ class Schedules:
         return promoted + self._jobs.promote(org_id, reserved=claims.reserved + waiting)
 
     def tick(self, now: datetime | None = None) -> list[str]:
-        """Let fire what is due, and submit what has fired; the orgs that have new jobs. Twice at once is harmless."""
+        """Let fire what is due, and submit what has fired; the orgs that have new jobs, or a slot that was kept for one
+        that is skipped. Twice at once is harmless.
+        """
         now = now or self.now()
         orgs: dict[str, None] = {}
         for _ in range(MOST_ROUNDS):
             due = self._due(now)
             for schedule in due:
-                self._fire(schedule, now)
+                if self._fire(schedule, now) == "skipped" and schedule.guaranteed:
+                    orgs[schedule.org_id] = None
             orgs.update(dict.fromkeys(self._submit_fired()))
             if not due:
                 break
@@ -243,11 +246,11 @@ class Schedules:
             found = cast(list[bytes], self._redis.zrangebyscore(keys.DUE, "-inf", keys.ms(now), 0, AT_ONCE))
         return self._several([schedule_id.decode() for schedule_id in found])
 
-    def _fire(self, schedule: Schedule, now: datetime) -> None:
-        """Decide the fire time that has come."""
+    def _fire(self, schedule: Schedule, now: datetime) -> str:
+        """Decide the fire time that has come; what came of it, "" when there is nothing to decide."""
         due = schedule.next_fire_time
         if due is None:
-            return
+            return ""
         missed = now - due > MISFIRE
         why = ""
         try:
@@ -258,8 +261,8 @@ class Schedules:
                 following = schedule.fires_after(max(due, now) if missed else due)
         except QuotejobError as unknown:  # a time zone this machine does not know
             self.stop(schedule.schedule_id, unknown.message)
-            return
-        self._decide(schedule, schedule.job_id(due), due, following, why, planned=True)
+            return ""
+        return self._decide(schedule, schedule.job_id(due), due, following, why, planned=True)
 
     def _decide(
         self,
@@ -301,15 +304,23 @@ class Schedules:
             fired = [member.decode().split(" ") for member in cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))]
         known = {schedule.schedule_id: schedule for schedule in self._several(list({each for each, _ in fired}))}
         orgs: dict[str, None] = {}
+        full: dict[str, str] = {}  # orgs that have no room, and what they said: their others need not be tried
+        waiting: dict[str, str] = {}
         for schedule_id, job_id in fired:
-            if schedule_id not in known:
+            schedule = known.get(schedule_id)
+            if schedule is None:
                 self._settle(schedule_id, job_id)
                 continue
-            try:
-                self._submit(known[schedule_id], job_id)
-                orgs[known[schedule_id].org_id] = None
-            except FlexQueueFull as full:
-                self._explain(schedule_id, f"Waits for room in the flex queue: {full}")
+            if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
+                try:
+                    self._submit(schedule, job_id)
+                    orgs[schedule.org_id] = None
+                    continue
+                except FlexQueueFull as refusal:
+                    full[schedule.org_id] = f"Waits for room in the flex queue: {refusal}"
+            waiting[schedule_id] = full[schedule.org_id]
+        for schedule_id, reason in waiting.items():
+            self._explain(schedule_id, reason)
         return list(orgs)
 
     def _submit(self, schedule: Schedule, job_id: str) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _stack import LocalOrg, Stack, clean_environment, private_redis
+from _stack import LocalOrg, Stack, clean_environment
+
+from quotejob import redisserver
 
 TIERS = ["unit", "integration", "contract", "acceptance"]
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
@@ -47,12 +49,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url() -> Iterator[str]:
     """A Redis server: the one of REDIS_URL when that was set, else a private one with an append-only file."""
     if GIVEN_REDIS_URL:
         yield GIVEN_REDIS_URL
         return
-    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+    with redisserver.private(durable=True) as url:
         yield url
 
 

@@ -33,10 +33,13 @@ local function wake(owner)
   if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
 end
 
--- Whether the flex queue has more jobs than it may. A ready one that will have a slot at once does not count.
-local function overfull(owner, most_holding, most_active)
+-- Whether the flex queue has more jobs than it may. A ready one that will have a slot at once does not count. The slots
+-- kept are those of the last promote, and those of windows (ms) that have begun since.
+local function overfull(owner, most_holding, most_active, window)
   wake(owner)
-  local slots = most_active - redis.call('SCARD', org(owner, 'active')) - (redis.call('GET', org(owner, 'reserved')) or 0)
+  local begun = redis.call('ZCOUNT', org(owner, 'guaranteed'), '-inf', number(NOW + window))
+  local kept = math.max(begun, redis.call('GET', org(owner, 'reserved')) or 0)
+  local slots = most_active - redis.call('SCARD', org(owner, 'active')) - kept
   local going = math.max(0, math.min(slots, redis.call('ZCARD', org(owner, 'ready'))))
   return redis.call('ZCARD', org(owner, 'holding')) - going > most_holding
 end

@@ -85,8 +85,11 @@ def test_imports_point_one_way() -> None:
 
 def test_the_second_opinion_knows_nothing_of_quotejob() -> None:
     """What judges the Quotes of a demo shares no code with what made them."""
-    for name in ("_check.py", "_client.py", "_stack.py", "_demo.py", "_invoke.py"):
+    for name in ("_check.py", "_client.py", "_demo.py", "_invoke.py"):
         assert not imported(ROOT / "bin" / name) & set(PACKAGES), name
+    stack = (ROOT / "bin" / "_stack.py").read_text()
+    assert re.findall(r"(?:from|import) quotejob.*", stack) == ["from quotejob import redisserver"]
+    assert not imported(ROOT / "quotejob" / "redisserver.py") & set(PACKAGES)
 
 
 def test_every_setting_is_in_env_example() -> None:

@@ -1,0 +1,285 @@
+"""An org to test with: submit, reorder and schedule jobs that do no work, and let simulated time pass."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from cryptography.fernet import Fernet
+
+from quotejob import redisserver, store
+from quotejob.callers import CallerContext, to18
+from quotejob.conditions import Conditions
+from quotejob.flexqueue import Place
+from quotejob.jobs import Jobs
+from quotejob.life import DependsOnOutcome, Job, JobType, Status
+from quotejob.schedule import Schedule
+from quotejob.schedules import Schedules
+from quotejob.settings import Settings
+from quotejob.testing.clock import Clock
+from quotejob.testing.simulation import Fate, Ran, Simulation
+
+MARK = "quotejob:sandbox"  # whose this Redis database is
+CLAUSE = "Name != null"  # nobody reads it
+AT_ONCE = timedelta(0)
+
+
+class RedisInUse(Exception):
+    """The Redis given is not empty, or another sandbox has it; what is in it was not touched."""
+
+
+class Org:
+    """One org with its flex queue and schedules, in simulated time.
+
+    Nothing starts by itself: what is enqueued waits in the flex queue until ``run_due`` lets time go on, as after
+    Test.enqueueBatchJobs on the platform. The stores are there too, for what this class has no word for.
+    """
+
+    def __init__(self, simulation: Simulation, everyone: list[Org]) -> None:
+        self.id = to18("00D" + uuid.uuid4().hex[:12])
+        self.caller = CallerContext(
+            request_id="sandbox", org_id=self.id, org_domain_url="https://sandbox.my.salesforce.com",
+            api_version="66.0", namespace="", access_token="00D!nobody", user_id=to18("005000000000001"),
+            username="tester@sandbox.example",
+        )  # fmt: skip
+        self._simulation = simulation
+        self._everyone = everyone
+        everyone.append(self)
+
+    @property
+    def clock(self) -> Clock:
+        """The time, the same for all orgs of a sandbox."""
+        return self._simulation.clock
+
+    @property
+    def jobs(self) -> Jobs:
+        """The store of jobs."""
+        return self._simulation.jobs
+
+    @property
+    def schedules(self) -> Schedules:
+        """The store of schedules."""
+        return self._simulation.schedules
+
+    def another_org(self) -> Org:
+        """A further org in the same Redis, under the same clock."""
+        return Org(self._simulation, self._everyone)
+
+    # -- jobs ----------------------------------------------------------------------------------------------------------
+
+    def enqueue_jobs(
+        self,
+        n: int = 1,
+        *,
+        depends_on: Sequence[str] = (),
+        depends_on_outcome: DependsOnOutcome = DependsOnOutcome.COMPLETED,
+        not_before: datetime | None = None,
+        lasting: timedelta | None = AT_ONCE,
+        ends: Status = Status.COMPLETED,
+        reason: str | None = None,
+    ) -> list[str]:
+        """Put ``n`` jobs that do no work at the end of the flex queue, each with these conditions; their ids in order.
+
+        Once started, each takes as long as ``lasting`` says (None: until it is aborted) and ends as ``ends`` says, with
+        ``reason`` as its extendedStatus. Raises FlexQueueFull, InvalidRequest for conditions that cannot be.
+        """
+        fate = Fate(lasting, ends, reason)
+        conditions = Conditions(tuple(depends_on), depends_on_outcome, not_before)
+        found = []
+        for _ in range(n):
+            job, _ = self.jobs.submit(self.caller, JobType.BATCH_QUOTE, soql_where_clause=CLAUSE, conditions=conditions)
+            self._simulation.decide(job.job_id, fate)
+            found.append(job.job_id)
+        return found
+
+    def decide(
+        self,
+        job_id: str,
+        *,
+        lasting: timedelta | None = AT_ONCE,
+        ends: Status = Status.COMPLETED,
+        reason: str | None = None,
+    ) -> None:
+        """Say what becomes of a job that has not started, in place of what was said before."""
+        if self.job(job_id).status is not Status.HOLDING:
+            raise ValueError(f"Job {job_id} has started or ended; what becomes of it has to be said before")
+        self._simulation.decide(job_id, Fate(lasting, ends, reason))
+
+    def job(self, job_id: str) -> Job:
+        """The job as it stands, with what it waits for. Raises JobNotFound."""
+        return self.jobs.get(job_id, self.id)
+
+    def abort_job(self, job_id: str) -> Job:
+        """Abort a job; its slot is free when time goes on. Raises JobConflict when it has ended."""
+        self.job(job_id)
+        self._simulation.abort(job_id)
+        return self.job(job_id)
+
+    def resume_job(
+        self,
+        job_id: str,
+        *,
+        lasting: timedelta | None = AT_ONCE,
+        ends: Status = Status.COMPLETED,
+        reason: str | None = None,
+    ) -> Job:
+        """Put a Failed or Aborted job back into the flex queue, and say what becomes of it this time.
+
+        Raises JobConflict, FlexQueueFull.
+        """
+        fate = Fate(lasting, ends, reason)
+        job = self.jobs.resume(job_id, self.caller)
+        self._simulation.decide(job_id, fate)
+        return job
+
+    # -- the flex queue, in the platform's words -----------------------------------------------------------------------
+
+    def flex_queue_order(self) -> list[str]:
+        """The ids of the Holding jobs, the next one first."""
+        return [job.job_id for job in self._simulation.flex_queue.jobs(self.id)]
+
+    def move_job_to_front(self, job_id: str) -> bool:
+        """Make a Holding job the first; False when it is. Raises JobNotFound, JobConflict when it is not Holding."""
+        return self._simulation.flex_queue.move(self.id, job_id, Place.FRONT)
+
+    def move_job_to_end(self, job_id: str) -> bool:
+        """Make it the last."""
+        return self._simulation.flex_queue.move(self.id, job_id, Place.END)
+
+    def move_before_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
+        """Put it just before another Holding job."""
+        return self._simulation.flex_queue.move(self.id, job_to_move_id, Place.BEFORE, job_in_queue_id)
+
+    def move_after_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
+        """Put it just after another Holding job."""
+        return self._simulation.flex_queue.move(self.id, job_to_move_id, Place.AFTER, job_in_queue_id)
+
+    # -- schedules -----------------------------------------------------------------------------------------------------
+
+    def create_schedule(
+        self,
+        name: str,
+        cron_expression: str,
+        *,
+        lasting: timedelta | None = AT_ONCE,
+        ends: Status = Status.COMPLETED,
+        reason: str | None = None,
+        **what: Any,
+    ) -> Schedule:
+        """Keep a schedule whose jobs last and end so. ``what``: time_zone, start_time, end_time, misfire, overlap,
+        guaranteed.
+
+        Raises InvalidRequest, and ScheduleConflict when the name is taken or its start cannot be guaranteed.
+        """
+        fate = Fate(lasting, ends, reason)
+        given = {"authorization": "sandbox", "soql_where_clause": CLAUSE} | what
+        schedule = self.schedules.create(self.caller, name, cron_expression, **given)
+        self._simulation.decide(schedule.schedule_id, fate)
+        return schedule
+
+    def schedule(self, schedule_id: str) -> Schedule:
+        """The schedule as it stands. Raises ScheduleNotFound."""
+        return self.schedules.get(schedule_id, self.id)
+
+    def pause_schedule(self, schedule_id: str) -> Schedule:
+        """Have it fire no more until it is resumed."""
+        return self.schedules.pause(schedule_id, self.id)
+
+    def resume_schedule(self, schedule_id: str) -> Schedule:
+        """Let it fire again from now on."""
+        return self.schedules.resume(schedule_id, self.id)
+
+    def run_schedule_now(self, schedule_id: str) -> str:
+        """Submit its job outside the plan; the job's id."""
+        return self.schedules.run_now(schedule_id, self.id)
+
+    def delete_schedule(self, schedule_id: str) -> Schedule:
+        """Forget the schedule; its jobs stay."""
+        return self.schedules.delete(schedule_id, self.id)
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def run_due(self, at: datetime | None = None) -> list[Ran]:
+        """Let time go on to ``at`` (None: what is due now), event by event, in all orgs of the sandbox.
+
+        Schedules fire, jobs whose conditions hold take free slots, last and end, and what depends on them follows.
+        Gives the runs that started or ended meanwhile, in the order in which they started. ValueError when ``at`` is in
+        the past.
+        """
+        self._simulation.look_at([org.id for org in self._everyone])
+        return self._simulation.run(self.clock.now if at is None else at)
+
+    @property
+    def ran(self) -> list[Ran]:
+        """Every run of this org's jobs so far, in the order in which they started."""
+        return [run for run in self._simulation.ran if run.org_id == self.id]
+
+
+@contextmanager
+def sandbox(
+    at: datetime | None = None,
+    *,
+    redis_url: str | None = None,
+    active_jobs: int = 5,
+    holding_jobs: int = 100,
+    reserve_minutes: int = 10,
+) -> Iterator[Org]:
+    """An org in simulated time that begins ``at`` (default: now), gone at the end of the block.
+
+    It has a Redis server of its own for that time, or uses the empty database of ``redis_url``, which is empty again
+    afterwards. The numbers are those of QUOTEJOB_ACTIVE_JOBS, QUOTEJOB_HOLDING_JOBS and QUOTEJOB_RESERVE_MINUTES.
+    Raises RedisInUse, ServerError.
+    """
+    clock = Clock(at or datetime.now(UTC))
+    with ExitStack() as stack:
+        url = redis_url or stack.enter_context(redisserver.private())
+        settings = Settings(
+            redis_url=url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=active_jobs,
+            holding_jobs=holding_jobs, reserve_minutes=reserve_minutes,
+        )  # fmt: skip
+        pool = stack.enter_context(store.client(url, attempts=1))
+        with store.translated():
+            client = stack.enter_context(pool.client())  # one connection will do; the way through the pool takes longer
+        stack.enter_context(_alone(client, url))
+        yield Org(Simulation(client, settings, clock), [])
+
+
+@contextmanager
+def _alone(client: redis.Redis, url: str) -> Iterator[None]:
+    """Have the database for oneself, and leave it empty."""
+    mine = uuid.uuid4().hex
+    with store.translated():
+        free = client.set(MARK, mine, nx=True)
+        others = client.dbsize() - 1
+    if free and not others:
+        try:
+            yield
+        finally:
+            _clear(client)
+        return
+    if free:
+        client.delete(MARK)
+    place = urlsplit(url)  # without the password it may hold
+    where = f"{place.hostname}:{place.port or 6379}{place.path or '/0'}"
+    whose = f"holds {others} keys of others, and real workers might take the jobs" if free else "has another sandbox"
+    raise RedisInUse(
+        f"The Redis database {where} {whose}. Give one that nobody uses (another number at the end of the URL, or "
+        "this one after redis-cli FLUSHDB), or no redis_url: then a server is started"
+    )
+
+
+def _clear(client: redis.Redis) -> None:
+    with store.translated():
+        batch: list[bytes] = []
+        for key in client.scan_iter("quotejob:*", count=1000):
+            batch.append(key)
+            if len(batch) == 1000:
+                client.unlink(*batch)
+                batch.clear()
+        if batch:
+            client.unlink(*batch)
