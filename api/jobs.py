@@ -19,6 +19,7 @@ from quotejob.clause import check_clause
 from quotejob.conditions import Conditions
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Result
+from quotejob.listing import Sorting
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
@@ -108,14 +109,11 @@ def get_job(job_id: str) -> Job:
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The org's jobs, newest first
 
-    Lists the jobs of the caller's org, a page at a time.
+    Lists the jobs of the caller's org that are asked for, in the order asked for, a page at a time.
     """
+    sorting = Sorting(query["sort"], query["order"])
     found, cursor = _jobs().recent(
-        access.caller().org_id,
-        statuses=query.get("status", ()),
-        job_types=query.get("job_type", ()),
-        limit=query["limit"],
-        cursor=query.get("cursor"),
+        access.caller().org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
     )
     return {"jobs": found, "next_cursor": cursor}
 

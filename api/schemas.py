@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, fields, post_load, validate
 
 from quotejob.conditions import MOST_PARENTS
 from quotejob.cron import LONGEST
 from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
+from quotejob.listing import JobFilter, Order, Sort
 from quotejob.schedule import Misfire, Overlap, State
 from quotejob.schedules import LONGEST_NAME
 
@@ -231,7 +233,7 @@ class JobSchema(CamelCase):
 
 
 class JobListSchema(CamelCase):
-    """Jobs, newest first."""
+    """Jobs, newest first or as asked."""
 
     jobs = fields.List(fields.Nested(JobSchema), required=True)
     next_cursor = fields.String(
@@ -425,18 +427,65 @@ class DataCreateQuerySchema(CamelCase):
     number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
 
 
+def _bound(text: str) -> fields.AwareDateTime:
+    """An end of a span of time, in an address, where a plain + would be read as a blank."""
+    wrong = "should be ISO 8601 with a zone, as 2026-01-31T21:00:00Z or 2026-01-31T22:00:00%2B01:00"
+    return fields.AwareDateTime(
+        format="iso",
+        error_messages=dict.fromkeys(("invalid", "invalid_awareness", "null"), wrong),
+        metadata=_described(text, example="2026-01-31T21:00:00Z"),
+    )
+
+
+def _id(text: str) -> fields.String:
+    """An id in a query; whether there is such a thing is not asked."""
+    return fields.String(
+        validate=validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="should be an id"),
+        metadata=_described(text, format="uuid"),
+    )
+
+
 def _cursor() -> fields.String:
     return fields.String(
-        validate=validate.Regexp(r"^[0-9a-f.:-]{1,80}$", error="is not one this API gave out"),
+        validate=validate.Regexp(r"^[0-9a-f.:-]{1,100}$", error="is not one this API gave out"),
         metadata=_described("nextCursor of the answer before"),
     )
 
 
-class JobListQuerySchema(CamelCase):
+class JobFilterQuerySchema(CamelCase):
     """Which jobs."""
 
     status = OneOrMore(_word(Status), metadata=_described(_SEVERAL))
     job_type = OneOrMore(_word(JobType), metadata=_described(_SEVERAL))
+    created_from = _bound("Created at this time or later")
+    created_to = _bound("Created before this time")
+    completed_from = _bound("Ended at this time or later")
+    completed_to = _bound("Ended before this time")
+    schedule_id = _id("Submitted by this schedule")
+    parent_id = _id("Those that depend on this job: it stands in their dependsOn")
+    extended_status = fields.String(
+        validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
+        metadata=_described("A text in their extendedStatus; upper and lower case are one", example="ROW_LOCK"),
+    )
+
+    @post_load
+    def _as_filter(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """What is asked of the jobs becomes one value, ``wanted``."""
+        several = {"statuses": frozenset(data.pop("status", ())), "job_types": frozenset(data.pop("job_type", ()))}
+        rest = {field.name: data.pop(field.name) for field in dataclasses.fields(JobFilter) if field.name in data}
+        asked: dict[str, Any] = several | rest
+        return {"wanted": JobFilter(**asked), **data}
+
+
+class JobListQuerySchema(JobFilterQuerySchema):
+    """Which jobs, in which order."""
+
+    sort = _word(
+        Sort,
+        "Sorted by this; jobs that do not have it yet come last. A status counts by its place in a job's life",
+        load_default=Sort.CREATED,
+    )
+    order = _word(Order, "Largest and latest first, or smallest and earliest", load_default=Order.DESCENDING)
     limit = _whole_number(200, 50, "At most so many")
     cursor = _cursor()
 

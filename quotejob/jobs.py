@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
 from typing import Any, cast
 
 import redis
@@ -21,6 +23,7 @@ from quotejob.callers import CallerContext
 from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
+from quotejob.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, Place, Sort, Sorting, span
 from quotejob.settings import Settings
 from quotejob.work import Work
 
@@ -110,39 +113,56 @@ class Jobs:
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """The job as it stands; JobNotFound when there is none, or (with ``org_id``) when it is another org's."""
         with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
-        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
+            found = _decoded(cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id))))
+        if not found or (org_id is not None and found["orgId"] != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
         return self._with_waiting([_read(job_id, found)])[0]
 
     def several(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of the jobs that there are, in the given order."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(keys.job(job_id))
-            rows = cast(list[dict[bytes, bytes]], pipe.execute())
-        return self._with_waiting([_read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True) if row])
+        return self._with_waiting(self._stored(job_ids))
 
     def recent(
         self,
         org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        sorting: Sorting = NEWEST_FIRST,
         *,
-        statuses: Iterable[Status] = (),
-        job_types: Iterable[JobType] = (),
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """The org's jobs, newest first, at most ``limit``; the cursor gives the next ones (None: there are no more)."""
-        wanted, kinds = frozenset(statuses), frozenset(job_types)
-        found: list[Job] = []
-        for job in self._newest_first(org_id, cursor):
-            if (wanted and job.status not in wanted) or (kinds and job.job_type not in kinds):
-                continue
-            if len(found) == limit:
-                return self._with_waiting(found), f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
-            found.append(job)
-        return self._with_waiting(found), None
+        """The org's jobs, newest first or as ``sorting`` says, at most ``limit``, and the cursor of the next ones.
+
+        The cursor is None when there are no more. No job comes twice or is missed while others are added.
+        """
+        after = sorting.read(cursor)
+        if sorting.sort is Sort.CREATED:
+            stream = self._by_creation(org_id, wanted, sorting, after)
+            found = list(islice((job for job in stream if wanted.takes(job)), limit + 1))
+            places = [sorting.place(job) for job in found]
+        else:
+            scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
+            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
+            found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
+        return self._with_waiting(found[:limit]), sorting.cursor(places[limit - 1]) if len(places) > limit else None
+
+    def scan(self, org_id: str, wanted: JobFilter, fields: Sequence[str]) -> Iterator[Job]:
+        """The org's jobs that are wanted, newest first, each with these fields of its hash only and what all jobs have.
+
+        A chunk is in memory at a time.
+        """
+        names = tuple(dict.fromkeys((*_ALWAYS, *wanted.fields, *fields)))
+        for listed in self._listed(org_id, wanted, NEWEST_FIRST, None, 500):
+            with store.translated():
+                pipe = self._redis.pipeline(transaction=False)
+                for job_id in listed:
+                    pipe.hmget(keys.job(job_id), names)
+                rows = cast(list[list[bytes | None]], pipe.execute())
+            for job_id, row in zip(listed, rows, strict=True):
+                if row[0] is not None:
+                    job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
+                    if wanted.takes(job):
+                        yield job
 
     def results(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
@@ -338,28 +358,47 @@ class Jobs:
 
         return [told(job) for job in jobs]
 
-    def _newest_first(self, org_id: str, cursor: str | None) -> Iterator[Job]:
-        """The org's jobs, newest first, from behind the cursor on; jobs that are no longer kept leave the list."""
-        key, after, start, step = keys.jobs_of(org_id, "jobs"), _place(cursor), 0, 100
+    def _by_creation(self, org_id: str, wanted: JobFilter, sorting: Sorting, after: Place | None) -> Iterator[Job]:
+        """The org's jobs by when they were created, from behind a place on; some that are not wanted may be there."""
+        for listed in self._listed(org_id, wanted, sorting, after and after[2:], 100):
+            yield from self._stored(listed, forget=org_id)
+
+    def _stored(self, job_ids: Sequence[str], *, forget: str | None = None) -> list[Job]:
+        """Those of the jobs that there are; the others leave the list of the org ``forget``."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            rows = cast(list[dict[bytes, bytes]], pipe.execute())
+            gone = [job_id for job_id, row in zip(job_ids, rows, strict=True) if not row]
+            if gone and forget:
+                self._redis.zrem(keys.jobs_of(forget, "jobs"), *gone)
+        return [_read(job_id, _decoded(row)) for job_id, row in zip(job_ids, rows, strict=True) if row]
+
+    def _listed(
+        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None, step: int
+    ) -> Iterator[list[str]]:
+        """The ids of the org's list of jobs in chunks, from behind ``after`` (when created in us, id) on.
+
+        Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
+        """
+        key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
+        read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
+        begin, end = (high, low) if sorting.descending else (low, high)
         while True:
             with store.translated():
-                listed = cast(
-                    list[tuple[bytes, float]],
-                    self._redis.zrevrangebyscore(key, after[0], "-inf", start, step, withscores=True),
-                )
-                pipe = self._redis.pipeline(transaction=False)
-                for member, _ in listed:
-                    pipe.hgetall(keys.job(member.decode()))
-                rows = cast(list[dict[bytes, bytes]], pipe.execute())
-                gone = [member for (member, _), row in zip(listed, rows, strict=True) if not row]
-                if gone:
-                    self._redis.zrem(key, *gone)
-            for (member, score), row in zip(listed, rows, strict=True):
-                if row and (score, member.decode()) < after:
-                    yield _read(member.decode(), row)
-            if len(listed) < step:
+                found = read(key, begin if after is None else after[0], end, 0, step, withscores=True)
+            chunk = [(int(score), member.decode()) for member, score in cast(list[tuple[bytes, float]], found)]
+            fresh = [
+                place for place in chunk if after is None or (place < after if sorting.descending else place > after)
+            ]
+            if fresh:
+                after = fresh[-1]
+                yield [job_id for _, job_id in fresh]
+            if len(chunk) < step:
                 return
-            start += step - len(gone)
+            if not fresh:
+                step *= 2  # so many of one moment
 
     def _results(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Results with the cursor of each, unit by unit in one order: pages, then batches of each wave."""
@@ -388,16 +427,6 @@ def _unit_order(unit: str) -> tuple[int, ...]:
     return (len(numbers), *numbers)
 
 
-def _place(cursor: str | None) -> tuple[float, str]:
-    """Where in the list of jobs a cursor stands: the created date (us) and the id of the last job given."""
-    if cursor is None:
-        return (float("inf"), "")
-    found = re.fullmatch(r"([0-9]{1,20}):([0-9a-f-]{36})", cursor)
-    if found is None:
-        raise InvalidRequest.field("cursor", "is not one this API gave out")
-    return (float(found[1]), found[2])
-
-
 def _cursor(cursor: str | None) -> tuple[str, int]:
     """Where in the results a cursor stands: the unit, and the place of the next result in it."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
@@ -424,10 +453,19 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _read(job_id: str, stored: dict[bytes, bytes]) -> Job:
-    """A Job from its hash; names in Redis are those of the API, in Python those of Python."""
-    values: dict[str, Any] = {}
-    for name, raw in ((key.decode(), value.decode()) for key, value in stored.items()):
-        snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
-        values[snake] = _READERS.get(name, str)(raw)
-    return Job(job_id=job_id, **values)
+_ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
+
+
+def _read(job_id: str, stored: dict[str, str]) -> Job:
+    """A Job from its hash, or from a part of it that has _ALWAYS."""
+    return Job(job_id=job_id, **{_snake(name): _READERS.get(name, str)(raw) for name, raw in stored.items()})
+
+
+@cache
+def _snake(name: str) -> str:
+    """Names in Redis are those of the API, in Python those of Python."""
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
+
+
+def _decoded(stored: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in stored.items()}

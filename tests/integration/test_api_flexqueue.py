@@ -20,6 +20,7 @@ from api import create_app
 from quotejob import callers, logs, store
 from quotejob.jobs import Jobs
 from quotejob.life import JobType, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 Post = Callable[..., TestResponse]
@@ -51,7 +52,7 @@ def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[Jobs]:
     made = Jobs(store.connect(settings), settings)
 
     def clear() -> None:
-        for job in made.recent(local_org.org_id, limit=10_000, statuses=set(Status) - {Status.COMPLETED})[0]:
+        for job in made.recent(local_org.org_id, JobFilter(frozenset(Status) - {Status.COMPLETED}), limit=10_000)[0]:
             if not made.get(job.job_id).ended:
                 made.abort(job.job_id)
 

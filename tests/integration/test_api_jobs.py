@@ -338,6 +338,35 @@ def test_jobs_are_listed_by_status_and_type(client: FlaskClient, headers: Header
     assert listed("jobType=BatchQuote") == set()
 
 
+def test_jobs_are_listed_by_what_is_known_of_them(client: FlaskClient, headers: Headers) -> None:
+    """By when they were created and ended, by the job they depend on, by a text in extendedStatus; sorted."""
+    parent = accepted(submit(client, headers()))
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [parent], "notBefore": "2999-01-01T00:00:00Z"}
+    child = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    client.post(f"/api/jobs/{child}/abort", headers=headers())
+    asked = client.get(f"/api/jobs/{child}", headers=headers()).get_json()
+
+    def listed(**query: str) -> list[str]:
+        answer = client.get("/api/jobs", query_string={"limit": "200", **query}, headers=headers())
+        assert answer.status_code == 200, answer.text
+        return [job["jobId"] for job in answer.get_json()["jobs"] if job["jobId"] in (parent, child)]
+
+    assert listed(parentId=parent) == [child]
+    assert listed(parentId=child) == []
+    assert listed(scheduleId=parent) == []
+    assert listed(extendedStatus="aBORTED ON REQUEST", parentId=parent) == [child]
+    assert listed(extendedStatus="\u0000%27 OR") == []
+    assert listed(createdFrom=asked["createdDate"]) == [child]
+    assert listed(createdTo=asked["createdDate"]) == [parent]
+    assert listed(createdFrom=asked["createdDate"].replace("Z", "+00:00")) == [child]
+    assert listed(completedFrom=asked["completedDate"]) == [child]
+    assert listed(completedTo=asked["completedDate"]) == []
+    assert listed(createdFrom="0001-01-01T00:00:00+14:00", createdTo="9999-12-31T23:59:59-12:00") == [child, parent]
+    assert listed(order="asc") == [parent, child]
+    assert listed(sort="completedDate") == listed(sort="completedDate", order="asc") == [child, parent]
+    assert listed(sort="status", order="asc") == [parent, child]
+
+
 def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) -> None:
     """It waits in the flex queue again; one that has not ended cannot be resumed."""
     job_id = accepted(submit(client, headers()))

@@ -17,11 +17,13 @@ from quotejob.errors import ScheduleConflict
 from quotejob.guarantee import Claims
 from quotejob.jobs import Jobs
 from quotejob.life import JobType, Receipt, Status
+from quotejob.listing import JobFilter
 from quotejob.schedule import Overlap, Schedule
 from quotejob.schedules import Schedules
 from quotejob.settings import Settings
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
+HOLDING = JobFilter(frozenset([Status.HOLDING]))
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_two_hundred_fires_under_a_saturated_queue(schedules: Schedules, jobs: J
     late = 0
     for _ in range(200):
         assert fire is not None
-        while len(jobs.recent(caller.org_id, statuses=[Status.HOLDING], limit=10)[0]) < 5:
+        while len(jobs.recent(caller.org_id, HOLDING, limit=10)[0]) < 5:
             submit(jobs, caller)
         schedules.promote(caller.org_id, fire - timedelta(seconds=1))
         assert schedules.tick(fire) == [caller.org_id]

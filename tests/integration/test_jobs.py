@@ -17,6 +17,7 @@ from quotejob.callers import CallerContext, to18
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Outcome, Receipt, Result, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 
@@ -196,8 +197,8 @@ def test_jobs_are_listed_newest_first(jobs: Jobs, caller: CallerContext) -> None
     assert [job.job_id for job in rest] == ids[2:]
     assert end is None
     jobs.abort(ids[0])
-    assert [job.job_id for job in jobs.recent(caller.org_id, statuses=[Status.ABORTED])[0]] == [ids[0]]
-    assert jobs.recent(caller.org_id, job_types=[JobType.SAMPLE_DATA_DELETE])[0] == []
+    assert [job.job_id for job in jobs.recent(caller.org_id, JobFilter(frozenset([Status.ABORTED])))[0]] == [ids[0]]
+    assert jobs.recent(caller.org_id, JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_DELETE])))[0] == []
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", ":", "5:", "a:b", "9" * 50 + ":x", "1.2.x:3"])
