@@ -98,9 +98,10 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
 def get_job(job_id: str) -> Job:
     """One job
 
-    Says where a job stands.
+    Says where a job stands, and when it will start and end as far as that can be said.
     """
-    return access.own_job(access.caller(), job_id)
+    context = access.caller()
+    return access.desk().forecast.told(context.org_id, [access.own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -112,10 +113,9 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     Lists the jobs of the caller's org that are asked for, in the order asked for, a page at a time.
     """
     sorting = Sorting(query["sort"], query["order"])
-    found, cursor = _jobs().recent(
-        access.caller().org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
-    )
-    return {"jobs": found, "next_cursor": cursor}
+    org_id = access.caller().org_id
+    found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
+    return {"jobs": access.desk().forecast.told(org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(

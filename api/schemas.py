@@ -204,6 +204,16 @@ class JobSchema(CamelCase):
     created_date = Instant(required=True)
     started_date = Instant(required=True, allow_none=_NULL)
     completed_date = Instant(required=True, allow_none=_NULL)
+    estimated_start = Instant(
+        required=True,
+        allow_none=_NULL,
+        metadata=_described("While Holding or Queued: when it will start, as far as that can be said"),
+    )
+    estimated_end = Instant(
+        required=True,
+        allow_none=_NULL,
+        metadata=_described("While it has not ended: when it will, as far as that can be said"),
+    )
     created_by_id = fields.String(required=True, metadata=_described("The submitting user's id"))
     soql_where_clause = fields.String(required=True, allow_none=_NULL)
     number_of_opportunities = fields.Integer(

@@ -22,12 +22,14 @@ from quotejob import keys, store, tokens
 from quotejob.callers import CallerContext
 from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
-from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
+from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, JobType, Outcome, Result, Status
 from quotejob.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, Place, Sort, Sorting, span
 from quotejob.settings import Settings
 from quotejob.work import Work
 
 KEPT = 7 * 24 * 3600  # seconds an ended job and its results are kept
+RUNS = 50  # Completed runs remembered of each type of an org's jobs, for estimates
+RUNS_KEPT = 30 * 24 * 3600  # seconds they are, after the last one
 IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same job
 
 
@@ -255,10 +257,13 @@ class Jobs:
             also["completedDate"] = now.isoformat()
         elif status is Status.PREPARING and job.started_date is None:
             also["startedDate"] = now.isoformat()
+        elif status is Status.PREPARING:
+            also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
         spent, held = keys.spent(job_id, job.waves or 0), [keys.job(job_id, part) for part in keys.HELD]
         completed = status is Status.COMPLETED
         expiring, dropped = (_kept(job), spent + held) if completed else (_kept(job) + spent, held)
         origins = MOVES[status]
+        ran = _ran(job, now) if completed else ""
         before = keys.script(
             self._redis,
             "move",
@@ -269,6 +274,9 @@ class Jobs:
                 job.org_id,
                 status,
                 int(status in ENDED),
+                ran,
+                RUNS,
+                RUNS_KEPT,
                 len(expiring),
                 len(origins),
                 *origins,
@@ -416,6 +424,13 @@ def _kept(job: Job) -> list[str]:
     return [keys.job(job.job_id, part) for part in keys.KEPT]
 
 
+def _ran(job: Job, now: datetime) -> str:
+    """What estimates remember of a run: records, milliseconds, schedule. Nothing of one that had stopped in between."""
+    if job.started_date is None or job.resumed_date is not None:
+        return ""
+    return f"{job.total} {keys.ms(now) - keys.ms(job.started_date)} {job.schedule_id or ''}"
+
+
 def _pairs(fields: dict[str, Any]) -> list[Any]:
     """field, value, field, value ... as HSET takes them."""
     return [item for pair in fields.items() for item in pair]
@@ -435,18 +450,24 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
+def _moment(raw: str) -> datetime:
+    """From milliseconds since 1970."""
+    return datetime.fromtimestamp(int(raw) / 1000, UTC)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "jobType": JobType,
     "guaranteed": lambda raw: raw == "1",
     "status": Status,
     "dependsOn": lambda raw: tuple(raw.split(",")),
     "dependsOnOutcome": DependsOnOutcome,
-    "notBefore": lambda raw: datetime.fromtimestamp(int(raw) / 1000, UTC),
-    **dict.fromkeys(("createdDate", "startedDate", "completedDate"), datetime.fromisoformat),
+    "notBefore": _moment,
+    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(_moment, raw.split()))),
+    **dict.fromkeys(("createdDate", "startedDate", "completedDate", "resumedDate"), datetime.fromisoformat),
     **dict.fromkeys(
         (
             *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
-            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves"),
+            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves", "resumedItems"),
         ),
         int,
     ),

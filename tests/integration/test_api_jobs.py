@@ -119,6 +119,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
     job = client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()
     created = job.pop("createdDate")
     assert created.endswith("Z")
+    assert job.pop("estimatedStart").endswith("Z")  # a slot is free
     assert job == {
         "jobId": job_id,
         "jobType": "BatchQuote",
@@ -126,6 +127,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "extendedStatus": None,
         "startedDate": None,
         "completedDate": None,
+        "estimatedEnd": None,
         "createdById": local_org.user_id,
         "soqlWhereClause": CLAUSE,
         "numberOfOpportunities": None,
