@@ -20,6 +20,7 @@ from quotejob.conditions import Conditions
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Result
 from quotejob.listing import Sorting
+from quotejob.summary import FIELDS, Summary, summarise
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
@@ -116,6 +117,25 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     org_id = access.caller().org_id
     found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
     return {"jobs": access.desk().forecast.told(org_id, found), "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/summary",
+    name="getJobSummary",
+    query=wire.JobFilterQuerySchema,
+    answer=wire.JobSummarySchema,
+    says="The caller's org's jobs in figures",
+)
+def get_job_summary(query: dict[str, Any]) -> Summary:
+    """The org's jobs in figures
+
+    Counts the jobs of the caller's org that are asked for. waitingSeconds are from createdDate to startedDate, of the
+    jobs that have started; runSeconds from startedDate to completedDate, of those that have ended; recordsPerSecond are
+    Opportunities decided a second of run time. Jobs that were resumed are left out of these two, for the time in
+    between would count. startEstimates compare when jobs that had to wait were first estimated to start with when they
+    did; endEstimates when Completed jobs were estimated to end, once their pages were known, with when they did.
+    """
+    return summarise(_jobs().scan(access.caller().org_id, query["wanted"], FIELDS))
 
 
 @blueprint.operation(

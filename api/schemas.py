@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, post_load, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
 from quotejob.conditions import MOST_PARENTS
 from quotejob.cron import LONGEST
@@ -402,6 +402,74 @@ class ScheduleListSchema(CamelCase):
     schedules = fields.List(fields.Nested(ScheduleSchema), required=True)
 
 
+def _number(text: str) -> fields.Float:
+    return fields.Float(required=True, allow_none=_NULL, metadata=_described(text))
+
+
+class JobStatusCountSchema(CamelCase):
+    """How many jobs have a status."""
+
+    status = _word(Status, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class JobTypeCountSchema(CamelCase):
+    """How many jobs are of a type."""
+
+    job_type = _word(JobType, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class JobStatusTypeCountSchema(CamelCase):
+    """How many jobs of a type have a status."""
+
+    status = _word(Status, required=True)
+    job_type = _word(JobType, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class FiguresSchema(CamelCase):
+    """A distribution; all null when there is nothing. Each percentile is a value that occurred."""
+
+    count = fields.Integer(required=True, metadata=_described("Of so many jobs"))
+    mean = _number("The mean")
+    p50 = _number("The median")
+    p90 = _number("Nine in ten do not exceed it")
+    p95 = _number("95 in a hundred do not exceed it")
+    p99 = _number("99 in a hundred do not exceed it")
+    max = _number("The largest")
+
+
+class EstimateQualitySchema(CamelCase):
+    """How far the first estimate of each job was from what came true; all null when there is nothing to compare."""
+
+    count = fields.Integer(required=True, metadata=_described("Of so many jobs"))
+    median_error_seconds = _number("The median of what they were off by, too early or too late")
+    p90_error_seconds = _number("Nine in ten were not off by more")
+    median_error_share = _number(
+        "The median error as a part of the time that was still ahead when the estimate was made"
+    )
+    bias_seconds = _number("The median with its sign: positive when things came later than estimated")
+
+
+class JobSummarySchema(CamelCase):
+    """Jobs in figures."""
+
+    total = fields.Integer(required=True, metadata=_described("Jobs in all"))
+    by_status = fields.List(
+        fields.Nested(JobStatusCountSchema), required=True, metadata=_described("In the order of a job's life")
+    )
+    by_job_type = fields.List(fields.Nested(JobTypeCountSchema), required=True)
+    by_status_and_job_type = fields.List(
+        fields.Nested(JobStatusTypeCountSchema), required=True, metadata=_described("Those of which there are any")
+    )
+    waiting_seconds = fields.Nested(FiguresSchema, required=True)
+    run_seconds = fields.Nested(FiguresSchema, required=True)
+    records_per_second = fields.Nested(FiguresSchema, required=True)
+    start_estimates = fields.Nested(EstimateQualitySchema, required=True)
+    end_estimates = fields.Nested(EstimateQualitySchema, required=True)
+
+
 class JobResultSchema(CamelCase):
     """What became of one Opportunity."""
 
@@ -449,10 +517,12 @@ def _bound(text: str) -> fields.AwareDateTime:
 
 def _id(text: str) -> fields.String:
     """An id in a query; whether there is such a thing is not asked."""
-    return fields.String(
-        validate=validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="should be an id"),
-        metadata=_described(text, format="uuid"),
-    )
+    return fields.String(validate=_is_id, metadata=_described(text, format="uuid"))
+
+
+def _is_id(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValidationError("should be an id, as 123e4567-e89b-12d3-a456-426614174000")
 
 
 def _cursor() -> fields.String:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +368,50 @@ def test_jobs_are_listed_by_what_is_known_of_them(client: FlaskClient, headers: 
     assert listed(order="asc") == [parent, child]
     assert listed(sort="completedDate") == listed(sort="completedDate", order="asc") == [child, parent]
     assert listed(sort="status", order="asc") == [parent, child]
+
+
+def test_jobs_in_figures(
+    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, job_with_results: str, local_org: LocalOrg
+) -> None:
+    """Of the jobs that the filters of the list take: counts as lists, times in seconds, null where there is nothing."""
+    redis = store.connect(store_of_jobs._settings)
+    redis.hset(f"quotejob:job:{job_with_results}", "endGuess", "2000 3000")
+    assert store_of_jobs.move(job_with_results, Status.COMPLETED, extendedStatus="FIELD_CUSTOM: a reason of its own")
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [job_with_results]}
+    held = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    created = store_of_jobs.get(job_with_results).created_date
+    for name, seconds in {"startedDate": 4, "completedDate": 16}.items():
+        redis.hset(f"quotejob:job:{job_with_results}", name, (created + timedelta(seconds=seconds)).isoformat())
+    ended = created + timedelta(seconds=16)
+
+    def summary(query: str) -> dict[str, Any]:
+        answer = client.get(f"/api/jobs/summary?{query}", headers=headers())
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.get_json()
+        return body
+
+    def same(value: float) -> dict[str, Any]:
+        return {"count": 1, "mean": value} | dict.fromkeys(("p50", "p90", "p95", "p99", "max"), value)
+
+    off = round(ended.timestamp() - 3, 3)  # the estimate was 3 s after the beginning of 1970
+    found = summary(f"extendedStatus=a+reason+of+its+own&completedFrom={ended.isoformat().replace('+00:00', 'Z')}")
+    assert [one for one in found["byStatus"] if one["jobs"]] == [{"status": "Completed", "jobs": 1}]
+    assert [one["status"] for one in found["byStatus"]] == list(Status)
+    assert found["byJobType"][0] == {"jobType": "BatchQuote", "jobs": 1}
+    assert found["byStatusAndJobType"] == [{"status": "Completed", "jobType": "BatchQuote", "jobs": 1}]
+    assert (found["total"], found["waitingSeconds"], found["runSeconds"]) == (1, same(4.0), same(12.0))
+    assert found["recordsPerSecond"] == same(0.25)
+    nothing = dict.fromkeys(("medianErrorSeconds", "p90ErrorSeconds", "medianErrorShare", "biasSeconds"))
+    assert found["startEstimates"] == {"count": 0, **nothing}
+    assert found["endEstimates"] == {
+        "count": 1, "medianErrorSeconds": off, "p90ErrorSeconds": off, "medianErrorShare": 1.0, "biasSeconds": off,
+    }  # fmt: skip
+    waiting = summary(f"parentId={job_with_results}")
+    assert waiting["total"] == 1
+    assert waiting["runSeconds"] == {"count": 0} | dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "max"))
+    everything = client.get("/api/jobs?limit=200", headers=headers()).get_json()["jobs"]
+    assert summary("")["total"] == len(everything)
+    assert held in [job["jobId"] for job in everything]
 
 
 def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) -> None:
