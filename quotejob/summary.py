@@ -77,7 +77,7 @@ def summarise(jobs: Iterable[Job]) -> Summary:
         if job.started_date is not None:
             waited.append(max(0.0, (job.started_date - job.created_date).total_seconds()))
             starts.add(job.start_guess, job.started_date)
-        if job.completed_date is None or job.started_date is None or job.resumed_date is not None or not job.ended:
+        if job.completed_date is None or job.started_date is None or job.resumed_date is not None:
             continue
         seconds = max(0.0, (job.completed_date - job.started_date).total_seconds())
         ran.append(seconds)

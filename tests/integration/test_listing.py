@@ -37,6 +37,8 @@ FILTERS = [
     JobFilter(parent_id=PARENTS[1]),
     JobFilter(extended_status="lock_row: STRASSE"),
     JobFilter(extended_status="% of (it)\\"),
+    JobFilter(extended_status="straße"),
+    JobFilter(created_from=NOON + timedelta(seconds=30)),
     JobFilter(statuses=frozenset([Status.FAILED]), schedule_id=SCHEDULES[1], extended_status="a"),
 ]
 SORTINGS = [Sorting(sort, order) for sort in Sort for order in Order]
@@ -181,6 +183,16 @@ def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: Job
             for newer in some(org_id, 400, seed=4):
                 put(jobs, replace(newer, created_date=NOON + timedelta(hours=1)))
     assert sorted(scanned) == sorted(job.job_id for job in there)
+
+
+def test_a_list_that_ends_with_its_page_has_no_cursor(jobs: Jobs) -> None:
+    """And a job that is no longer kept leaves the list when that is read."""
+    org_id = new_caller().org_id
+    there = [put(jobs, job) for job in some(org_id, 4, seed=5)]
+    assert [jobs.recent(org_id, sorting=sorting, limit=4)[1] for sorting in SORTINGS] == [None] * len(SORTINGS)
+    jobs._redis.delete(keys.job(there[0].job_id))
+    assert len(jobs.recent(org_id)[0]) == 3
+    assert jobs._redis.zscore(keys.jobs_of(org_id, "jobs"), there[0].job_id) is None
 
 
 def test_a_cursor_is_for_its_own_order(jobs: Jobs, many: list[Job]) -> None:
