@@ -138,33 +138,44 @@ class Jobs:
         The cursor is None when there are no more. No job comes twice or is missed while others are added.
         """
         after = sorting.read(cursor)
-        if sorting.sort is Sort.CREATED:
-            stream = self._by_creation(org_id, wanted, sorting, after)
-            found = list(islice((job for job in stream if wanted.takes(job)), limit + 1))
-            places = [sorting.place(job) for job in found]
+        if sorting.sort is Sort.CREATED:  # as the list is kept: read from where it goes on, as far as it takes
+            stream = self.scan(org_id, wanted, sorting=sorting, after=after)
+            places = [sorting.place(job) for job in islice(stream, limit + 1)]
         else:
             scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
             places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
-            found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
-        return self._with_waiting(found[:limit]), sorting.cursor(places[limit - 1]) if len(places) > limit else None
+        found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
+        return self._with_waiting(found), sorting.cursor(places[limit - 1]) if len(places) > limit else None
 
-    def scan(self, org_id: str, wanted: JobFilter, fields: Sequence[str]) -> Iterator[Job]:
-        """The org's jobs that are wanted, newest first, each with these fields of its hash only and what all jobs have.
+    def scan(
+        self,
+        org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        fields: Sequence[str] = (),
+        sorting: Sorting = NEWEST_FIRST,
+        after: Place | None = None,
+    ) -> Iterator[Job]:
+        """The org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
 
-        A chunk is in memory at a time.
+        Each has what all jobs have, what the filter looks at and these fields of its hash, no more. A chunk is in
+        memory at a time; jobs that are no longer kept leave the list.
         """
         names = tuple(dict.fromkeys((*_ALWAYS, *wanted.fields, *fields)))
-        for listed in self._listed(org_id, wanted, NEWEST_FIRST, None, 500):
+        for listed in self._listed(org_id, wanted, sorting, after and after[2:]):
             with store.translated():
                 pipe = self._redis.pipeline(transaction=False)
                 for job_id in listed:
                     pipe.hmget(keys.job(job_id), names)
-                rows = cast(list[list[bytes | None]], pipe.execute())
-            for job_id, row in zip(listed, rows, strict=True):
-                if row[0] is not None:
-                    job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
-                    if wanted.takes(job):
-                        yield job
+                rows = dict(zip(listed, cast(list[list[bytes | None]], pipe.execute()), strict=True))
+                gone = [job_id for job_id, row in rows.items() if row[0] is None]
+                if gone:
+                    self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
+            for job_id, row in rows.items():
+                if row[0] is None:
+                    continue
+                job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
+                if wanted.takes(job):
+                    yield job
 
     def results(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
@@ -366,33 +377,26 @@ class Jobs:
 
         return [told(job) for job in jobs]
 
-    def _by_creation(self, org_id: str, wanted: JobFilter, sorting: Sorting, after: Place | None) -> Iterator[Job]:
-        """The org's jobs by when they were created, from behind a place on; some that are not wanted may be there."""
-        for listed in self._listed(org_id, wanted, sorting, after and after[2:], 100):
-            yield from self._stored(listed, forget=org_id)
-
-    def _stored(self, job_ids: Sequence[str], *, forget: str | None = None) -> list[Job]:
-        """Those of the jobs that there are; the others leave the list of the org ``forget``."""
+    def _stored(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, whole, in the given order."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hgetall(keys.job(job_id))
             rows = cast(list[dict[bytes, bytes]], pipe.execute())
-            gone = [job_id for job_id, row in zip(job_ids, rows, strict=True) if not row]
-            if gone and forget:
-                self._redis.zrem(keys.jobs_of(forget, "jobs"), *gone)
         return [_read(job_id, _decoded(row)) for job_id, row in zip(job_ids, rows, strict=True) if row]
 
     def _listed(
-        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None, step: int
+        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None
     ) -> Iterator[list[str]]:
-        """The ids of the org's list of jobs in chunks, from behind ``after`` (when created in us, id) on.
+        """The ids of the org's list of jobs in chunks that grow, from behind ``after`` (when created in us, id) on.
 
         Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
         """
         key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
         read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
         begin, end = (high, low) if sorting.descending else (low, high)
+        step = 100
         while True:
             with store.translated():
                 found = read(key, begin if after is None else after[0], end, 0, step, withscores=True)
@@ -405,8 +409,8 @@ class Jobs:
                 yield [job_id for _, job_id in fresh]
             if len(chunk) < step:
                 return
-            if not fresh:
-                step *= 2  # so many of one moment
+            if step < 800 or not fresh:  # nothing new in so many: they are of one moment
+                step *= 2
 
     def _results(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Results with the cursor of each, unit by unit in one order: pages, then batches of each wave."""
