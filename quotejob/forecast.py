@@ -18,7 +18,7 @@ from quotejob.settings import Settings
 LOOKED_AT = (
     500  # Holding jobs of an org that are estimated, the first in the flex queue; of those behind nothing is said
 )
-SELDOM = 1000  # ms between two looks at an org's flex queue for jobs of which nothing is noted yet
+SELDOM = 5000  # ms between two looks at an org's flex queue for jobs of which nothing is noted yet
 
 
 class Forecast:

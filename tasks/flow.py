@@ -56,7 +56,8 @@ def dispatch(org_id: str) -> None:
     for job_id in schedules().promote(org_id):
         queue = "clock" if jobs().get(job_id).guaranteed else None
         plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
-    forecast().note_starts(org_id)
+    if not dispatch.request.called_directly:  # by a tick, which has other orgs to see to
+        forecast().note_starts(org_id)
 
 
 @step("quotejob.plan", unit="plan", **LOADING)

@@ -14,7 +14,9 @@ from quotejob.conditions import Conditions
 from quotejob.forecast import Forecast
 from quotejob.jobs import RUNS, RUNS_KEPT, Jobs
 from quotejob.life import Guess, Job, JobType, Receipt, Status
+from quotejob.schedules import Schedules
 from quotejob.settings import Settings
+from tasks import flow
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 
@@ -198,6 +200,22 @@ def test_the_first_estimated_start_is_noted(
     forecasts.note_starts(caller.org_id)
     assert jobs.get(ids[-1]).start_guess is None
     assert 0 < client.pttl(keys.jobs_of(caller.org_id, "looked")) <= forecast.SELDOM  # type: ignore[operator]
+
+
+def test_a_tick_leaves_the_noting_to_others(
+    jobs: Jobs, forecasts: Forecast, client: redis.Redis, settings: Settings, clock: Clock, caller: CallerContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It calls dispatch itself, for one org after the other, and those behind are in a hurry."""
+    monkeypatch.setenv("REDIS_URL", settings.redis_url)
+    monkeypatch.setattr(flow, "forecast", lambda: forecasts)
+    monkeypatch.setattr(flow, "schedules", lambda: Schedules(client, settings, clock))
+    ran(jobs, caller, clock, 10)
+    job_id = submit(jobs, caller, conditions=Conditions(not_before=clock.now + timedelta(hours=1)))
+    flow.dispatch(org_id=caller.org_id)
+    assert jobs.get(job_id).start_guess is None
+    flow.dispatch.apply(kwargs={"org_id": caller.org_id}, throw=True)
+    assert jobs.get(job_id).start_guess == Guess(clock.now, clock.now + timedelta(hours=1))
 
 
 def test_nothing_is_noted_of_a_job_that_has_gone_on_or_is_gone(
