@@ -82,8 +82,9 @@ class Api:
                 each(job)
             if job["status"] in ENDED:
                 return job
-            if job != last:
-                last, deadline = job, time.monotonic() + quiet
+            known = {name: value for name, value in job.items() if not name.startswith("estimated")}
+            if known != last:
+                last, deadline = known, time.monotonic() + quiet
             elif time.monotonic() > deadline:
                 raise ApiError(f"Job {job_id} has shown no change for {quiet:.0f} s; it is now: {job}")
             time.sleep(pause)
