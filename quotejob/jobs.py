@@ -6,6 +6,7 @@ twice, for the client repeats a command whose answer was lost.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import uuid
@@ -478,12 +479,14 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Job))
 _ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
 
 
 def _read(job_id: str, stored: dict[str, str]) -> Job:
-    """A Job from its hash, or from a part of it that has _ALWAYS."""
-    return Job(job_id=job_id, **{_snake(name): _READERS.get(name, str)(raw) for name, raw in stored.items()})
+    """A Job from its hash, or from a part of it that has _ALWAYS. What a newer version left there is passed over."""
+    read = {_snake(name): _READERS.get(name, str)(raw) for name, raw in stored.items() if _snake(name) in _FIELDS}
+    return Job(job_id, **read)
 
 
 @cache

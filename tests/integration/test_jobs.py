@@ -56,6 +56,13 @@ def test_a_job_is_accepted_as_it_was_asked(jobs: Jobs, caller: CallerContext) ->
     assert not any(b"visible.only.here" in value for value in stored)
 
 
+def test_what_a_newer_version_left_in_a_job_is_passed_over(jobs: Jobs, caller: CallerContext) -> None:
+    """While one version replaces another, or is taken back, both read the same jobs."""
+    job = submit(jobs, caller)
+    redis.Redis.from_url(jobs._settings.redis_url).hset(f"quotejob:job:{job.job_id}", "colourOfTheDay", "red")
+    assert jobs.get(job.job_id) == job
+
+
 def test_another_orgs_job_is_not_there(jobs: Jobs, caller: CallerContext) -> None:
     """A job of another org and an unknown one answer alike."""
     job = submit(jobs, caller)
