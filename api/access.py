@@ -20,6 +20,7 @@ from quotejob.callers import CallerContext
 from quotejob.clause import FIELD, wrap
 from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
 from quotejob.flexqueue import FlexQueue
+from quotejob.forecast import Forecast
 from quotejob.jobs import Jobs
 from quotejob.life import Job
 from quotejob.salesforce import Org, OrgAddress
@@ -48,6 +49,11 @@ class Desk:
     def jobs(self) -> Jobs:
         """The store of jobs."""
         return Jobs(store.connect(self.settings), self.settings)
+
+    @property
+    def forecast(self) -> Forecast:
+        """The estimates of jobs."""
+        return Forecast(store.connect(self.settings), self.settings)
 
     @property
     def flexqueue(self) -> FlexQueue:

@@ -19,6 +19,8 @@ from quotejob.clause import check_clause
 from quotejob.conditions import Conditions
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Result
+from quotejob.listing import Sorting
+from quotejob.summary import FIELDS, Summary, summarise
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
@@ -97,9 +99,10 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
 def get_job(job_id: str) -> Job:
     """One job
 
-    Says where a job stands.
+    Says where a job stands, and when it will start and end as far as that can be said.
     """
-    return access.own_job(access.caller(), job_id)
+    context = access.caller()
+    return access.desk().forecast.told(context.org_id, [access.own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -108,16 +111,31 @@ def get_job(job_id: str) -> Job:
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The org's jobs, newest first
 
-    Lists the jobs of the caller's org, a page at a time.
+    Lists the jobs of the caller's org that are asked for, in the order asked for, a page at a time.
     """
-    found, cursor = _jobs().recent(
-        access.caller().org_id,
-        statuses=query.get("status", ()),
-        job_types=query.get("job_type", ()),
-        limit=query["limit"],
-        cursor=query.get("cursor"),
-    )
-    return {"jobs": found, "next_cursor": cursor}
+    sorting = Sorting(query["sort"], query["order"])
+    org_id = access.caller().org_id
+    found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
+    return {"jobs": access.desk().forecast.told(org_id, found), "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/summary",
+    name="getJobSummary",
+    query=wire.JobFilterQuerySchema,
+    answer=wire.JobSummarySchema,
+    says="The caller's org's jobs in figures",
+)
+def get_job_summary(query: dict[str, Any]) -> Summary:
+    """The org's jobs in figures
+
+    Counts the jobs of the caller's org that are asked for. waitingSeconds are from createdDate to startedDate, of the
+    jobs that have started; runSeconds from startedDate to completedDate, of those that have ended; recordsPerSecond are
+    Opportunities decided a second of run time. Jobs that were resumed are left out of these two, for the time in
+    between would count. startEstimates compare when jobs that had to wait were first estimated to start with when they
+    did; endEstimates when Completed jobs were estimated to end, once their pages were known, with when they did.
+    """
+    return summarise(_jobs().scan(access.caller().org_id, query["wanted"], FIELDS))
 
 
 @blueprint.operation(

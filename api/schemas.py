@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
 from quotejob.conditions import MOST_PARENTS
 from quotejob.cron import LONGEST
 from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
+from quotejob.listing import JobFilter, Order, Sort
 from quotejob.schedule import Misfire, Overlap, State
 from quotejob.schedules import LONGEST_NAME
 
@@ -202,6 +204,16 @@ class JobSchema(CamelCase):
     created_date = Instant(required=True)
     started_date = Instant(required=True, allow_none=_NULL)
     completed_date = Instant(required=True, allow_none=_NULL)
+    estimated_start = Instant(
+        required=True,
+        allow_none=_NULL,
+        metadata=_described("While Holding or Queued: when it will start, as far as that can be said"),
+    )
+    estimated_end = Instant(
+        required=True,
+        allow_none=_NULL,
+        metadata=_described("While it has not ended: when it will, as far as that can be said"),
+    )
     created_by_id = fields.String(required=True, metadata=_described("The submitting user's id"))
     soql_where_clause = fields.String(required=True, allow_none=_NULL)
     number_of_opportunities = fields.Integer(
@@ -231,7 +243,7 @@ class JobSchema(CamelCase):
 
 
 class JobListSchema(CamelCase):
-    """Jobs, newest first."""
+    """Jobs, newest first or as asked."""
 
     jobs = fields.List(fields.Nested(JobSchema), required=True)
     next_cursor = fields.String(
@@ -390,6 +402,74 @@ class ScheduleListSchema(CamelCase):
     schedules = fields.List(fields.Nested(ScheduleSchema), required=True)
 
 
+def _number(text: str) -> fields.Float:
+    return fields.Float(required=True, allow_none=_NULL, metadata=_described(text))
+
+
+class JobStatusCountSchema(CamelCase):
+    """How many jobs have a status."""
+
+    status = _word(Status, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class JobTypeCountSchema(CamelCase):
+    """How many jobs are of a type."""
+
+    job_type = _word(JobType, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class JobStatusTypeCountSchema(CamelCase):
+    """How many jobs of a type have a status."""
+
+    status = _word(Status, required=True)
+    job_type = _word(JobType, required=True)
+    jobs = fields.Integer(required=True)
+
+
+class FiguresSchema(CamelCase):
+    """A distribution; all null when there is nothing. Each percentile is a value that occurred."""
+
+    count = fields.Integer(required=True, metadata=_described("Of so many jobs"))
+    mean = _number("The mean")
+    p50 = _number("The median")
+    p90 = _number("Nine in ten do not exceed it")
+    p95 = _number("95 in a hundred do not exceed it")
+    p99 = _number("99 in a hundred do not exceed it")
+    max = _number("The largest")
+
+
+class EstimateQualitySchema(CamelCase):
+    """How far the first estimate of each job was from what came true; all null when there is nothing to compare."""
+
+    count = fields.Integer(required=True, metadata=_described("Of so many jobs"))
+    median_error_seconds = _number("The median of what they were off by, too early or too late")
+    p90_error_seconds = _number("Nine in ten were not off by more")
+    median_error_share = _number(
+        "The median error as a part of the time that was still ahead when the estimate was made"
+    )
+    bias_seconds = _number("The median with its sign: positive when things came later than estimated")
+
+
+class JobSummarySchema(CamelCase):
+    """Jobs in figures."""
+
+    total = fields.Integer(required=True, metadata=_described("Jobs in all"))
+    by_status = fields.List(
+        fields.Nested(JobStatusCountSchema), required=True, metadata=_described("In the order of a job's life")
+    )
+    by_job_type = fields.List(fields.Nested(JobTypeCountSchema), required=True)
+    by_status_and_job_type = fields.List(
+        fields.Nested(JobStatusTypeCountSchema), required=True, metadata=_described("Those of which there are any")
+    )
+    waiting_seconds = fields.Nested(FiguresSchema, required=True)
+    run_seconds = fields.Nested(FiguresSchema, required=True)
+    records_per_second = fields.Nested(FiguresSchema, required=True)
+    start_estimates = fields.Nested(EstimateQualitySchema, required=True)
+    end_estimates = fields.Nested(EstimateQualitySchema, required=True)
+
+
 class JobResultSchema(CamelCase):
     """What became of one Opportunity."""
 
@@ -425,18 +505,67 @@ class DataCreateQuerySchema(CamelCase):
     number_of_opportunities = _whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
 
 
+def _bound(text: str) -> fields.AwareDateTime:
+    """An end of a span of time, in an address, where a plain + would be read as a blank."""
+    wrong = "should be ISO 8601 with a zone, as 2026-01-31T21:00:00Z or 2026-01-31T22:00:00%2B01:00"
+    return fields.AwareDateTime(
+        format="iso",
+        error_messages=dict.fromkeys(("invalid", "invalid_awareness", "null"), wrong),
+        metadata=_described(text, example="2026-01-31T21:00:00Z"),
+    )
+
+
+def _id(text: str) -> fields.String:
+    """An id in a query; whether there is such a thing is not asked."""
+    return fields.String(validate=_is_id, metadata=_described(text, format="uuid"))
+
+
+def _is_id(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValidationError("should be an id, as 123e4567-e89b-12d3-a456-426614174000")
+
+
 def _cursor() -> fields.String:
     return fields.String(
-        validate=validate.Regexp(r"^[0-9a-f.:-]{1,80}$", error="is not one this API gave out"),
+        validate=validate.Regexp(r"^[0-9a-f.:-]{1,100}$", error="is not one this API gave out"),
         metadata=_described("nextCursor of the answer before"),
     )
 
 
-class JobListQuerySchema(CamelCase):
+class JobFilterQuerySchema(CamelCase):
     """Which jobs."""
 
     status = OneOrMore(_word(Status), metadata=_described(_SEVERAL))
     job_type = OneOrMore(_word(JobType), metadata=_described(_SEVERAL))
+    created_from = _bound("Created at this time or later")
+    created_to = _bound("Created before this time")
+    completed_from = _bound("Ended at this time or later")
+    completed_to = _bound("Ended before this time")
+    schedule_id = _id("Submitted by this schedule")
+    parent_id = _id("Those that depend on this job: it stands in their dependsOn")
+    extended_status = fields.String(
+        validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
+        metadata=_described("A text in their extendedStatus; upper and lower case are one", example="ROW_LOCK"),
+    )
+
+    @post_load
+    def _as_filter(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """What is asked of the jobs becomes one value, ``wanted``."""
+        several = {"statuses": frozenset(data.pop("status", ())), "job_types": frozenset(data.pop("job_type", ()))}
+        rest = {field.name: data.pop(field.name) for field in dataclasses.fields(JobFilter) if field.name in data}
+        asked: dict[str, Any] = several | rest
+        return {"wanted": JobFilter(**asked), **data}
+
+
+class JobListQuerySchema(JobFilterQuerySchema):
+    """Which jobs, in which order."""
+
+    sort = _word(
+        Sort,
+        "Sorted by this; jobs that do not have it yet come last. A status counts by its place in a job's life",
+        load_default=Sort.CREATED,
+    )
+    order = _word(Order, "Largest and latest first, or smallest and earliest", load_default=Order.DESCENDING)
     limit = _whole_number(200, 50, "At most so many")
     cursor = _cursor()
 

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import redis
 import requests
 from _check import check_job
-from _client import Api, ApiError, Json, OrgReader
+from _client import Api, ApiError, Json, OrgReader, facts
 from _stack import Process, Stack, StackError
 
 ENDED = ("Completed", "Failed", "Aborted")
@@ -220,8 +220,8 @@ class Chaos:
             if job["status"] in ENDED:
                 _patient(lambda: self.api.post(f"/api/jobs/{job_id}/resume"))
                 self.figures.resumed += 1
-            if repr(job) != last:
-                last, since = repr(job), time.monotonic()
+            if repr(facts(job)) != last:
+                last, since = repr(facts(job)), time.monotonic()
             stall = time.monotonic() - since
             self.figures.longest_stall = max(self.figures.longest_stall, stall)
             if stall > STUCK:

@@ -23,6 +23,11 @@ ENDED = frozenset({"Completed", "Failed", "Aborted"})
 Json = dict[str, Any]
 
 
+def facts(job: Json) -> Json:
+    """A job without its estimates, which change although nothing happens."""
+    return {name: value for name, value in job.items() if not name.startswith("estimated")}
+
+
 class ApiError(Exception):
     """The API, or the org, answered with an error; the message holds status and body."""
 
@@ -86,8 +91,8 @@ class Api:
                 each(job)
             if job["status"] in ENDED:
                 return job
-            if job != last:
-                last, deadline = job, time.monotonic() + quiet
+            if facts(job) != last:
+                last, deadline = facts(job), time.monotonic() + quiet
             elif time.monotonic() > deadline:
                 raise ApiError(f"Job {job_id} has shown no change for {quiet:.0f} s; it is now: {job}")
             time.sleep(pause)

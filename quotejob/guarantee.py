@@ -8,7 +8,6 @@ not fire within one window.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ import redis
 
 from quotejob import keys, store
 from quotejob.errors import JobNotFound
+from quotejob.forecast import Forecast
 from quotejob.jobs import Jobs
 from quotejob.life import Job, Status
 from quotejob.schedule import Schedule
@@ -51,9 +51,9 @@ def claims(client: redis.Redis, settings: Settings, org_id: str, now: datetime) 
     times = [score / 1000 for _, score in coming]
     reserved = sum(time <= window.timestamp() for time in times)
     if reserved < len(times):
-        ends = [_estimated_end(job, now) for job in _active(client, settings, org_id)]
+        ends = Forecast(client, settings).ends(org_id, now)
         for needed in range(reserved + 1, len(times) + 1):
-            late = sum(end is not None and end.timestamp() > times[needed - 1] for end in ends)
+            late = sum(_is_late(job, end, times[needed - 1]) for job, end in ends)
             if late and late + needed >= settings.active_jobs:
                 reserved = needed
     return Claims(reserved, tuple(first))
@@ -134,19 +134,6 @@ def _waits(client: redis.Redis, settings: Settings, org_id: str, job_id: str) ->
     return waits
 
 
-def _active(client: redis.Redis, settings: Settings, org_id: str) -> list[Job]:
-    with store.translated():
-        ids = cast(set[bytes], client.smembers(keys.jobs_of(org_id, "active")))
-    found = []
-    for job_id in ids:
-        with contextlib.suppress(JobNotFound):
-            found.append(Jobs(client, settings).get(job_id.decode()))
-    return found
-
-
-def _estimated_end(job: Job, now: datetime) -> datetime | None:
-    """When the job will be done if it goes on as it has; None while nothing can be said."""
-    if job.started_date is None or not job.job_items_processed:
-        return None
-    left = job.total_job_items - job.job_items_processed
-    return now + (now - job.started_date) * left / job.job_items_processed
+def _is_late(job: Job, end: datetime | None, time: float) -> bool:
+    """Whether a running job will not be done by then; of one that waits for its org to have calls, who knows when."""
+    return job.extended_status is not None if end is None else end.timestamp() > time

@@ -6,12 +6,15 @@ twice, for the client repeats a command whose answer was lost.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
 from typing import Any, cast
 
 import redis
@@ -20,11 +23,14 @@ from quotejob import keys, store, tokens
 from quotejob.callers import CallerContext
 from quotejob.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
-from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Job, JobType, Outcome, Result, Status
+from quotejob.life import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, JobType, Outcome, Result, Status
+from quotejob.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, Place, Sort, Sorting, span
 from quotejob.settings import Settings
 from quotejob.work import Work
 
 KEPT = 7 * 24 * 3600  # seconds an ended job and its results are kept
+RUNS = 50  # Completed runs remembered of each type of an org's jobs, for estimates
+RUNS_KEPT = 30 * 24 * 3600  # seconds they are, after the last one
 IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same job
 
 
@@ -110,39 +116,67 @@ class Jobs:
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """The job as it stands; JobNotFound when there is none, or (with ``org_id``) when it is another org's."""
         with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
-        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
+            found = _decoded(cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id))))
+        if not found or (org_id is not None and found["orgId"] != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
         return self._with_waiting([_read(job_id, found)])[0]
 
     def several(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of the jobs that there are, in the given order."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(keys.job(job_id))
-            rows = cast(list[dict[bytes, bytes]], pipe.execute())
-        return self._with_waiting([_read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True) if row])
+        return self._with_waiting(self._stored(job_ids))
 
     def recent(
         self,
         org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        sorting: Sorting = NEWEST_FIRST,
         *,
-        statuses: Iterable[Status] = (),
-        job_types: Iterable[JobType] = (),
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """The org's jobs, newest first, at most ``limit``; the cursor gives the next ones (None: there are no more)."""
-        wanted, kinds = frozenset(statuses), frozenset(job_types)
-        found: list[Job] = []
-        for job in self._newest_first(org_id, cursor):
-            if (wanted and job.status not in wanted) or (kinds and job.job_type not in kinds):
-                continue
-            if len(found) == limit:
-                return self._with_waiting(found), f"{keys.us(found[-1].created_date)}:{found[-1].job_id}"
-            found.append(job)
-        return self._with_waiting(found), None
+        """The org's jobs, newest first or as ``sorting`` says, at most ``limit``, and the cursor of the next ones.
+
+        The cursor is None when there are no more. No job comes twice or is missed while others are added.
+        """
+        after = sorting.read(cursor)
+        if sorting.sort is Sort.CREATED:  # as the list is kept: read from where it goes on, as far as it takes
+            stream = self.scan(org_id, wanted, sorting=sorting, after=after)
+            places = [sorting.place(job) for job in islice(stream, limit + 1)]
+        else:
+            scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
+            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
+        found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
+        return self._with_waiting(found), sorting.cursor(places[limit - 1]) if len(places) > limit else None
+
+    def scan(
+        self,
+        org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        fields: Sequence[str] = (),
+        sorting: Sorting = NEWEST_FIRST,
+        after: Place | None = None,
+    ) -> Iterator[Job]:
+        """The org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
+
+        Each has what all jobs have, what the filter looks at and these fields of its hash, no more. A chunk is in
+        memory at a time; jobs that are no longer kept leave the list.
+        """
+        names = tuple(dict.fromkeys((*_ALWAYS, *wanted.fields, *fields)))
+        for listed in self._listed(org_id, wanted, sorting, after and after[2:]):
+            with store.translated():
+                pipe = self._redis.pipeline(transaction=False)
+                for job_id in listed:
+                    pipe.hmget(keys.job(job_id), names)
+                rows = dict(zip(listed, cast(list[list[bytes | None]], pipe.execute()), strict=True))
+                gone = [job_id for job_id, row in rows.items() if row[0] is None]
+                if gone:
+                    self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
+            for job_id, row in rows.items():
+                if row[0] is None:
+                    continue
+                job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
+                if wanted.takes(job):
+                    yield job
 
     def results(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
@@ -235,10 +269,13 @@ class Jobs:
             also["completedDate"] = now.isoformat()
         elif status is Status.PREPARING and job.started_date is None:
             also["startedDate"] = now.isoformat()
+        elif status is Status.PREPARING:
+            also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
         spent, held = keys.spent(job_id, job.waves or 0), [keys.job(job_id, part) for part in keys.HELD]
         completed = status is Status.COMPLETED
         expiring, dropped = (_kept(job), spent + held) if completed else (_kept(job) + spent, held)
         origins = MOVES[status]
+        ran = _ran(job, now) if completed else ""
         before = keys.script(
             self._redis,
             "move",
@@ -249,6 +286,9 @@ class Jobs:
                 job.org_id,
                 status,
                 int(status in ENDED),
+                ran,
+                RUNS,
+                RUNS_KEPT,
                 len(expiring),
                 len(origins),
                 *origins,
@@ -338,28 +378,40 @@ class Jobs:
 
         return [told(job) for job in jobs]
 
-    def _newest_first(self, org_id: str, cursor: str | None) -> Iterator[Job]:
-        """The org's jobs, newest first, from behind the cursor on; jobs that are no longer kept leave the list."""
-        key, after, start, step = keys.jobs_of(org_id, "jobs"), _place(cursor), 0, 100
+    def _stored(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, whole, in the given order."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            rows = cast(list[dict[bytes, bytes]], pipe.execute())
+        return [_read(job_id, _decoded(row)) for job_id, row in zip(job_ids, rows, strict=True) if row]
+
+    def _listed(
+        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None
+    ) -> Iterator[list[str]]:
+        """The ids of the org's list of jobs in chunks that grow, from behind ``after`` (when created in us, id) on.
+
+        Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
+        """
+        key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
+        read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
+        begin, end = (high, low) if sorting.descending else (low, high)
+        step = 100
         while True:
             with store.translated():
-                listed = cast(
-                    list[tuple[bytes, float]],
-                    self._redis.zrevrangebyscore(key, after[0], "-inf", start, step, withscores=True),
-                )
-                pipe = self._redis.pipeline(transaction=False)
-                for member, _ in listed:
-                    pipe.hgetall(keys.job(member.decode()))
-                rows = cast(list[dict[bytes, bytes]], pipe.execute())
-                gone = [member for (member, _), row in zip(listed, rows, strict=True) if not row]
-                if gone:
-                    self._redis.zrem(key, *gone)
-            for (member, score), row in zip(listed, rows, strict=True):
-                if row and (score, member.decode()) < after:
-                    yield _read(member.decode(), row)
-            if len(listed) < step:
+                found = read(key, begin if after is None else after[0], end, 0, step, withscores=True)
+            chunk = [(int(score), member.decode()) for member, score in cast(list[tuple[bytes, float]], found)]
+            fresh = [
+                place for place in chunk if after is None or (place < after if sorting.descending else place > after)
+            ]
+            if fresh:
+                after = fresh[-1]
+                yield [job_id for _, job_id in fresh]
+            if len(chunk) < step:
                 return
-            start += step - len(gone)
+            if step < 800 or not fresh:  # nothing new in so many: they are of one moment
+                step *= 2
 
     def _results(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Results with the cursor of each, unit by unit in one order: pages, then batches of each wave."""
@@ -377,6 +429,13 @@ def _kept(job: Job) -> list[str]:
     return [keys.job(job.job_id, part) for part in keys.KEPT]
 
 
+def _ran(job: Job, now: datetime) -> str:
+    """What estimates remember of a run: records, milliseconds, schedule. Nothing of one that had stopped in between."""
+    if job.started_date is None or job.resumed_date is not None:
+        return ""
+    return f"{job.total} {keys.ms(now) - keys.ms(job.started_date)} {job.schedule_id or ''}"
+
+
 def _pairs(fields: dict[str, Any]) -> list[Any]:
     """field, value, field, value ... as HSET takes them."""
     return [item for pair in fields.items() for item in pair]
@@ -388,16 +447,6 @@ def _unit_order(unit: str) -> tuple[int, ...]:
     return (len(numbers), *numbers)
 
 
-def _place(cursor: str | None) -> tuple[float, str]:
-    """Where in the list of jobs a cursor stands: the created date (us) and the id of the last job given."""
-    if cursor is None:
-        return (float("inf"), "")
-    found = re.fullmatch(r"([0-9]{1,20}):([0-9a-f-]{36})", cursor)
-    if found is None:
-        raise InvalidRequest.field("cursor", "is not one this API gave out")
-    return (float(found[1]), found[2])
-
-
 def _cursor(cursor: str | None) -> tuple[str, int]:
     """Where in the results a cursor stands: the unit, and the place of the next result in it."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
@@ -406,28 +455,45 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
+def _moment(raw: str) -> datetime:
+    """From milliseconds since 1970."""
+    return datetime.fromtimestamp(int(raw) / 1000, UTC)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "jobType": JobType,
     "guaranteed": lambda raw: raw == "1",
     "status": Status,
     "dependsOn": lambda raw: tuple(raw.split(",")),
     "dependsOnOutcome": DependsOnOutcome,
-    "notBefore": lambda raw: datetime.fromtimestamp(int(raw) / 1000, UTC),
-    **dict.fromkeys(("createdDate", "startedDate", "completedDate"), datetime.fromisoformat),
+    "notBefore": _moment,
+    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(_moment, raw.split()))),
+    **dict.fromkeys(("createdDate", "startedDate", "completedDate", "resumedDate"), datetime.fromisoformat),
     **dict.fromkeys(
         (
             *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
-            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves"),
+            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves", "resumedItems"),
         ),
         int,
     ),
 }
 
 
-def _read(job_id: str, stored: dict[bytes, bytes]) -> Job:
-    """A Job from its hash; names in Redis are those of the API, in Python those of Python."""
-    values: dict[str, Any] = {}
-    for name, raw in ((key.decode(), value.decode()) for key, value in stored.items()):
-        snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
-        values[snake] = _READERS.get(name, str)(raw)
-    return Job(job_id=job_id, **values)
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Job))
+_ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
+
+
+def _read(job_id: str, stored: dict[str, str]) -> Job:
+    """A Job from its hash, or from a part of it that has _ALWAYS. What a newer version left there is passed over."""
+    read = {_snake(name): _READERS.get(name, str)(raw) for name, raw in stored.items() if _snake(name) in _FIELDS}
+    return Job(job_id, **read)
+
+
+@cache
+def _snake(name: str) -> str:
+    """Names in Redis are those of the API, in Python those of Python."""
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
+
+
+def _decoded(stored: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in stored.items()}

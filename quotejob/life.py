@@ -65,6 +65,14 @@ class Waiting:
     not_before: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What was estimated of a job when that could first be said; compared in the end with what came true."""
+
+    made: datetime
+    meant: datetime
+
+
 MOST_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
 
 
@@ -138,6 +146,12 @@ class Job:
     quotes_created: int = 0
     api_calls: int = 0
     waves: int | None = None  # known once planned
+    resumed_date: datetime | None = None  # when it last went on after a Failed or Aborted end
+    resumed_items: int = 0  # the items that were processed then
+    start_guess: Guess | None = None
+    end_guess: Guess | None = None
+    estimated_start: datetime | None = None  # these two are worked out where somebody asks: see quotejob.forecast
+    estimated_end: datetime | None = None
 
     @property
     def ended(self) -> bool:

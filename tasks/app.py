@@ -10,6 +10,7 @@ from celery import Celery, bootsteps, signals
 
 from quotejob import logs, pages
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.forecast import Forecast
 from quotejob.jobs import Jobs
 from quotejob.leases import Leases
 from quotejob.schedules import Schedules
@@ -61,3 +62,8 @@ def leases() -> Leases:
 def schedules() -> Schedules:
     """The store of schedules."""
     return Schedules(connect(current(), patient=True), current())
+
+
+def forecast() -> Forecast:
+    """The estimates of all jobs."""
+    return Forecast(connect(current(), patient=True), current())

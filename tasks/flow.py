@@ -33,7 +33,7 @@ from quotejob.life import JobType, Outcome, Status
 from quotejob.run import Run, begin
 from quotejob.settings import current
 from quotejob.store import connect
-from tasks.app import app, jobs, leases, schedules
+from tasks.app import app, forecast, jobs, leases, schedules
 from tasks.queues import Message, key, share, waiting
 from tasks.steps import step, stop_schedule
 
@@ -56,6 +56,8 @@ def dispatch(org_id: str) -> None:
     for job_id in schedules().promote(org_id):
         queue = "clock" if jobs().get(job_id).guaranteed else None
         plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
+    if not dispatch.request.called_directly:  # by a tick, which has other orgs to see to
+        forecast().note_starts(org_id)
 
 
 @step("quotejob.plan", unit="plan", **LOADING)
@@ -73,6 +75,7 @@ def plan(run: Run) -> None:
     log.info(f"Processing {planned.job.total} Opportunities", pages=planned.job.total_job_items)
     for lacking in due(planned):
         send(planned, lacking)
+    forecast().note_end(planned.job)
 
 
 @step("quotejob.start_wave")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from _client import facts
 from _stack import LocalOrg
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
@@ -20,6 +21,7 @@ from api import create_app
 from quotejob import callers, logs, store
 from quotejob.jobs import Jobs
 from quotejob.life import JobType, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 Post = Callable[..., TestResponse]
@@ -51,7 +53,7 @@ def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[Jobs]:
     made = Jobs(store.connect(settings), settings)
 
     def clear() -> None:
-        for job in made.recent(local_org.org_id, limit=10_000, statuses=set(Status) - {Status.COMPLETED})[0]:
+        for job in made.recent(local_org.org_id, JobFilter(frozenset(Status) - {Status.COMPLETED}), limit=10_000)[0]:
             if not made.get(job.job_id).ended:
                 made.abort(job.job_id)
 
@@ -110,9 +112,9 @@ def test_the_queue_is_shown_and_changed(client: FlaskClient) -> None:
         assert (answer.status_code, answer.get_json()) == (200, {"moved": moved})
         assert queue(client) == then
     first = client.get("/api/flexqueue").get_json()["jobs"][0]
-    assert {name: value for name, value in first.items() if name != "position"} == client.get(
-        f"/api/jobs/{first['jobId']}"
-    ).get_json()
+    job = client.get(f"/api/jobs/{first['jobId']}").get_json()
+    assert first["estimatedStart"] <= job["estimatedStart"]  # a slot is free: it will start now
+    assert facts(first) == {"position": 0, **facts(job)}
 
 
 @pytest.mark.parametrize("operation", ["moveJobToFront", "moveJobToEnd", "moveBeforeJob", "moveAfterJob"])

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
     job = client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()
     created = job.pop("createdDate")
     assert created.endswith("Z")
+    assert job.pop("estimatedStart").endswith("Z")  # a slot is free
     assert job == {
         "jobId": job_id,
         "jobType": "BatchQuote",
@@ -126,6 +128,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "extendedStatus": None,
         "startedDate": None,
         "completedDate": None,
+        "estimatedEnd": None,
         "createdById": local_org.user_id,
         "soqlWhereClause": CLAUSE,
         "numberOfOpportunities": None,
@@ -336,6 +339,79 @@ def test_jobs_are_listed_by_status_and_type(client: FlaskClient, headers: Header
     assert listed("status=Holding,Aborted") == {waiting, stopped}
     assert listed("status=Holding&status=Aborted&jobType=SampleDataCreate") == {stopped}
     assert listed("jobType=BatchQuote") == set()
+
+
+def test_jobs_are_listed_by_what_is_known_of_them(client: FlaskClient, headers: Headers) -> None:
+    """By when they were created and ended, by the job they depend on, by a text in extendedStatus; sorted."""
+    parent = accepted(submit(client, headers()))
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [parent], "notBefore": "2999-01-01T00:00:00Z"}
+    child = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    client.post(f"/api/jobs/{child}/abort", headers=headers())
+    asked = client.get(f"/api/jobs/{child}", headers=headers()).get_json()
+
+    def listed(**query: str) -> list[str]:
+        answer = client.get("/api/jobs", query_string={"limit": "200", **query}, headers=headers())
+        assert answer.status_code == 200, answer.text
+        return [job["jobId"] for job in answer.get_json()["jobs"] if job["jobId"] in (parent, child)]
+
+    assert listed(parentId=parent) == [child]
+    assert listed(parentId=child) == []
+    assert listed(scheduleId=parent) == []
+    assert listed(extendedStatus="aBORTED ON REQUEST", parentId=parent) == [child]
+    assert listed(extendedStatus="\u0000%27 OR") == []
+    assert listed(createdFrom=asked["createdDate"]) == [child]
+    assert listed(createdTo=asked["createdDate"]) == [parent]
+    assert listed(createdFrom=asked["createdDate"].replace("Z", "+00:00")) == [child]
+    assert listed(completedFrom=asked["completedDate"]) == [child]
+    assert listed(completedTo=asked["completedDate"]) == []
+    assert listed(createdFrom="0001-01-01T00:00:00+14:00", createdTo="9999-12-31T23:59:59-12:00") == [child, parent]
+    assert listed(order="asc") == [parent, child]
+    assert listed(sort="completedDate") == listed(sort="completedDate", order="asc") == [child, parent]
+    assert listed(sort="status", order="asc") == [parent, child]
+
+
+def test_jobs_in_figures(
+    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, job_with_results: str, local_org: LocalOrg
+) -> None:
+    """Of the jobs that the filters of the list take: counts as lists, times in seconds, null where there is nothing."""
+    redis = store.connect(store_of_jobs._settings)
+    redis.hset(f"quotejob:job:{job_with_results}", "endGuess", "2000 3000")
+    assert store_of_jobs.move(job_with_results, Status.COMPLETED, extendedStatus="FIELD_CUSTOM: a reason of its own")
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [job_with_results]}
+    held = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    created = store_of_jobs.get(job_with_results).created_date
+    for name, seconds in {"startedDate": 4, "completedDate": 16}.items():
+        redis.hset(f"quotejob:job:{job_with_results}", name, (created + timedelta(seconds=seconds)).isoformat())
+    ended = created + timedelta(seconds=16)
+
+    def summary(query: str) -> dict[str, Any]:
+        answer = client.get(f"/api/jobs/summary?{query}", headers=headers())
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.get_json()
+        return body
+
+    def same(value: float) -> dict[str, Any]:
+        return {"count": 1, "mean": value} | dict.fromkeys(("p50", "p90", "p95", "p99", "max"), value)
+
+    off = round(ended.timestamp() - 3, 3)  # the estimate was 3 s after the beginning of 1970
+    found = summary(f"extendedStatus=a+reason+of+its+own&completedFrom={ended.isoformat().replace('+00:00', 'Z')}")
+    assert [one for one in found["byStatus"] if one["jobs"]] == [{"status": "Completed", "jobs": 1}]
+    assert [one["status"] for one in found["byStatus"]] == list(Status)
+    assert found["byJobType"][0] == {"jobType": "BatchQuote", "jobs": 1}
+    assert found["byStatusAndJobType"] == [{"status": "Completed", "jobType": "BatchQuote", "jobs": 1}]
+    assert (found["total"], found["waitingSeconds"], found["runSeconds"]) == (1, same(4.0), same(12.0))
+    assert found["recordsPerSecond"] == same(0.25)
+    nothing = dict.fromkeys(("medianErrorSeconds", "p90ErrorSeconds", "medianErrorShare", "biasSeconds"))
+    assert found["startEstimates"] == {"count": 0, **nothing}
+    assert found["endEstimates"] == {
+        "count": 1, "medianErrorSeconds": off, "p90ErrorSeconds": off, "medianErrorShare": 1.0, "biasSeconds": off,
+    }  # fmt: skip
+    waiting = summary(f"parentId={job_with_results}")
+    assert waiting["total"] == 1
+    assert waiting["runSeconds"] == {"count": 0} | dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "max"))
+    everything = client.get("/api/jobs?limit=200", headers=headers()).get_json()["jobs"]
+    assert summary("")["total"] == len(everything)
+    assert held in [job["jobId"] for job in everything]
 
 
 def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) -> None:

@@ -19,6 +19,7 @@ from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFo
 from quotejob.flexqueue import FlexQueue, Place
 from quotejob.jobs import Jobs
 from quotejob.life import DependsOnOutcome, JobType, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 
@@ -166,7 +167,7 @@ def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: Jobs, caller: Cal
     run(jobs, a)
     [left] = jobs.get(child).waiting_for
     assert left.message == f"Waits for job {b}, which is Queued, to be Completed"
-    assert jobs.recent(caller.org_id, statuses=[Status.HOLDING])[0][0].waiting_for == (left,)
+    assert jobs.recent(caller.org_id, JobFilter(frozenset([Status.HOLDING])))[0][0].waiting_for == (left,)
     assert jobs.promote(caller.org_id) == []
     run(jobs, b)
     assert jobs.get(child).waiting_for == ()

@@ -30,6 +30,7 @@ from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.flexqueue import FlexQueue, Place
 from quotejob.jobs import Jobs
 from quotejob.life import MOVES, DependsOnOutcome, JobType, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 ACTIVE, HOLDING, AT_ONCE = 2, 4, 3
@@ -391,7 +392,7 @@ def test_what_must_hold_holds_while_all_act_at_once(jobs: Jobs) -> None:
         assert looking.result() > 50
     for _ in range(100):
         promoted.update(jobs.promote(who.org_id))
-        for job in jobs.recent(who.org_id, limit=10_000, statuses=SLOTS)[0]:
+        for job in jobs.recent(who.org_id, JobFilter(frozenset(SLOTS)), limit=10_000)[0]:
             for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED):
                 jobs.move(job.job_id, step)
     everything = jobs.recent(who.org_id, limit=10_000)[0]

@@ -17,11 +17,13 @@ from quotejob.errors import ScheduleConflict
 from quotejob.guarantee import Claims
 from quotejob.jobs import Jobs
 from quotejob.life import JobType, Receipt, Status
+from quotejob.listing import JobFilter
 from quotejob.schedule import Overlap, Schedule
 from quotejob.schedules import Schedules
 from quotejob.settings import Settings
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
+HOLDING = JobFilter(frozenset([Status.HOLDING]))
 
 
 @pytest.fixture
@@ -123,6 +125,24 @@ def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
     assert schedules.claims(caller.org_id, now).reserved == 1
 
 
+def test_a_job_without_progress_counts_by_what_others_took(
+    schedules: Schedules, jobs: Jobs, client: redis.Redis, caller: CallerContext
+) -> None:
+    """A job that was Queued just now, of a kind that took three hours; and one that waits for its org to have calls."""
+    fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
+    assert fire
+    job_id, now = submit(jobs, caller), fire - timedelta(hours=2)
+    jobs.promote(caller.org_id)
+    client.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"1000 {2 * 3600 * 1000 - 1} ")
+    assert schedules.claims(caller.org_id, now).reserved == 0
+    client.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"1000 {3 * 3600 * 1000} ")
+    assert schedules.claims(caller.org_id, now).reserved == 1  # two and a half hours, the median
+    client.delete(keys.jobs_of(caller.org_id, "runs:BatchQuote"))
+    assert schedules.claims(caller.org_id, now).reserved == 0
+    jobs.explain(job_id, "Waiting: the org's daily API allocation is used up; the job goes on by itself")
+    assert schedules.claims(caller.org_id, now).reserved == 1
+
+
 @pytest.mark.parametrize(
     ("crons", "clashes"),
     [
@@ -168,7 +188,7 @@ def test_two_hundred_fires_under_a_saturated_queue(schedules: Schedules, jobs: J
     late = 0
     for _ in range(200):
         assert fire is not None
-        while len(jobs.recent(caller.org_id, statuses=[Status.HOLDING], limit=10)[0]) < 5:
+        while len(jobs.recent(caller.org_id, HOLDING, limit=10)[0]) < 5:
             submit(jobs, caller)
         schedules.promote(caller.org_id, fire - timedelta(seconds=1))
         assert schedules.tick(fire) == [caller.org_id]

@@ -17,6 +17,7 @@ from quotejob.callers import CallerContext, to18
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
 from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Outcome, Receipt, Result, Status
+from quotejob.listing import JobFilter
 from quotejob.settings import Settings
 
 
@@ -53,6 +54,13 @@ def test_a_job_is_accepted_as_it_was_asked(jobs: Jobs, caller: CallerContext) ->
     stored = [value for key in client.scan_iter(f"quotejob:job:{job.job_id}*") for value in [client.dump(key)]]
     assert stored
     assert not any(b"visible.only.here" in value for value in stored)
+
+
+def test_what_a_newer_version_left_in_a_job_is_passed_over(jobs: Jobs, caller: CallerContext) -> None:
+    """While one version replaces another, or is taken back, both read the same jobs."""
+    job = submit(jobs, caller)
+    redis.Redis.from_url(jobs._settings.redis_url).hset(f"quotejob:job:{job.job_id}", "colourOfTheDay", "red")
+    assert jobs.get(job.job_id) == job
 
 
 def test_another_orgs_job_is_not_there(jobs: Jobs, caller: CallerContext) -> None:
@@ -196,8 +204,8 @@ def test_jobs_are_listed_newest_first(jobs: Jobs, caller: CallerContext) -> None
     assert [job.job_id for job in rest] == ids[2:]
     assert end is None
     jobs.abort(ids[0])
-    assert [job.job_id for job in jobs.recent(caller.org_id, statuses=[Status.ABORTED])[0]] == [ids[0]]
-    assert jobs.recent(caller.org_id, job_types=[JobType.SAMPLE_DATA_DELETE])[0] == []
+    assert [job.job_id for job in jobs.recent(caller.org_id, JobFilter(frozenset([Status.ABORTED])))[0]] == [ids[0]]
+    assert jobs.recent(caller.org_id, JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_DELETE])))[0] == []
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", ":", "5:", "a:b", "9" * 50 + ":x", "1.2.x:3"])

@@ -294,7 +294,7 @@ def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerCo
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ticker, range(8)))
-    found = [job.job_id for job in Jobs(store.client(redis_url, attempts=1), roomy)._newest_first(caller.org_id, None)]
+    found = [job.job_id for job in Jobs(store.client(redis_url, attempts=1), roomy).scan(caller.org_id)]
     expected = []
     for each in several:
         now = schedules.get(each.schedule_id)

@@ -49,6 +49,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "datadelete": ("post", "/api/data/delete", "202"),
         "getJob": ("get", "/api/jobs/{jobId}", "200"),
         "listJobs": ("get", "/api/jobs", "200"),
+        "getJobSummary": ("get", "/api/jobs/summary", "200"),
         "getJobResults": ("get", "/api/jobs/{jobId}/results", "200"),
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
         "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
