@@ -18,7 +18,6 @@ arrange({id})
 if overfull(owner, tonumber(ARGV[6]), tonumber(ARGV[7])) then
   redis.call('HSET', KEYS[1], 'status', before)
   leave(id, owner)
-  redis.call('ZREM', OPEN, id)
   wake(owner)
   return {'full'}
 end

@@ -26,7 +26,6 @@ if holds and ARGV[9] == '0' and overfull(owner, tonumber(ARGV[7]), tonumber(ARGV
   leave(id, owner)
   for i = 15, 14 + parents do redis.call('SREM', job(ARGV[i], 'children'), id) end
   redis.call('DEL', KEYS[1], job(id, 'waits'))
-  redis.call('ZREM', OPEN, id)
   wake(owner)
   return {'full', ''}
 end

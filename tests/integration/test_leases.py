@@ -116,7 +116,7 @@ def turn_back(client: redis.Redis, job_id: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("way", ["held", "sent", "wait"])
 def test_a_clock_turned_back_holds_nothing(held: Leases, client: redis.Redis, job_id: str, way: str) -> None:
-    """A lease that ends further ahead than one can is nobody's: it is offered and claimed at once. Nobody died of it."""
+    """A lease that ends further ahead than one can is nobody's: offered and claimed at once; nobody died of it."""
     lease = claim(held, job_id)
     if way == "wait":
         lease.release(wait=0.3)
