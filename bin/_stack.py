@@ -146,6 +146,7 @@ class Stack:
         self.org: LocalOrg | None = None
         self.web_url = ""
         self.flower_url = ""
+        self.redis_environment: Mapping[str, str] = {}  # more variables for redis-server, as another clock
         self.tell = tell
         self.environment = {
             **clean_environment(),
@@ -179,7 +180,7 @@ class Stack:
         process = self.start("redis", [
             program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes",
             "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no",
-        ])  # fmt: skip
+        ], self.redis_environment)  # fmt: skip
         url = f"redis://127.0.0.1:{port}/0"
         self._wait("Redis", lambda: _pings(url), process)
         self.redis_url = self.environment["REDIS_URL"] = url
