@@ -60,7 +60,7 @@ class Process:
         self.stdout: int | None = None
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", _FOLLOW_PARENT, *command],
+                [sys.executable, "-c", FOLLOW_PARENT, str(os.getpid()), *command],
                 cwd=ROOT,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -115,13 +115,16 @@ class Process:
             self._popen.stdout.close()
 
 
-# Run before the command itself: on Linux a child then gets SIGTERM when the process that started it dies, so that even
-# `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1.
-_FOLLOW_PARENT = """
+# Run before the command itself, with the id of the process that starts it: on Linux a child then gets SIGTERM when that
+# one dies, so that even `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1; it is of no use when the
+# parent has died before it was set, so that is looked at afterwards.
+FOLLOW_PARENT = """
 import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 15)
-os.execvp(sys.argv[1], sys.argv[1:])
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the process that started this one has ended")
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
