@@ -70,7 +70,7 @@ class Figures:
     rounds: int = 0
     jobs: int = 0
     quotes: int = 0
-    fires: int = 0  # fire times of schedules, each checked
+    fires: int = 0  # fire times of schedules that made a job or were skipped
     resumed: int = 0
     longest_stall: float = 0.0  # seconds without progress after healing
     longest_recovery: float = 0.0  # seconds from the kill of every worker to progress on a new one
@@ -327,7 +327,7 @@ class Chaos:
             wrong = check_schedule(schedule, plan.every, first, following, jobs, self.clock.stretches())
             if wrong:
                 raise Violation(f"schedule {plan.name}: {wrong}; the clock jumped {self.clock.jumps}; {schedule}")
-            self.figures.fires += (following - first) // plan.every
+            self.figures.fires += _decided(schedule)
             for job_id in jobs if plan.where else ():
                 self._check(job_id, plan.where or "", refused=0)
             self.api.request("DELETE", f"/api/schedules/{schedule_id}").raise_for_status()
