@@ -575,7 +575,10 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
         stack.start_redis()
         with redis.Redis.from_url(stack.redis_url or "") as client:
             clock.give_up_unless_it_moves(lambda: client.time()[0])
-        print("Redis's clock jumps in this run" if clock.library else f"Redis's clock does not jump: {NO_JUMPS}")
+        print(
+            "Redis's clock jumps in this run" if clock.library else f"Redis's clock does not jump: {NO_JUMPS}",
+            flush=True,
+        )
         chaos = Chaos(stack, random.Random(asked.seed), asked.workers, clock, frozenset(asked.only))
         chaos.start(asked.opportunities)
         until = time.monotonic() + asked.minutes * 60
