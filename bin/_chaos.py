@@ -150,6 +150,11 @@ class Chaos:
         self._make_refused()
 
     @property
+    def jumping(self) -> str:
+        """Whether jumps of Redis's clock are among the ways of this run, in words."""
+        return "jumps in this run" if "Redis's clock jumps" in self._ways else "does not jump, as asked"
+
+    @property
     def api(self) -> Api:
         assert self._api is not None
         return self._api
@@ -576,8 +581,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
         stack.start_redis()
         with redis.Redis.from_url(stack.redis_url or "") as client:
             clock.give_up_unless_it_moves(lambda: client.time()[0])
-        print(f"Redis's clock {'jumps in this run' if clock.library else NO_JUMPS}", flush=True)
         chaos = Chaos(stack, random.Random(asked.seed), asked.workers, clock, frozenset(asked.only))
+        print(f"Redis's clock {NO_JUMPS if clock.library is None else chaos.jumping}", flush=True)
         chaos.start(asked.opportunities)
         until = time.monotonic() + asked.minutes * 60
         while time.monotonic() < until:
