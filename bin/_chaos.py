@@ -1,9 +1,10 @@
-"""bin/chaos: jobs run while processes are killed, Redis goes away, the org fails and messages come twice; then the org
-alone is asked whether every Quote is there: once, whole, right, and no other.
+"""bin/chaos: jobs and schedules run while processes are killed, Redis goes away or its clock jumps, the org fails and
+messages come twice; then the org alone is asked whether every Quote is there: once, whole, right, and no other.
 
-A round submits some jobs, breaks things for a while by a seeded schedule, heals, waits until every job is Completed
-(one that Failed or was aborted is resumed, as its owner would) and checks. The process exits 0 only if every round was
-faultless; the logs of a failed one are kept, and it is said where.
+A round makes some schedules and submits some jobs, breaks things for a while by a seeded plan, heals, pauses the
+schedules, waits until every job is Completed (one that Failed or was aborted is resumed, as its owner would) and checks
+Quotes and fire times. The process exits 0 only if every round was faultless; the logs of a failed one are kept, and it
+is said where.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ import requests
 from _check import check_job
 from _client import Api, ApiError, Json, OrgReader, facts
 from _stack import Process, Stack, StackError
+from _timetable import PLANS, Clock, Plan, check_schedule, seconds
 
 ENDED = ("Completed", "Failed", "Aborted")
 STUCK = 150.0  # seconds without any progress after all is healed
@@ -38,6 +41,10 @@ ORG_FAULTS = (
 )  # fmt: skip
 RESOURCES = ("composite/graph", "query", "*")
 TIMEOUT = 3  # seconds the gateway waits for an answer here; a slow one takes longer
+# Seconds that Redis's clock may jump, either way. Not by just under a minute: each second would be made good by a job.
+JUMPS = ((1, 20), (70, 300), (3600, 7200))
+NO_JUMPS = "does not jump: this machine has no libfaketime (Debian: the package faketime) that its redis-server goes by"
+FARTHEST = 4 * 3600  # seconds that it may be ahead or back: sessions are kept for a day
 LEFT = ("leases", "deaths", "faults", "context", "quotes", "left", "marks", "batches", "pages")
 
 
@@ -64,6 +71,7 @@ class Figures:
     rounds: int = 0
     jobs: int = 0
     quotes: int = 0
+    fires: int = 0  # fire times of schedules that made a job or were skipped
     resumed: int = 0
     longest_stall: float = 0.0  # seconds without progress after healing
     longest_recovery: float = 0.0  # seconds from the kill of every worker to progress on a new one
@@ -83,8 +91,11 @@ class Platform(Stack):
 class Chaos:
     """A running system, and ways to break it."""
 
-    def __init__(self, stack: Stack, dice: random.Random, workers: int, only: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, stack: Stack, dice: random.Random, workers: int, clock: Clock, only: frozenset[str] = frozenset()
+    ) -> None:
         self.stack = stack
+        self.clock = clock
         self.dice = dice
         self.figures = Figures()
         self.workers = workers
@@ -105,17 +116,28 @@ class Chaos:
             "shuffle messages": self._shuffle_messages,
             "abort a job": self._abort,
         }
-        weights = {"org fault": 6, "kill a worker's child": 3, "duplicate messages": 3, "kill every worker": 2}
+        if clock.library:
+            ways["Redis's clock jumps"] = self._jump
+        weights = {
+            "org fault": 6,
+            "kill a worker's child": 3,
+            "duplicate messages": 3,
+            "kill every worker": 2,
+            "Redis's clock jumps": 2,
+        }
         self._ways = {name: way for name, way in ways.items() if not only or name in only}
         self._weights = [weights.get(name, 1) for name in self._ways]
         self._api: Api | None = None
         self._jobs: list[str] = []
+        self._schedules: dict[str, Plan] = {}
+        self._firsts: dict[str, int] = {}  # the first fire time of each
+        self._scheduled: set[str] = set()  # the ids of their jobs
+        self._began = datetime.now(UTC)  # the round
 
     # -- the system ----------------------------------------------------------------------------------------------------
 
     def start(self, opportunities: int) -> None:
-        """Everything but Flower; one large Opportunity beside many of two lines."""
-        self.stack.start_redis()
+        """Everything but Redis, which runs, and Flower; one large Opportunity beside many of two lines."""
         org = self.stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
         self.stack.start_web()
         for number in range(self.workers):
@@ -126,6 +148,11 @@ class Chaos:
         self._api = Api(self.stack.web_url, org, self.reader.username())
         self._make_large()
         self._make_refused()
+
+    @property
+    def jumping(self) -> str:
+        """Whether jumps of Redis's clock are among the ways of this run, in words."""
+        return "jumps in this run" if "Redis's clock jumps" in self._ways else "does not jump, as asked"
 
     @property
     def api(self) -> Api:
@@ -166,8 +193,10 @@ class Chaos:
     # -- one round -----------------------------------------------------------------------------------------------------
 
     def round(self, seconds: float) -> None:
-        """Submit, break, heal, wait, check."""
+        """Make schedules, submit, break, heal, wait, check."""
         self._jobs.clear()
+        self._began = datetime.now(UTC)
+        self._make_schedules()
         wheres: dict[str, str] = {}
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -184,9 +213,11 @@ class Chaos:
                     self._ways[name]()
             time.sleep(self.dice.uniform(0.1, 0.8))
         self._heal()
+        paused = self._pause_schedules()
         for job_id, where in wheres.items():
             self._finish(job_id)
             self._check(job_id, where)
+        self._check_schedules(paused)
         self._check_rest()
         self.figures.rounds += 1
 
@@ -228,7 +259,7 @@ class Chaos:
                 raise Violation(f"job {job_id} is stuck: {job}")
             time.sleep(0.25)
 
-    def _check(self, job_id: str, where: str) -> None:
+    def _check(self, job_id: str, where: str, refused: int = REFUSED) -> None:
         """The org's truth, and the job's own word for it."""
         verdict = check_job(self.reader, job_id, where)
         if verdict.differences:
@@ -243,9 +274,9 @@ class Chaos:
             job["quotesCreated"],
             job["jobItemsProcessed"],
         )
-        true = (matching + REFUSED, verdict.quotes, REFUSED, verdict.quotes, job["totalJobItems"])
+        true = (matching + refused, verdict.quotes, refused, verdict.quotes, job["totalJobItems"])
         results = Counter(result["recordId"] for result in self.api.results(job_id))
-        if said != true or len(results) != matching + REFUSED or max(results.values()) > 1:
+        if said != true or len(results) != matching + refused or max(results.values()) > 1:
             raise Violation(f"job {job_id} says {said} with {len(results)} results; the org says {true}")
         self.figures.quotes += verdict.quotes
 
@@ -257,12 +288,88 @@ class Chaos:
         with self._redis() as client:
             left = [
                 key.decode()
-                for job_id in self._jobs
+                for job_id in (*self._jobs, *self._scheduled)
                 for key in client.scan_iter(f"quotejob:job:{job_id}:*", count=1000)
                 if key.decode().rpartition(":")[2] in LEFT
             ]
         if left:
             raise Violation(f"left in Redis: {left[:5]}")
+
+    # -- schedules -----------------------------------------------------------------------------------------------------
+
+    def _make_schedules(self) -> None:
+        """Every one of PLANS, while all is well."""
+        self._schedules.clear()
+        self._scheduled.clear()
+        for plan in PLANS:
+            made = self.api.post("/api/schedules", plan.body())
+            self._schedules[made["scheduleId"]] = plan
+            self._firsts[made["scheduleId"]] = seconds(made["nextFireTime"])
+
+    def _pause_schedules(self) -> dict[str, tuple[Json, int]]:
+        """Wait until each has caught up with the clock, then pause it; what it says, and when it would fire next."""
+        paused: dict[str, tuple[Json, int]] = {}
+        for schedule_id, plan in self._schedules.items():
+            until = time.monotonic() + STUCK
+            while True:
+                self._tick()
+                before = _patient(lambda path=f"/api/schedules/{schedule_id}": self.api.get(path))  # type: ignore[misc]
+                if seconds(before["nextFireTime"]) > self.clock.now() - plan.every - 2:
+                    break
+                if time.monotonic() > until or before["state"] == "ERROR":
+                    raise Violation(f"schedule {plan.name} does not fire: {before}")
+                time.sleep(0.25)
+            after = self.api.post(f"/api/schedules/{schedule_id}/pause")
+            meanwhile = _decided(after) - _decided(before)
+            paused[schedule_id] = (after, seconds(before["nextFireTime"]) + meanwhile * plan.every)
+        return paused
+
+    def _check_schedules(self, paused: dict[str, tuple[Json, int]]) -> None:
+        """Each fire time was decided once, what it made is Completed and right; then forget the schedules."""
+        made = self._finish_scheduled(sum(schedule["timesTriggered"] for schedule, _ in paused.values()))
+        for schedule_id, (schedule, following) in paused.items():
+            plan, first = self._schedules[schedule_id], self._firsts[schedule_id]
+            jobs = [job["jobId"] for job in made if job["scheduleId"] == schedule_id]
+            wrong = check_schedule(schedule, plan.every, first, following, jobs, self.clock.stretches())
+            if wrong:
+                raise Violation(f"schedule {plan.name}: {wrong}; the clock jumped {self.clock.jumps}; {schedule}")
+            self.figures.fires += _decided(schedule)
+            for job_id in jobs if plan.where else ():
+                self._check(job_id, plan.where or "", refused=0)
+            self.api.request("DELETE", f"/api/schedules/{schedule_id}").raise_for_status()
+        self._scheduled.update(job["jobId"] for job in made)
+
+    def _finish_scheduled(self, least: int) -> list[Json]:
+        """The schedules' jobs, when there are so many and all are Completed; one that ended otherwise is resumed."""
+        last, since = "", time.monotonic()
+        while True:
+            self._tick()
+            jobs = [job for job in self._jobs_of_the_round() if job["scheduleId"] in self._schedules]
+            for job in jobs:
+                if job["status"] in ("Failed", "Aborted"):
+                    _patient(lambda job=job: self.api.post(f"/api/jobs/{job['jobId']}/resume"))  # type: ignore[misc]
+                    self.figures.resumed += 1
+            if len(jobs) >= least and all(job["status"] == "Completed" for job in jobs):
+                return jobs
+            if (seen := repr([facts(job) for job in jobs])) != last:
+                last, since = seen, time.monotonic()
+            self.figures.longest_stall = max(self.figures.longest_stall, time.monotonic() - since)
+            if time.monotonic() - since > STUCK:
+                left = [job for job in jobs if job["status"] != "Completed"]
+                raise Violation(f"of {least} jobs of schedules there are {len(jobs)}, not Completed: {left[:3]}")
+            time.sleep(0.5)
+
+    def _jobs_of_the_round(self) -> list[Json]:
+        """What the org's list has, newest first, back to where this round began."""
+        jobs: list[Json] = []
+        more = ""
+        while True:
+            path = f"/api/jobs?limit=200{more}"
+            found = _patient(lambda path=path: self.api.get(path))  # type: ignore[misc]
+            jobs += found["jobs"]
+            if not found["nextCursor"] or datetime.fromisoformat(jobs[-1]["createdDate"]) < self._began:
+                return jobs
+            more = f"&cursor={found['nextCursor']}"
 
     # -- ways to break it ----------------------------------------------------------------------------------------------
 
@@ -329,6 +436,13 @@ class Chaos:
             for queue in _queues(client):
                 for _ in range(self.dice.randint(1, 20)):
                     client.lmove(queue, queue, "LEFT", "RIGHT")
+
+    def _jump(self) -> None:
+        """Ahead or back, by seconds, minutes or hours; never too far from the machine's clock."""
+        by = self.dice.uniform(*self.dice.choice(JUMPS)) * self.dice.choice((1, -1))
+        if abs(self.clock.offset + by) > FARTHEST:
+            by = -self.clock.offset
+        self.clock.jump(by)
 
     def _abort(self) -> None:
         self.api.post(f"/api/jobs/{self.dice.choice(self._jobs)}/abort")
@@ -409,6 +523,10 @@ def _queues(client: redis.Redis) -> list[bytes]:
     return [name for queue in ("clock", "control", "pages") for name in client.scan_iter(f"{queue}*")]
 
 
+def _decided(schedule: Json) -> int:
+    return int(schedule["timesTriggered"] + schedule["timesSkipped"])
+
+
 def _children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in listed.read_text().split()]
@@ -450,7 +568,7 @@ def main() -> int:
         shutil.rmtree(folder)
         return 130
     shutil.rmtree(folder)
-    print("Not one Quote lost, doubled or partial; no job stuck.")
+    print("Not one Quote lost, doubled or partial; no fire time lost or doubled; no job stuck.")
     return 0
 
 
@@ -458,7 +576,13 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
     """Rounds until the time is over. Raises Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
     with Platform(folder, extra=extra) as stack:
-        chaos = Chaos(stack, random.Random(asked.seed), asked.workers, frozenset(asked.only))
+        clock = Clock.of_this_machine(folder)
+        stack.redis_environment = clock.environment()
+        stack.start_redis()
+        with redis.Redis.from_url(stack.redis_url or "") as client:
+            clock.give_up_unless_it_moves(lambda: client.time()[0])
+        chaos = Chaos(stack, random.Random(asked.seed), asked.workers, clock, frozenset(asked.only))
+        print(f"Redis's clock {NO_JUMPS if clock.library is None else chaos.jumping}", flush=True)
         chaos.start(asked.opportunities)
         until = time.monotonic() + asked.minutes * 60
         while time.monotonic() < until:
@@ -470,7 +594,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
 def _report(figures: Figures) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(figures.faults.items()))
     print(
-        f"round {figures.rounds}: {figures.jobs} jobs, {figures.quotes} quotes checked, {figures.resumed} resumed; "
+        f"round {figures.rounds}: {figures.jobs} jobs, {figures.fires} fire times and {figures.quotes} quotes checked, "
+        f"{figures.resumed} resumed; "
         f"longest stall after healing {figures.longest_stall:.1f} s, longest recovery from the kill of every worker "
         f"{figures.longest_recovery:.1f} s; faults: {faults}",
         flush=True,

@@ -63,7 +63,7 @@ class Process:
         self.stdout: int | None = None
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", _FOLLOW_PARENT, *command],
+                [sys.executable, "-c", FOLLOW_PARENT, str(os.getpid()), *command],
                 cwd=ROOT,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -118,13 +118,16 @@ class Process:
             self._popen.stdout.close()
 
 
-# Run before the command itself: on Linux a child then gets SIGTERM when the process that started it dies, so that even
-# `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1.
-_FOLLOW_PARENT = """
+# Run before the command itself, with the id of the process that starts it: on Linux a child then gets SIGTERM when that
+# one dies, so that even `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1; it is of no use when the
+# parent has died before it was set, so that is looked at afterwards.
+FOLLOW_PARENT = """
 import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 15)
-os.execvp(sys.argv[1], sys.argv[1:])
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the process that started this one has ended")
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -149,6 +152,7 @@ class Stack:
         self.org: LocalOrg | None = None
         self.web_url = ""
         self.flower_url = ""
+        self.redis_environment: Mapping[str, str] = {}  # more variables for redis-server, as another clock
         self.tell = tell
         self.environment = {
             **clean_environment(),
@@ -182,7 +186,7 @@ class Stack:
         except redisserver.ServerError as error:
             raise StackError(f"{error}; bin/test and bin/demo do.") from None
         self.tell(f"Redis on port {port}")
-        process = self.start("redis", command)
+        process = self.start("redis", command, self.redis_environment)
         url = f"redis://127.0.0.1:{port}/0"
         self._wait("Redis", lambda: redisserver.answers(url), process)
         self.redis_url = self.environment["REDIS_URL"] = url

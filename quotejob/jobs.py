@@ -258,9 +258,14 @@ class Jobs:
             found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", keys.ms(self._now())))
         return [org_id.decode() for org_id in found]
 
-    def arrange(self, job_id: str) -> None:
-        """Look again at what a Holding job waits for: it may go, or is Aborted as that cannot come any more."""
-        keys.script(self._redis, "arrange", [], [*self.first(), job_id])
+    def look_again(self, silence: float, most: int) -> list[str]:
+        """Look again at what waits and was not looked at for ``silence`` seconds, ``most`` jobs and orgs at a time.
+
+        A job may go, or is Aborted as what it waits for cannot come any more. Gives the orgs that have jobs that may
+        go; promote() tends to them.
+        """
+        found = keys.script(self._redis, "look_again", [], [*self.first(), int(silence * 1000), most])
+        return [org_id.decode() for org_id in found]
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
         """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
@@ -320,16 +325,21 @@ class Jobs:
         keys.script(self._redis, "renew_context", [keys.job(job_id), keys.job(job_id, "context")], sealed)
 
     def open(self) -> list[tuple[str, float]]:
-        """Every job that has not ended, with the seconds since its last sign of life."""
+        """Every job that has a slot, with the seconds since its last sign of life, both by Redis's clock.
+
+        A sign that lies ahead was given before that clock was turned back: it counts by how far.
+        """
         with store.translated():
-            found = cast(list[tuple[bytes, float]], self._redis.zrange(keys.OPEN, 0, -1, withscores=True))
-        now = keys.ms(self._now())
-        return [(job_id.decode(), (now - score) / 1000) for job_id, score in found]
+            pipe = self._redis.pipeline()
+            pipe.time()
+            pipe.zrange(keys.OPEN, 0, -1, withscores=True)
+            (seconds, micros), found = cast(tuple[tuple[int, int], list[tuple[bytes, float]]], pipe.execute())
+        now = seconds * 1000 + micros // 1000
+        return [(job_id.decode(), abs(now - score) / 1000) for job_id, score in found]
 
     def touch(self, job_id: str) -> None:
-        """Note a sign of life."""
-        with store.translated():
-            self._redis.zadd(keys.OPEN, {job_id: keys.ms(self._now())}, xx=True)
+        """Note a sign of life of a job that has a slot."""
+        keys.script(self._redis, "touch", [keys.OPEN], [job_id])
 
     def forget(self, job_id: str) -> None:
         """Take a job that no longer exists off the list of open ones."""

@@ -16,7 +16,9 @@ import zstandard
 from quotejob import store
 
 # These, and the names of job() and jobs_of(), stand in scripts/queue.lua as well.
-OPEN = "quotejob:open"  # every job that has not ended, scored by its last sign of life (ms)
+OPEN = "quotejob:open"  # every job that has a slot, by its last sign of life (ms)
+HOLDING = "quotejob:holding"  # every Holding job, by when it was last looked at (ms)
+QUEUES = "quotejob:queues"  # orgs with Holding jobs, by when their queue was last looked at (ms)
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted

@@ -3,7 +3,8 @@
 A unit is one page, one batch, one wave's packing, or the plan of a job. Whoever works on it holds its lease and renews
 it from a thread of its own; whoever dies, or stands still too long, loses it. Losing a lease makes nothing wrong by
 itself (first receipts win, and the org's unique keys guard every write): leases keep work from being done twice at
-once, and from not being done at all.
+once, and from not being done at all. How they stand in Redis, and what a clock that jumps does to them:
+``scripts/lease.lua``.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ class Leases:
 
     def slow_down(self, org_id: str, seconds: float) -> None:
         """Have every worker of the org rest before its next request; a longer rest already ordered stays."""
+        length = max(1, int(seconds * 1000))
         with store.translated():
-            self._redis.set(keys.jobs_of(org_id, "slow"), b"1", px=max(1, int(seconds * 1000)), nx=True)
+            self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
 
     def _keys(self, job_id: str) -> list[str]:
         return [keys.job(job_id), keys.job(job_id, "leases"), keys.job(job_id, "deaths")]

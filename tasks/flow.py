@@ -38,6 +38,7 @@ from tasks.queues import Message, key, share, waiting
 from tasks.steps import step, stop_schedule
 
 SILENCE = 9.0  # seconds without a sign of life after which the sweep looks whether a job's messages are still there
+LOOKS = 200  # jobs, and orgs, that one sweep looks at because they have been Holding for so long
 LOADING: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
 
 PLANS = {
@@ -150,7 +151,7 @@ def sweep() -> None:
 
     Twice, or several at once, is harmless: of those who want to send a unit, one may.
     """
-    for org_id in jobs().waking():
+    for org_id in {*jobs().waking(), *jobs().look_again(SILENCE, LOOKS)}:
         dispatch.delay(org_id=org_id)
     for job_id, silence in jobs().open():
         with structlog.contextvars.bound_contextvars(job_id=job_id):
@@ -180,15 +181,8 @@ def send_next_wave(run: Run, wave: int) -> None:
 
 def _look_after(job_id: str, silence: float) -> None:
     """Send what a job lacks: at once where a lease has run out, after a while of silence all that no queue knows."""
-    job = jobs().get(job_id)
-    if job.status is Status.HOLDING:
-        if silence > SILENCE:
-            jobs().touch(job_id)
-            jobs().arrange(job_id)
-            dispatch.delay(org_id=job.org_id)
-        return
     held = leases().held(job_id)
-    if silence < SILENCE and not held:
+    if (silence < SILENCE and not held) or jobs().get(job_id).status is Status.HOLDING:  # it ended, and was resumed
         return
     run = begin(job_id, jobs(), leases(), current())
     queued = waiting(connect(current(), patient=True)) if silence > SILENCE else None

@@ -1,6 +1,7 @@
 """The schedules' clock: a tick every second from beat, and one at the very moment of each fire time that comes.
 
-Any number of ticks may run, at once or late: what is due is decided once, in Redis (:mod:`quotejob.schedules`).
+Any number of ticks may run, at once or late: what is due is decided once, in Redis (:mod:`quotejob.schedules`). A tick
+also has those jobs go whose time (notBefore) has come.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import structlog
 
 from quotejob.errors import StoreUnavailable
-from tasks.app import app, schedules
+from tasks.app import app, jobs, schedules
 from tasks.flow import dispatch
 
 AHEAD = 2.0  # seconds a tick looks ahead; more than beat's interval, so that a tick may be late
@@ -21,9 +22,12 @@ log = structlog.get_logger()
 def tick() -> None:
     """Let the schedules fire that are due. Twice, or several at once, is harmless: a fire time is decided once."""
     try:
-        for moment in schedules().coming(AHEAD):
-            tick_at.apply_async(eta=moment, expires=AHEAD + LATE)
+        now = schedules().now()
+        for moment in schedules().coming(AHEAD):  # told by how far it is: a worker's clock may be another than Redis's
+            tick_at.apply_async(countdown=max(0.0, (moment - now).total_seconds()), expires=AHEAD + LATE)
         _fire()
+        for org_id in jobs().waking():
+            dispatch(org_id=org_id)
     except StoreUnavailable as away:
         log.warning(f"The tick stops here, the next one goes on: {away}")
 

@@ -5,6 +5,7 @@
 -- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
 local NOW, NOW_ISO, KEPT = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
+local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 
 local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. part or '') end
@@ -15,11 +16,14 @@ local function number(value) return string.format('%.0f', value) end
 local function enter(id, owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
-  redis.call('ZADD', OPEN, number(NOW), id)
+  redis.call('ZADD', HOLDING, number(NOW), id)
+  redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
 end
 
 local function leave(id, owner)
   for _, part in ipairs({'holding', 'ready', 'later'}) do redis.call('ZREM', org(owner, part), id) end
+  redis.call('ZREM', HOLDING, id)
+  if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
 end
 
 -- The jobs of later whose time has come are ready; the alarm is set for the next.
@@ -82,7 +86,6 @@ local function arrange(ids)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
         leave(id, owner)
-        redis.call('ZREM', OPEN, id)
         redis.call('DEL', job(id, 'context'))
         redis.call('EXPIRE', job(id), KEPT)
         redis.call('EXPIRE', job(id, 'waits'), KEPT)

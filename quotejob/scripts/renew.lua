@@ -1,13 +1,16 @@
+-- needs lease
 -- Lengthen a lease one still holds, and hear what one should know before going on.
--- KEYS  job, leases, open jobs, the org's slowdown
+-- KEYS  job, leases, open jobs, the org's slowdown (its length in ms)
 -- ARGV  job id, unit, holder, length of the lease (ms)
 -- Gives {'ended' | 'lost' | 'yours', ms to wait because the org is to be spared}.
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status or status == 'Completed' or status == 'Failed' or status == 'Aborted' then return {'ended', 0} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local holder = string.match(redis.call('HGET', KEYS[2], ARGV[2]) or '', '^(%S+) ')
-if holder ~= ARGV[3] then return {'lost', 0} end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. string.format(' %.0f', now + ARGV[4]))
-redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now), ARGV[1])
-return {'yours', math.max(0, redis.call('PTTL', KEYS[4]))}
+if has_ended(KEYS[1]) then return {'ended', 0} end
+if lease_of(KEYS[2], ARGV[2]) ~= ARGV[3] then return {'lost', 0} end
+give(KEYS[2], ARGV[2], ARGV[3], ARGV[4])
+redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', NOW), ARGV[1])
+local length = tonumber(redis.call('GET', KEYS[4]) or 0)
+local rest = math.max(0, redis.call('PTTL', KEYS[4]))
+if rest > 2 * length then -- the clock was turned back
+  redis.call('DEL', KEYS[4])
+  rest = 0
+end
+return {'yours', rest}

@@ -19,7 +19,6 @@ arrange({id})
 if overfull(owner, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])) then
   redis.call('HSET', KEYS[1], 'status', before)
   leave(id, owner)
-  redis.call('ZREM', OPEN, id)
   wake(owner)
   return {'full'}
 end

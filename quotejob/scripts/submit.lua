@@ -27,7 +27,6 @@ if holds and ARGV[10] == '0' and overfull(owner, tonumber(ARGV[7]), tonumber(ARG
   leave(id, owner)
   for i = 16, 15 + parents do redis.call('SREM', job(ARGV[i], 'children'), id) end
   redis.call('DEL', KEYS[1], job(id, 'waits'))
-  redis.call('ZREM', OPEN, id)
   wake(owner)
   return {'full', ''}
 end

@@ -1,4 +1,7 @@
-"""The short fault run: all is broken for a while, and the org has every Quote once. The long one is bin/chaos."""
+"""The short fault run: all is broken for a while, the org has every Quote once, and every fire time was decided once.
+
+The long one is bin/chaos.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ HELD = 12.0  # seconds in which a lease runs out and the sweep has looked
 
 @pytest.mark.timeout(600)
 def test_a_short_chaos() -> None:
-    """A minute and a half of bin/chaos; its own words when a promise breaks."""
+    """A minute and a half of bin/chaos, its clock jumping where it can be made to; its own words when it breaks."""
     command = [sys.executable, "bin/_chaos.py", "--minutes", "1.5", "--seed", "7", "--opportunities", "2000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

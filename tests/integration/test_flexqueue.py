@@ -315,8 +315,8 @@ def test_a_parent_no_longer_kept_is_no_hope(jobs: Jobs, caller: CallerContext) -
     parent, other = submit(jobs, caller), submit(jobs, caller)
     child, hopeful = submit(jobs, caller, conditions=after(parent)), submit(jobs, caller, conditions=after(other))
     jobs._redis.delete(keys.job(parent))
-    for job_id in (child, hopeful, other):
-        jobs.arrange(job_id)
+    jobs._redis.zadd(keys.HOLDING, dict.fromkeys((child, hopeful, other), 0))
+    jobs.look_again(9, 1000)
     assert (jobs.get(child).status, jobs.get(hopeful).status) == (Status.ABORTED, Status.HOLDING)
     assert "no longer kept" in (jobs.get(child).extended_status or "")
     with pytest.raises(JobConflict, match="submit a new job"):

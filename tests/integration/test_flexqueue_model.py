@@ -283,7 +283,8 @@ def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine
         def the_sweep_looks(self, job: int) -> None:
             job_id = self.pick(job)
             if job_id is not None:
-                self.together(lambda: jobs.arrange(job_id))
+                jobs._redis.zadd(keys.HOLDING, {job_id: 0}, xx=True)
+                self.together(lambda: jobs.look_again(9, 10))
 
         @invariant()
         def it_is_as_the_model_says(self) -> None:
@@ -303,9 +304,10 @@ def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine
             assert ready == may_go or self.org in jobs.waking()
             active = {one.decode() for one in jobs._redis.smembers(keys.jobs_of(self.org, "active"))}
             assert active == {one for one, job in model.jobs.items() if job.status in SLOTS}
-            assert {one for one, job in model.jobs.items() if job.status not in ENDS} == set(there) & set(
-                dict(jobs.open())
-            )
+            assert active == set(there) & set(dict(jobs.open()))
+            looked_at = {one.decode() for one in jobs._redis.zrange(keys.HOLDING, 0, -1)}
+            assert set(model.order) == set(there) & looked_at
+            assert bool(model.order) == (jobs._redis.zscore(keys.QUEUES, self.org) is not None)
 
         def teardown(self) -> None:
             for job_id, job in self.model.jobs.items():

@@ -107,6 +107,49 @@ def test_of_several_sweeps_one_sends(held: Leases, job_id: str) -> None:
     assert claim(held, job_id).deaths == 1
 
 
+def turn_back(client: redis.Redis, job_id: str, seconds: float) -> None:
+    """As if Redis's clock had been turned back: every lease of the job ends that much further ahead."""
+    for unit, lease in client.hgetall(keys.job(job_id, "leases")).items():
+        holder, ends, length = lease.decode().split()
+        client.hset(keys.job(job_id, "leases"), unit, f"{holder} {int(ends) + int(seconds * 1000)} {length}")
+
+
+@pytest.mark.parametrize("way", ["held", "sent", "wait"])
+def test_a_clock_turned_back_holds_nothing(held: Leases, client: redis.Redis, job_id: str, way: str) -> None:
+    """A lease that ends further ahead than one can is nobody's: offered and claimed at once; nobody died of it."""
+    lease = claim(held, job_id)
+    if way == "wait":
+        lease.release(wait=0.3)
+    elif way == "sent":
+        lease.release()
+        assert held.offer(job_id, "page 0 1")
+        assert not held.offer(job_id, "page 0 1")
+    turn_back(client, job_id, 3600)
+    assert held.offer(job_id, "page 0 1")
+    assert claim(held, job_id).deaths == 0
+    turn_back(client, job_id, 3600)
+    assert claim(held, job_id).deaths == 0
+
+
+def test_a_clock_that_is_set_right_by_a_little_takes_no_lease(held: Leases, client: redis.Redis, job_id: str) -> None:
+    """Less than a lease's length back: it is held on."""
+    lease = claim(held, job_id)
+    turn_back(client, job_id, 0.2)
+    assert not held.offer(job_id, "page 0 1")
+    lease.go_on()
+
+
+def test_a_clock_turned_back_makes_nobody_rest(held: Leases, client: redis.Redis, job_id: str) -> None:
+    """A slowdown that would last longer than any was ordered is over."""
+    org = f"00D{uuid.uuid4().hex[:15]}"
+    lease = held.claim(job_id, "batch 0 0", org)
+    held.slow_down(org, 0.25)
+    client.pexpire(keys.jobs_of(org, "slow"), 3_600_000)
+    assert lease._renew() == 0
+    held.slow_down(org, 0.25)
+    assert 0 < lease._renew() <= 0.25
+
+
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Aborted", None])
 def test_an_ended_job_gives_no_leases(held: Leases, client: redis.Redis, job_id: str, status: str | None) -> None:
     """Who asks for one, or holds one, hears that the job has ended."""

@@ -1,0 +1,85 @@
+"""What a sweep costs while thousands of jobs are Holding: `.venv/bin/python bench/sweep.py --jobs 10000`.
+
+The jobs are Holding for ten seconds, no slot is free, nobody runs; then five sweeps are made in this process, one after
+the other. Round trips are what waits for the network, commands what Redis did, those within scripts included; the
+messages are those a sweep sent to workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import redis
+from _stack import private_redis
+from cryptography.fernet import Fernet
+
+SWEEPS = 5
+ORG_JOBS = 100  # Holding, of one org
+
+
+def main() -> None:
+    """Start Redis, fill it, sweep, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=10_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, private_redis(Path(folder)) as url:
+        secret = Fernet.generate_key().decode()
+        os.environ.update(REDIS_URL=url, QUOTEJOB_SECRET_KEY=secret, QUOTEJOB_ACTIVE_JOBS="1", QUOTEJOB_LOCAL_ORG="1")
+        measure(asked.jobs, redis.Redis.from_url(url))
+
+
+def measure(jobs: int, client: redis.Redis) -> None:
+    """One line a sweep."""
+    from quotejob.callers import CallerContext, to18
+    from quotejob.life import JobType
+    from tasks import flow
+
+    for number in range(jobs):
+        org = to18(f"00D{number // ORG_JOBS:012d}")
+        caller = CallerContext(
+            request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version="66.0", namespace="",
+            access_token="x", user_id=to18("005RO0000000001"), username="u@x.org",
+        )  # fmt: skip
+        flow.jobs().submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+        client.sadd(f"quotejob:org:{org}:active", "none")  # its one slot is taken
+    time.sleep(10)
+    trips = count_round_trips()
+    print(f"{jobs} jobs Holding, {-(-jobs // ORG_JOBS)} orgs")
+    for number in range(SWEEPS):
+        sent, ran, messages = trips[0], commands(client), client.llen("control")
+        began = time.perf_counter()
+        flow.sweep()
+        seconds = time.perf_counter() - began
+        print(
+            f"sweep {number + 1}: {trips[0] - sent} round trips, {commands(client) - ran} commands, "
+            f"{client.llen('control') - messages} messages, {seconds:.3f} s"
+        )
+
+
+def commands(client: redis.Redis) -> int:
+    """How many commands Redis has run."""
+    return int(client.info("stats")["total_commands_processed"])
+
+
+def count_round_trips() -> list[int]:
+    """A count, in a list, of what redis-py sends from now on."""
+    count, send = [0], redis.Connection.send_packed_command
+
+    def counted(self: redis.Connection, *args: object, **options: object) -> object:
+        count[0] += 1
+        return send(self, *args, **options)  # type: ignore[arg-type]
+
+    redis.Connection.send_packed_command = counted  # type: ignore[assignment,method-assign]
+    return count
+
+
+if __name__ == "__main__":
+    main()
