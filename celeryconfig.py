@@ -78,9 +78,9 @@ worker_enable_remote_control = True
 enable_utc = True
 timezone = "UTC"
 beat_schedule = {
-    # expires: ticks that pile up while no worker listens are worth nothing
-    "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 4}},
-    "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 2}},
+    # expires (by the clocks of two machines): ticks that pile up while no worker listens are worth nothing
+    "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
 imports = ("tasks.flow", "tasks.schedules")

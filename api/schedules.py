@@ -80,7 +80,7 @@ def pause_schedule(schedule_id: str) -> Schedule:
 
     It fires no more until it is resumed. Its jobs go on.
     """
-    return _schedules().pause(_known(schedule_id), access.caller().org_id)
+    return _let_go(_schedules().pause(_known(schedule_id), access.caller().org_id))
 
 
 @blueprint.operation(
@@ -136,7 +136,7 @@ def delete_schedule(schedule_id: str) -> Schedule:
 
     It fires no more. Its jobs stay, and go on.
     """
-    return _schedules().delete(_known(schedule_id), access.caller().org_id)
+    return _let_go(_schedules().delete(_known(schedule_id), access.caller().org_id))
 
 
 @blueprint.before_request
@@ -147,6 +147,13 @@ def _know_who_calls() -> None:
 
 def _schedules() -> Schedules:
     return access.desk().schedules
+
+
+def _let_go(schedule: Schedule) -> Schedule:
+    """A slot that was kept for it is free for the next job."""
+    if schedule.guaranteed:
+        workers.tell(schedule.org_id)
+    return schedule
 
 
 def _known(schedule_id: str) -> str:

@@ -80,7 +80,6 @@ class Jobs:
             **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
-        sealed, life = self._sealed(context)
         answer, *found = keys.script(
             self._redis,
             "submit",
@@ -97,8 +96,8 @@ class Jobs:
                 keys.us(now),
                 *self._room(),
                 int(guaranteed),
-                sealed,
-                life + conditions.seconds_to_wait(now),
+                tokens.seal(context, self._settings),
+                tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
                 int(bool(idempotency_key)),
                 IDEMPOTENT_FOR,
                 len(conditions.depends_on),
@@ -218,7 +217,8 @@ class Jobs:
                 job_id,
                 job.org_id,
                 *self._room(),
-                *self._sealed(context),
+                tokens.seal(context, self._settings),
+                tokens.WHILE_HOLDING,
                 len(RESUMABLE),
                 *RESUMABLE,
             ],
@@ -248,7 +248,7 @@ class Jobs:
             self._redis,
             "promote",
             [],
-            [*self.first(), org_id, self._settings.active_jobs, reserved, first or ""],
+            [*self.first(), org_id, self._settings.active_jobs, reserved, first or "", tokens.TIME_TO_LIVE],
         )
         return [job_id.decode() for job_id in promoted]
 
@@ -321,7 +321,7 @@ class Jobs:
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
         """Keep another context for the job, one with a fresh token, unless it has ended."""
-        sealed = self._sealed(context)
+        sealed = tokens.seal(context, self._settings), tokens.TIME_TO_LIVE
         keys.script(self._redis, "renew_context", [keys.job(job_id), keys.job(job_id, "context")], sealed)
 
     def open(self) -> list[tuple[str, float]]:
@@ -355,9 +355,6 @@ class Jobs:
 
     def _room(self) -> tuple[int, int, int]:
         return self._settings.holding_jobs, self._settings.active_jobs, self._settings.reserve_minutes * 60_000
-
-    def _sealed(self, context: CallerContext) -> tuple[bytes, int]:
-        return tokens.seal(context, self._settings), tokens.TIME_TO_LIVE
 
     def _full(self) -> FlexQueueFull:
         return FlexQueueFull(

@@ -16,6 +16,7 @@ from quotejob.errors import SessionExpired
 from quotejob.settings import Settings
 
 TIME_TO_LIVE = 24 * 3600  # seconds; a Salesforce session lives at most that long
+WHILE_HOLDING = 30 * 24 * 3600  # seconds; an AppLink authorization renews the session of a job that waited for longer
 
 
 def seal(context: CallerContext, settings: Settings) -> bytes:

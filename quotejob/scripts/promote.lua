@@ -1,6 +1,7 @@
 -- needs queue
 -- Holding -> Queued while the org has a free slot: first in first out of those that may go, after the one that goes first.
--- ARGV  org, most active, slots to leave free, id of the job that goes first into any free slot ('' = none)
+-- ARGV  org, most active, slots to leave free, id of the job that goes first into any free slot ('' = none), TTL of a
+--       job's context from now on (s)
 -- Gives the ids promoted by this call.
 local owner, most, reserved, first = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local promoted = {}
@@ -13,6 +14,7 @@ local function promote(id)
     redis.call('HSET', job(id), 'status', 'Queued')
     redis.call('SADD', org(owner, 'active'), id)
     redis.call('ZADD', OPEN, number(NOW), id)
+    redis.call('EXPIRE', job(id, 'context'), ARGV[8])
     promoted[#promoted + 1] = id
   end
 end

@@ -23,6 +23,7 @@ from quotejob import store
 from quotejob.callers import to18
 from quotejob.schedules import Schedules
 from quotejob.settings import Settings
+from tasks.queues import key, waiting
 
 NIGHTLY = {"name": "Nightly", "cronExpression": "0 0 22 ? * mon-fri", "soqlWhereClause": "Name != null"}
 Ask = Callable[..., TestResponse]
@@ -104,6 +105,21 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
         "numberOfOpportunities": None, "misfire": "runOnce", "overlap": "skip", "guaranteed": True,
         "authorization": "worker", "lastJobId": None, "createdById": local_org.user_id,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("guaranteed", [True, False])
+@pytest.mark.parametrize("way", [("POST", "/pause"), ("DELETE", "")])
+def test_the_slot_kept_for_a_schedule_is_given_away(
+    ask: Ask, settings: Settings, local_org: LocalOrg, way: tuple[str, str], guaranteed: bool
+) -> None:
+    """A worker is told at once that the org has a slot, when one was kept."""
+    schedule_id = ask("POST", body=NIGHTLY | {"guaranteed": guaranteed}).get_json()["scheduleId"]
+    broker = store.connect(settings)
+    broker.delete("control")
+    assert ask(way[0], f"/{schedule_id}{way[1]}").status_code == 200
+    told = key("quotejob.dispatch", {"org_id": local_org.org_id}) in waiting(broker)
+    assert told == guaranteed
+    broker.delete("control")
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_unknown_and_foreign_parents_are_refused(jobs: Jobs, caller: CallerConte
 
 
 def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:
-    """Not a moment too early; the org wakes then; its caller's session is kept until a day after."""
+    """Not a moment too early; the org wakes then; its caller's session is kept meanwhile, and for a day after."""
     clock = Clock()
     jobs = store_of_jobs(redis_url, lambda: clock.now)
     soon, late = (Conditions(not_before=clock.now + timedelta(seconds=n, microseconds=1)) for n in (60, 7200))
@@ -248,7 +248,7 @@ def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:
     assert jobs.promote(caller.org_id) == [parent]
     assert [one.not_before for one in jobs.get(timed).waiting_for] == [jobs.get(timed).not_before]
     assert [one.job_id for one in jobs.get(both).waiting_for] == [parent, None]
-    assert jobs._redis.ttl(keys.job(timed, "context")) >= 24 * 3600 + 59
+    assert jobs._redis.ttl(keys.job(timed, "context")) >= 30 * 24 * 3600 + 59
     run(jobs, parent)
     clock.go_on(60)
     assert caller.org_id not in jobs.waking()
@@ -257,6 +257,7 @@ def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:
     assert caller.org_id in jobs.waking()
     assert jobs.get(timed).waiting_for == ()
     assert jobs.promote(caller.org_id) == [timed]
+    assert 0 < jobs._redis.ttl(keys.job(timed, "context")) <= 24 * 3600
     assert caller.org_id not in jobs.waking()
     clock.go_on(7200)
     assert caller.org_id in jobs.waking()
