@@ -25,8 +25,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.start_redis()
         stack.start_org(0, "--opportunities", "400", "--lines", "2")
         stack.start_web()
-        stack.start_worker(1, "-c", "2", "-Q", "control,pages")
-        stack.start_worker(2, "-c", "2", "-Q", "clock")
+        stack.start_worker(1, "-c", "2")
+        stack.start_worker(2, "-c", "1", "-Q", "clock")
         stack.start_beat()
         stack.wait_ready()
         yield stack
