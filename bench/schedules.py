@@ -16,7 +16,6 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 
@@ -59,30 +58,20 @@ def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
     path, first = f"/api/schedules/{made['scheduleId']}", datetime.fromisoformat(made["nextFireTime"]).timestamp()
     least = holding
     while (fired := api.get(path)["timesTriggered"]) < fires:
-        there = len(api.get("/api/jobs?status=Holding&limit=100")["jobs"])
+        there = len(api.jobs(status="Holding"))
         least = min(least, there) if fired else least
         for _ in range(holding - there):
             api.submit("Name LIKE 'Opportunity %'")
         time.sleep(0.1)
     api.request("DELETE", path)
     time.sleep(3)
-    mine = [job for job in all_jobs(api) if job["scheduleId"] == made["scheduleId"]]
+    mine = api.jobs(scheduleId=made["scheduleId"], order="asc")
     began = processing(stack)
-    late = sorted(began[job["jobId"]] - first - EVERY * place for place, job in enumerate(reversed(mine)))
+    late = sorted(began[job["jobId"]] - first - EVERY * place for place, job in enumerate(mine))
     row("fires", str(len(late)))
     row("jobs Holding meanwhile, at least", str(least))
     for name, share in (("median", 0.5), ("95th percentile", 0.95), ("99th percentile", 0.99), ("longest", 1.0)):
         row(f"from the fire time to Processing, {name}", f"{late[min(len(late) - 1, int(share * len(late)))]:.2f} s")
-
-
-def all_jobs(api: Api) -> list[dict[str, Any]]:
-    """Newest first."""
-    found = api.get("/api/jobs?limit=200")
-    jobs = list(found["jobs"])
-    while found["nextCursor"]:
-        found = api.get(f"/api/jobs?limit=200&cursor={found['nextCursor']}")
-        jobs += found["jobs"]
-    return jobs
 
 
 def processing(stack: Stack) -> dict[str, float]:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import redis
@@ -31,6 +32,8 @@ from _check import check_job
 from _client import Api, ApiError, Json, OrgReader, facts
 from _stack import Process, Stack, StackError
 from _timetable import PLANS, Clock, Plan, check_schedule, seconds
+
+T = TypeVar("T")
 
 ENDED = ("Completed", "Failed", "Aborted")
 STUCK = 150.0  # seconds without any progress after all is healed
@@ -344,7 +347,8 @@ class Chaos:
         last, since = "", time.monotonic()
         while True:
             self._tick()
-            jobs = [job for job in self._jobs_of_the_round() if job["scheduleId"] in self._schedules]
+            listed = _patient(lambda: self.api.jobs(createdFrom=self._began.isoformat().replace("+00:00", "Z")))
+            jobs = [job for job in listed if job["scheduleId"] in self._schedules]
             for job in jobs:
                 if job["status"] in ("Failed", "Aborted"):
                     _patient(lambda job=job: self.api.post(f"/api/jobs/{job['jobId']}/resume"))  # type: ignore[misc]
@@ -358,20 +362,6 @@ class Chaos:
                 left = [job for job in jobs if job["status"] != "Completed"]
                 raise Violation(f"of {least} jobs of schedules there are {len(jobs)}, not Completed: {left[:3]}")
             time.sleep(0.5)
-
-    def _jobs_of_the_round(self) -> list[Json]:
-        """What the org's list has, newest first, back to where this round began."""
-        jobs: list[Json] = []
-        more = ""
-        while True:
-            path = f"/api/jobs?limit=200{more}"
-            found = _patient(lambda path=path: self.api.get(path))  # type: ignore[misc]
-            jobs += found["jobs"]
-            if not found["nextCursor"] or datetime.fromisoformat(jobs[-1]["createdDate"]) < self._began:
-                return jobs
-            more = f"&cursor={found['nextCursor']}"
-
-    # -- ways to break it ----------------------------------------------------------------------------------------------
 
     def _a_worker(self) -> str:
         return f"worker{self.dice.randint(1, self.workers)}"
@@ -532,7 +522,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in listed.read_text().split()]
 
 
-def _patient(call: Callable[[], Json]) -> Json:
+def _patient(call: Callable[[], T]) -> T:
     """A caller who tries again while the web process, or Redis behind it, is away."""
     until = time.monotonic() + 90
     while True:

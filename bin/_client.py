@@ -80,6 +80,16 @@ class Api:
         """The job as it stands."""
         return self.get(f"/api/jobs/{job_id}")
 
+    def jobs(self, **query: Any) -> list[Json]:
+        """Every job that listJobs gives for this query, all pages."""
+        found: list[Json] = []
+        while True:
+            page = self.get("/api/jobs", params={"limit": 200, **query})
+            found += page["jobs"]
+            if page["nextCursor"] is None:
+                return found
+            query["cursor"] = page["nextCursor"]
+
     def follow(
         self, job_id: str, quiet: float = 60, each: Callable[[Json], None] | None = None, pause: float = 0.2
     ) -> Json:

@@ -43,16 +43,6 @@ def create(api: Api, name: str, cron: str, **what: Any) -> str:
     return str(api.post("/api/schedules", body)["scheduleId"])
 
 
-def jobs_of(api: Api, schedule_id: str) -> list[dict[str, Any]]:
-    """Its jobs, oldest first."""
-    found = api.get("/api/jobs?limit=200")
-    jobs = found["jobs"]
-    while found["nextCursor"]:
-        found = api.get(f"/api/jobs?limit=200&cursor={found['nextCursor']}")
-        jobs += found["jobs"]
-    return [job for job in reversed(jobs) if job["scheduleId"] == schedule_id]
-
-
 def began(system: Stack) -> dict[str, float]:
     """When each job became Processing, by its worker's log."""
     lines = "".join(system.process(name).log.read_text() for name in ("worker1", "worker2")).splitlines()
@@ -75,12 +65,12 @@ def test_a_guaranteed_job_starts_on_time_while_the_queue_is_full(api: Api, syste
     deadline = time.monotonic() + 60 + 4 * FIRES
     while api.get(f"/api/schedules/{schedule_id}")["timesTriggered"] < FIRES:
         assert time.monotonic() < deadline
-        if len(api.get("/api/jobs?status=Holding&limit=50")["jobs"]) < 20:
+        if len(api.jobs(status="Holding")) < 20:
             api.submit("Name LIKE 'Opportunity %'")
         time.sleep(0.1)
-    holding = len(api.get("/api/jobs?status=Holding&limit=50")["jobs"])
+    holding = len(api.jobs(status="Holding"))
     api.request("DELETE", f"/api/schedules/{schedule_id}")
-    jobs = jobs_of(api, schedule_id)
+    jobs = api.jobs(scheduleId=schedule_id, order="asc")
     assert {api.follow(job["jobId"])["status"] for job in jobs} == {"Completed"}
     at = began(system)
     late = sorted(at[job["jobId"]] - first - EVERY * place for place, job in enumerate(jobs))
@@ -88,7 +78,7 @@ def test_a_guaranteed_job_starts_on_time_while_the_queue_is_full(api: Api, syste
     assert holding > 10
     assert len(late) >= FIRES
     assert statistics.median(late) < 1
-    for job in api.get("/api/jobs?status=Holding,Queued,Preparing,Processing&limit=200")["jobs"]:
+    for job in api.jobs(status="Holding,Queued,Preparing,Processing"):
         api.request("POST", f"/api/jobs/{job['jobId']}/abort")
 
 
@@ -107,7 +97,7 @@ def test_every_second_counts_whatever_is_killed(api: Api, system: Stack) -> None
     end = api.post(f"/api/schedules/{schedule_id}/pause")
     seconds = (datetime.fromisoformat(end["previousFireTime"]) - first).total_seconds() + 1
     time.sleep(2)
-    made = jobs_of(api, schedule_id)
+    made = api.jobs(scheduleId=schedule_id)
     assert end["timesTriggered"] == seconds == len(made)
     assert end["timesSkipped"] == 0
     assert {api.follow(job["jobId"])["status"] for job in made} == {"Completed"}
