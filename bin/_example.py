@@ -21,8 +21,8 @@ from _stack import Stack
 SLOTS = 5
 HOLDING = 20  # what the flex queue holds in this example, so that it is full soon; by default 100
 OPPORTUNITIES = 300
-NOT_BEFORE = 20.0  # seconds until the time that C waits for
-AHEAD = 8.0  # seconds until D is due
+NOT_BEFORE = 16.0  # seconds until the time that C waits for
+AHEAD = 6.0  # seconds until D is due
 LONGEST = 240.0  # seconds for all of it
 CROWD = 4  # callers at once
 WIDTH = 64  # characters of the drawing

@@ -14,7 +14,7 @@ import redis
 from _client import Api, OrgReader
 from _stack import Stack
 
-FIRES, EVERY = 15, 2  # fire times, one in so many seconds
+FIRES, EVERY = 10, 2  # fire times, one in so many seconds
 NOTHING = "Name = 'there is none'"
 
 
