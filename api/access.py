@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import uuid
 from dataclasses import dataclass
 from typing import cast
 
 import structlog
 from flask import current_app, g, request
 
-from quotejob import applink, callers, store
+from quotejob import applink, callers, keys, store
 from quotejob.callers import CallerContext
 from quotejob.clause import FIELD, wrap
 from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
@@ -100,13 +99,14 @@ def caller() -> CallerContext:
     return proven(claimed())
 
 
+def required() -> None:
+    """Before a request of a blueprint: one that does not say who calls is not read any further."""
+    claimed()
+
+
 def own_job(context: CallerContext, job_id: str) -> Job:
     """The job if it is one of the caller's org; JobNotFound otherwise: another org's is as good as none."""
-    try:
-        canonical = str(uuid.UUID(job_id))
-    except ValueError:
-        canonical = ""
-    if canonical != job_id:
+    if not keys.is_id(job_id):
         raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
     structlog.contextvars.bind_contextvars(job_id=job_id)
     return desk().jobs.get(job_id, context.org_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,6 +14,14 @@ from quotejob.flexqueue import Place
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
+blueprint.before_request(access.required)
+move = partial(
+    blueprint.operation,
+    method="POST",
+    answer=wire.MoveJobResponseSchema,
+    says="Whether it was moved; false when it stood there already",
+    errors=(404, 409),
+)
 
 
 @blueprint.operation("", name="getFlexQueue", answer=wire.FlexQueueSchema, says="The Holding jobs, the next one first")
@@ -27,15 +36,7 @@ def get_flex_queue() -> dict[str, Any]:
     return {"jobs": list(enumerate(access.desk().forecast.told(org_id, jobs)))}
 
 
-@blueprint.operation(
-    "/moveJobToFront",
-    method="POST",
-    name="moveJobToFront",
-    body=wire.MoveJobRequestSchema,
-    answer=wire.MoveJobResponseSchema,
-    says="Whether it was moved; false when it stood there already",
-    errors=(404, 409),
-)
+@move("/moveJobToFront", name="moveJobToFront", body=wire.MoveJobRequestSchema)
 def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the next one
 
@@ -44,15 +45,7 @@ def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], Place.FRONT)
 
 
-@blueprint.operation(
-    "/moveJobToEnd",
-    method="POST",
-    name="moveJobToEnd",
-    body=wire.MoveJobRequestSchema,
-    answer=wire.MoveJobResponseSchema,
-    says="Whether it was moved; false when it stood there already",
-    errors=(404, 409),
-)
+@move("/moveJobToEnd", name="moveJobToEnd", body=wire.MoveJobRequestSchema)
 def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the last one
 
@@ -61,15 +54,7 @@ def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], Place.END)
 
 
-@blueprint.operation(
-    "/moveBeforeJob",
-    method="POST",
-    name="moveBeforeJob",
-    body=wire.MoveBesideJobRequestSchema,
-    answer=wire.MoveJobResponseSchema,
-    says="Whether it was moved; false when it stood there already",
-    errors=(404, 409),
-)
+@move("/moveBeforeJob", name="moveBeforeJob", body=wire.MoveBesideJobRequestSchema)
 def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job before another
 
@@ -78,27 +63,13 @@ def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_to_move_id"], Place.BEFORE, body["job_in_queue_id"])
 
 
-@blueprint.operation(
-    "/moveAfterJob",
-    method="POST",
-    name="moveAfterJob",
-    body=wire.MoveBesideJobRequestSchema,
-    answer=wire.MoveJobResponseSchema,
-    says="Whether it was moved; false when it stood there already",
-    errors=(404, 409),
-)
+@move("/moveAfterJob", name="moveAfterJob", body=wire.MoveBesideJobRequestSchema)
 def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job after another
 
     Moves a job directly after another one of its org's flex queue.
     """
     return _move(body["job_to_move_id"], Place.AFTER, body["job_in_queue_id"])
-
-
-@blueprint.before_request
-def _know_who_calls() -> None:
-    """A request that does not say who calls is not read any further."""
-    access.claimed()
 
 
 def _move(job_id: str, place: Place, *other: str) -> dict[str, bool]:

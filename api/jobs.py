@@ -24,6 +24,7 @@ from quotejob.summary import FIELDS, Summary, summarise
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
+blueprint.before_request(access.required)
 
 CSV = "text/csv"
 CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
@@ -200,12 +201,6 @@ def resume_job(job_id: str) -> Job:
     job = _jobs().resume(job_id, context)
     workers.tell(context.org_id)
     return job
-
-
-@blueprint.before_request
-def _know_who_calls() -> None:
-    """A request that does not say who calls is not read any further."""
-    access.claimed()
 
 
 def _jobs() -> Jobs:

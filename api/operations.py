@@ -6,7 +6,6 @@ the ``x-sfdc`` block that tells Heroku AppLink which permission set lets a user 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec, cast
@@ -19,6 +18,7 @@ from webargs.flaskparser import FlaskParser
 
 from api.schemas import ErrorSchema
 from quotejob.errors import InvalidRequest
+from quotejob.keys import snake
 
 P = ParamSpec("P")
 View = Callable[P, Any]
@@ -136,13 +136,9 @@ def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(view)
     def called(*args: Any, **kwargs: Any) -> Any:
-        return view(*args, **{_snake(name): value for name, value in kwargs.items()})
+        return view(*args, **{snake(name): value for name, value in kwargs.items()})
 
     return called
-
-
-def _snake(name: str) -> str:
-    return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
 
 
 def _names(schema: Schema) -> list[str]:

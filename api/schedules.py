@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from api import access, workers
 from api import schemas as wire
 from api.operations import Blueprint
+from quotejob import keys
 from quotejob.clause import FIELD, check_clause
 from quotejob.errors import InvalidRequest, ScheduleNotFound
 from quotejob.life import JobType
@@ -18,6 +18,7 @@ from quotejob.schedules import Schedules
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")
+blueprint.before_request(access.required)
 
 
 @blueprint.operation(
@@ -139,12 +140,6 @@ def delete_schedule(schedule_id: str) -> Schedule:
     return _let_go(_schedules().delete(_known(schedule_id), access.caller().org_id))
 
 
-@blueprint.before_request
-def _know_who_calls() -> None:
-    """A request that does not say who calls is not read any further."""
-    access.claimed()
-
-
 def _schedules() -> Schedules:
     return access.desk().schedules
 
@@ -158,11 +153,7 @@ def _let_go(schedule: Schedule) -> Schedule:
 
 def _known(schedule_id: str) -> str:
     """The id if it is one; whether there is such a schedule is asked later."""
-    try:
-        canonical = str(uuid.UUID(schedule_id))
-    except ValueError:
-        canonical = ""
-    if canonical != schedule_id:
+    if not keys.is_id(schedule_id):
         raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of those there are")
     structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
     return schedule_id

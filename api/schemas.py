@@ -11,6 +11,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
+from quotejob import keys
 from quotejob.conditions import MOST_PARENTS
 from quotejob.cron import LONGEST
 from quotejob.life import DependsOnOutcome, JobType, Outcome, Status
@@ -521,7 +522,7 @@ def _id(text: str) -> fields.String:
 
 
 def _is_id(text: str) -> None:
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+    if not keys.is_id(text):
         raise ValidationError("should be an id, as 123e4567-e89b-12d3-a456-426614174000")
 
 

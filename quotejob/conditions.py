@@ -6,7 +6,6 @@ The waiting itself is done in ``scripts/queue.lua``, in the same step as every c
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from quotejob.life import DependsOnOutcome, Job, Waiting
 
 MOST_PARENTS = 20
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Conditions:
         object.__setattr__(self, "depends_on", tuple(dict.fromkeys(self.depends_on)))
         if len(self.depends_on) > MOST_PARENTS:
             raise InvalidRequest.field("dependsOn", f"should be at most {MOST_PARENTS} job ids")
-        if strangers := [parent for parent in self.depends_on if not _ID.fullmatch(parent)]:
+        if strangers := [parent for parent in self.depends_on if not keys.is_id(parent)]:
             raise unknown_jobs(strangers)
         if self.not_before is not None:
             if self.not_before.utcoffset() is None:

@@ -15,9 +15,7 @@ from quotejob.jobs import Jobs
 from quotejob.life import Job, JobType, Status
 from quotejob.settings import Settings
 
-LOOKED_AT = (
-    500  # Holding jobs of an org that are estimated, the first in the flex queue; of those behind nothing is said
-)
+LOOKED_AT = 500  # Holding jobs of an org that are estimated, the first in its queue; of those behind nothing is said
 SELDOM = 5000  # ms between two looks at an org's flex queue for jobs of which nothing is noted yet
 
 

@@ -6,14 +6,12 @@ twice, for the client repeats a command whose answer was lost.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cache
+from datetime import datetime
 from itertools import islice
 from typing import Any, cast
 
@@ -462,19 +460,14 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def _moment(raw: str) -> datetime:
-    """From milliseconds since 1970."""
-    return datetime.fromtimestamp(int(raw) / 1000, UTC)
-
-
 _READERS: dict[str, Callable[[str], Any]] = {
     "jobType": JobType,
     "guaranteed": lambda raw: raw == "1",
     "status": Status,
     "dependsOn": lambda raw: tuple(raw.split(",")),
     "dependsOnOutcome": DependsOnOutcome,
-    "notBefore": _moment,
-    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(_moment, raw.split()))),
+    "notBefore": keys.moment,
+    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(keys.moment, raw.split()))),
     **dict.fromkeys(("createdDate", "startedDate", "completedDate", "resumedDate"), datetime.fromisoformat),
     **dict.fromkeys(
         (
@@ -486,20 +479,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-_FIELDS = frozenset(field.name for field in dataclasses.fields(Job))
 _ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
 
 
 def _read(job_id: str, stored: dict[str, str]) -> Job:
-    """A Job from its hash, or from a part of it that has _ALWAYS. What a newer version left there is passed over."""
-    read = {_snake(name): _READERS.get(name, str)(raw) for name, raw in stored.items() if _snake(name) in _FIELDS}
-    return Job(job_id, **read)
-
-
-@cache
-def _snake(name: str) -> str:
-    """Names in Redis are those of the API, in Python those of Python."""
-    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
+    """A Job from its hash, or from a part of it that has _ALWAYS."""
+    return Job(job_id, **keys.read(Job, _READERS, stored))
 
 
 def _decoded(stored: dict[bytes, bytes]) -> dict[str, str]:

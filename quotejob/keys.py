@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,31 @@ def unsqueeze(stored: bytes) -> Any:
     return orjson.loads(zstandard.decompress(stored))
 
 
+def is_id(text: str) -> bool:
+    """Whether this is a job's or schedule's id, in the one way these are written; not whether there is such a one."""
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
+
+
+def read(kind: type, readers: Mapping[str, Callable[[str], Any]], stored: Mapping[str, str]) -> dict[str, Any]:
+    """What a hash has of the fields of a dataclass; what a newer version left there beside them is passed over.
+
+    Names in Redis are those of the API, in Python those of Python. A value without a reader is a text.
+    """
+    known = _names(kind)
+    return {snake(name): readers.get(name, str)(raw) for name, raw in stored.items() if snake(name) in known}
+
+
+@cache
+def snake(name: str) -> str:
+    """``createdById`` as ``created_by_id``."""
+    return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
+
+
+def moment(ms: float | str) -> datetime:
+    """What ms() took, aware, UTC."""
+    return datetime.fromtimestamp(float(ms) / 1000, UTC)
+
+
 def now() -> datetime:
     """The time, aware, UTC."""
     return datetime.now(UTC)
@@ -83,6 +109,11 @@ def ms(moment: datetime | None = None) -> int:
 def us(moment: datetime) -> int:
     """Microseconds since 1970."""
     return int(moment.timestamp() * 1_000_000)
+
+
+@cache
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))
 
 
 @cache

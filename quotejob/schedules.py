@@ -140,17 +140,15 @@ class Schedules:
         """The time by Redis's clock, the one clock of all processes; or by the one given."""
         return self._clock()
 
-    def coming(self, seconds: float) -> list[datetime]:
-        """The fire times, each once, that come within so many seconds."""
-        now = self.now()
+    def coming(self, within: float) -> list[float]:
+        """In how many seconds fire times come, each once, of those that come within so many."""
+        now = keys.ms(self.now())
         with store.translated():
             found = cast(
                 list[tuple[bytes, float]],
-                self._redis.zrangebyscore(
-                    keys.DUE, f"({keys.ms(now)}", keys.ms(now) + int(seconds * 1000), 0, AT_ONCE, withscores=True
-                ),
+                self._redis.zrangebyscore(keys.DUE, f"({now}", now + int(within * 1000), 0, AT_ONCE, withscores=True),
             )
-        return [_moment(score) for score in sorted({score for _, score in found})]
+        return [(score - now) / 1000 for score in sorted({score for _, score in found})]
 
     def claims(self, org_id: str, now: datetime | None = None) -> guarantee.Claims:
         """What the org's guaranteed schedules claim of its slots now."""
@@ -432,17 +430,13 @@ def _key(schedule_id: str, part: str = "") -> str:
     return f"quotejob:schedule:{schedule_id}:{part}" if part else f"quotejob:schedule:{schedule_id}"
 
 
-def _moment(ms: float | str) -> datetime:
-    return datetime.fromtimestamp(float(ms) / 1000, UTC)
-
-
 _READERS: dict[str, Any] = {
     "jobType": JobType,
     "state": State,
     "misfire": Misfire,
     "overlap": Overlap,
     "guaranteed": lambda raw: raw == "1",
-    **dict.fromkeys(("createdDate", "startTime", "endTime", "nextFireTime", "previousFireTime"), _moment),
+    **dict.fromkeys(("createdDate", "startTime", "endTime", "nextFireTime", "previousFireTime"), keys.moment),
     **dict.fromkeys(("numberOfOpportunities", "timesTriggered", "timesSkipped"), int),
 }
 
@@ -464,9 +458,6 @@ def _stored(schedule: Schedule) -> list[Any]:
 
 
 def _read(schedule_id: str, stored: dict[bytes, bytes]) -> Schedule:
-    """A Schedule from its hash; names in Redis are those of the API, in Python those of Python."""
-    values: dict[str, Any] = {}
-    for name, raw in ((key.decode(), value.decode()) for key, value in stored.items()):
-        snake = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
-        values[snake] = _READERS.get(name, str)(raw)
-    return Schedule(schedule_id=schedule_id, **values)
+    """A Schedule from its hash."""
+    decoded = {name.decode(): value.decode() for name, value in stored.items()}
+    return Schedule(schedule_id, **keys.read(Schedule, _READERS, decoded))

@@ -22,9 +22,8 @@ log = structlog.get_logger()
 def tick() -> None:
     """Let the schedules fire that are due. Twice, or several at once, is harmless: a fire time is decided once."""
     try:
-        now = schedules().now()
-        for moment in schedules().coming(AHEAD):  # told by how far it is: a worker's clock may be another than Redis's
-            tick_at.apply_async(countdown=max(0.0, (moment - now).total_seconds()), expires=AHEAD + LATE)
+        for seconds in schedules().coming(AHEAD):  # how far off: a worker's clock may be another than Redis's
+            tick_at.apply_async(countdown=seconds, expires=AHEAD + LATE)
         _fire()
         for org_id in jobs().waking():
             dispatch(org_id=org_id)

@@ -369,3 +369,13 @@ def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: Schedules, ca
     assert (found.state, found.extended_status, found.next_fire_time) == (State.ERROR, "no session", None)
     assert schedules.resume(schedule.schedule_id, caller.org_id).state is State.WAITING
     schedules.stop(str(uuid.uuid4()), "gone meanwhile")
+
+
+def test_what_a_newer_version_keeps_is_passed_over(
+    schedules: Schedules, client: redis.Redis, caller: CallerContext
+) -> None:
+    """While a deploy is going on, as with jobs: the schedule is read, and fires."""
+    schedule = create(schedules, caller)
+    client.hset(f"quotejob:schedule:{schedule.schedule_id}", "fieldOfTomorrow", "1")
+    assert schedules.get(schedule.schedule_id) == schedule
+    assert schedules.tick(schedule.next_fire_time) == [caller.org_id]
