@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -66,19 +65,12 @@ def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
     api.request("DELETE", path)
     time.sleep(3)
     mine = api.jobs(scheduleId=made["scheduleId"], order="asc")
-    began = processing(stack)
+    began = stack.began()
     late = sorted(began[job["jobId"]] - first - EVERY * place for place, job in enumerate(mine))
     row("fires", str(len(late)))
     row("jobs Holding meanwhile, at least", str(least))
     for name, share in (("median", 0.5), ("95th percentile", 0.95), ("99th percentile", 0.99), ("longest", 1.0)):
         row(f"from the fire time to Processing, {name}", f"{late[min(len(late) - 1, int(share * len(late)))]:.2f} s")
-
-
-def processing(stack: Stack) -> dict[str, float]:
-    """When each job became Processing, by its worker's log."""
-    text = "".join(process.log.read_text() for process in stack.processes if process.name.startswith("worker"))
-    said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in text.splitlines()]
-    return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
 
 
 def row(what: str, figure: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import socket
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -256,6 +258,12 @@ class Stack:
     def process(self, name: str) -> Process:
         """The newest process of that name."""
         return next(process for process in reversed(self.processes) if process.name == name)
+
+    def began(self) -> dict[str, float]:
+        """When each job became Processing, seconds since 1970 by job id: what the workers' logs say."""
+        text = "".join(process.log.read_text() for process in self.processes if process.name.startswith("worker"))
+        said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in text.splitlines()]
+        return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
 
     def kill(self, name: str) -> None:
         """End the process of that name at once; it is not missed any more."""

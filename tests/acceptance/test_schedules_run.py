@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -43,13 +42,6 @@ def create(api: Api, name: str, cron: str, **what: Any) -> str:
     return str(api.post("/api/schedules", body)["scheduleId"])
 
 
-def began(system: Stack) -> dict[str, float]:
-    """When each job became Processing, by its worker's log."""
-    lines = "".join(system.process(name).log.read_text() for name in ("worker1", "worker2")).splitlines()
-    said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in lines]
-    return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
-
-
 def wait_for(api: Api, schedule_id: str, fires: int) -> dict[str, Any]:
     deadline = time.monotonic() + 10 + 3 * fires
     while (schedule := api.get(f"/api/schedules/{schedule_id}"))["timesTriggered"] < fires:
@@ -72,7 +64,7 @@ def test_a_guaranteed_job_starts_on_time_while_the_queue_is_full(api: Api, syste
     api.request("DELETE", f"/api/schedules/{schedule_id}")
     jobs = api.jobs(scheduleId=schedule_id, order="asc")
     assert {api.follow(job["jobId"])["status"] for job in jobs} == {"Completed"}
-    at = began(system)
+    at = system.began()
     late = sorted(at[job["jobId"]] - first - EVERY * place for place, job in enumerate(jobs))
     print(f"{len(late)} fires, {holding} Holding: median {statistics.median(late):.3f} s, most {late[-1]:.3f} s")
     assert holding > 10
