@@ -7,7 +7,7 @@ conf`` shows this module (and hides the address's password).
 from kombu import Queue as _Queue
 
 from quotejob.settings import redis_url as _redis_url
-from quotejob.store import tls as _tls
+from quotejob.store.client import tls as _tls
 
 # The broker and the result store: one Redis.
 broker_url = result_backend = _redis_url()
@@ -83,4 +83,4 @@ beat_schedule = {
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
-imports = ("tasks.flow", "tasks.schedules")
+imports = ("tasks.flow", "tasks.ticks")

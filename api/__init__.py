@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from api import conduct, docs, errors, health, openapi
-from api.access import NAME, Desk
+from api import docs, errors, health, openapi
+from api import middleware as conduct
+from api.caller import NAME, Desk
 from quotejob import logs
 from quotejob.settings import Settings, load
 

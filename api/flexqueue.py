@@ -7,10 +7,10 @@ from typing import Any
 
 import structlog
 
-from api import access
-from api import schemas as wire
-from api.operations import Blueprint
-from quotejob.flexqueue import Place
+from api import caller as access
+from api.blueprint import Blueprint
+from api.wire import fields as wire
+from quotejob.jobs.flexqueue import Place
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
 
-from api import access, errors, workers
+from api import caller as access
+from api import errors, workers
 from quotejob.errors import StoreUnavailable
 
 blueprint = Blueprint("health", __name__)

@@ -11,16 +11,18 @@ from typing import Any
 import structlog
 from flask import Response, request
 
-from api import access, workers
-from api import schemas as wire
-from api.operations import Blueprint
-from quotejob.callers import CallerContext
-from quotejob.clause import check_clause
-from quotejob.conditions import Conditions
-from quotejob.jobs import Jobs
-from quotejob.life import Job, JobType, Result
-from quotejob.listing import Sorting
-from quotejob.summary import FIELDS, Summary, summarise
+from api import caller as access
+from api import workers
+from api.blueprint import Blueprint
+from api.wire import fields as wire
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.listing import Sorting
+from quotejob.jobs.store import Jobs
+from quotejob.jobs.summary import FIELDS, Summary, summarise
+from quotejob.run.receipt import Result
+from quotejob.salesforce.caller import CallerContext
+from quotejob.salesforce.clause import check_clause
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")

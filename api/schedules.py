@@ -6,15 +6,16 @@ from typing import Any
 
 import structlog
 
-from api import access, workers
-from api import schemas as wire
-from api.operations import Blueprint
-from quotejob import keys
-from quotejob.clause import FIELD, check_clause
+from api import caller as access
+from api import workers
+from api.blueprint import Blueprint
+from api.wire import fields as wire
 from quotejob.errors import InvalidRequest, ScheduleNotFound
-from quotejob.life import JobType
-from quotejob.schedule import Schedule
-from quotejob.schedules import Schedules
+from quotejob.jobs.job import JobType
+from quotejob.salesforce.clause import FIELD, check_clause
+from quotejob.schedules.schedule import Schedule
+from quotejob.schedules.store import Schedules
+from quotejob.store import keys
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")

@@ -16,10 +16,11 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _client import Api, OrgReader
-from _stack import Stack
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 ROUNDS = 3
 

@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
-
 import redis
-from _client import Api, OrgReader
-from _stack import Stack
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 
 def main() -> None:

@@ -20,22 +20,22 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _stack import private_redis
 from cryptography.fernet import Fernet
 
-from quotejob import keys, store
-from quotejob.callers import CallerContext, to18
-from quotejob.conditions import Conditions
-from quotejob.estimates import Ran, Slots, estimate
-from quotejob.forecast import Forecast
-from quotejob.jobs import RUNS, Jobs
-from quotejob.life import Job, JobType, Status
-from quotejob.listing import JobFilter, Sort, Sorting
+from quotejob import clock, testing
+from quotejob.forecast.estimate import Ran, Slots, estimate
+from quotejob.forecast.org import Forecast
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.listing import JobFilter, Sort, Sorting
+from quotejob.jobs.store import RUNS, Jobs
+from quotejob.jobs.summary import FIELDS, summarise
+from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
-from quotejob.summary import FIELDS, summarise
+from quotejob.store import client as store
+from quotejob.store import keys
 
 CLAUSE = "StageName = 'Proposal/Price Quote' AND Amount > 10000 AND CloseDate = THIS_YEAR"
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, private_redis(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, testing.private_redis() as url:
         settings = Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),))
         jobs, forecast = (
             Jobs(store.client(url, attempts=1), settings),
@@ -62,7 +62,7 @@ def main() -> None:
 
 def fill(jobs: Jobs, caller: CallerContext, count: int) -> None:
     """Ended jobs, each as long after the one before as it ran, then a full flex queue."""
-    now = keys.now()
+    now = clock.now()
     client = jobs._redis
     pipe = client.pipeline(transaction=False)
     for number in range(count):
@@ -76,11 +76,11 @@ def fill(jobs: Jobs, caller: CallerContext, count: int) -> None:
             "totalJobItems": 5, "jobItemsProcessed": 5, "total": 1000, "succeeded": 990, "failed": 10, "waves": 1,
             "quotesCreated": 990, "apiCalls": 31, "numberOfErrors": 1,
             "extendedStatus": "UNABLE_TO_LOCK_ROW: unable to obtain exclusive access to this record",
-            "startGuess": f"{keys.ms(created)} {keys.ms(created) + 5000}",
-            "endGuess": f"{keys.ms(created)} {keys.ms(created) + 30000}",
+            "startGuess": f"{clock.ms(created)} {clock.ms(created) + 5000}",
+            "endGuess": f"{clock.ms(created)} {clock.ms(created) + 30000}",
         }  # fmt: skip
         pipe.hset(keys.job(job_id), mapping=mapping)  # type: ignore[arg-type]
-        pipe.zadd(keys.jobs_of(caller.org_id, "jobs"), {job_id: keys.us(created)})
+        pipe.zadd(keys.jobs_of(caller.org_id, "jobs"), {job_id: clock.us(created)})
         if number % 1000 == 999:
             pipe.execute()
     for number in range(RUNS):
@@ -113,9 +113,9 @@ def measure(jobs: Jobs, forecast: Forecast, org_id: str, count: int) -> None:
     row("listJobs, 50 with a text in extendedStatus", page(JobFilter(extended_status="lock_row")))
     row("listJobs, 50 sorted by completedDate", page(JobFilter(), Sort.COMPLETED))
     row("getJobSummary", summary)
-    hour = JobFilter(created_from=keys.now() - timedelta(hours=1))
+    hour = JobFilter(created_from=clock.now() - timedelta(hours=1))
     row("getJobSummary, of the last hour", lambda: summarise(jobs.scan(org_id, hour, FIELDS)))
-    row("estimates, pure, of 105 open jobs", lambda: estimate(opened, Slots(5), history, keys.now()))
+    row("estimates, pure, of 105 open jobs", lambda: estimate(opened, Slots(5), history, clock.now()))
     row("estimates of getFlexQueue, or a Holding getJob", lambda: forecast.told(org_id, held))
     row("estimates of getJob, running", lambda: forecast.told(org_id, [first]))
     row(

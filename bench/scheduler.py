@@ -28,7 +28,7 @@ import redis
 
 from bench.simulated import START, Found, simulate
 from quotejob import testing
-from quotejob.life import Status
+from quotejob.jobs.job import Status
 
 TIMES = 200  # promotions measured at each size
 HOLDING = (10, 100, 1000, 10_000)

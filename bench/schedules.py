@@ -16,10 +16,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _client import Api, OrgReader
-from _stack import Stack
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 EVERY = 2  # seconds between two fires
 WORKERS = {"own": (["-c", "2"], ["-Q", "clock", "-c", "1"]), "shared": (["-c", "2"], ["-c", "1"])}  # options of each

@@ -17,12 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 
-from quotejob import keys, testing
-from quotejob.conditions import Conditions
+from quotejob import testing
 from quotejob.errors import FlexQueueFull
-from quotejob.flexqueue import Place
-from quotejob.life import ENDED, DependsOnOutcome, JobType, Status
-from quotejob.schedule import Overlap, Schedule
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.flexqueue import Place
+from quotejob.jobs.job import ENDED, DependsOnOutcome, JobType, Status
+from quotejob.schedules.schedule import Overlap, Schedule
+from quotejob.store import keys
 from quotejob.testing import Fate, Org, Ran
 
 START = datetime(2031, 5, 1, tzinfo=UTC)

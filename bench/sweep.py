@@ -14,12 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import redis
-from _stack import private_redis
 from cryptography.fernet import Fernet
+
+from quotejob import testing
 
 SWEEPS = 5
 ORG_JOBS = 100  # Holding, of one org
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, private_redis(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, testing.private_redis() as url:
         secret = Fernet.generate_key().decode()
         os.environ.update(REDIS_URL=url, QUOTEJOB_SECRET_KEY=secret, QUOTEJOB_ACTIVE_JOBS="1", QUOTEJOB_LOCAL_ORG="1")
         measure(asked.jobs, redis.Redis.from_url(url))
@@ -38,8 +38,8 @@ def main() -> None:
 
 def measure(jobs: int, client: redis.Redis) -> None:
     """One line a sweep."""
-    from quotejob.callers import CallerContext, to18
-    from quotejob.life import JobType
+    from quotejob.jobs.job import JobType
+    from quotejob.salesforce.caller import CallerContext, to18
     from tasks import flow
 
     for number in range(jobs):

@@ -5,5 +5,5 @@
 # ORG is an alias the sf command knows, or `local`: the org of the running bin/demo, or of LOCAL_ORG_URL and
 # LOCAL_ORG_TOKEN. With JSON the request is a POST, without it a GET.
 set -eu
-. "$(dirname -- "$0")/_python.sh"
-exec "$python" "$bin/_invoke.py" "$@"
+. "$(dirname -- "$0")/../harness/python.sh"
+exec "$python" -P -m cli.invoke "$@"

@@ -15,11 +15,11 @@ from typing import Any
 from aiohttp import web
 
 from localorg.app import make_app
-from localorg.costs import PROFILES
+from localorg.http.tls import Certificate
+from localorg.lab.costs import PROFILES
 from localorg.org import Org
-from localorg.schema import Schema
+from localorg.schema.model import Schema
 from localorg.seed import add_opportunities, populate
-from localorg.tls import Certificate
 
 FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
 _CLOSING_SECONDS = 2.0  # what requests still running get to finish
@@ -47,7 +47,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FILE",
-        help="objects and fields to add, in YAML (localorg/schemafile.py); may be given more than once",
+        help="objects and fields to add, in YAML (localorg/schema/yaml_file.py); may be given more than once",
     )
     parser.add_argument("--tls", action="store_true", help="speak https, with a certificate made at the start")
     parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")

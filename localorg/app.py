@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from localorg import batch, bulk, control, graph, identity, oauth, oauth_web, resources, rest, soap
-from localorg.limits import Limits
-from localorg.middleware import conduct
+from localorg import bulk
+from localorg.data.limits import Limits
+from localorg.http import control
+from localorg.http.middleware import conduct
+from localorg.login import identity, oauth, oauth_web, soap
 from localorg.org import ORG, Org
+from localorg.rest import batch, graph, resources
+from localorg.rest import query as rest
 
 # Bodies that are read whole; Bulk uploads are streamed and have a limit of their own. REST API guide: 50 MB at most.
 LARGEST_BODY = 50 * 1024 * 1024

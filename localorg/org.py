@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from aiohttp import web
 
-from localorg.costs import Costs
-from localorg.events import Events
-from localorg.faults import Faults
+from localorg.data.events import Events
+from localorg.data.recent import Recent
+from localorg.data.records import Records
+from localorg.data.users import Users
 from localorg.ids import IdFactory
+from localorg.lab.costs import Costs
+from localorg.lab.faults import Faults
+from localorg.lab.stats import Stats
+from localorg.login.sessions import Sessions
 from localorg.permissions import User
-from localorg.recent import Recent
-from localorg.records import Records
-from localorg.schema import Schema, create_tables
-from localorg.sessions import Sessions
+from localorg.schema.model import Schema, create_tables
 from localorg.soql import Soql
-from localorg.stats import Stats
-from localorg.users import Users
 
 if TYPE_CHECKING:
     from localorg.bulk import Jobs
-    from localorg.limits import Limits
+    from localorg.data.limits import Limits
 
 P = ParamSpec("P")
 T = TypeVar("T")

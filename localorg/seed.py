@@ -14,10 +14,10 @@ from itertools import chain, islice, repeat
 from random import Random
 from typing import Any, NamedTuple
 
-from localorg.arithmetic import expected_revenue, fiscal_fields, line_totals, stage_fields
+from localorg.data.arithmetic import expected_revenue, fiscal_fields, line_totals, stage_fields
+from localorg.data.values import rounded
 from localorg.org import Org
 from localorg.permissions import User
-from localorg.values import rounded
 
 PRODUCTS = 200
 OPPORTUNITY_NAME = "Opportunity {}"

@@ -8,14 +8,15 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps, signals
 
-from quotejob import logs, pages
+from quotejob import logs
 from quotejob.errors import QuotejobError, StoreUnavailable
-from quotejob.forecast import Forecast
-from quotejob.jobs import Jobs
-from quotejob.leases import Leases
-from quotejob.schedules import Schedules
+from quotejob.forecast.org import Forecast
+from quotejob.jobs.store import Jobs
+from quotejob.jobtypes.quotes import pages
+from quotejob.run.leases import Leases
+from quotejob.schedules.store import Schedules
 from quotejob.settings import current
-from quotejob.store import client, concerns, connect
+from quotejob.store.client import client, concerns, connect
 from tasks import broker
 
 log = structlog.get_logger()

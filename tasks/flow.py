@@ -16,10 +16,6 @@ from typing import Any
 import structlog
 from celery import Signature, chord
 
-from quotejob import commit as committing
-from quotejob import pages, sampledata
-from quotejob import plan as planning
-from quotejob.due import Due, due, sent
 from quotejob.errors import (
     AuthorizationFailed,
     JobNotFound,
@@ -28,11 +24,18 @@ from quotejob.errors import (
     QuotejobError,
     StoreUnavailable,
 )
-from quotejob.leases import SENT
-from quotejob.life import JobType, Outcome, Status
-from quotejob.run import Run, begin
+from quotejob.jobs.job import JobType, Status
+from quotejob.jobtypes import sample_data as sampledata
+from quotejob.jobtypes.quotes import commit as committing
+from quotejob.jobtypes.quotes import pages
+from quotejob.jobtypes.quotes import plan as planning
+from quotejob.run import waves
+from quotejob.run.context import Run, begin
+from quotejob.run.leases import SENT
+from quotejob.run.outstanding import Due, due, sent
+from quotejob.run.receipt import Outcome
 from quotejob.settings import current
-from quotejob.store import connect
+from quotejob.store.client import connect
 from tasks.app import app, forecast, jobs, leases, schedules
 from tasks.queues import Message, key, share, waiting
 from tasks.steps import step, stop_schedule
@@ -85,8 +88,8 @@ def start_wave(run: Run, wave: int) -> None:
 
     Twice is harmless: only the first who asks sends.
     """
-    if committing.may_start(run, wave) and run.work.once(run.id, sent(wave)):
-        send(run, Due("pages", wave, tuple(planning.pages_of_wave(run, wave))))
+    if waves.may_start(run, wave) and run.work.once(run.id, sent(wave)):
+        send(run, Due("pages", wave, tuple(waves.pages_of_wave(run, wave))))
 
 
 @step("quotejob.price_page", unit="page {wave} {page}", give_up=pages.give_up_page)
@@ -107,7 +110,7 @@ def commit(run: Run, wave: int) -> None:
 
     Twice is harmless: the packing is fixed once, and whoever fixed it sends the batches.
     """
-    if not committing.wave_is_priced(run, wave):
+    if not waves.wave_is_priced(run, wave):
         return  # a copy of this message came early
     batches = committing.pack(run, wave)
     if batches:
@@ -127,7 +130,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 @step("quotejob.wave_written")
 def wave_written(run: Run, wave: int) -> None:
     """The body of a wave's batches: make room for a further wave, or end the job. Twice is harmless."""
-    if committing.wave_is_written(run, wave):
+    if waves.wave_is_written(run, wave):
         send_next_wave(run, wave + 2)
         finish.delay(job_id=run.id)
 

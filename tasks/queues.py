@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 import redis
 
-from quotejob import store
+from quotejob.store import client as store
 from tasks.app import app
 
 Message = tuple[str, frozenset[tuple[str, Any]]]

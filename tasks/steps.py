@@ -17,7 +17,6 @@ import structlog
 from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
 
-from quotejob import applink
 from quotejob.errors import (
     AuthorizationFailed,
     JobNotFound,
@@ -29,8 +28,9 @@ from quotejob.errors import (
     SessionExpired,
     StoreUnavailable,
 )
-from quotejob.life import MOST_DEATHS
-from quotejob.run import Run, begin
+from quotejob.run.context import Run, begin
+from quotejob.run.receipt import MOST_DEATHS
+from quotejob.salesforce import applink
 from quotejob.settings import current
 from tasks.app import app, jobs, leases, schedules
 

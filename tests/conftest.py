@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _stack import LocalOrg, Stack, clean_environment
 
-from quotejob import redisserver
+from cli.local import LocalOrg
+from harness.process import clean_environment
+from harness.stack import Stack
+from quotejob.testing import redis_server
 
 TIERS = ["unit", "integration", "contract", "acceptance"]
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
@@ -54,7 +56,7 @@ def redis_url() -> Iterator[str]:
     if GIVEN_REDIS_URL:
         yield GIVEN_REDIS_URL
         return
-    with redisserver.private(durable=True) as url:
+    with redis_server.private(durable=True) as url:
         yield url
 
 

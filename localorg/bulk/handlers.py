@@ -26,8 +26,8 @@ from localorg.bulk.job import (
 )
 from localorg.bulk.worker import Jobs
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error, not_found
+from localorg.http.answers import answer, read_json
 from localorg.ids import normalise
-from localorg.middleware import answer, read_json
 from localorg.org import ORG
 from localorg.permissions import Action, check
 

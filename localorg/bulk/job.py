@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
+from localorg.data.values import stamp
 from localorg.errors import OrgError, json_parser_error
 from localorg.permissions import User
-from localorg.schema import Schema, SObject
-from localorg.values import stamp
+from localorg.schema.model import Schema, SObject
 
 DELIMITERS = {"BACKQUOTE": "`", "CARET": "^", "COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "TAB": "\t"}
 LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}

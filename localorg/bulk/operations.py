@@ -12,7 +12,7 @@ from localorg.bulk.job import Job, Operation
 from localorg.bulk.store import note_progress
 from localorg.bulk.table import Row, Unreadable
 from localorg.errors import OrgError
-from localorg.schema import Schema, SObject
+from localorg.schema.model import Schema, SObject
 
 if TYPE_CHECKING:
     from localorg.org import Org

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 from localorg.bulk.job import DELIMITERS, LINE_ENDINGS, AnyJob, one_of
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error
 from localorg.permissions import Action, User, check
-from localorg.schema import Schema, SObject
+from localorg.schema.model import Schema, SObject
 from localorg.soql.compiler import compiled
 from localorg.soql.parser import parse
 from localorg.soql.plans import Count, Groups, Rows, Shape

@@ -11,7 +11,7 @@ from localorg.bulk.handlers import CSV, SLASH, abort_only, job_list, jobs_of
 from localorg.bulk.job import FINISHED, State, invalid_job_state
 from localorg.bulk.query import Page, QueryJob, locator_of, page, query_order, row_of
 from localorg.errors import OrgError, not_found
-from localorg.middleware import answer, read_json
+from localorg.http.answers import answer, read_json
 from localorg.org import ORG
 
 routes = web.RouteTableDef()

@@ -5,6 +5,6 @@ The way of a statement: `parser` makes a tree (`syntax`) of its text by `grammar
 that and shapes the rows; `cursors` keeps what later pages need.
 """
 
-from .runner import Answer, Soql
+from localorg.soql.runner import Answer, Soql
 
 __all__ = ["Answer", "Soql"]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from localorg.schema import NUMBERS, TEXTS, Schema
-
-from .compiler import compiled, fields_of
-from .functions import innermost, operand
-from .grouping import has_aggregates, is_aggregate, keyed
-from .names import Column, Scope, find_object
-from .parser import parse
-from .syntax import Call, Item, Name, Operand, Query
+from localorg.schema.model import NUMBERS, TEXTS, Schema
+from localorg.soql.compiler import compiled, fields_of
+from localorg.soql.functions import innermost, operand
+from localorg.soql.grouping import has_aggregates, is_aggregate, keyed
+from localorg.soql.names import Column, Scope, find_object
+from localorg.soql.parser import parse
+from localorg.soql.syntax import Call, Item, Name, Operand, Query
 
 _APEX_TYPES = {"id": "Id", "reference": "Id", "boolean": "Boolean", "int": "Integer", "date": "Date"}
 _APEX_TYPES |= {"datetime": "Datetime", **dict.fromkeys(NUMBERS - {"int"}, "Double")}

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from localorg.errors import OrgError
-from localorg.schema import Field, Schema, SObject
-
-from .conditions import Conditions, Value
-from .functions import SHOWING, innermost, operand, shown
-from .grouping import Grouping, check_sortable, direction, has_aggregates, sort_key
-from .literals import Mine
-from .names import Scope, Table, find_object, unknown_children
-from .parser import parse
-from .plans import Child, Count, Groups, Plan, Rows, Shape
-from .syntax import Call, Item, Name, Query, Sort
+from localorg.schema.model import Field, Schema, SObject
+from localorg.soql.conditions import Conditions, Value
+from localorg.soql.functions import SHOWING, innermost, operand, shown
+from localorg.soql.grouping import Grouping, check_sortable, direction, has_aggregates, sort_key
+from localorg.soql.literals import Mine
+from localorg.soql.names import Scope, Table, find_object, unknown_children
+from localorg.soql.parser import parse
+from localorg.soql.plans import Child, Count, Groups, Plan, Rows, Shape
+from localorg.soql.syntax import Call, Item, Name, Query, Sort
 
 MOST_OFFSET = 2_000
 _MOST_CHILDREN = 20  # sub-queries in one SELECT

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localorg.dates import DateLiteral
-from localorg.schema import TEXTS
-
-from .functions import operand
-from .literals import Constant, Edge, Mine, constant, unescaped
-from .names import Column, Scope, find_object
-from .syntax import Among, Both, Compare, Condition, Name, Not, Operand, Query
+from localorg.schema.model import TEXTS
+from localorg.soql.functions import operand
+from localorg.soql.literals import Constant, Edge, Mine, constant, unescaped
+from localorg.soql.names import Column, Scope, find_object
+from localorg.soql.syntax import Among, Both, Compare, Condition, Name, Not, Operand, Query
 
 Value = str | int | float | Edge | Mine
 

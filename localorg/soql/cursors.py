@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 
 from localorg.errors import invalid_query_locator
 from localorg.ids import IdFactory
-
-from .plans import Rows
+from localorg.soql.plans import Rows
 
 LIFETIME = timedelta(days=2)  # REST API guide: results stay available for two days
 MOST_CURSORS = 2_000

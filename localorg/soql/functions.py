@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localorg.schema import NUMBERS, TEXTS
-
-from .names import Column, Scope
-from .syntax import Call, Name, Operand
+from localorg.schema.model import NUMBERS, TEXTS
+from localorg.soql.names import Column, Scope
+from localorg.soql.syntax import Call, Name, Operand
 
 _COMPARABLE = TEXTS | NUMBERS | {"id", "reference", "date", "datetime"}
 

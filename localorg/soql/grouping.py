@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 from localorg.errors import OrgError
-
-from .conditions import Conditions, Value
-from .functions import AGGREGATES, operand, shown
-from .names import Column, Scope
-from .plans import MOST_ROWS, Groups
-from .syntax import Call, Item, Name, Operand, Query, Sort
+from localorg.soql.conditions import Conditions, Value
+from localorg.soql.functions import AGGREGATES, operand, shown
+from localorg.soql.names import Column, Scope
+from localorg.soql.plans import MOST_ROWS, Groups
+from localorg.soql.syntax import Call, Item, Name, Operand, Query, Sort
 
 _MOST_SUBTOTALS = 3  # fields in ROLLUP or CUBE
 Where = Callable[[list[Value]], str]

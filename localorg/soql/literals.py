@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 
 from localorg.dates import DateLiteral, date_literal
 from localorg.ids import normalise
-from localorg.schema import NUMBERS
-
-from .locales import first_weekday
-from .names import Column, Scope
-from .syntax import Literal
+from localorg.schema.model import NUMBERS
+from localorg.soql.locales import first_weekday
+from localorg.soql.names import Column, Scope
+from localorg.soql.syntax import Literal
 
 MOST_STRING = 4_000  # characters of one string literal
 

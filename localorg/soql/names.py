@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localorg.errors import OrgError, no_such_column_on_entity
-from localorg.schema import Field, Schema, SObject
-
-from .place import pointed
-from .syntax import Name, Source
+from localorg.schema.model import Field, Schema, SObject
+from localorg.soql.place import pointed
+from localorg.soql.syntax import Name, Source
 
 _MOST_LEVELS = 5  # parents of parents in one path
 _MOST_JOINS = 55  # parents in one statement

@@ -11,9 +11,22 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from localorg.dates import date_literal
 from localorg.errors import OrgError, malformed_query
-
-from .place import pointed
-from .syntax import Among, Both, Call, Compare, Condition, Item, Literal, Name, Not, Operand, Query, Sort, Source
+from localorg.soql.place import pointed
+from localorg.soql.syntax import (
+    Among,
+    Both,
+    Call,
+    Compare,
+    Condition,
+    Item,
+    Literal,
+    Name,
+    Not,
+    Operand,
+    Query,
+    Sort,
+    Source,
+)
 
 MOST_CHARACTERS = 100_000  # of a statement
 MOST_DEPTH = 100  # parentheses inside parentheses

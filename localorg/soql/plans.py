@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localorg.schema import SObject
-
-from .conditions import Value
+from localorg.schema.model import SObject
+from localorg.soql.conditions import Value
 
 MOST_ROWS = 2_000  # of an answer that cannot be paged
 

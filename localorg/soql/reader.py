@@ -11,11 +11,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from .conditions import Value
-from .cursors import Cursor, Cursors
-from .literals import Edge, Mine, Now
-from .parser import too_complicated
-from .plans import Child, Record, Row, Rows
+from localorg.soql.conditions import Value
+from localorg.soql.cursors import Cursor, Cursors
+from localorg.soql.literals import Edge, Mine, Now
+from localorg.soql.parser import too_complicated
+from localorg.soql.plans import Child, Record, Row, Rows
 
 FIRST_CHILDREN = 499  # child rows of one parent that come with it; the rest has a locator of its own
 _PROBE = 100  # parents read to learn how many rows each brings along

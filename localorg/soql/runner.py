@@ -12,15 +12,14 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from localorg.errors import OrgError
-from localorg.schema import Schema
-
-from .columns import columns
-from .compiler import compiled
-from .cursors import Cursor, Cursors
-from .literals import Now, Person, stored
-from .locales import formatted
-from .plans import MOST_ROWS, Count, Groups, Plan, Record, Rows
-from .reader import Reader
+from localorg.schema.model import Schema
+from localorg.soql.columns import columns
+from localorg.soql.compiler import compiled
+from localorg.soql.cursors import Cursor, Cursors
+from localorg.soql.literals import Now, Person, stored
+from localorg.soql.locales import formatted
+from localorg.soql.plans import MOST_ROWS, Count, Groups, Plan, Record, Rows
+from localorg.soql.reader import Reader
 
 MOST_BATCH, LEAST_BATCH = 2_000, 200
 _SETTINGS = 'SELECT "TimeZoneSidKey", "LocaleSidKey" FROM "User" WHERE "Id" = ?'

@@ -13,7 +13,7 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from quotejob.errors import QuotejobError
-from quotejob.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
+from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
 QUOTE_NAME_LENGTH = 80  # characters

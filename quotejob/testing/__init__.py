@@ -4,9 +4,9 @@ docs/testing.md shows it. The stores are the real ones on a real Redis; only tim
 does nothing, takes as long as the test says and ends as the test says.
 """
 
-from quotejob.redisserver import ServerError
-from quotejob.redisserver import private as private_redis
 from quotejob.testing.clock import Clock
+from quotejob.testing.redis_server import ServerError
+from quotejob.testing.redis_server import private as private_redis
 from quotejob.testing.sandbox import Org, RedisInUse, sandbox
 from quotejob.testing.simulation import Fate, Ran, Simulation
 

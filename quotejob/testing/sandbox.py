@@ -12,15 +12,16 @@ from urllib.parse import urlsplit
 import redis
 from cryptography.fernet import Fernet
 
-from quotejob import redisserver, store
-from quotejob.callers import CallerContext, to18
-from quotejob.conditions import Conditions
-from quotejob.flexqueue import Place
-from quotejob.jobs import Jobs
-from quotejob.life import DependsOnOutcome, Job, JobType, Status
-from quotejob.schedule import Schedule
-from quotejob.schedules import Schedules
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.flexqueue import Place
+from quotejob.jobs.job import DependsOnOutcome, Job, JobType, Status
+from quotejob.jobs.store import Jobs
+from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.schedules.schedule import Schedule
+from quotejob.schedules.store import Schedules
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.testing import redis_server
 from quotejob.testing.clock import Clock
 from quotejob.testing.simulation import Fate, Ran, Simulation
 
@@ -237,7 +238,7 @@ def sandbox(
     """
     clock = Clock(at or datetime.now(UTC))
     with ExitStack() as stack:
-        url = redis_url or stack.enter_context(redisserver.private())
+        url = redis_url or stack.enter_context(redis_server.private())
         settings = Settings(
             redis_url=url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=active_jobs,
             holding_jobs=holding_jobs, reserve_minutes=reserve_minutes,

@@ -14,12 +14,13 @@ from typing import Any, cast
 
 import redis
 
-from quotejob import keys, store
-from quotejob.flexqueue import FlexQueue
-from quotejob.jobs import Jobs
-from quotejob.life import ENDED, Status
-from quotejob.schedules import Schedules
+from quotejob.jobs.flexqueue import FlexQueue
+from quotejob.jobs.job import ENDED, Status
+from quotejob.jobs.store import Jobs
+from quotejob.schedules.store import Schedules
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys
 from quotejob.testing.clock import Clock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

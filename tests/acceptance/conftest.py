@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _client import Api, OrgReader
-from _stack import Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 _numbers = itertools.count(1)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import requests
-from _client import Api
-from _stack import Stack
+
+from cli.client import Api
+from harness.stack import Stack
 
 
 def submit(api: Api, name: str, **conditions: object) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from _stack import ROOT, clean_environment
+
+from harness.process import ROOT, clean_environment
 
 DEMO = str(ROOT / "bin" / "demo")
 

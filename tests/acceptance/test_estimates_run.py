@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from _client import Api
+from cli.client import Api
 
 
 def submit(api: Api, name: str, **conditions: object) -> str:

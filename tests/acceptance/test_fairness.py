@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _client import Api
-from _stack import LocalOrg, Stack
+
+from cli.client import Api
+from cli.local import LocalOrg
+from harness.stack import Stack
 
 PAGES = 1000
 

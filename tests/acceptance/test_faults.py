@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from _check import check_job
-from _client import Api, OrgReader
-from _stack import CELERY, ROOT, Process, Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.process import ROOT, Process
+from harness.stack import CELERY, Stack
+from harness.verdict import check_job
 
 HELD = 12.0  # seconds in which a lease runs out and the sweep has looked
 
@@ -25,7 +28,7 @@ HELD = 12.0  # seconds in which a lease runs out and the sweep has looked
 @pytest.mark.timeout(600)
 def test_a_short_chaos() -> None:
     """Over a minute of bin/chaos, its clock jumping where it can be made to; its own words when it breaks."""
-    command = [sys.executable, "bin/_chaos.py", "--minutes", "1.2", "--seed", "7", "--opportunities", "2000"]
+    command = [sys.executable, "harness/chaos/run.py", "--minutes", "1.2", "--seed", "7", "--opportunities", "2000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 

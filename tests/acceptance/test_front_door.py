@@ -7,8 +7,9 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from _client import Api
-from _stack import Stack
+
+from cli.client import Api
+from harness.stack import Stack
 
 
 def raw(url: str, request: bytes) -> tuple[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from _check import check_job
-from _client import Api, OrgReader
-from _stack import Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
+from harness.verdict import check_job
 
 SAMPLE = "Name LIKE 'Sample Opportunity %'"
 

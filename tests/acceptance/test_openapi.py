@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from _client import Api, OrgReader
-from _stack import ROOT, Stack
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.process import ROOT
+from harness.stack import Stack
 
 DOCUMENT = ROOT / "openapi.yaml"
 # Every check schemathesis has but these two: what the org makes of a clause, or which cursors were given out, no schema

@@ -13,8 +13,11 @@ import pytest
 import redis
 import requests
 import zstandard
-from _client import Api, OrgReader
-from _stack import CELERY, ROOT, Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.process import ROOT
+from harness.stack import CELERY, Stack
 
 FLOWER_PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/tasks", "/api/workers")
 

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import redis
-from _client import Api, OrgReader
-from _stack import Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 MOST_CONNECTIONS = 20  # web with one process, one worker of two, beat; the smallest hosted plan
 MOST_FLOWER = 6

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import redis
-from _client import Api, OrgReader
-from _stack import Stack
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 FIRES, EVERY = 10, 2  # fire times, one in so many seconds
 NOTHING = "Name = 'there is none'"

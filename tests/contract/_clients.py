@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from _stack import LocalOrg
 from requests.adapters import HTTPAdapter
+
+from cli.local import LocalOrg
 
 NODE = Path(__file__).parent / "node"
 MODULES = NODE / "node_modules"

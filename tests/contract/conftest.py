@@ -8,9 +8,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from _client import OrgReader
 from _clients import OPPORTUNITIES, InstallError, Node, Sf, installed
-from _stack import LocalOrg, Stack
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
+from harness.stack import Stack
 
 _numbers = count(1)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _client import OrgReader
 from _clients import OPPORTUNITIES, Node
-from _stack import LocalOrg
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from _client import OrgReader
 from _clients import OPPORTUNITIES
-from _stack import LocalOrg
 from heroku_applink.authorization import Authorization
 from heroku_applink.data_api import DataAPI
 from heroku_applink.data_api.exceptions import SalesforceRestApiError
 from heroku_applink.data_api.record import Record, RecordQueryResult
 from heroku_applink.data_api.unit_of_work import UnitOfWork
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 
 @pytest.fixture

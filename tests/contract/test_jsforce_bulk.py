@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _client import OrgReader
+
+from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

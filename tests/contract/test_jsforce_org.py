@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from _stack import LocalOrg
+
+from cli.local import LocalOrg
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

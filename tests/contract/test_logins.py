@@ -12,13 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 import requests
-from _client import OrgReader
 from _clients import Node, Sf, http_session
-from _stack import LocalOrg
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from _client import OrgReader
 from _clients import http_session
-from _stack import LocalOrg
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceRefusedRequest
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from _clients import NODE, Node
-from _stack import ROOT
+
+from harness.process import ROOT
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -7,9 +7,10 @@ import io
 import json
 
 import pytest
-from _client import OrgReader
 from _clients import OPPORTUNITIES, Sf, SfError, result
-from _stack import LocalOrg
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from _client import OrgReader
 from _clients import Sf, SfError, result
+
+from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -9,9 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from _client import OrgReader
 from _clients import OPPORTUNITIES, http_session
-from _stack import LocalOrg
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceExpiredSession,
@@ -20,6 +18,9 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 from simple_salesforce.format import format_soql
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 
 @pytest.fixture(scope="module")

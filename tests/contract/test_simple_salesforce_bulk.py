@@ -7,12 +7,13 @@ import io
 from pathlib import Path
 
 import pytest
-from _client import OrgReader
 from _clients import http_session
-from _stack import LocalOrg
 from simple_salesforce import Salesforce
 from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding, SFBulk2Handler
 from simple_salesforce.exceptions import SalesforceGeneralError, SalesforceMalformedRequest
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
 
 WAIT = 0.05  # seconds between two looks at a job
 

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from _clients import Node, Sf
-from _stack import LocalOrg, Stack
 from simple_salesforce import Salesforce
+
+from cli.local import LocalOrg
+from harness.stack import Stack
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from quotejob.callers import CallerContext, to18
+from quotejob.salesforce.caller import CallerContext, to18
 
 
 def new_caller() -> CallerContext:

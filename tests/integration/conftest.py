@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from _callers import new_caller
 
-from quotejob.callers import CallerContext
+from quotejob.salesforce.caller import CallerContext
 
 
 @pytest.fixture

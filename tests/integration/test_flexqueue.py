@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from quotejob import keys, store
-from quotejob.callers import CallerContext, to18
-from quotejob.conditions import Conditions
+from quotejob import clock
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
-from quotejob.flexqueue import FlexQueue, Place
-from quotejob.jobs import Jobs
-from quotejob.life import DependsOnOutcome, JobType, Status
-from quotejob.listing import JobFilter
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.flexqueue import FlexQueue, Place
+from quotejob.jobs.job import DependsOnOutcome, JobType, Status
+from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.store import Jobs
+from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys
 
 
 class Clock:
@@ -38,7 +40,7 @@ def jobs(redis_url: str) -> Jobs:
     return store_of_jobs(redis_url)
 
 
-def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = keys.now) -> Jobs:
+def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = clock.now) -> Jobs:
     settings = Settings(
         redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=3, holding_jobs=6
     )

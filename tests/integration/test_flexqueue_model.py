@@ -24,14 +24,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from quotejob import keys, store
-from quotejob.conditions import Conditions
 from quotejob.errors import FlexQueueFull, JobConflict
-from quotejob.flexqueue import FlexQueue, Place
-from quotejob.jobs import Jobs
-from quotejob.life import MOVES, DependsOnOutcome, JobType, Status
-from quotejob.listing import JobFilter
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.flexqueue import FlexQueue, Place
+from quotejob.jobs.job import MOVES, DependsOnOutcome, JobType, Status
+from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.store import Jobs
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys
 
 ACTIVE, HOLDING, AT_ONCE = 2, 4, 3
 ENDS = {Status.COMPLETED, Status.FAILED, Status.ABORTED}

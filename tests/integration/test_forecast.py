@@ -8,14 +8,17 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
-from quotejob import forecast, keys, store
-from quotejob.callers import CallerContext
-from quotejob.conditions import Conditions
-from quotejob.forecast import Forecast
-from quotejob.jobs import RUNS, RUNS_KEPT, Jobs
-from quotejob.life import Guess, Job, JobType, Receipt, Status
-from quotejob.schedules import Schedules
+from quotejob.forecast import org as forecast
+from quotejob.forecast.org import Forecast
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.job import Guess, Job, JobType, Status
+from quotejob.jobs.store import RUNS, RUNS_KEPT, Jobs
+from quotejob.run.receipt import Receipt
+from quotejob.salesforce.caller import CallerContext
+from quotejob.schedules.store import Schedules
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys
 from tasks import flow
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)

@@ -12,13 +12,14 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
-from quotejob import store
-from quotejob.callers import CallerContext, to18
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
-from quotejob.jobs import Jobs
-from quotejob.life import Job, JobType, Outcome, Receipt, Result, Status
-from quotejob.listing import JobFilter
+from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.store import Jobs
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
+from quotejob.store import client as store
 
 
 @pytest.fixture

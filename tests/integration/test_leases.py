@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from quotejob import keys, leases, store
 from quotejob.errors import JobStopped, LeaseLost
-from quotejob.leases import SENT, Lease, Leases
+from quotejob.run import leases
+from quotejob.run.leases import SENT, Lease, Leases
+from quotejob.store import client as store
+from quotejob.store import keys
 
 ORG = "00DRO0000000001EAA"
 

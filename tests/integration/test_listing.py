@@ -13,13 +13,15 @@ import redis
 from _callers import new_caller
 from cryptography.fernet import Fernet
 
-from quotejob import keys, store
-from quotejob.callers import CallerContext
+from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs import Jobs
-from quotejob.life import Job, JobType, Status
-from quotejob.listing import JobFilter, Order, Sort, Sorting
+from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.listing import JobFilter, Order, Sort, Sorting
+from quotejob.jobs.store import Jobs
+from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 SCHEDULES, PARENTS = [str(uuid.uuid4()) for _ in range(3)], [str(uuid.uuid4()) for _ in range(3)]
@@ -63,7 +65,7 @@ def put(jobs: Jobs, job: Job) -> Job:
     kept = {name: value for name, value in described.items() if value}
     client.hset(keys.job(job.job_id), mapping=kept)  # type: ignore[arg-type]
     client.expire(keys.job(job.job_id), 600)
-    client.zadd(keys.jobs_of(job.org_id, "jobs"), {job.job_id: keys.us(job.created_date)})
+    client.zadd(keys.jobs_of(job.org_id, "jobs"), {job.job_id: clock.us(job.created_date)})
     return job
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _stack import ROOT, Stack
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from quotejob import store
+from harness.process import ROOT
+from harness.stack import Stack
 from quotejob.errors import StoreUnavailable
+from quotejob.store import client as store
 
 
 def test_the_server_we_start_is_of_no_concern(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from quotejob import keys, redisserver, store, testing
+from quotejob import testing
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, ScheduleConflict, StoreUnavailable
-from quotejob.life import DependsOnOutcome, Status
-from quotejob.schedule import Misfire, Overlap, State
-from quotejob.testing import Org, Ran
+from quotejob.jobs.job import DependsOnOutcome, Status
+from quotejob.schedules.schedule import Misfire, Overlap, State
+from quotejob.store import client as store
+from quotejob.store import keys
+from quotejob.testing import Org, Ran, redis_server
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -336,8 +338,8 @@ def test_a_sandbox_leaves_nothing_behind() -> None:
         assert client.dbsize() == 0
     with testing.sandbox() as org:
         url = str(org.jobs._settings.redis_url)
-        assert redisserver.answers(url)
-    assert not redisserver.answers(url)
+        assert redis_server.answers(url)
+    assert not redis_server.answers(url)
 
 
 @pytest.mark.parametrize("key", ["quotejob:open", "_kombu.binding.pages", "other"])
@@ -377,7 +379,7 @@ def test_without_a_server_program_the_message_says_what_to_install(monkeypatch: 
 
 
 def test_a_server_that_cannot_start_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redisserver, "program", lambda: "/bin/false")
+    monkeypatch.setattr(redis_server, "program", lambda: "/bin/false")
     with pytest.raises(testing.ServerError, match="did not start"):
         testing.sandbox().__enter__()
 
@@ -389,11 +391,11 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
     with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = process.stdout.readline().strip()
-        assert redisserver.answers(url)
+        assert redis_server.answers(url)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         deadline = time.monotonic() + 30
-        while redisserver.answers(url):
+        while redis_server.answers(url):
             assert time.monotonic() < deadline
             time.sleep(0.02)
 

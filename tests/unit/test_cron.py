@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quotejob.cron import Cron
 from quotejob.errors import InvalidRequest
+from quotejob.schedules.cron import Cron
 
 START = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quotejob.estimates import LONGEST, Estimate, Pace, Paces, Ran, Slots, estimate
-from quotejob.life import ALIVE, Job, JobType, Status, Waiting
+from quotejob.forecast.estimate import LONGEST, Estimate, Pace, Paces, Ran, Slots, estimate
+from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
 QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE

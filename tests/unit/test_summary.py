@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotejob.life import Guess, Job, JobType, Status
-from quotejob.summary import Count, Figures, Quality, summarise
+from quotejob.jobs.job import Guess, Job, JobType, Status
+from quotejob.jobs.summary import Count, Figures, Quality, summarise
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE

@@ -13,7 +13,7 @@ import requests
 from _server import Server, launch
 
 from localorg.__main__ import main
-from localorg.tls import self_signed
+from localorg.http.tls import self_signed
 
 READY = re.compile(r"local org (https://127\.0\.0\.1:\d+) org \w+ user \w+ token (\S+)\n")
 

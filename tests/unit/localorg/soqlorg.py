@@ -12,7 +12,7 @@ import pytest
 
 from localorg.errors import OrgError
 from localorg.ids import IdFactory
-from localorg.schema import Schema, create_tables
+from localorg.schema.model import Schema, create_tables
 from localorg.soql import Soql
 
 FORCE_APP = Path(__file__).parents[3] / "force-app"

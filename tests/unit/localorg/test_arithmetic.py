@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localorg.arithmetic import expected_revenue, line_totals, quote_totals
+from localorg.data.arithmetic import expected_revenue, line_totals, quote_totals
 
 CENT = Decimal("0.01")
 amounts = st.integers(-(10**13), 10**13).map(lambda number: number / 100)

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from localorg.costs import PROFILES, Costs, LongRequests, TooManyLongRequests
-from localorg.stats import Work
+from localorg.lab.costs import PROFILES, Costs, LongRequests, TooManyLongRequests
+from localorg.lab.stats import Work
 
 
 def test_the_instant_profile_adds_nothing() -> None:

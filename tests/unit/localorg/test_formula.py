@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localorg.formula import Unknown, condition
+from localorg.schema.formula import Unknown, condition
 
 
 @pytest.mark.parametrize(

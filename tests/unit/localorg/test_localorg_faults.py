@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localorg.faults import KINDS, BadFault, Fault, Faults, objects_in
+from localorg.lab.faults import KINDS, BadFault, Fault, Faults, objects_in
 
 
 def _hits(spec: dict[str, Any], times: int = 20) -> list[bool]:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from localorg import resources
 from localorg.__main__ import arguments
 from localorg.app import make_app
-from localorg.calls import RESOURCES
-from localorg.costs import PROFILES
-from localorg.faults import KINDS
-from localorg.middleware import NOT_IMITATED
+from localorg.http.middleware import NOT_IMITATED
+from localorg.http.registry import RESOURCES
+from localorg.lab.costs import PROFILES
+from localorg.lab.faults import KINDS
 from localorg.org import Org
-from localorg.schema import Schema
+from localorg.rest import resources
+from localorg.schema.model import Schema
 
 README = (Path(__file__).parents[3] / "localorg" / "README.md").read_text("utf-8")
 _DATA = re.compile(r"^/services/data/v\{version\}/?")

@@ -10,7 +10,7 @@ import pytest
 
 from localorg.errors import OrgError
 from localorg.org import Org
-from localorg.schema import Schema
+from localorg.schema.model import Schema
 from localorg.seed import add_opportunities, populate
 
 

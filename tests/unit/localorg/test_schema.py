@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from soqlorg import FORCE_APP, SCHEMA
 
-from localorg.schema import Schema, create_tables
+from localorg.schema.model import Schema, create_tables
 
 
 def field(path: str):  # type: ignore[no-untyped-def]

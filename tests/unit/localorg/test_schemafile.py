@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from localorg.describe import describe, describe_global
 from localorg.errors import OrgError
 from localorg.org import Org
-from localorg.schema import Schema
+from localorg.schema.describe import describe, describe_global
+from localorg.schema.model import Schema
 from localorg.seed import populate
 
 FILE = """

@@ -10,8 +10,8 @@ from math import ceil
 
 import pytest
 
-from localorg.costs import PROFILES
-from localorg.stats import Work
+from localorg.lab.costs import PROFILES
+from localorg.lab.stats import Work
 
 OPPORTUNITIES = 5_000
 LINES = 2  # of each Opportunity, as in the sample's own data

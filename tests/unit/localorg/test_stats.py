@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localorg.stats import Stats, Work, resource
+from localorg.lab.stats import Stats, Work, resource
 
 V = "/services/data/v66.0"
 

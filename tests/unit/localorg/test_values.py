@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from localorg.arithmetic import line_totals, quote_totals, unit_price_of
+from localorg.data.arithmetic import line_totals, quote_totals, unit_price_of
+from localorg.data.values import reader, rounded, text_reader
 from localorg.errors import OrgError
-from localorg.schema import Field
-from localorg.values import reader, rounded, text_reader
+from localorg.schema.model import Field
 
 CENT = Decimal("0.01")
 amounts = some.decimals(min_value=0, max_value=10**9, places=2).map(float)

@@ -1,0 +1,164 @@
+"""How a route is declared: what it takes, what it answers, in code and in openapi.yaml at once.
+
+Built on flask-smorest. Every operation names its errors, for External Services reads only what is declared, and carries
+the ``x-sfdc`` block that tells Heroku AppLink which permission set lets a user call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, cast
+
+import orjson
+from flask import Request
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import RAISE, Schema, ValidationError, fields
+from webargs.flaskparser import FlaskParser
+
+from api.wire.fields import ErrorSchema
+from quotejob.errors import InvalidRequest
+from quotejob.store.rows import snake
+
+P = ParamSpec("P")
+View = Callable[P, Any]
+
+ERRORS = {
+    400: "The request, or one of its fields, is wrong; details name it",
+    401: "No usable caller context, or a token its org does not accept",
+    403: "The org's address is not an allowed one, or the org denies access",
+    404: "The caller's org has no such job or schedule",
+    409: "The state of the job or schedule does not allow it, or its name is taken",
+    413: "The body is larger than 64 KiB",
+    414: "The address is longer than the server reads",
+    429: "The org's flex queue is full, or it has as many schedules as it may",
+    431: "A header is longer than the server reads",
+    500: "A fault of ours",
+    503: "Redis or the org does not answer; nothing was accepted, try again",
+}
+ALWAYS = (400, 401, 403, 413, 414, 431, 500, 503)  # what any operation can answer; 414 and 431 are gunicorn's
+IDS = {
+    name: {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "format": "uuid"},
+    }
+    for name, description in {
+        "jobId": "The job's id, as the submitting operation answered it",
+        "scheduleId": "The schedule's id, as createSchedule answered it",
+    }.items()
+}
+APPLINK = {
+    "heroku": {
+        "authorization": {
+            "connectedApp": "GenerateQuoteJobConnectedApp",
+            "permissionSet": "GenerateQuoteJobPermissions",
+        }
+    }
+}
+
+
+class Parser(FlaskParser):
+    """webargs, strict: no wrong content type, no unknown or repeated parameter; every refusal names its field."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE, "json": RAISE}
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        expected = f"a JSON object with {', '.join(_names(schema))}, sent as Content-Type: application/json"
+        if not req.is_json:
+            raise InvalidRequest.field("body", f"should be {expected}")
+        try:
+            document = orjson.loads(req.get_data())
+        except orjson.JSONDecodeError:
+            raise InvalidRequest.field("body", f"is not JSON; it should be {expected}") from None
+        if not isinstance(document, dict):
+            raise InvalidRequest.field("body", f"should be {expected}")
+        return document
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        several = {field.data_key for field in schema.fields.values() if isinstance(field, fields.List)}
+        for name, values in req.args.lists():
+            if len(values) > 1 and name not in several:
+                raise InvalidRequest.field(name, "is given more than once")
+        return super().load_querystring(req, schema)
+
+    def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
+        details = list(_details(cast(dict[str, Any], error.messages)))
+        sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
+        raise InvalidRequest(sentence, details=details) from None
+
+
+class Blueprint(SmorestBlueprint):
+    """flask-smorest's blueprint, with the strict parser and one decorator for all there is to say of an operation."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def operation(
+        self,
+        rule: str,
+        *,
+        name: str,
+        answer: type[Schema],
+        method: str = "GET",
+        status: int = 200,
+        says: str = "",
+        body: type[Schema] | None = None,
+        query: type[Schema] | None = None,
+        headers: type[Schema] | None = None,
+        errors: tuple[int, ...] = (),
+    ) -> Callable[[View[P]], View[P]]:
+        """Declare a route. The view gets those of body, query and headers there are by position, path parts by name.
+
+        ``name`` is the operationId, from which External Services makes the Apex method's name; ``says`` describes the
+        answer; ``errors`` are the statuses it can answer beside ALWAYS.
+        """
+
+        def decorate(view: View[P]) -> View[P]:
+            wrapped = self.response(status, answer, description=says or None)(_in_snake_case(view))
+            for error in errors + ALWAYS:
+                wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
+            for location, schema in (("headers", headers), ("query", query), ("json", body)):
+                if schema is not None:
+                    wrapped = self.arguments(schema, location=location)(wrapped)
+            wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
+            parameters = [described for name, described in IDS.items() if f"<{name}>" in rule] or None
+            self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)
+            return view
+
+        return decorate
+
+
+def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Path parameters are camelCase in the document and snake_case in the view."""
+
+    @wraps(view)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return view(*args, **{snake(name): value for name, value in kwargs.items()})
+
+    return called
+
+
+def _names(schema: Schema) -> list[str]:
+    """What has to be there."""
+    return [field.data_key or name for name, field in schema.fields.items() if field.required]
+
+
+def _details(messages: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """webargs gives location -> field -> messages; lists give place -> messages below the field."""
+    for found in messages.values():
+        for field, what in found.items():
+            for message in _texts(what):
+                yield {"field": str(field), "message": "is not known here" if message == "Unknown field." else message}
+
+
+def _texts(what: Any) -> Iterator[str]:
+    if isinstance(what, dict):
+        what = list(what.values())
+    if isinstance(what, list):
+        for part in what:
+            yield from _texts(part)
+    else:
+        yield str(what)

@@ -1,0 +1,134 @@
+"""The two conversations of a demo or an acceptance test: with the API as the mesh would, with the org as a reader.
+
+Written against the contracts only (HTTP API, REST query resource): nothing here comes from quotejob, so that what it
+reads can judge what quotejob wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from cli.local import LocalOrg
+
+API_VERSION = "66.0"
+ENDED = frozenset({"Completed", "Failed", "Aborted"})
+Json = dict[str, Any]
+
+
+def facts(job: Json) -> Json:
+    """A job without its estimates, which change although nothing happens."""
+    return {name: value for name, value in job.items() if not name.startswith("estimated")}
+
+
+class ApiError(Exception):
+    """The API, or the org, answered with an error; the message holds status and body."""
+
+
+class Api:
+    """The HTTP API, called with one org's context."""
+
+    def __init__(self, url: str, org: LocalOrg, username: str = "admin@localorg.example") -> None:
+        self.url = url
+        self._org = org
+        self._username = username
+        self._session = _session()
+
+    def another(self) -> Api:
+        """The same caller with a connection of its own, for another thread."""
+        return Api(self.url, self._org, self._username)
+
+    def context(self, **changes: Any) -> dict[str, str]:
+        """The header the mesh would send; ``changes`` replace parts of it."""
+        context = {
+            "requestId": str(uuid.uuid4()),
+            "orgId": self._org.org_id,
+            "orgDomainUrl": self._org.url,
+            "apiVersion": API_VERSION,
+            "namespace": "",
+            "accessToken": self._org.token,
+            "userContext": {"userId": self._org.user_id, "username": self._username},
+            **changes,
+        }
+        return {"x-client-context": base64.b64encode(json.dumps(context).encode()).decode()}
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Any request, with the context header unless ``headers`` are given."""
+        options.setdefault("headers", self.context())
+        return self._session.request(method, self.url + path, timeout=30, **options)
+
+    def get(self, path: str, **options: Any) -> Json:
+        """GET, as JSON; ApiError unless 2xx."""
+        return _body(self.request("GET", path, **options))
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Json:
+        """POST, as JSON; ApiError unless 2xx."""
+        return _body(self.request("POST", path, json=body, **options))
+
+    def submit(self, where: str) -> str:
+        """A pricing job for the Opportunities of that WHERE clause; gives its id."""
+        return str(self.post("/api/executebatch", {"soqlWhereClause": where})["jobId"])
+
+    def job(self, job_id: str) -> Json:
+        """The job as it stands."""
+        return self.get(f"/api/jobs/{job_id}")
+
+    def jobs(self, **query: Any) -> list[Json]:
+        """Every job that listJobs gives for this query, all pages."""
+        found: list[Json] = []
+        while True:
+            page = self.get("/api/jobs", params={"limit": 200, **query})
+            found += page["jobs"]
+            if page["nextCursor"] is None:
+                return found
+            query["cursor"] = page["nextCursor"]
+
+    def follow(
+        self, job_id: str, quiet: float = 60, each: Callable[[Json], None] | None = None, pause: float = 0.2
+    ) -> Json:
+        """Ask until the job has ended; ``each`` sees every answer. ApiError after ``quiet`` seconds of no change."""
+        last, deadline = None, 0.0
+        while True:
+            job = self.job(job_id)
+            if each:
+                each(job)
+            if job["status"] in ENDED:
+                return job
+            if facts(job) != last:
+                last, deadline = facts(job), time.monotonic() + quiet
+            elif time.monotonic() > deadline:
+                raise ApiError(f"Job {job_id} has shown no change for {quiet:.0f} s; it is now: {job}")
+            time.sleep(pause)
+
+    def results(self, job_id: str, outcome: str | None = None) -> list[Json]:
+        """Every result of the job, all pages."""
+        found: list[Json] = []
+        query: dict[str, str] = {"outcome": outcome} if outcome else {}
+        while True:
+            body = self.get(f"/api/jobs/{job_id}/results", params=query)
+            found += body["results"]
+            if not body.get("nextCursor"):
+                return found
+            query["cursor"] = body["nextCursor"]
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy, no .netrc between this machine and itself
+    return session
+
+
+def _body(response: requests.Response) -> Json:
+    if not response.ok:
+        place = f"{response.request.method} {urlsplit(response.url).path}"
+        raise ApiError(f"{place} answered {response.status_code}: {response.text[:2000]}")
+    body = json.loads(response.content, parse_float=Decimal) if response.content else {}
+    return body if isinstance(body, dict) else {"items": body}

@@ -1,0 +1,153 @@
+"""bin/invoke.sh: one request with an org's context header. Standard library only; the token is never printed.
+
+The body of the answer goes to standard output, the status line to standard error. Exit code: 0 for 2xx, 1 for any other
+answer, 2 when there was nothing to send.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from cli.local import RUNS, alive
+
+API_VERSION = "66.0"
+
+
+def main(arguments: list[str]) -> int:
+    """ORG URL [JSON] in; the exit code out."""
+    if len(arguments) not in (2, 3):
+        give_up("usage: bin/invoke.sh ORG URL [JSON]   (ORG: an sf alias, or local)")
+    org, url, *rest = arguments
+    body = rest[0].strip() if rest else ""
+    if urlsplit(url).scheme not in ("http", "https"):
+        give_up(f"{url!r} is not an http:// or https:// address.")
+    if body:
+        try:
+            json.loads(body)
+        except ValueError as error:
+            give_up(f"The third argument is not JSON ({error}): {body}")
+    instance, token = local_org() if org == "local" else sf_org(org)
+    return call(url, body, context(instance, token))
+
+
+def local_org() -> tuple[str, str]:
+    """Address and token of LOCAL_ORG_URL and LOCAL_ORG_TOKEN, else of the newest running bin/demo."""
+    url, token = os.environ.get("LOCAL_ORG_URL", ""), os.environ.get("LOCAL_ORG_TOKEN", "")
+    if url and token:
+        return url.rstrip("/"), token
+    running = [file for file in RUNS.glob("*/org.json") if alive(file.parent.name)]
+    if not running:
+        give_up(
+            "No local org: start bin/demo, or start `python -m localorg` and set LOCAL_ORG_URL and LOCAL_ORG_TOKEN to "
+            "the URL and token it prints."
+        )
+    org = json.loads(max(running, key=lambda path: path.stat().st_mtime).read_text())
+    return str(org["url"]), str(org["token"])
+
+
+def sf_org(alias: str) -> tuple[str, str]:
+    """Address and access token of an org the sf command is logged in to."""
+    if not shutil.which("sf"):
+        give_up(
+            f"The sf command is not on PATH, and {alias!r} is not `local`. See https://developer.salesforce.com/tools"
+        )
+    shown = sf("org", "display", "--target-org", alias)
+    token = str(shown.get("accessToken") or "")
+    if not usable(token):  # newer versions of sf no longer show it there
+        token = str(sf("org", "auth", "show-access-token", "--target-org", alias).get("accessToken") or "")
+    if not usable(token):
+        give_up(f"sf does not give an access token for {alias!r}. Log in again: sf org login web --alias {alias}")
+    return str(shown["instanceUrl"]).rstrip("/"), token
+
+
+def usable(token: str) -> bool:
+    """Whether it looks like an access token and not like a word put in its place."""
+    return re.fullmatch(r"[!-~]{15,}", token) is not None
+
+
+def sf(*words: str) -> dict[str, Any]:
+    """The result of an sf command; stops with sf's own message when it fails."""
+    done = subprocess.run(["sf", *words, "--json"], capture_output=True, text=True)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        give_up(f"`sf {' '.join(words)} --json` did not answer with JSON (exit code {done.returncode}).")
+    if done.returncode != 0 or "result" not in answer:
+        give_up(f"`sf {' '.join(words)}` failed: {answer.get('message', 'no message')}")
+    return dict(answer["result"])
+
+
+def context(instance: str, token: str) -> str:
+    """The x-client-context header; who the token belongs to is asked of the org itself."""
+    request = urllib.request.Request(
+        f"{instance}/services/oauth2/userinfo", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with opener(instance).open(request, timeout=30) as answer:
+            user = json.load(answer)
+    except urllib.error.HTTPError as error:
+        give_up(f"The org at {instance} does not accept the token ({error.code}).")
+    except (urllib.error.URLError, TimeoutError) as error:
+        give_up(f"The org at {instance} does not answer: {error}")
+    parts = {
+        "requestId": str(uuid.uuid4()),
+        "orgId": user["organization_id"],
+        "orgDomainUrl": instance,
+        "apiVersion": API_VERSION,
+        "namespace": "",
+        "accessToken": token,
+        "userContext": {"userId": user["user_id"], "username": user["preferred_username"]},
+    }
+    return base64.b64encode(json.dumps(parts).encode()).decode()
+
+
+def call(url: str, body: str, header: str) -> int:
+    """Send the request and show the answer."""
+    request = urllib.request.Request(url, data=body.encode() if body else None, method="POST" if body else "GET")
+    request.add_header("x-client-context", header)
+    request.add_header("x-request-id", str(uuid.uuid4()))
+    if body:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with opener(url).open(request, timeout=60) as answer:
+            return show(answer.status, answer.read())
+    except urllib.error.HTTPError as error:
+        return show(error.code, error.read())
+    except (urllib.error.URLError, TimeoutError) as error:
+        give_up(f"{url} does not answer: {error}")
+
+
+def show(status: int, body: bytes) -> int:
+    """Status to standard error, body to standard output, JSON indented."""
+    print(status, file=sys.stderr)
+    try:
+        print(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+    except ValueError:
+        print(body.decode(errors="replace"))
+    return 0 if 200 <= status < 300 else 1
+
+
+def opener(url: str) -> urllib.request.OpenerDirector:
+    """No proxy between this machine and itself."""
+    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+
+
+def give_up(reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

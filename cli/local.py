@@ -1,0 +1,34 @@
+"""The org of the demo that runs on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOrg:
+    """Where the local org listens and who its user is."""
+
+    url: str
+    org_id: str  # 00D...
+    user_id: str  # 005...
+    token: str
+
+    def __repr__(self) -> str:
+        return f"LocalOrg(url={self.url!r}, org_id={self.org_id!r}, user_id={self.user_id!r})"
+
+
+RUNS = Path(__file__).resolve().parent.parent / ".demo"
+
+
+def alive(process_id: str) -> bool:
+    """Whether that process is there: bin/demo names its folder by its own id."""
+    try:
+        os.kill(int(process_id), 0)
+    except PermissionError:
+        return True
+    except (ValueError, ProcessLookupError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Starts whole systems for the demo, the tests and the fault runs."""

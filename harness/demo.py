@@ -1,0 +1,313 @@
+"""bin/demo, inside .venv: start everything, make sample Opportunities, price them through the API, show and check."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli.client import Api, ApiError, Json
+from cli.local import LocalOrg, alive
+from harness import example as _example
+from harness.org_reader import OrgReader
+from harness.process import ROOT, StackError
+from harness.stack import CELERY, Stack
+from harness.verdict import WHAT, Verdict, check_job
+
+RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
+WHERE = "Name LIKE 'Sample Opportunity %'"
+QUIET_SECONDS = 180.0  # a job that shows no change for so long is given up
+SHOWN = 6  # Quotes in the table
+
+console = Console(highlight=False)
+
+
+class Failure(Exception):
+    """The demo did not do what it should; the message says what."""
+
+
+@click.command(help="The whole system on this machine: sample Opportunities in, priced Quotes out.")
+@click.option("--opportunities", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N")
+@click.option("--once", is_flag=True, help="Stop after the job; exit 0 only if every Quote is right.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1, 32), metavar="N", help="Celery workers."
+)
+@click.option("--profile", metavar="NAME", help="How slow the local org is.  [default: instant; seed with --queue]")
+@click.option("--queue", is_flag=True, help="Instead of one large job: the README's example of who runs when.")
+def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
+    """The exit code: 0 all right, 1 not, 130 stopped before the job was done."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    folder = run_folder()
+    done, code = False, 1
+    given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
+    extra = {"QUOTEJOB_REDIS_CA": authority} if given and authority else {}
+    if queue:
+        extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
+    with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
+        try:
+            start(stack, workers, profile or ("seed" if queue else "instant"))
+            addresses(stack)
+            if queue:
+                show_queue(stack)
+            else:
+                show(stack, opportunities)
+            done = True
+            if not once:
+                addresses(stack)
+                wait(stack)
+            code = 0
+        except KeyboardInterrupt:
+            code = 0 if done else 130
+        except StackError as error:
+            console.print(f"\n[bold red]Failed.[/] {escape(str(error))}", soft_wrap=True)
+        except (ApiError, Failure, requests.RequestException) as error:
+            console.print(f"\n[bold red]Failed.[/] {escape(str(error) + stack.obituaries())}", soft_wrap=True)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            console.print("\nStopping every process ...")
+    clear(folder, keep_logs=code == 1)
+    sys.exit(code)
+
+
+def start(stack: Stack, workers: int, profile: str) -> None:
+    """Every process, in the order they need each other."""
+    console.print("[bold]Starting[/]")
+    stack.start_redis()
+    org = stack.start_org(8025, "--profile", profile)
+    write_org(stack.folder, org)
+    stack.start_web(8000)
+    for number in range(1, workers + 1):
+        stack.start_worker(number)
+    stack.start_beat()
+    stack.start_flower(5555)
+    stack.wait_ready()
+
+
+def show(stack: Stack, opportunities: int) -> None:
+    """Sample data, the job, its Quotes; Failure when anything is not right."""
+    assert stack.org
+    reader = OrgReader(stack.org)
+    api = Api(stack.web_url, stack.org, reader.username())
+
+    console.print(f"\n[bold]POST /api/data/create?numberOfOpportunities={opportunities}[/]")
+    created = api.post(f"/api/data/create?numberOfOpportunities={opportunities}")["jobId"]
+    ended(follow(stack, api, created, "Opportunities"), stack)
+
+    console.print(f'\n[bold]POST /api/executebatch[/] {{"soqlWhereClause": "{WHERE}"}}')
+    begun = time.monotonic()
+    job_id = api.submit(WHERE)
+    job = ended(follow(stack, api, job_id, "Quotes"), stack)
+    seconds = time.monotonic() - begun
+
+    console.print()
+    console.print(quotes_table(reader, job_id))
+    verdict = check_job(reader, job_id, WHERE)
+    records = job["records"]
+    expected = records["total"], records["succeeded"], records["skipped"], records["failed"], job["quotesCreated"]
+    if expected != (opportunities, opportunities, 0, 0, opportunities) or verdict.quotes != opportunities:
+        verdict.differences.append(f"{opportunities} Opportunities, but the job says {job}")
+    totals(verdict, seconds, job)
+    judge(verdict, api, job_id)
+
+
+def show_queue(stack: Stack) -> None:
+    """The scheduler's example; Failure when it does not end as drawn in the README."""
+    stack.start("worker-clock", [*CELERY, "worker", "-Q", "clock", "-c", "1", "-n", "clock@%h"])
+    wrong = _example.tell(stack, lambda line: console.print(escape(line), soft_wrap=True))
+    if wrong:
+        raise Failure("Not as drawn: " + "; ".join(wrong))
+    console.print(
+        "\n[green]As drawn[/]: C ran after A, B and its time, D at its time past a full queue, E before those that had "
+        "come before it. Every Quote of A, B, C and D is right.",
+        soft_wrap=True,
+    )
+
+
+def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:
+    """Watch the job to its end: a live bar on a terminal, a line now and then elsewhere."""
+    with bar(what) as update:
+
+        def each(job: Json) -> None:
+            stack.check()
+            update(job)
+
+        return api.follow(job_id, QUIET_SECONDS, each)
+
+
+@contextlib.contextmanager
+def bar(what: str) -> Iterator[Callable[[Json], None]]:
+    """Gives the function that shows one state of the job."""
+    begun, said = time.monotonic(), 0.0
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[status]}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[pages]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None, status="Holding", pages="", rate="")
+
+        def update(job: Json) -> None:
+            nonlocal said
+            records = job["records"]
+            finished = records["succeeded"] + records["skipped"] + records["failed"]
+            spent = time.monotonic() - begun
+            pages = f"pages {job['jobItemsProcessed']:,}/{job['totalJobItems']:,}"
+            rate = f"{what} {finished:,}/{records['total']:,}, {finished / max(spent, 0.001):,.0f}/s"
+            progress.update(
+                task, completed=finished, total=records["total"] or None, status=job["status"], pages=pages, rate=rate
+            )
+            if not console.is_terminal and (spent - said >= 2 or job["completedDate"]):
+                said = spent
+                left = (records["total"] - finished) * spent / finished if finished else None
+                console.print(f"  {job['status']}: {pages}, {rate}" + (f", {left:.0f} s left" if left else ""))
+
+        yield update
+
+
+def ended(job: Json, stack: Stack) -> Json:
+    """The job, if it Completed without a failed record; else Failure with what the job and the workers say."""
+    if job["status"] == "Completed" and not job["records"]["failed"]:
+        return job
+    words = "\n".join(f"-- {p.name}:\n{p.tail()}" for p in stack.processes if p.name.startswith("worker"))
+    reason = f"{job['extendedStatus']}, {job['records']['failed']} records failed."
+    raise Failure(f"Job {job['jobId']} is {job['status']}: {reason}\n{words}")
+
+
+def quotes_table(reader: OrgReader, job_id: str) -> Table:
+    """A few Quotes, of different discounts and countries, read from the org by SOQL."""
+    rows: dict[tuple[int, str], tuple[str, ...]] = {}  # by how often its discount came before, then by the discount
+    countries: dict[str, set[str]] = {}
+    for quote in reader.query(_SOME_QUOTES.format(job_id=job_id)):
+        deal, net = quote["Opportunity"], quote["GrandTotal"]
+        country = (deal["Account"] or {}).get("BillingCountry") or "-"
+        off = f"{(1 - net / deal['Amount']) * 100:.1f} %" if deal["Amount"] else "-"
+        seen = countries.setdefault(off, set())
+        if country not in seen:
+            cells = deal["Name"], country, str(quote["LineItemCount"]), f"{deal['Amount']:,.2f}", off, f"{net:,.2f}"
+            rows[len(seen), off] = cells
+            seen.add(country)
+    table = Table(title="A few of the Quotes, as the org has them")
+    for heading in ("Opportunity", "Country"):
+        table.add_column(heading, no_wrap=heading == "Opportunity")
+    for heading in ("Lines", "List total", "Discount", "Net total"):
+        table.add_column(heading, justify="right")
+    for key in sorted(rows)[:SHOWN]:
+        table.add_row(*rows[key])
+    return table
+
+
+_SOME_QUOTES = """
+    SELECT LineItemCount, GrandTotal, Opportunity.Name, Opportunity.Amount, Opportunity.Account.BillingCountry
+    FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%' ORDER BY Opportunity.Name LIMIT 200"""
+
+
+def totals(verdict: Verdict, seconds: float, job: Json) -> None:
+    """The sums of all Quotes and what it took."""
+    discount = verdict.list_total - verdict.net_total
+    console.print(
+        f"\n{verdict.quotes:,} Quotes with {verdict.lines:,} lines in {seconds:.1f} s "
+        f"({verdict.quotes / seconds:,.0f} Quotes/s, {job['apiCalls']:,} requests to the org).\n"
+        f"List {verdict.list_total:,.2f}, discount {discount:,.2f}, net {verdict.net_total:,.2f}."
+    )
+
+
+def judge(verdict: Verdict, api: Api, job_id: str) -> None:
+    """Say what was checked; Failure with the first differences."""
+    if len(api.results(job_id, "succeeded")) != verdict.quotes:
+        verdict.differences.append("The job's results do not name every Opportunity as succeeded")
+    if verdict.differences:
+        more = len(verdict.differences) - 10
+        lines = verdict.differences[:10] + ([f"... and {more} more"] if more > 0 else [])
+        raise Failure(f"{len(verdict.differences)} differences:\n" + "\n".join(lines))
+    console.print(
+        f"[green]Checked all {verdict.quotes:,} Quotes and {verdict.lines:,} lines against the org by its own "
+        f"query[/] ({WHAT}): no difference."
+    )
+
+
+def addresses(stack: Stack) -> None:
+    """Where to look."""
+    assert stack.org
+    console.print("\n[bold]Look around[/]")
+    for name, url in {
+        "Swagger UI": f"{stack.web_url}/docs",
+        "Flower": stack.flower_url,
+        "Local org": stack.org.url,
+        "Logs": str(stack.folder),
+    }.items():
+        console.print(f"  {name:<11} {url}", soft_wrap=True)
+    console.print(f"  {'Call it':<11} bin/invoke.sh local {stack.web_url}/api/jobs", soft_wrap=True)
+
+
+def wait(stack: Stack) -> None:
+    """Until Ctrl-C or SIGTERM; StackError when a process ends by itself."""
+    console.print("\nRunning. Ctrl-C stops everything.")
+    while True:
+        stack.check()
+        time.sleep(0.5)
+
+
+def clock() -> Callable[[str], None]:
+    """Says each step with the seconds since the start."""
+    begun = time.monotonic()
+    return lambda step: console.print(f"  [dim]{time.monotonic() - begun:5.1f} s[/]  {escape(step)}")
+
+
+def run_folder() -> Path:
+    """This run's own folder; folders of runs that are over are removed."""
+    with contextlib.suppress(FileNotFoundError):
+        for old in RUNS.iterdir():
+            if not alive(old.name):
+                shutil.rmtree(old, ignore_errors=True)
+    folder = RUNS / str(os.getpid())
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_org(folder: Path, org: LocalOrg) -> None:
+    """For bin/invoke.sh: the local org's address and token, readable by its owner only."""
+    handle = os.open(folder / "org.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump({"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}, file)
+
+
+def clear(folder: Path, *, keep_logs: bool) -> None:
+    """Remove the run's folder; after a failure its logs stay, and that is said."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix != ".log" or not keep_logs:
+            path.unlink()
+    if keep_logs and any(folder.iterdir()):
+        console.print(f"The logs are in {folder} until the next bin/demo.", soft_wrap=True)
+        return
+    for path in (folder, RUNS):
+        with contextlib.suppress(OSError):  # another run's folder is in there
+            path.rmdir()
+
+
+def escape(text: str) -> str:
+    """For rich, which reads square brackets as colours."""
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

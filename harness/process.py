@@ -1,0 +1,117 @@
+"""One process of a system: started in its own group, watched, stopped by its id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What a developer may have set for a system of their own must not reach this one.
+OURS = ("REDIS_URL", "PORT", "APP_PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "REMAP_SIGTERM", "CELERY_APP")
+OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
+START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
+
+
+class StackError(Exception):
+    """A process did not start or did not stay; the message holds its last log lines."""
+
+
+class Process:
+    """One child process: its own group, its output in a file of the run's folder."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.stdout: int | None = None
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", FOLLOW_PARENT, str(os.getpid()), *command],
+                cwd=ROOT,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if name == "localorg" else log,  # its first line holds a token
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self._popen.poll() is None
+
+    def first_line(self, seconds: float) -> str:
+        """The first line of its output, without the line end; "" when none came in that time."""
+        pipe = self._popen.stdout
+        assert pipe is not None
+        deadline, text = time.monotonic() + seconds, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while b"\n" not in text and (left := deadline - time.monotonic()) > 0:
+                if selector.select(left):
+                    chunk = os.read(pipe.fileno(), 4096)
+                    if not chunk:
+                        return ""
+                    text += chunk
+        return text.decode().partition("\n")[0] if b"\n" in text else ""
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of its log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:]) or "(it said nothing)"
+
+    def terminate(self) -> None:
+        """Ask it to end; children it has are its own to end."""
+        if self.running:
+            self._popen.terminate()
+
+    def kill(self) -> None:
+        """End it and all of its group at once, as a machine that dies would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def finish(self, seconds: float) -> None:
+        """Wait for its end, then make sure that nothing of its group is left."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(seconds)
+        self.kill()
+        if self._popen.stdout:
+            self._popen.stdout.close()
+
+
+# Run before the command itself, with the id of the process that starts it: on Linux a child then gets SIGTERM when that
+# one dies, so that even `kill -9` on bin/demo leaves nothing behind. PR_SET_PDEATHSIG is 1; it is of no use when the
+# parent has died before it was set, so that is looked at afterwards.
+FOLLOW_PARENT = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the process that started this one has ended")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without the variables quotejob, Celery, Flower and gunicorn read."""
+    return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(OUR_PREFIXES)}
+
+
+def free_port(preferred: int = 0) -> int:
+    """``preferred`` when nothing listens there on loopback, else any free port."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise StackError("No free port on 127.0.0.1.")

@@ -1,0 +1,226 @@
+"""Redis, the local org, web, workers, beat and Flower as child processes: started in order, watched, stopped.
+
+bin/demo and the acceptance tests stand on this. Everything a run leaves lies in its one folder; every process is the
+leader of its own group, so that Ctrl-C reaches only whoever started the stack, and is stopped by its own id: SIGTERM
+to the process, then, after the grace time, SIGKILL to what is left of its group.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import requests
+from cryptography.fernet import Fernet
+
+from cli.local import LocalOrg
+from harness.process import GRACE_SECONDS, START_SECONDS, Process, StackError, clean_environment, free_port
+from quotejob.testing import redis_server
+
+CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
+
+
+class Stack:
+    """The running system. Start what is wanted, in this order; leaving the ``with`` block stops all of it.
+
+    ``folder`` receives logs and data and is the caller's to remove. ``tell`` hears each step as it begins. ``extra``
+    are environment variables for every process.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        redis_url: str | None = None,
+        extra: Mapping[str, str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder
+        self.processes: list[Process] = []
+        self.redis_url = redis_url
+        self.org: LocalOrg | None = None
+        self.web_url = ""
+        self.flower_url = ""
+        self.redis_environment: Mapping[str, str] = {}  # more variables for redis-server, as another clock
+        self.tell = tell
+        self.environment = {
+            **clean_environment(),
+            "PYTHONUNBUFFERED": "1",
+            "QUOTEJOB_SECRET_KEY": Fernet.generate_key().decode(),
+            "QUOTEJOB_LOCAL_ORG": "1",
+            **(extra or {}),
+        }
+        if redis_url:
+            self.environment["REDIS_URL"] = redis_url
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_redis(self, port: int = 0) -> None:
+        """A private Redis server with an append-only file, unless a server was given."""
+        if self.redis_url:
+            self.tell("Redis: the server of REDIS_URL")
+            self._wait("The Redis server of REDIS_URL", lambda: redis_server.answers(self.redis_url or ""), None, 10)
+            return
+        port = free_port(port)
+        data = self.folder / "redis"
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            command = redis_server.command(port, data)
+        except redis_server.ServerError as error:
+            raise StackError(f"{error}; bin/test and bin/demo do.") from None
+        self.tell(f"Redis on port {port}")
+        process = self.start("redis", command, self.redis_environment)
+        url = f"redis://127.0.0.1:{port}/0"
+        self._wait("Redis", lambda: redis_server.answers(url), process)
+        self.redis_url = self.environment["REDIS_URL"] = url
+
+    def start_org(self, port: int = 0, *options: str) -> LocalOrg:
+        """The local org, as AppLink too; ``options`` are more of `python -m localorg`'s own."""
+        port = free_port(port)
+        self.tell(f"Local org on port {port}")
+        process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
+        self.org = read_org(process)
+        self.environment.setdefault("HEROKU_APPLINK_API_URL", f"{self.org.url}/localorg/applink")
+        self.environment.setdefault("HEROKU_APPLINK_TOKEN", "local")  # it takes any
+        return self.org
+
+    def start_web(self, port: int = 0) -> None:
+        """gunicorn with the API, on loopback."""
+        port = free_port(port)
+        self.tell(f"Web on port {port}")
+        command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
+        process = self.start("web", command, {"PORT": str(port)})
+        self.web_url = f"http://127.0.0.1:{port}"
+        self._wait("Web", lambda: _answers(f"{self.web_url}/health"), process)
+
+    def start_worker(self, number: int = 1, *options: str) -> Process:
+        """One Celery worker, named worker<number>; the web process' /ready waits for it."""
+        self.tell(f"Worker {number}")
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "worker",
+            "-E",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        return self.start(f"worker{number}", [*command, "-n", f"worker{number}@%h", *options])
+
+    def start_beat(self) -> None:
+        """Celery's scheduler; its own notes lie in the run's folder."""
+        self.tell("Scheduler")
+        notes = str(self.folder / "beat-schedule")
+        self.start("beat", [*CELERY, "beat", "--schedule", notes])
+
+    def start_flower(self, port: int = 0) -> None:
+        """Flower on loopback, without a password there."""
+        port = free_port(port)
+        self.tell(f"Flower on port {port}")
+        command = [*CELERY, "flower", f"--port={port}", "--address=127.0.0.1"]
+        process = self.start("flower", command, {"FLOWER_UNAUTHENTICATED_API": "true"})
+        self.flower_url = f"http://127.0.0.1:{port}"
+        self._wait("Flower", lambda: _answers(f"{self.flower_url}/healthcheck"), process)
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Redis and a worker answer, says the web process; every process is still there."""
+        self.tell("Waiting for a worker to answer")
+        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None, seconds)
+
+    def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> Process:
+        """Any other process with the system's environment."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        process = Process(name, command, self.folder, {**self.environment, **(more or {})})
+        self.processes.append(process)
+        return process
+
+    def process(self, name: str) -> Process:
+        """The newest process of that name."""
+        return next(process for process in reversed(self.processes) if process.name == name)
+
+    def began(self) -> dict[str, float]:
+        """When each job became Processing, seconds since 1970 by job id: what the workers' logs say."""
+        text = "".join(process.log.read_text() for process in self.processes if process.name.startswith("worker"))
+        said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in text.splitlines()]
+        return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
+
+    def kill(self, name: str) -> None:
+        """End the process of that name at once; it is not missed any more."""
+        process = self.process(name)
+        process.kill()
+        self.processes.remove(process)
+
+    def restart_redis(self, away: float) -> None:
+        """Kill the private Redis server, and start it again on its port and data after so many seconds."""
+        port = urlsplit(self.redis_url or "").port or 0
+        self.kill("redis")
+        time.sleep(away)
+        self.redis_url = None  # else it is taken for somebody else's server
+        self.start_redis(port)
+
+    def check(self) -> None:
+        """Raise StackError when a process has ended that nobody ended."""
+        if not all(process.running for process in self.processes):
+            raise StackError(self.obituaries().strip())
+
+    def obituaries(self) -> str:
+        """The last words of every process that has ended; "" when all are there."""
+        ended = (process for process in self.processes if not process.running)
+        return "".join(f"\n{process.name} has ended. Its last words:\n{process.tail()}" for process in ended)
+
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """End everything: who takes work first, Redis and the local org last."""
+        ground = {"redis", "localorg"}
+        for group in (
+            [p for p in self.processes if p.name not in ground],
+            [p for p in self.processes if p.name in ground],
+        ):
+            for process in group:
+                process.terminate()
+            deadline = time.monotonic() + grace
+            for process in group:
+                process.finish(max(0.0, deadline - time.monotonic()))
+        self.processes.clear()
+
+    def _wait(
+        self, what: str, ready: Callable[[], bool], process: Process | None, seconds: float = START_SECONDS
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                words = "\n".join(f"-- {p.name}:\n{p.tail()}" for p in ([process] if process else self.processes))
+                raise StackError(f"{what} did not answer within {seconds:.0f} s.\n{words}")
+            time.sleep(0.1)
+
+
+def read_org(process: Process, seconds: float = START_SECONDS) -> LocalOrg:
+    """What `python -m localorg` says once it accepts requests: ``local org URL org ID user ID token TOKEN``."""
+    words = process.first_line(seconds).split()
+    if len(words) != 9 or words[:2] != ["local", "org"]:
+        raise StackError(f"The local org did not start within {seconds:.0f} s. Its last words:\n{process.tail()}")
+    named = dict(zip(words[3::2], words[4::2], strict=True))
+    return LocalOrg(words[2], named["org"], named["user"], named["token"])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy between this machine and itself
+            return session.get(url, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False

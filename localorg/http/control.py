@@ -1,0 +1,181 @@
+"""/localorg/: what only an org on a laptop has. Numbers, faults on order, a way to start over, the add-on's tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from localorg.errors import OrgError
+from localorg.http.answers import answer, bearer, read_json
+from localorg.lab.faults import BadFault
+from localorg.login.oauth import GRANTS
+from localorg.org import ORG, Org
+
+routes = web.RouteTableDef()
+
+# The AppLink add-on names a connection; here there is one, under either of these names.
+DEVELOPER_NAMES = frozenset({"local", "worker"})
+
+
+@routes.get("/localorg/stats")
+async def stats(request: web.Request) -> web.StreamResponse:
+    """What the org was asked and did, since the start or the last reset."""
+    return answer(request.app[ORG].stats.body())
+
+
+@routes.get("/localorg/faults")
+async def list_faults(request: web.Request) -> web.StreamResponse:
+    """The faults in force, with what is left of each."""
+    return answer(request.app[ORG].faults.body())
+
+
+@routes.post("/localorg/faults")
+async def order_fault(request: web.Request) -> web.StreamResponse:
+    """Puts one fault in force, or with `{"clear": true}` removes all."""
+    faults = request.app[ORG].faults
+    spec = await _object(request)
+    if spec == {"clear": True}:
+        faults.clear()
+        return answer(faults.body())
+    try:
+        faults.add(spec)
+    except BadFault as error:
+        raise _wrong(str(error)) from error
+    return answer(faults.body())
+
+
+@routes.post("/localorg/limits")
+async def set_limits(request: web.Request) -> web.StreamResponse:
+    """Sets the day's allowance of API requests: `{"dailyApiRequests": n}`; what was used stays used."""
+    limits = request.app[ORG].limits
+    spec = await _object(request)
+    most = spec.get("dailyApiRequests")
+    if set(spec) != {"dailyApiRequests"} or not isinstance(most, int) or isinstance(most, bool) or most < 0:
+        raise _wrong('limits are set by {"dailyApiRequests": n}, n a whole number from 0 on')
+    limits.allow(most)
+    return answer({"dailyApiRequests": most, "used": limits.used})
+
+
+@routes.get("/localorg/users")
+async def users(request: web.Request) -> web.StreamResponse:
+    """Everyone who can log in, with a fresh access token of each."""
+    org = request.app[ORG]
+    listed = [
+        {
+            "id": user.id,
+            "username": user.username,
+            "profile": user.profile.name,
+            "accessToken": org.sessions.open(user).token,
+        }
+        for user in org.users.everyone
+    ]
+    return answer({"users": listed})
+
+
+@routes.post("/localorg/clients")
+async def register_client(request: web.Request) -> web.StreamResponse:
+    """Registers the certificate or public key (PEM) that JWT assertions of a client are checked with from now on."""
+    spec = await _object(request)
+    client_id, pem = spec.get("clientId"), spec.get("certificate")
+    if set(spec) != {"clientId", "certificate"} or not isinstance(client_id, str) or not isinstance(pem, str):
+        raise _wrong('a client is registered by {"clientId": "...", "certificate": "PEM"}')
+    try:
+        request.app[GRANTS].register(client_id, pem)
+    except ValueError as error:
+        raise _wrong(f"the certificate cannot be read: {error}") from error
+    return answer({"clientId": client_id})
+
+
+@routes.get("/localorg/certificate")
+async def certificate(request: web.Request) -> web.StreamResponse:
+    """The certificate to trust when the org speaks https, in PEM."""
+    pem = request.app[ORG].certificate
+    if pem is None:
+        raise OrgError(404, "NOT_FOUND", "The org speaks plain http")
+    return web.Response(text=pem, content_type="application/x-pem-file")
+
+
+@routes.get("/localorg/events")
+async def events(request: web.Request) -> web.StreamResponse:
+    """The platform events published last, oldest first; ?name=X__e for one kind."""
+    name = request.query.get("name")
+    published = list(request.app[ORG].events.published)
+    return answer({"events": [each for each in published if name in (None, each["event"]["EventApiName"])]})
+
+
+@routes.post("/localorg/reset")
+async def reset(request: web.Request) -> web.StreamResponse:
+    """Numbers to zero, no faults, a new day of API requests; rows, jobs and tokens stay."""
+    org = request.app[ORG]
+    if set(spec := await _object(request)) - {"data"}:
+        raise _wrong('reset takes nothing, or {"data": false}')
+    if spec.get("data"):
+        raise _wrong("the data cannot be reset; start a new org instead", 501)
+    org.stats.reset()
+    org.faults.clear()
+    org.limits.reset()
+    return answer(org.stats.body())
+
+
+@routes.get("/localorg/applink/authorizations/{developer_name}")
+async def authorization(request: web.Request) -> web.StreamResponse:
+    """A fresh access token, as the Heroku AppLink add-on hands it to a worker at job time."""
+    name = request.match_info["developer_name"]
+    if not bearer(request):
+        return _no_authorization("unauthorized", "Send the add-on's token as Authorization: Bearer TOKEN", 401)
+    if name not in DEVELOPER_NAMES:
+        return _no_authorization("not_found", f"There is no authorization with the developer name {name}", 404)
+    return answer(_authorized(request, name))
+
+
+def _no_authorization(title: str, detail: str, status: int) -> web.Response:
+    return answer({"title": title, "detail": detail}, status)
+
+
+def _authorized(request: web.Request, name: str) -> dict[str, Any]:
+    """The add-on's own shape (heroku_applink/authorization.py of its Python SDK)."""
+    org = request.app[ORG]
+    now = _addon_time(org.clock())
+    return {
+        "id": "5b0a1a3e-1f0c-4c0e-9a53-0c6d5f9b7a11",
+        "status": "authorized",
+        "org": _org(org, name, f"{request.scheme}://{request.host}"),
+        "created_at": now,
+        "created_by": org.user.username,
+        "created_via_app": None,
+        "last_modified_at": now,
+        "last_modified_by": org.user.username,
+        "redirect_uri": None,
+    }
+
+
+def _org(org: Org, name: str, url: str) -> dict[str, Any]:
+    user = {"username": org.user.username, "user_id": org.user.id, "access_token": org.sessions.open(org.user).token}
+    return {
+        "id": org.organization_id,
+        "developer_name": name,
+        "instance_url": url,
+        "type": "SalesforceOrg",
+        "api_version": "66.0",
+        "user_auth": user,
+    }
+
+
+def _addon_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _wrong(message: str, status: int = 400) -> OrgError:
+    return OrgError(status, "BAD_REQUEST" if status == 400 else "NOT_IMPLEMENTED", message)
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    """The JSON object a request carries; no body and null are an empty object."""
+    body = await read_json(request) if await request.read() else None
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise _wrong(f"the body is a JSON object, not {body!r}")
+    return body

@@ -1,0 +1,1 @@
+"""What only a test org has: faults, costs, statistics."""

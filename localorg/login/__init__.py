@@ -1,0 +1,1 @@
+"""Who calls: sessions, OAuth, the SOAP login, identity."""

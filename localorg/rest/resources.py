@@ -1,0 +1,10 @@
+"""Every module that registers resources with calls.RESOURCES; importing this one makes them known."""
+
+from __future__ import annotations
+
+from localorg.rest import changes, composite, limits, tree
+from localorg.rest import collections as manyrows
+from localorg.rest import query as rest
+from localorg.rest import sobjects as rows
+
+LOADED = (rest, rows, changes, manyrows, tree, composite, limits)

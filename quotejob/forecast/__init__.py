@@ -1,0 +1,1 @@
+"""Estimates: when a job starts and ends."""

@@ -1,0 +1,113 @@
+"""Estimates for an org's jobs as they stand now, and what is noted of them to see later how good they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+import redis
+
+from quotejob import clock
+from quotejob.forecast.estimate import Estimate, Paces, Ran, Slots, estimate
+from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.store import Jobs
+from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys, scripts
+
+LOOKED_AT = 500  # Holding jobs of an org that are estimated, the first in its queue; of those behind nothing is said
+SELDOM = 5000  # ms between two looks at an org's flex queue for jobs of which nothing is noted yet
+
+
+class Forecast:
+    """Estimates for the jobs of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, settings: Settings, clock: Callable[[], datetime] = clock.now) -> None:
+        self._redis = client
+        self._settings = settings
+        self._now = clock
+        self._jobs = Jobs(client, settings, clock)
+
+    def told(self, org_id: str, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs, those of them that have not ended with an estimated start and end."""
+        going = [job for job in jobs if not job.ended]
+        if not going:
+            return list(jobs)
+        if any(job.status is Status.HOLDING for job in going):
+            found = self.of(org_id)[1]
+        else:
+            found = estimate(going, Slots(self._settings.active_jobs), self._history(org_id), self._now())
+        return [_with(job, found.get(job.job_id)) for job in jobs]
+
+    def of(self, org_id: str) -> tuple[list[Job], dict[str, Estimate]]:
+        """The org's open jobs, the Holding ones in their order, and what can be said of each."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.zrange(keys.jobs_of(org_id, "holding"), 0, LOOKED_AT - 1)
+            pipe.smembers(keys.jobs_of(org_id, "active"))
+            pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
+            pipe.get(keys.jobs_of(org_id, "reserved"))
+            holding, active, first, reserved = pipe.execute()
+        jobs = self._jobs.several([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
+        going_first = {job_id.decode() for job_id in first}
+        going_first &= {job.job_id for job in jobs if job.status is Status.HOLDING}
+        slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(going_first)), going_first)
+        return jobs, estimate(jobs, slots, self._history(org_id), self._now())
+
+    def ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
+        """The org's jobs that have a slot, each with when it will be done."""
+        with store.translated():
+            ids = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "active")))
+        jobs, paces = self._jobs.several([job_id.decode() for job_id in ids]), Paces(self._history(org_id))
+        return [(job, paces.end(job, now)) for job in jobs]
+
+    def note_starts(self, org_id: str) -> None:
+        """Note when the org's Holding jobs are estimated to start, of those of which nothing is noted yet.
+
+        At most once in a while: whatever the number of jobs and of those who ask, it costs little.
+        """
+        with store.translated():
+            if not self._redis.exists(keys.jobs_of(org_id, "holding")):
+                return
+            if not self._redis.set(keys.jobs_of(org_id, "looked"), 1, px=SELDOM, nx=True):
+                return
+        jobs, found = self.of(org_id)
+        new = [job.job_id for job in jobs if job.status is Status.HOLDING and job.start_guess is None]
+        self._note("startGuess", Status.HOLDING, {job_id: found[job_id].start for job_id in new})
+
+    def note_end(self, job: Job) -> None:
+        """Note when a job that is about to be processed is estimated to end."""
+        if job.end_guess is None and job.resumed_date is None:
+            end = Paces(self._history(job.org_id)).end(job, self._now())
+            self._note("endGuess", Status.PROCESSING, {job.job_id: end})
+
+    def _note(self, field: str, status: Status, moments: Mapping[str, datetime | None]) -> None:
+        made = clock.ms(self._now())
+        said = {job_id: f"{made} {clock.ms(moment)}" for job_id, moment in moments.items() if moment is not None}
+        if said:
+            scripts.script(
+                self._redis, "jobs/guess", [keys.job(job_id) for job_id in said], [field, status, *said.values()]
+            )
+
+    def _history(self, org_id: str) -> dict[JobType, list[Ran]]:
+        """The org's last Completed runs, newest first."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_type in JobType:
+                pipe.lrange(keys.jobs_of(org_id, f"runs:{job_type}"), 0, -1)
+            found = cast(list[list[bytes]], pipe.execute())
+        return {job_type: [_ran(row) for row in rows] for job_type, rows in zip(JobType, found, strict=True)}
+
+
+def _ran(row: bytes) -> Ran:
+    records, milliseconds, schedule_id = row.decode().split(" ")
+    return Ran(int(records), int(milliseconds) / 1000, schedule_id or None)
+
+
+def _with(job: Job, found: Estimate | None) -> Job:
+    if found is None or job.ended:
+        return job
+    said: dict[str, Any] = {"estimated_start": found.start, "estimated_end": found.end}
+    return replace(job, **said)

@@ -1,0 +1,1 @@
+"""Jobs: their values, their store, the flex queue."""

@@ -1,0 +1,54 @@
+"""The order of an org's flex queue: its Holding jobs, first in, first out unless somebody moves one.
+
+The words are those of the platform's FlexQueue class. ``store/lua/jobs/promote.lua`` decides what leaves the queue.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import cast
+
+import redis
+
+from quotejob.errors import JobConflict
+from quotejob.jobs.job import Job, Status
+from quotejob.jobs.store import Jobs
+from quotejob.store import client as store
+from quotejob.store import keys, scripts
+
+
+class Place(StrEnum):
+    """Where to move a job."""
+
+    FRONT = "front"
+    END = "end"
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class FlexQueue:
+    """The flex queues of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, jobs: Jobs) -> None:
+        self._redis = client
+        self._jobs = jobs
+
+    def jobs(self, org_id: str) -> list[Job]:
+        """The org's Holding jobs in their order, with what each still waits for."""
+        with store.translated():
+            found = cast(list[bytes], self._redis.zrange(keys.jobs_of(org_id, "holding"), 0, -1))
+        return [job for job in self._jobs.several([one.decode() for one in found]) if job.status is Status.HOLDING]
+
+    def move(self, org_id: str, job_id: str, place: Place, other: str = "") -> bool:
+        """Move a Holding job to the front or end, or before or after the Holding job ``other``.
+
+        False when it stands there already. Raises JobNotFound for a job the org does not have, JobConflict for one that
+        is not Holding.
+        """
+        answer = scripts.script(
+            self._redis, "jobs/reorder", [], [*self._jobs.first(), org_id, job_id, place, other]
+        ).decode()
+        if answer in ("moved", "there"):
+            return bool(answer == "moved")
+        status = self._jobs.get(answer, org_id).status
+        raise JobConflict(f"Only a Holding job has a place in the flex queue; job {answer} is {status}")

@@ -1,0 +1,163 @@
+"""Which of an org's jobs, in which order, and where a list goes on: what listJobs and getJobSummary are asked."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from quotejob import clock
+from quotejob.errors import InvalidRequest
+from quotejob.jobs.job import Job, JobType, Status
+
+Place = tuple[bool, int, int, str]  # in an order: whether there is a value, it, when the job was created (us), its id
+_STATUSES, _JOB_TYPES = list(Status), list(JobType)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs; what is left empty asks for nothing. Times are aware, ``from`` counts and ``to`` does not.
+
+    Raises InvalidRequest when a span ends before it begins.
+    """
+
+    statuses: frozenset[Status] = frozenset()
+    job_types: frozenset[JobType] = frozenset()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    completed_from: datetime | None = None
+    completed_to: datetime | None = None
+    schedule_id: str | None = None
+    parent_id: str | None = None  # one of the jobs it depends on
+    extended_status: str | None = None  # a text in extendedStatus; upper and lower case are one
+
+    def __post_init__(self) -> None:
+        for name in ("created", "completed"):
+            start, end = getattr(self, f"{name}_from"), getattr(self, f"{name}_to")
+            if start is not None and end is not None and start > end:
+                raise InvalidRequest.field(f"{name}From", f"should not be later than {name}To")
+
+    def takes(self, job: Job) -> bool:
+        """Whether it is one of these."""
+        return (
+            (not self.statuses or job.status in self.statuses)
+            and (not self.job_types or job.job_type in self.job_types)
+            and _within(job.created_date, self.created_from, self.created_to)
+            and _within(job.completed_date, self.completed_from, self.completed_to)
+            and self.schedule_id in (None, job.schedule_id)
+            and (self.parent_id is None or self.parent_id in job.depends_on)
+            and (
+                self.extended_status is None
+                or self.extended_status.casefold() in (job.extended_status or "").casefold()
+            )
+        )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a job's hash that takes() looks at, beside those that every job has."""
+        asked = {
+            "completedDate": self.completed_from or self.completed_to,
+            "scheduleId": self.schedule_id,
+            "dependsOn": self.parent_id,
+            "extendedStatus": self.extended_status,
+        }
+        return tuple(name for name, value in asked.items() if value is not None)
+
+
+EVERY_JOB = JobFilter()
+
+
+class Sort(StrEnum):
+    """What a list is sorted by. Jobs that do not have it yet come last, whatever the order."""
+
+    CREATED = "createdDate"
+    STARTED = "startedDate"
+    COMPLETED = "completedDate"
+    STATUS = "status"  # in the order of a job's life
+    JOB_TYPE = "jobType"
+
+
+class Order(StrEnum):
+    """Which end comes first: of times the latest, or the earliest."""
+
+    DESCENDING = "desc"
+    ASCENDING = "asc"
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """A total order of jobs: by ``sort``, then by when they were created, then by id."""
+
+    sort: Sort = Sort.CREATED
+    order: Order = Order.DESCENDING
+
+    @property
+    def descending(self) -> bool:
+        """Whether the largest comes first."""
+        return self.order is Order.DESCENDING
+
+    def place(self, job: Job) -> Place:
+        """Where a job stands in this order; one that has no value yet stands at its end."""
+        value = self._value(job)
+        return (value is not None) == self.descending, value or 0, clock.us(job.created_date), job.job_id
+
+    def comes_after(self, place: Place, other: Place | None) -> bool:
+        """Whether a list that has come as far as ``other`` (None: it has not begun) has ``place`` still before it."""
+        return other is None or (place < other if self.descending else place > other)
+
+    def first(self, count: int, places: Iterable[Place]) -> list[Place]:
+        """The first of many places, in order, with no more than ``count`` in memory."""
+        return heapq.nlargest(count, places) if self.descending else heapq.nsmallest(count, places)
+
+    def cursor(self, place: Place) -> str:
+        """A place as callers carry it."""
+        side, value, created, job_id = place
+        return f"{self._mark}{int(side)}:{value}:{created}:{job_id}"
+
+    def read(self, cursor: str | None) -> Place | None:
+        """The place that a cursor names. InvalidRequest unless it is one of a list in this very order."""
+        if cursor is None:
+            return None
+        found = re.fullmatch(r"([0-9][ad])([01]):([0-9]{1,20}):([0-9]{1,20}):([0-9a-f-]{36})", cursor)
+        if found is None:
+            raise InvalidRequest.field("cursor", "is not one this API gave out")
+        mark, side, value, created, job_id = found.groups()
+        if mark != self._mark:
+            raise InvalidRequest.field("cursor", "is one of another sort or order; ask for the first jobs without it")
+        return side == "1", int(value), int(created), job_id
+
+    @property
+    def _mark(self) -> str:
+        return f"{list(Sort).index(self.sort)}{self.order[0]}"
+
+    def _value(self, job: Job) -> int | None:
+        match self.sort:
+            case Sort.STATUS:
+                return _STATUSES.index(job.status)
+            case Sort.JOB_TYPE:
+                return _JOB_TYPES.index(job.job_type)
+            case Sort.CREATED:
+                return clock.us(job.created_date)
+            case Sort.STARTED:
+                return None if job.started_date is None else clock.us(job.started_date)
+            case Sort.COMPLETED:
+                return None if job.completed_date is None else clock.us(job.completed_date)
+
+
+NEWEST_FIRST = Sorting()
+
+
+def _within(moment: datetime | None, start: datetime | None, end: datetime | None) -> bool:
+    if start is None and end is None:
+        return True
+    return moment is not None and (start is None or moment >= start) and (end is None or moment < end)
+
+
+def span(wanted: JobFilter) -> tuple[Any, Any]:
+    """The scores of the org's list of jobs, lowest and highest, between which those created in time lie."""
+    low = "-inf" if wanted.created_from is None else clock.us(wanted.created_from)
+    return low, "+inf" if wanted.created_to is None else clock.us(wanted.created_to)

@@ -1,0 +1,495 @@
+"""Jobs: what was asked, where it stands, what came of it. The truth of a job is in Redis.
+
+Every change that depends on what is there is one Lua script in ``scripts/``: atomic, and harmless when it is sent
+twice, for the client repeats a command whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, cast
+
+import redis
+
+from quotejob import clock
+from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
+from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
+from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, JobType, Status
+from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, Place, Sort, Sorting, span
+from quotejob.run.progress import Work
+from quotejob.run.receipt import Outcome, Result
+from quotejob.salesforce import session as tokens
+from quotejob.salesforce.caller import CallerContext
+from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys, rows, scripts
+
+KEPT = 7 * 24 * 3600  # seconds an ended job and its results are kept
+RUNS = 50  # Completed runs remembered of each type of an org's jobs, for estimates
+RUNS_KEPT = 30 * 24 * 3600  # seconds they are, after the last one
+IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same job
+
+
+class Jobs:
+    """The store of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] = clock.now) -> None:
+        self._redis = client
+        self._settings = settings
+        self._now = now
+        self.work = Work(client)
+
+    # -- the caller's side ---------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        context: CallerContext,
+        job_type: JobType,
+        *,
+        soql_where_clause: str | None = None,
+        number_of_opportunities: int | None = None,
+        conditions: Conditions = UNCONDITIONAL,
+        idempotency_key: str | None = None,
+        job_id: str | None = None,
+        guaranteed: bool = False,
+        schedule_id: str | None = None,
+        authorization: str | None = None,
+    ) -> tuple[Job, bool]:
+        """Accept a job into the flex queue of the caller's org; gives it and whether it is new.
+
+        The same idempotency key from the same org within 24 hours gives the job it gave before; the same ``job_id``, as
+        a schedule makes it of its fire time, gives that job as it stands. A ``guaranteed`` job goes past a full queue.
+        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
+        """
+        job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
+        described = {
+            "jobType": job_type,
+            "status": Status.HOLDING,
+            "orgId": org,
+            "createdDate": now.isoformat(),
+            "createdById": context.user_id,
+            "soqlWhereClause": soql_where_clause,
+            "numberOfOpportunities": number_of_opportunities,
+            "scheduleId": schedule_id,
+            "authorization": authorization,
+            "guaranteed": 1 if guaranteed else None,
+            **conditions.stored(),
+        }
+        digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
+        answer, *found = scripts.script(
+            self._redis,
+            "jobs/submit",
+            [
+                keys.job(job_id),
+                keys.job(job_id, "context"),
+                keys.jobs_of(org, "jobs"),
+                keys.jobs_of(org, f"idempotency:{digest}"),
+            ],
+            [
+                *self.first(now),
+                job_id,
+                org,
+                clock.us(now),
+                *self._room(),
+                int(guaranteed),
+                tokens.seal(context, self._settings),
+                tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
+                int(bool(idempotency_key)),
+                IDEMPOTENT_FOR,
+                len(conditions.depends_on),
+                *conditions.depends_on,
+                *_pairs({name: value for name, value in described.items() if value is not None}),
+            ],
+        )
+        if answer == b"full":
+            raise self._full()
+        if answer == b"strangers":
+            raise unknown_jobs([job_id.decode() for job_id in found])
+        [known] = found
+        return self.get(known.decode()), answer == b"new"
+
+    def get(self, job_id: str, org_id: str | None = None) -> Job:
+        """The job as it stands; JobNotFound when there is none, or (with ``org_id``) when it is another org's."""
+        with store.translated():
+            found = _decoded(cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id))))
+        if not found or (org_id is not None and found["orgId"] != org_id):
+            raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
+        return self._with_waiting([_read(job_id, found)])[0]
+
+    def several(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, in the given order."""
+        return self._with_waiting(self._stored(job_ids))
+
+    def recent(
+        self,
+        org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        sorting: Sorting = NEWEST_FIRST,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """The org's jobs, newest first or as ``sorting`` says, at most ``limit``, and the cursor of the next ones.
+
+        The cursor is None when there are no more. No job comes twice or is missed while others are added.
+        """
+        after = sorting.read(cursor)
+        if sorting.sort is Sort.CREATED:  # as the list is kept: read from where it goes on, as far as it takes
+            stream = self.scan(org_id, wanted, sorting=sorting, after=after)
+            places = [sorting.place(job) for job in islice(stream, limit + 1)]
+        else:
+            scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
+            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
+        found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
+        return self._with_waiting(found), sorting.cursor(places[limit - 1]) if len(places) > limit else None
+
+    def scan(
+        self,
+        org_id: str,
+        wanted: JobFilter = EVERY_JOB,
+        fields: Sequence[str] = (),
+        sorting: Sorting = NEWEST_FIRST,
+        after: Place | None = None,
+    ) -> Iterator[Job]:
+        """The org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
+
+        Each has what all jobs have, what the filter looks at and these fields of its hash, no more. A chunk is in
+        memory at a time; jobs that are no longer kept leave the list.
+        """
+        names = tuple(dict.fromkeys((*_ALWAYS, *wanted.fields, *fields)))
+        for listed in self._listed(org_id, wanted, sorting, after and after[2:]):
+            with store.translated():
+                pipe = self._redis.pipeline(transaction=False)
+                for job_id in listed:
+                    pipe.hmget(keys.job(job_id), names)
+                listing = dict(zip(listed, cast(list[list[bytes | None]], pipe.execute()), strict=True))
+                gone = [job_id for job_id, row in listing.items() if row[0] is None]
+                if gone:
+                    self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
+            for job_id, row in listing.items():
+                if row[0] is None:
+                    continue
+                job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
+                if wanted.takes(job):
+                    yield job
+
+    def results(
+        self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
+    ) -> tuple[list[Result], str | None]:
+        """What came of the job's records so far, at most ``limit``; the cursor gives the next ones."""
+        found: list[Result] = []
+        for place, result in self._results(job_id, cursor):
+            if outcome is not None and result.outcome != outcome:
+                continue
+            if len(found) == limit:
+                return found, place
+            found.append(result)
+        return found, None
+
+    def iter_results(self, job_id: str, outcome: Outcome | str | None = None) -> Iterator[Result]:
+        """All of the job's results so far, a page's or batch's worth in memory at a time."""
+        return (result for _, result in self._results(job_id, None) if outcome is None or result.outcome == outcome)
+
+    def abort(self, job_id: str) -> Job:
+        """Stop the job; what is already written stays in the org. JobConflict when it had ended before."""
+        reason = "Aborted on request; quotes already written stay in the org, see the job's results"
+        if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
+            raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
+        return self.get(job_id)
+
+    def resume(self, job_id: str, context: CallerContext) -> Job:
+        """Put a Failed or Aborted job back into the flex queue; it goes on from what is written, with this context.
+
+        JobConflict when it is in another state, or depends on a job that has ended otherwise; FlexQueueFull when there
+        is no room.
+        """
+        job = self.get(job_id, context.org_id)
+        answer = scripts.script(
+            self._redis,
+            "jobs/resume",
+            [keys.job(job_id), keys.job(job_id, "context"), *_kept(job), *keys.spent(job_id, job.waves or 0)],
+            [
+                *self.first(),
+                job_id,
+                job.org_id,
+                *self._room(),
+                tokens.seal(context, self._settings),
+                tokens.WHILE_HOLDING,
+                len(RESUMABLE),
+                *RESUMABLE,
+            ],
+        )
+        before, *parent = (word.decode() for word in answer)
+        if before == "full":
+            raise self._full()
+        if before == "vain":
+            raise vain(*parent)
+        if before not in RESUMABLE:
+            raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
+        return self.get(job_id)
+
+    def ping(self) -> None:
+        """Raise StoreUnavailable unless Redis answers."""
+        with store.translated():
+            self._redis.ping()
+
+    # -- the workers' side ---------------------------------------------------------------------------------------------
+
+    def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
+        """Give the org's free slots to the Holding jobs that may go, in order; the ids that became Queued just now.
+
+        ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
+        """
+        promoted = scripts.script(
+            self._redis,
+            "jobs/promote",
+            [],
+            [*self.first(), org_id, self._settings.active_jobs, reserved, first or "", tokens.TIME_TO_LIVE],
+        )
+        return [job_id.decode() for job_id in promoted]
+
+    def waking(self) -> list[str]:
+        """The orgs where the time has come that a job waits for; promote() tends to them."""
+        with store.translated():
+            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", clock.ms(self._now())))
+        return [org_id.decode() for org_id in found]
+
+    def look_again(self, silence: float, most: int) -> list[str]:
+        """Look again at what waits and was not looked at for ``silence`` seconds, ``most`` jobs and orgs at a time.
+
+        A job may go, or is Aborted as what it waits for cannot come any more. Gives the orgs that have jobs that may
+        go; promote() tends to them.
+        """
+        found = scripts.script(self._redis, "jobs/look_again", [], [*self.first(), int(silence * 1000), most])
+        return [org_id.decode() for org_id in found]
+
+    def move(self, job_id: str, status: Status, **also: Any) -> bool:
+        """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
+        job, now = self.get(job_id), self._now()
+        if status in ENDED:
+            also["completedDate"] = now.isoformat()
+        elif status is Status.PREPARING and job.started_date is None:
+            also["startedDate"] = now.isoformat()
+        elif status is Status.PREPARING:
+            also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
+        spent, held = keys.spent(job_id, job.waves or 0), [keys.job(job_id, part) for part in keys.HELD]
+        completed = status is Status.COMPLETED
+        expiring, dropped = (_kept(job), spent + held) if completed else (_kept(job) + spent, held)
+        origins = MOVES[status]
+        ran = _ran(job, now) if completed else ""
+        before = scripts.script(
+            self._redis,
+            "jobs/move",
+            [keys.job(job_id), *expiring, *dropped],
+            [
+                *self.first(now),
+                job_id,
+                job.org_id,
+                status,
+                int(status in ENDED),
+                ran,
+                RUNS,
+                RUNS_KEPT,
+                len(expiring),
+                len(origins),
+                *origins,
+                *_pairs(also),
+            ],
+        ).decode()
+        return before in origins
+
+    def fail(self, job_id: str, reason: str) -> bool:
+        """End the job as Failed, saying why; whether this call did it."""
+        return self.move(job_id, Status.FAILED, extendedStatus=reason[:1000])
+
+    def explain(self, job_id: str, reason: str | None) -> None:
+        """Say in extendedStatus what a job that has not ended is waiting for; None when it goes on."""
+        with store.translated():
+            if reason is None:
+                self._redis.hdel(keys.job(job_id), "extendedStatus")
+            elif self._redis.exists(keys.job(job_id)):
+                self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
+
+    def context(self, job_id: str) -> CallerContext:
+        """The caller the job works for; SessionExpired when their session is no longer kept."""
+        with store.translated():
+            return tokens.unseal(cast(bytes | None, self._redis.get(keys.job(job_id, "context"))), self._settings)
+
+    def renew_context(self, job_id: str, context: CallerContext) -> None:
+        """Keep another context for the job, one with a fresh token, unless it has ended."""
+        sealed = tokens.seal(context, self._settings), tokens.TIME_TO_LIVE
+        scripts.script(self._redis, "jobs/renew_context", [keys.job(job_id), keys.job(job_id, "context")], sealed)
+
+    def open(self) -> list[tuple[str, float]]:
+        """Every job that has a slot, with the seconds since its last sign of life, both by Redis's clock.
+
+        A sign that lies ahead was given before that clock was turned back: it counts by how far.
+        """
+        with store.translated():
+            pipe = self._redis.pipeline()
+            pipe.time()
+            pipe.zrange(keys.OPEN, 0, -1, withscores=True)
+            (seconds, micros), found = cast(tuple[tuple[int, int], list[tuple[bytes, float]]], pipe.execute())
+        now = seconds * 1000 + micros // 1000
+        return [(job_id.decode(), abs(now - score) / 1000) for job_id, score in found]
+
+    def touch(self, job_id: str) -> None:
+        """Note a sign of life of a job that has a slot."""
+        scripts.script(self._redis, "jobs/touch", [keys.OPEN], [job_id])
+
+    def forget(self, job_id: str) -> None:
+        """Take a job that no longer exists off the list of open ones."""
+        with store.translated():
+            self._redis.zrem(keys.OPEN, job_id)
+
+    def first(self, now: datetime | None = None) -> tuple[int, str, int]:
+        """What every script that needs jobs/queue.lua takes first: the time, twice, and how long ended jobs stay."""
+        now = now or self._now()
+        return clock.ms(now), now.isoformat(), KEPT
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _room(self) -> tuple[int, int, int]:
+        return self._settings.holding_jobs, self._settings.active_jobs, self._settings.reserve_minutes * 60_000
+
+    def _full(self) -> FlexQueueFull:
+        return FlexQueueFull(
+            f"This org already has {self._settings.holding_jobs} jobs waiting in its flex queue; "
+            "abort one, or try again when some have started"
+        )
+
+    def _with_waiting(self, jobs: list[Job]) -> list[Job]:
+        """The jobs, those Holding with what they still wait for."""
+        held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in held:
+                pipe.smembers(keys.job(job_id, "waits"))
+            waits = dict(zip(held, cast(list[set[bytes]], pipe.execute()), strict=True))
+            parents = [parent.decode() for parent in set().union(*waits.values())]
+            for parent in parents:
+                pipe.hget(keys.job(parent), "status")
+            statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
+        now = self._now()
+
+        def told(job: Job) -> Job:
+            if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
+                return job
+            waited = {parent.decode() for parent in waits.get(job.job_id, ())}
+            stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]
+            return replace(job, waiting_for=waiting(job, stands, now))
+
+        return [told(job) for job in jobs]
+
+    def _stored(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that there are, whole, in the given order."""
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            stored = cast(list[dict[bytes, bytes]], pipe.execute())
+        return [_read(job_id, _decoded(row)) for job_id, row in zip(job_ids, stored, strict=True) if row]
+
+    def _listed(
+        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None
+    ) -> Iterator[list[str]]:
+        """The ids of the org's list of jobs in chunks that grow, from behind ``after`` (when created in us, id) on.
+
+        Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
+        """
+        key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
+        read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
+        begin, end = (high, low) if sorting.descending else (low, high)
+        step = 100
+        while True:
+            with store.translated():
+                found = read(key, begin if after is None else after[0], end, 0, step, withscores=True)
+            chunk = [(int(score), member.decode()) for member, score in cast(list[tuple[bytes, float]], found)]
+            fresh = [
+                place for place in chunk if after is None or (place < after if sorting.descending else place > after)
+            ]
+            if fresh:
+                after = fresh[-1]
+                yield [job_id for _, job_id in fresh]
+            if len(chunk) < step:
+                return
+            if step < 800 or not fresh:  # nothing new in so many: they are of one moment
+                step *= 2
+
+    def _results(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
+        """Results with the cursor of each, unit by unit in one order: pages, then batches of each wave."""
+        first_unit, first_place = _cursor(cursor)
+        with store.translated():
+            units = [unit.decode() for unit in cast(list[bytes], self._redis.hkeys(keys.job(job_id, "results")))]
+        for unit in sorted(units, key=_unit_order):
+            if _unit_order(unit) >= _unit_order(first_unit):
+                for place, result in enumerate(self.work.unit_results(job_id, unit)):
+                    if unit != first_unit or place >= first_place:
+                        yield f"{unit}:{place}", result
+
+
+def _kept(job: Job) -> list[str]:
+    return [keys.job(job.job_id, part) for part in keys.KEPT]
+
+
+def _ran(job: Job, now: datetime) -> str:
+    """What estimates remember of a run: records, milliseconds, schedule. Nothing of one that had stopped in between."""
+    if job.started_date is None or job.resumed_date is not None:
+        return ""
+    return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"
+
+
+def _pairs(fields: dict[str, Any]) -> list[Any]:
+    """field, value, field, value ... as HSET takes them."""
+    return [item for pair in fields.items() for item in pair]
+
+
+def _unit_order(unit: str) -> tuple[int, ...]:
+    """Pages ("12") before batches ("0.3") before parts of batches ("0.3.0"), each in number order."""
+    numbers = tuple(int(part) for part in unit.split("."))
+    return (len(numbers), *numbers)
+
+
+def _cursor(cursor: str | None) -> tuple[str, int]:
+    """Where in the results a cursor stands: the unit, and the place of the next result in it."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
+    if found is None:
+        raise InvalidRequest.field("cursor", "is not one this API gave out")
+    return found[1], int(found[2])
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "jobType": JobType,
+    "guaranteed": lambda raw: raw == "1",
+    "status": Status,
+    "dependsOn": lambda raw: tuple(raw.split(",")),
+    "dependsOnOutcome": DependsOnOutcome,
+    "notBefore": clock.moment,
+    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(clock.moment, raw.split()))),
+    **dict.fromkeys(("createdDate", "startedDate", "completedDate", "resumedDate"), datetime.fromisoformat),
+    **dict.fromkeys(
+        (
+            *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
+            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves", "resumedItems"),
+        ),
+        int,
+    ),
+}
+
+
+_ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
+
+
+def _read(job_id: str, stored: dict[str, str]) -> Job:
+    """A Job from its hash, or from a part of it that has _ALWAYS."""
+    return Job(job_id, **rows.read(Job, _READERS, stored))
+
+
+def _decoded(stored: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in stored.items()}

@@ -1,0 +1,136 @@
+"""Jobs in figures: how many of which kind, how long they waited and ran, and how good the estimates were."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+
+from quotejob.jobs.job import Guess, Job, JobType, Status
+
+# What of a job's hash is looked at, beside what every job has.
+FIELDS = (
+    *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed"),
+    *("startGuess", "endGuess"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many jobs there are of a status, of a type, or of both."""
+
+    jobs: int
+    status: Status | None = None
+    job_type: JobType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A distribution. Each percentile is a value that occurred: the smallest that so many per cent do not exceed."""
+
+    count: int
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How far estimates were from what came true."""
+
+    count: int
+    median_error_seconds: float | None = None  # earlier or later alike
+    p90_error_seconds: float | None = None
+    median_error_share: float | None = None  # of the time that was in fact still ahead when the estimate was made
+    bias_seconds: float | None = None  # the median with its sign: positive when things came later than estimated
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Jobs in figures."""
+
+    total: int
+    by_status: list[Count]  # in the order of a job's life, with those of which there are none
+    by_job_type: list[Count]
+    by_status_and_job_type: list[Count]  # without those of which there are none
+    waiting_seconds: Figures  # from createdDate to startedDate, of the jobs that have started
+    run_seconds: Figures  # from startedDate to completedDate, of those that ended without having been resumed
+    records_per_second: Figures  # of these, where there were records
+    start_estimates: Quality
+    end_estimates: Quality
+
+
+def summarise(jobs: Iterable[Job]) -> Summary:
+    """The jobs in figures; some dozens of bytes of each are kept meanwhile."""
+    kinds: Counter[tuple[Status, JobType]] = Counter()
+    waited, ran, rates = array("d"), array("d"), array("d")
+    starts, ends = _Errors(), _Errors()
+    for job in jobs:
+        kinds[job.status, job.job_type] += 1
+        if job.started_date is not None:
+            waited.append(max(0.0, (job.started_date - job.created_date).total_seconds()))
+            starts.add(job.start_guess, job.started_date)
+        if job.completed_date is None or job.started_date is None or job.resumed_date is not None:
+            continue
+        seconds = max(0.0, (job.completed_date - job.started_date).total_seconds())
+        ran.append(seconds)
+        records = job.succeeded + job.skipped + job.failed
+        if records and seconds:
+            rates.append(records / seconds)
+        if job.status is Status.COMPLETED:
+            ends.add(job.end_guess, job.completed_date)
+    return Summary(
+        total=kinds.total(),
+        by_status=[Count(sum(kinds[one, kind] for kind in JobType), status=one) for one in Status],
+        by_job_type=[Count(sum(kinds[one, kind] for one in Status), job_type=kind) for kind in JobType],
+        by_status_and_job_type=[
+            Count(kinds[one, kind], one, kind) for one, kind in product(Status, JobType) if kinds[one, kind]
+        ],
+        waiting_seconds=_figures(waited),
+        run_seconds=_figures(ran),
+        records_per_second=_figures(rates),
+        start_estimates=starts.quality(),
+        end_estimates=ends.quality(),
+    )
+
+
+class _Errors:
+    """What estimates were off by."""
+
+    def __init__(self) -> None:
+        self._late, self._shares = array("d"), array("d")
+
+    def add(self, guess: Guess | None, came: datetime) -> None:
+        if guess is None:
+            return
+        late, ahead = (came - guess.meant).total_seconds(), (came - guess.made).total_seconds()
+        self._late.append(late)
+        if ahead > 0:
+            self._shares.append(abs(late) / ahead)
+
+    def quality(self) -> Quality:
+        if not self._late:
+            return Quality(0)
+        off = sorted(abs(late) for late in self._late)
+        share = _rank(sorted(self._shares), 50) if self._shares else None
+        return Quality(len(off), _rank(off, 50), _rank(off, 90), share, _rank(sorted(self._late), 50))
+
+
+def _figures(values: Sequence[float]) -> Figures:
+    if not values:
+        return Figures(0)
+    ordered = sorted(values)
+    mean = round(math.fsum(ordered) / len(ordered), 3)
+    return Figures(len(ordered), mean, *(_rank(ordered, per_cent) for per_cent in (50, 90, 95, 99, 100)))
+
+
+def _rank(ordered: Sequence[float], per_cent: int) -> float:
+    """The nearest rank, to three places."""
+    return round(ordered[-(-len(ordered) * per_cent // 100) - 1], 3)

@@ -1,0 +1,1 @@
+"""What jobs do: one folder or file a job type."""

@@ -1,0 +1,1 @@
+"""The Quote job: plan, pages, commit."""

@@ -1,0 +1,97 @@
+"""Commit: pack a wave's priced quotes into batches, and write each batch into the org.
+
+A batch is what one composite graph request holds. The packing is fixed once for a wave, so a batch written again sends
+the same graphs again; results carry the Opportunity's id and are never matched by position.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import structlog
+
+from quotejob.errors import JobStopped
+from quotejob.jobtypes.quotes import packed as parcels
+from quotejob.jobtypes.quotes.writer import Writer, nodes
+from quotejob.pricing.model import PricedQuote
+from quotejob.run.context import Run
+from quotejob.run.receipt import Outcome, Receipt, Result, lost
+from quotejob.run.waves import pages_of_wave
+from quotejob.salesforce import MAX_NODES
+
+log = structlog.get_logger()
+
+
+def pack(run: Run, wave: int) -> int | None:
+    """Fix the wave's batches; how many there are, or None when they were fixed before: then they were sent, too."""
+    batches = list(_batches(_priced(run, pages_of_wave(run, wave))))
+    return len(batches) if run.work.store_batches(run.id, wave, batches) else None
+
+
+def write_batch(run: Run, wave: int, batch: int) -> None:
+    """Write one batch. Harmless when run twice: the unique key on each Quote lets the org refuse a second one.
+
+    When the job ends meanwhile, what was written up to then is recorded as a part; a resumed job writes the rest.
+    """
+    if batch in run.work.written_units(run.id, wave):
+        return
+    run.go_on()
+    page_of, parts = _content(run, wave, batch), run.work.parts(run.id, wave, batch)
+    decided = {result.record_id for part in parts for result in run.work.unit_results(run.id, part)}
+    wanted = page_of.keys() - decided
+    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
+    log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
+    writer = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down)
+    try:
+        writer.write(quotes)
+    except JobStopped:
+        log.info("The job ended while a batch was being written", written=len(writer.results))
+        part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
+        run.work.record_batch(run.id, wave, part, whole=False)
+    else:
+        run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
+
+
+def give_up_batch(run: Run, wave: int, batch: int) -> None:
+    """Settle a batch that has ended its worker again and again: what the org has of it is written, the rest failed."""
+    page_of = _content(run, wave, batch)
+    written = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
+    results = {
+        key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
+    }
+    run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls))
+
+
+def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
+    """The Opportunities of a batch, each with its page."""
+    ids_by_page = (run.work.batches(run.id, wave) or [])[batch]
+    return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
+
+
+def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
+    """The priced quotes of the pages, in page order, a page in memory at a time."""
+    for page in pages:
+        if stored := run.work.priced(run.id, page):
+            yield from ((page, quote) for quote in parcels.unpack(stored))
+
+
+def _batches(priced: Iterable[tuple[int, PricedQuote]]) -> Iterator[dict[str, list[str]]]:
+    """Fill batches in order up to the nodes of one request; a quote too large for one request gets its own."""
+    batch: dict[str, list[str]] = {}
+    filled = 0
+    for page, quote in priced:
+        if batch and filled + nodes(quote) > MAX_NODES:
+            yield batch
+            batch, filled = {}, 0
+        batch.setdefault(str(page), []).append(quote.opportunity_id)
+        filled += nodes(quote)
+    if batch:
+        yield batch
+
+
+def _receipt(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
+    done = Counter(page_of[record_id] for record_id in results)
+    failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
+    pages = {page: (count, failed[page]) for page, count in done.items()}
+    return Receipt(unit, tuple(results.values()), pages=pages, api_calls=api_calls)

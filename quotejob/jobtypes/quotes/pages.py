@@ -1,0 +1,115 @@
+"""Pages: read some Opportunities with all their lines, price them, keep the priced quotes for writing.
+
+Expected trouble with one Opportunity is data in the page's receipt; only trouble with the org itself is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from quotejob.jobtypes.quotes import packed as parcels
+from quotejob.pricing import Rules, Unpriceable, load_rules, price
+from quotejob.pricing.model import Opportunity, OpportunityLine, PricedQuote
+from quotejob.run.context import Run
+from quotejob.run.receipt import Outcome, Receipt, Result, lost
+
+log = structlog.get_logger()
+
+_LINES = (
+    "(SELECT Id, PricebookEntryId, Product2.ProductCode, Product2.Family, Quantity, UnitPrice "
+    "FROM OpportunityLineItems ORDER BY Id)"
+)
+
+
+def price_page(run: Run, wave: int, page: int) -> None:
+    """Price one page. Harmless when run twice, or at the same time: the first receipt stored wins, with its quotes."""
+    run.go_on()
+    ids = run.work.page(run.id, page)
+    quotes, results = _price_all(run, ids)
+    receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
+    run.work.record_page(run.id, wave, receipt, parcels.pack(quotes) if quotes else b"")
+    log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
+
+
+def give_up_page(run: Run, wave: int, page: int) -> None:
+    """Settle a page that has ended its worker again and again: its records failed, with that reason."""
+    results = tuple(lost(record_id) for record_id in run.work.page(run.id, page))
+    run.work.record_page(run.id, wave, Receipt(str(page), results))
+
+
+def rules(path: Path) -> Rules:
+    """The pricing rules, read and checked once a process (when a worker starts)."""
+    return _rules(path)
+
+
+def read(run: Run, ids: Sequence[str]) -> Iterator[Opportunity]:
+    """The Opportunities as they are now, with all their lines; those the user cannot see (any more) are left out."""
+    decimals: dict[str, int] = orjson.loads(run.work.note(run.id, "decimals") or "{}")
+    currency = "CurrencyIsoCode, " if decimals else ""
+    listed = ", ".join(f"'{record_id}'" for record_id in ids)
+    found = run.org.query(
+        f"SELECT Id, Name, Account.BillingCountry, Amount, CloseDate, {currency}Pricebook2Id, {_LINES} "
+        f"FROM Opportunity WHERE Id IN ({listed})"
+    )
+    return (_opportunity(row, decimals) for row in found)
+
+
+def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result]]:
+    quotes, results, found = [], [], {opportunity.id: opportunity for opportunity in read(run, ids)}
+    for record_id in ids:
+        outcome = _price_one(found.get(record_id), record_id, rules(run.settings.pricing_rules))
+        if isinstance(outcome, Result):
+            results.append(outcome)
+        else:
+            quotes.append(outcome)
+    return quotes, results
+
+
+def _price_one(opportunity: Opportunity | None, record_id: str, book: Rules) -> PricedQuote | Result:
+    if opportunity is None:
+        reason = "The Opportunity was deleted, or is no longer visible to the user, since the job was planned"
+        return Result(record_id, Outcome.SKIPPED, code="NOT_FOUND", message=reason)
+    if not opportunity.lines:
+        return Result(record_id, Outcome.SKIPPED, code="NO_LINES", message="The Opportunity has no line items")
+    try:
+        return price(opportunity, book)
+    except Unpriceable as reason:
+        return Result(record_id, Outcome.FAILED, code=reason.code, message=reason.message)
+
+
+def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int]) -> Opportunity:
+    return Opportunity(
+        id=row["Id"],
+        name=row["Name"],
+        billing_country=(row["Account"] or {}).get("BillingCountry"),
+        amount=None if row["Amount"] is None else Decimal(row["Amount"]),
+        close_date=date.fromisoformat(row["CloseDate"]),
+        pricebook2_id=row["Pricebook2Id"],
+        lines=tuple(_line(line) for line in row["OpportunityLineItems"] or ()),
+        decimals=decimals.get(row.get("CurrencyIsoCode", ""), 2),
+    )
+
+
+def _line(row: Mapping[str, Any]) -> OpportunityLine:
+    product = row["Product2"] or {}
+    return OpportunityLine(
+        id=row["Id"],
+        pricebook_entry_id=row["PricebookEntryId"],
+        product_code=product.get("ProductCode"),
+        product_family=product.get("Family"),
+        quantity=Decimal(row["Quantity"]),
+        unit_price=Decimal(row["UnitPrice"]),
+    )
+
+
+@cache
+def _rules(path: Path) -> Rules:
+    return load_rules(path)

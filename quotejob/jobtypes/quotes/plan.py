@@ -1,0 +1,51 @@
+"""Plan: which Opportunities match, asked once, and cut into pages. From here on the job's set of records is fixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from quotejob.errors import OrgClosed, OrgRefused
+from quotejob.jobtypes.quotes.writer import KEY_FIELD
+from quotejob.run.context import Run
+from quotejob.run.waves import store
+from quotejob.salesforce.clause import wrap
+
+WAVE = 20_000  # records a wave (one chord): bounds what waits in Redis between pricing and writing
+_DEPLOY = (
+    "deploy it with: sf project deploy start --source-dir force-app; "
+    "then assign it with: sf org assign permset --name QuoteJob"
+)
+
+
+def plan_quotes(run: Run) -> None:
+    """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
+    run.work.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
+    # Those of one Account stand together, so that two writers seldom want the same parent's lock.
+    found = run.org.query(
+        f"SELECT Id FROM Opportunity WHERE {wrap(run.job.soql_where_clause or '')} ORDER BY AccountId, Id"
+    )
+    size = run.settings.page_size
+    store(run, (row["Id"] for row in found), page_size=size, wave_size=max(1, WAVE // size))
+
+
+def check_org(run: Run) -> dict[str, int]:
+    """The decimals of each currency in use ({} in an org with one currency); OrgClosed when the org is not ready.
+
+    The org must have Quotes and our unique key field: without it a repeated write could make a second Quote.
+    """
+    try:
+        described = run.org.describe("Quote")
+    except OrgRefused as cause:
+        raise OrgClosed("The org has no Quote object, or the user may not see it; enable Quotes in Setup") from cause
+    fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
+    key = fields.get(KEY_FIELD)
+    if key is None:
+        raise OrgClosed(f"The org lacks the field Quote.{KEY_FIELD}, or the user may not see it; {_DEPLOY}")
+    if not (key["unique"] and key["createable"]):
+        raise OrgClosed(f"Quote.{KEY_FIELD} must be unique, and the user must be allowed to set it; {_DEPLOY}")
+    if "CurrencyIsoCode" not in fields:
+        return {}
+    rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType WHERE IsActive = true")
+    return {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}

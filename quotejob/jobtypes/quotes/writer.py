@@ -1,0 +1,284 @@
+"""The write protocol: quotes into the org by composite graphs, each exactly once.
+
+* A Quote is inserted with a unique key. A graph is all-or-none, so the key guards its lines too.
+* A request whose answer was lost is sent again; ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
+  up by its key and counts as a success.
+* A refused graph of several quotes is split, so that one bad record costs only its own quote. Graphs the org did not
+  run (it stops after 14 failures) are sent again.
+* A quote with more lines than one request holds is written in parts; see :meth:`Writer._write_large`.
+
+Everything is found by the Opportunity's or line's own id, which serves as referenceId; nothing goes by position. The
+limits are those of the REST API guide, "Composite Graph Limits".
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.pricing.model import PricedLine, PricedQuote
+from quotejob.run.receipt import Outcome, Result
+from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, Org
+from quotejob.salesforce.translate import error_class
+
+KEY_FIELD = "QuoteJobKey__c"
+_KEYS = 100  # keys asked for in one query: they go into a URI of 16 KiB
+_PATIENCE = 60  # seconds of passing faults in a row before a batch gives up for now
+_LONGEST_PAUSE = 10  # seconds
+
+# Refusals of a record as it is (SOAP API guide, StatusCode): sending it again changes nothing. Another code is unknown,
+# and its record is sent once more.
+REFUSALS = frozenset(
+    """
+    APEX_DATA_ACCESS_RESTRICTION BAD_CUSTOM_ENTITY_PARENT_DOMAIN CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY
+    CANNOT_EXECUTE_FLOW_TRIGGER DELETE_FAILED DUPLICATE_VALUE DUPLICATES_DETECTED DUPLICATE_EXTERNAL_ID
+    ENTITY_IS_DELETED ENTITY_IS_LOCKED FIELD_CUSTOM_VALIDATION_EXCEPTION FIELD_FILTER_VALIDATION_EXCEPTION
+    FIELD_INTEGRITY_EXCEPTION INACTIVE_OWNER_OR_USER INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY
+    INSUFFICIENT_ACCESS_OR_READONLY INVALID_CROSS_REFERENCE_KEY INVALID_CURRENCY_ISO INVALID_FIELD
+    INVALID_FIELD_FOR_INSERT_UPDATE INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST INVALID_TYPE INVALID_TYPE_ON_FIELD_IN_RECORD
+    JSON_PARSER_ERROR MALFORMED_ID NOT_FOUND NUMBER_OUTSIDE_VALID_RANGE PROCESSING_HALTED REQUIRED_FIELD_MISSING
+    STANDARD_PRICE_NOT_DEFINED STRING_TOO_LONG TRANSFER_REQUIRES_READ UNKNOWN_ENTITY VALIDATION_EXCEPTION
+    """.split()  # noqa: SIM905 (a list is not easier to read)
+)
+
+Group = tuple[PricedQuote, ...]  # the quotes of one graph
+
+
+def nodes(quote: PricedQuote) -> int:
+    """How many nodes of a composite graph the quote needs."""
+    return 1 + len(quote.lines)
+
+
+class Writer:
+    """Writes the quotes of one batch. ``results`` grows as the org answers, keyed by Opportunity id."""
+
+    def __init__(self, org: Org, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]) -> None:
+        self._org = org
+        self._job_id = job_id
+        self._go_on = go_on  # raises when the job has ended, or is no longer ours; asked before every request
+        self._slow_down = slow_down  # has all who work for this org rest so many seconds before their next request
+        self._asked_again: set[str] = set()  # Opportunities whose refusal nobody knows, sent once more
+        self._patience = _Patience()
+        self._passing: OrgUnreachable | None = None  # the fault that the last request met
+        self.results: dict[str, Result] = {}
+
+    def write(self, quotes: Sequence[PricedQuote]) -> None:
+        """Write them all. Raises what go_on raises; OrgUnreachable when the org stays away; OrgClosed; OrgExhausted."""
+        self._write_graphs(_spread([quote for quote in quotes if nodes(quote) <= MAX_NODES]))
+        for quote in quotes:
+            if nodes(quote) > MAX_NODES:
+                self._write_large(quote)
+
+    def _write_graphs(self, groups: Iterable[Group], *, keyed: bool = False) -> None:
+        waiting = deque(groups)
+        while waiting:
+            self._go_on()
+            request, known = _take(waiting), len(self.results)
+            graphs = [Graph(name, list(self._nodes(group, keyed=keyed))) for name, group in request.items()]
+            outcomes = self._send(graphs)
+            again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
+            waiting.extend(again)
+            if len(self.results) > known or len(again) > len(request):  # some are settled, or a group was split
+                self._patience.renew()
+            elif self._passing is None:
+                self._passing = OrgUnreachable("The org ran none of the graphs it was sent")
+            self._pause()
+
+    def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        """One try. {} when the answer was lost: the graphs may have been written or not, and are to be sent again."""
+        try:
+            return self._org.send_graphs(graphs)
+        except OrgUnreachable as fault:
+            self._passing = fault
+            return {}
+
+    def _pause(self) -> None:
+        """Once after a request, however many of its graphs met a passing fault."""
+        if self._passing is not None:
+            self._slow_down(self._patience.pause)
+            self._patience.wait(self._passing)
+            self._passing = None
+
+    def _settle(self, group: Group, outcome: GraphOutcome | None) -> list[Group]:
+        """Take in what the org says of one graph; the groups that are still to be sent."""
+        if outcome is None or outcome.not_run:
+            return [group]
+        if outcome.ok:
+            for quote in group:
+                self._succeeded(quote, outcome.ids[quote.opportunity_id])
+            return []
+        error = _worst(outcome.errors)
+        if error.kind is Kind.RETRY:
+            self._passing = _raised(error)
+            return [group]
+        if error.kind is not Kind.RECORD:
+            raise _raised(error)
+        duplicate = any(each.code == "DUPLICATE_VALUE" for each in outcome.errors)
+        written = self.written([quote.opportunity_id for quote in group]) if duplicate else {}
+        for quote in group:
+            if quote.opportunity_id in written:
+                self._succeeded(quote, written[quote.opportunity_id])
+        if not written and len(group) == 1:
+            if error.code not in REFUSALS and group[0].opportunity_id not in self._asked_again:
+                self._asked_again.add(group[0].opportunity_id)
+                self._passing = _raised(error, OrgUnreachable)
+                return [group]
+            self._failed(group[0], error)
+            return []
+        return [(quote,) for quote in group if quote.opportunity_id not in written]
+
+    def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
+        """The quotes of this job that the org already has, of these Opportunities: Opportunity id -> quote id."""
+        found: dict[str, str] = {}
+        for start in range(0, len(opportunity_ids), _KEYS):
+            keys = ", ".join(f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _KEYS])
+            rows = self._org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {KEY_FIELD} IN ({keys})")
+            found |= {row["OpportunityId"]: row["Id"] for row in rows}
+        return found
+
+    def _write_large(self, quote: PricedQuote) -> None:
+        """Write a quote whose lines need several requests.
+
+        The first graph holds the Quote with its key and as many lines as fit. Then the org is asked which lines it has
+        (OpportunityLineItemId tells them apart), and what is missing is sent, until nothing is. Each line has a unique
+        key of its own, so a lost answer, a killed process or two writers at once do no harm. A quote that cannot be
+        completed is deleted again.
+        """
+        self._write_graphs([(replace(quote, lines=quote.lines[: MAX_NODES - 1]),)], keyed=True)
+        begun = self.results.pop(quote.opportunity_id)
+        if begun.quote_id is None:
+            self.results[quote.opportunity_id] = begun
+            return
+        try:
+            refusal = self._complete(quote, begun.quote_id)
+        except Exception:
+            if self._stopped():
+                self._org.delete("Quote", begun.quote_id)
+            raise
+        if refusal is None:
+            self._succeeded(quote, begun.quote_id)
+        else:
+            self._org.delete("Quote", begun.quote_id)
+            self._failed(quote, refusal)
+
+    def _complete(self, quote: PricedQuote, quote_id: str) -> NodeError | None:
+        """Send the lines the org does not have yet, until it has each once; the org's refusal if it refuses one."""
+        while missing := self._missing(quote, quote_id):
+            self._go_on()
+            lines = [self._line_node(line, quote_id, keyed=True) for line in missing[:MAX_NODES]]
+            outcome = self._send([Graph("lines", lines)]).get("lines")
+            if outcome is not None and outcome.ok:
+                self._patience.renew()
+            elif outcome is not None:
+                error = _worst(outcome.errors)
+                if error.kind is Kind.RECORD and error.code != "DUPLICATE_VALUE":
+                    return error
+                if error.kind in (Kind.WAIT, Kind.GIVE_UP):
+                    raise _raised(error)
+                self._passing = _raised(error, OrgUnreachable)  # somebody else's lines are seen the next time
+            self._pause()
+        return None
+
+    def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
+        """The lines the org lacks."""
+        rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
+        have = {row["OpportunityLineItemId"] for row in rows}
+        return [line for line in quote.lines if line.opportunity_line_id not in have]
+
+    def _stopped(self) -> bool:
+        try:
+            self._go_on()
+        except Exception:
+            return True
+        return False
+
+    def _nodes(self, group: Group, *, keyed: bool = False) -> Iterator[Node]:
+        for quote in group:
+            yield Node(quote.opportunity_id, "POST", "Quote", self._quote_body(quote))
+            for line in quote.lines:
+                yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=keyed)
+
+    def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
+        return {
+            "Name": quote.name,
+            "OpportunityId": quote.opportunity_id,
+            "Pricebook2Id": quote.pricebook2_id,
+            "ExpirationDate": quote.expiration_date.isoformat(),
+            "Status": "Draft",
+            KEY_FIELD: self._key(quote.opportunity_id),
+        }
+
+    def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
+        body = {
+            "QuoteId": quote_id,
+            "PricebookEntryId": line.pricebook_entry_id,
+            "OpportunityLineItemId": line.opportunity_line_id,
+            "Quantity": line.quantity,
+            "UnitPrice": line.unit_price,
+        }
+        key = {KEY_FIELD: self._key(line.opportunity_line_id)} if keyed else {}
+        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
+
+    def _key(self, record_id: str) -> str:
+        return f"{self._job_id}:{record_id}"
+
+    def _succeeded(self, quote: PricedQuote, quote_id: str) -> None:
+        self.results[quote.opportunity_id] = Result(quote.opportunity_id, Outcome.SUCCEEDED, quote_id)
+
+    def _failed(self, quote: PricedQuote, error: NodeError) -> None:
+        result = Result(quote.opportunity_id, Outcome.FAILED, code=error.code, message=error.message)
+        self.results[quote.opportunity_id] = result
+
+
+class _Patience:
+    """Pauses that grow, with jitter, while passing faults go on; gives up when they have gone on too long."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Something got through: begin anew."""
+        self.pause, self._until = 0.25, time.monotonic() + _PATIENCE  # seconds
+
+    def wait(self, fault: OrgUnreachable) -> None:
+        """Sleep a little, or raise the fault when patience has run out."""
+        if time.monotonic() > self._until:
+            raise fault
+        time.sleep(self.pause * random.uniform(0.5, 1.5))
+        self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+
+
+def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
+    """Small graphs do better than large ones, and cost less when split: as many as a request takes, evenly filled."""
+    count = min(MAX_GRAPHS, len(quotes))
+    edges = [len(quotes) * place // count for place in range(count + 1)] if count else []
+    return [tuple(quotes[start:end]) for start, end in pairwise(edges)]
+
+
+def _take(waiting: deque[Group]) -> dict[str, Group]:
+    """The next request's graphs: graph id -> its quotes."""
+    request: dict[str, Group] = {}
+    filled = 0
+    while waiting and len(request) < MAX_GRAPHS:
+        filled += sum(nodes(quote) for quote in waiting[0])
+        if filled > MAX_NODES:
+            break
+        request[f"g{len(request)}"] = waiting.popleft()
+    return request
+
+
+def _worst(errors: Sequence[NodeError]) -> NodeError:
+    """The error that decides: first what passes by itself, then what a person must mend, then what a record is."""
+    order = [Kind.RETRY, Kind.WAIT, Kind.GIVE_UP, Kind.RECORD]
+    return min(errors, key=lambda error: order.index(error.kind))
+
+
+def _raised(error: NodeError, kind: type[OrgError] | None = None) -> Any:
+    kind = kind or error_class(error.code, error.message, error.http_status)
+    return kind(error.message, code=error.code, fields=error.fields, http_status=error.http_status)

@@ -1,0 +1,1 @@
+"""One run of a job: its progress, receipts, waves and leases."""

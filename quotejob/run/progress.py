@@ -1,0 +1,159 @@
+"""What a job's steps leave for each other: the plan, receipts of pages and batches, priced quotes, notes.
+
+Counters are never a bare +1: they change in the same Lua step that takes in a page's or batch's first receipt.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from typing import Any, cast
+
+import redis
+
+from quotejob import clock
+from quotejob.errors import JobNotFound
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.store import client as store
+from quotejob.store import keys, rows, scripts
+
+Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page which it holds
+
+
+class Work:
+    """The state of every job's work. Every method may raise StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    # -- the plan ------------------------------------------------------------------------------------------------------
+
+    def store_plan(
+        self, job_id: str, pages: Iterable[Sequence[str]], wave_size: int, api_calls: Callable[[], int]
+    ) -> bool:
+        """Fix the job's records: the first plan wins, whole. ``pages`` may be a stream. Whether this one was taken."""
+        draft = keys.job(job_id, f"draft:{uuid.uuid4()}")
+        count = total = 0
+        with store.translated():
+            for count, ids in enumerate(pages, start=1):
+                total += len(ids)
+                self._redis.hset(draft, str(count - 1), rows.squeeze(list(ids)))
+                self._redis.expire(draft, 3600)
+        numbers = [count, total, -(-count // wave_size), api_calls()]
+        return bool(
+            scripts.script(self._redis, "run/plan", [keys.job(job_id), draft, keys.job(job_id, "pages")], numbers)
+        )
+
+    def page(self, job_id: str, page: int) -> list[str]:
+        """The record ids (or other keys) planned for one page."""
+        stored = self._get(job_id, "pages", str(page))
+        if stored is None:
+            raise JobNotFound(f"Job {job_id} has no page {page}")
+        return cast(list[str], rows.unsqueeze(stored))
+
+    # -- pages ---------------------------------------------------------------------------------------------------------
+
+    def record_page(self, job_id: str, wave: int, receipt: Receipt, priced: bytes = b"") -> bool:
+        """Take in a page's receipt and its priced quotes, once; True for the first."""
+        failed = sum(result.outcome is Outcome.FAILED for result in receipt.results)
+        return self._record(job_id, "priced", wave, receipt, priced, [receipt.unit, receipt.to_write, failed])
+
+    def priced_units(self, job_id: str, wave: int) -> set[int]:
+        """The pages of the wave that have reported."""
+        return {int(unit) for unit in self._names(keys.stage(job_id, "priced", wave))}
+
+    def priced(self, job_id: str, page: int) -> bytes | None:
+        """The page's priced quotes, as stored; None when there are none (any more)."""
+        return self._get(job_id, "quotes", str(page))
+
+    def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
+        """Drop the priced quotes of pages whose writing has been decided."""
+        with store.translated():
+            self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+
+    def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch]) -> bool:
+        """Fix how the wave's quotes are packed; the first packing wins. Whether this one was taken."""
+        with store.translated():
+            return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
+
+    def batches(self, job_id: str, wave: int) -> list[Batch] | None:
+        """The wave's packing, or None before it is packed."""
+        stored = self._get(job_id, "batches", str(wave))
+        return None if stored is None else cast(list[Batch], rows.unsqueeze(stored))
+
+    def record_batch(self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True) -> bool:
+        """Take in a batch's receipt, once; True for the first. Not ``whole``: the job ended while it was written."""
+        triples = [item for page, (done, failed) in (receipt.pages or {}).items() for item in (page, -done, failed)]
+        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", triples)
+
+    def written_units(self, job_id: str, wave: int) -> set[int]:
+        """The batches of the wave that have reported."""
+        return {int(unit.split(".")[1]) for unit in self._names(keys.stage(job_id, "written", wave))}
+
+    def parts(self, job_id: str, wave: int, batch: int) -> list[str]:
+        """The units of what was written of a batch before the job ended, and was resumed: "wave.batch.number"."""
+        names = self._names(keys.stage(job_id, "parts", wave))
+        return sorted(name for name in names if name.startswith(f"{wave}.{batch}."))
+
+    def unit_results(self, job_id: str, unit: str) -> list[Result]:
+        """What one page, batch or part of a batch reported of its records."""
+        stored = self._get(job_id, "results", unit)
+        reported = rows.unsqueeze(stored) if stored else []
+        return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
+
+    # -- notes ---------------------------------------------------------------------------------------------------------
+
+    def once(self, job_id: str, what: str) -> bool:
+        """True for the first who asks, so that several triggers of one step start it once."""
+        with store.translated():
+            return bool(self._redis.hsetnx(keys.job(job_id, "marks"), what, clock.now().isoformat()))
+
+    def note(self, job_id: str, what: str, value: str | None = None) -> str | None:
+        """Keep (with ``value``) or read a small checkpoint of a long step, as the ids of its Bulk jobs."""
+        if value is not None:
+            with store.translated():
+                self._redis.hset(keys.job(job_id, "marks"), what, value)
+            return value
+        found = self._get(job_id, "marks", what)
+        return None if found is None else found.decode()
+
+    def another_fault(self, job_id: str, kind: str) -> int:
+        """Count a fault after which a step is tried again; how many of its kind there were since anything succeeded."""
+        with store.translated():
+            count = self._redis.hincrby(keys.job(job_id, "faults"), kind, 1)
+            self._redis.expire(keys.job(job_id, "faults"), 24 * 3600)
+            return count
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _record(self, job_id: str, name: str, wave: int, receipt: Receipt, priced: bytes, triples: list[Any]) -> bool:
+        tally = [sum(result.outcome is outcome for result in receipt.results) for outcome in Outcome]
+        quotes = sum(result.quote_id is not None for result in receipt.results)
+        results = rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else b""
+        parts = [keys.job(job_id, part) for part in ("results", "quotes", "left", "errors")]
+        taken = scripts.script(
+            self._redis,
+            "run/record",
+            [keys.job(job_id), keys.stage(job_id, name, wave), *parts, keys.OPEN, keys.job(job_id, "faults")],
+            [job_id, receipt.unit, results, priced, clock.ms(), *tally, quotes, receipt.api_calls, *triples],
+        )
+        return bool(taken)
+
+    def _get(self, job_id: str, part: str, field: str) -> bytes | None:
+        with store.translated():
+            return cast(bytes | None, self._redis.hget(keys.job(job_id, part), field))
+
+    def _names(self, key: str) -> list[str]:
+        with store.translated():
+            return [name.decode() for name in cast(list[bytes], self._redis.hkeys(key))]
+
+
+def _row(result: Result) -> list[str | None]:
+    """A result as stored: its fields in order, the empty end cut off."""
+    row = [getattr(result, field.name) for field in fields(Result)]
+    while row[-1] is None:
+        row.pop()
+    return row

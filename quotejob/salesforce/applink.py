@@ -1,0 +1,79 @@
+"""Fresh access tokens from Heroku AppLink, for when the caller's own has expired, and for scheduled jobs.
+
+Source: the AppLink SDKs' ``getAuthorization`` (``GET {API_URL}/authorizations/{developer_name}``). The authorization
+acts as the user it was made for; it is used only when it is for the job's own org.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import requests
+import structlog
+
+from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
+from quotejob.salesforce.caller import CallerContext, check_org, to18
+from quotejob.settings import Settings
+
+TIMEOUT = (5, 15)  # seconds: to connect, to read
+
+log = structlog.get_logger()
+
+
+def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
+    """The context with a fresh token and its user, or None: none is configured, not for this org, or not to be had."""
+    if settings.authorization is None:
+        return None
+    try:
+        fresh = session(settings.authorization, context.org_id, settings)
+    except OrgError as fault:
+        log.warning(f"The session is not renewed: {fault}")
+        return None
+    return replace(fresh, request_id=context.request_id, api_version=context.api_version, namespace=context.namespace)
+
+
+def session(
+    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = TIMEOUT
+) -> CallerContext:
+    """A session of the org's, from the authorization of that developer name.
+
+    Raises AuthorizationFailed, saying why, when it gives none; OrgUnreachable when AppLink does not answer.
+    """
+    if not (settings.applink_api_url and settings.applink_token):
+        raise AuthorizationFailed("This app has no AppLink add-on: HEROKU_APPLINK_API_URL and _TOKEN are not set")
+    named = f"The AppLink authorization {authorization}"
+    try:
+        answer = requests.get(
+            f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
+            headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
+            timeout=timeout,
+            allow_redirects=False,
+        )
+    except requests.RequestException as fault:
+        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})") from None
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise OrgUnreachable(f"{named}: AppLink answers {answer.status_code}")
+    if answer.status_code != 200:
+        raise AuthorizationFailed(f"{named} gives no session: AppLink answers {answer.status_code}")
+    try:
+        org = answer.json()["org"]
+        user = org["user_auth"]
+        found = CallerContext(
+            request_id=f"authorization {authorization}",
+            org_id=to18(org["id"]),
+            org_domain_url=org["instance_url"].rstrip("/"),
+            api_version=re.sub(r"^v?(\d+)(\.0)?$", r"\1.0", str(org["api_version"])),
+            namespace="",
+            access_token=user["access_token"],
+            user_id=to18(user["user_id"]),
+            username=user["username"],
+        )
+        check_org(found.org_domain_url, settings)
+    except (requests.RequestException, KeyError, TypeError, AttributeError, QuotejobError) as fault:
+        raise AuthorizationFailed(
+            f"{named} gives no session that can be used ({type(fault).__name__}); connect its org again"
+        ) from None
+    if found.org_id != org_id:
+        raise AuthorizationFailed(f"{named} is for another org")
+    return found

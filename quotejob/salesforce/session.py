@@ -1,0 +1,40 @@
+"""Access tokens at rest: encrypted, with a time to live, gone when the job ends.
+
+Nothing else stores a token: not a Celery message, not a result, not a log line. Several keys may be given, newest
+first: the first encrypts, every one decrypts, so a key can be rotated while jobs run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from quotejob.errors import SessionExpired
+from quotejob.salesforce.caller import CallerContext
+from quotejob.settings import Settings
+
+TIME_TO_LIVE = 24 * 3600  # seconds; a Salesforce session lives at most that long
+WHILE_HOLDING = 30 * 24 * 3600  # seconds; an AppLink authorization renews the session of a job that waited for longer
+
+
+def seal(context: CallerContext, settings: Settings) -> bytes:
+    """The context, encrypted, ready to be stored."""
+    return _cipher(settings).encrypt(orjson.dumps(asdict(context)))
+
+
+def unseal(stored: bytes | None, settings: Settings) -> CallerContext:
+    """The context back; SessionExpired when it is gone, or was sealed with a key we no longer have."""
+    if stored is None:
+        raise SessionExpired("The caller's session is no longer kept for this job; submit it again")
+    try:
+        return CallerContext(**orjson.loads(_cipher(settings).decrypt(stored)))
+    except InvalidToken:
+        raise SessionExpired(
+            "The caller's session was stored with a key that is no longer in QUOTEJOB_SECRET_KEY"
+        ) from None
+
+
+def _cipher(settings: Settings) -> MultiFernet:
+    return MultiFernet([Fernet(key.strip()) for key in settings.secret_keys])

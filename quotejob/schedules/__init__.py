@@ -1,0 +1,1 @@
+"""Schedules: cron expressions, fire times, guaranteed starts."""

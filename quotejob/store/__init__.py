@@ -1,0 +1,1 @@
+"""Redis: the client, the key names, the scripts."""

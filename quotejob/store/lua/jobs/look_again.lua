@@ -1,0 +1,28 @@
+-- needs jobs/queue
+-- The sweep looks again at what waits, so that no lost word keeps it waiting: at those jobs and at those orgs' queues that
+-- nobody has looked at for longest. Of several sweeps at once each looks at others.
+-- ARGV  for how long they were not looked at (ms), most jobs and most orgs
+-- Gives the orgs that have jobs that may go.
+local silence, most = tonumber(ARGV[4]), ARGV[5]
+
+-- A look that lies ahead was noted before the clock was turned back.
+local function longest(key)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', number(NOW - silence), 'LIMIT', 0, most)
+  for _, one in ipairs(redis.call('ZREVRANGEBYSCORE', key, '+inf', number(NOW + silence), 'LIMIT', 0, most)) do
+    found[#found + 1] = one
+  end
+  for _, one in ipairs(found) do redis.call('ZADD', key, number(NOW), one) end
+  return found
+end
+
+local ids = longest(HOLDING)
+for _, id in ipairs(ids) do
+  if redis.call('EXISTS', job(id)) == 0 then redis.call('ZREM', HOLDING, id) end
+end
+arrange(ids)
+local going = {}
+for _, owner in ipairs(longest(QUEUES)) do
+  wake(owner)
+  if redis.call('EXISTS', org(owner, 'ready')) == 1 then going[#going + 1] = owner end
+end
+return going

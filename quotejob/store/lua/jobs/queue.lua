@@ -1,0 +1,100 @@
+-- The flex queue, for the scripts that begin with "needs jobs/queue": who waits, in which order, who may go.
+-- ARGV  now (ms), now (ISO 8601), TTL of an ended job (s); a script's own arguments come after these three.
+-- Of an org: holding has every Holding job by its place; ready those that may go, by the same place; later those that
+-- wait for nothing but a time, by that time (ms). The others wait for jobs: ID:waits has these, and in ID:children
+-- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
+local NOW, NOW_ISO, KEPT = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
+local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at
+local ENDED = {Completed = true, Failed = true, Aborted = true}
+
+local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. part or '') end
+local function org(id, part) return 'quotejob:org:' .. id .. ':' .. part end
+local function number(value) return string.format('%.0f', value) end
+
+-- To the end of the flex queue.
+local function enter(id, owner)
+  local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
+  redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
+  redis.call('ZADD', HOLDING, number(NOW), id)
+  redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
+end
+
+local function leave(id, owner)
+  for _, part in ipairs({'holding', 'ready', 'later'}) do redis.call('ZREM', org(owner, part), id) end
+  redis.call('ZREM', HOLDING, id)
+  if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
+end
+
+-- The jobs of later whose time has come are ready; the alarm is set for the next.
+local function wake(owner)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', org(owner, 'later'), '-inf', number(NOW))) do
+    redis.call('ZREM', org(owner, 'later'), id)
+    local place = redis.call('ZSCORE', org(owner, 'holding'), id)
+    if place then redis.call('ZADD', org(owner, 'ready'), place, id) end
+  end
+  local next_one = redis.call('ZRANGE', org(owner, 'later'), 0, 0, 'WITHSCORES')
+  if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
+end
+
+-- Whether the flex queue has more jobs than it may. A ready one that will have a slot at once does not count. The slots
+-- kept are those of the last promote, and those of windows (ms) that have begun since.
+local function overfull(owner, most_holding, most_active, window)
+  wake(owner)
+  local begun = redis.call('ZCOUNT', org(owner, 'guaranteed'), '-inf', number(NOW + window))
+  local kept = math.max(begun, redis.call('GET', org(owner, 'reserved')) or 0)
+  local slots = most_active - redis.call('SCARD', org(owner, 'active')) - kept
+  local going = math.max(0, math.min(slots, redis.call('ZCARD', org(owner, 'ready'))))
+  return redis.call('ZCARD', org(owner, 'holding')) - going > most_holding
+end
+
+-- The first job that this one waits for in vain, and its status ('' when it is no longer kept); nil while there is hope.
+-- With ``settle``, jobs that have come as wished are waited for no longer, and those that may come know who waits.
+local function vain(id, outcome, settle)
+  for _, parent in ipairs(redis.call('SMEMBERS', job(id, 'waits'))) do
+    local status = redis.call('HGET', job(parent), 'status') or ''
+    if status == 'Completed' or (outcome == 'Finished' and (status == '' or ENDED[status])) then
+      if settle then redis.call('SREM', job(id, 'waits'), parent) end
+    elseif status == '' or ENDED[status] then
+      return parent, status
+    elseif settle then
+      redis.call('SADD', job(parent, 'children'), id)
+    end
+  end
+end
+
+local function because(parent, status)
+  local why = 'is no longer kept'
+  if status ~= '' then why = 'is ' .. status end
+  local said = redis.call('HGET', job(parent), 'extendedStatus')
+  if said then why = why .. ' (' .. said .. ')' end
+  why = 'Aborted because job ' .. parent .. ', which it depends on, ' .. why
+  if #why > 1000 then why = string.gsub(string.sub(why, 1, 1000), '[\192-\255]?[\128-\191]*$', '') end
+  return why
+end
+
+-- Look again at what Holding jobs wait for: each becomes ready, stays, or is Aborted, and then its waiters down the tree.
+local function arrange(ids)
+  local next_one = 1
+  while ids[next_one] do
+    local id = ids[next_one]
+    next_one = next_one + 1
+    local status, owner, outcome, time = unpack(
+      redis.call('HMGET', job(id), 'status', 'orgId', 'dependsOnOutcome', 'notBefore'))
+    if status == 'Holding' then
+      local parent, ended = vain(id, outcome, true)
+      if parent then
+        redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
+        leave(id, owner)
+        redis.call('DEL', job(id, 'context'))
+        redis.call('EXPIRE', job(id), KEPT)
+        redis.call('EXPIRE', job(id, 'waits'), KEPT)
+        for _, child in ipairs(redis.call('SMEMBERS', job(id, 'children'))) do ids[#ids + 1] = child end
+        redis.call('DEL', job(id, 'children'))
+      elseif redis.call('EXISTS', job(id, 'waits')) == 0 then
+        redis.call('ZADD', org(owner, 'later'), time or 0, id)
+        wake(owner)
+      end
+    end
+  end
+end

@@ -1,0 +1,32 @@
+-- Leases, for the scripts that begin with "needs run/lease". In a job's hash of leases stands, for each unit, "holder ends
+-- length": times in ms by Redis's clock, as workers' clocks may differ. The holder is a step, 'sent' (the unit was sent
+-- again, and nobody has it yet) or 'wait' (nobody may have it before its time).
+-- A clock may be turned back. A lease that then ends further ahead than twice its length is nobody's any more, else what
+-- a dead worker left would stay held for as long as the clock was turned back.
+local ENDED = {Completed = true, Failed = true, Aborted = true}
+local TIME = redis.call('TIME')
+local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
+
+local function has_ended(job)
+  local status = redis.call('HGET', job, 'status')
+  return not status or ENDED[status]
+end
+
+-- Whether a time that lies ``length`` after its setting is still to come.
+local function is_ahead(ends, length) return ends > NOW and ends - NOW <= 2 * length end
+
+-- Who has the unit (nil: nobody ever had), whether it is theirs still, and whether it is not because their time is over.
+local function lease_of(leases, unit)
+  local holder, ends, length = string.match(redis.call('HGET', leases, unit) or '', '^(%S+) (%d+) (%d+)$')
+  if not holder then return nil, false, false end
+  return holder, is_ahead(tonumber(ends), tonumber(length)), tonumber(ends) <= NOW
+end
+
+local function give(leases, unit, holder, length)
+  redis.call('HSET', leases, unit, string.format('%s %.0f %.0f', holder, NOW + length, length))
+end
+
+-- A step whose lease ran out counts as dead; one that lost it by a jump of the clock, or one that waited, does not.
+local function note_death(deaths, unit, holder, ran_out)
+  if ran_out and holder ~= 'sent' and holder ~= 'wait' then redis.call('HINCRBY', deaths, unit, 1) end
+end

@@ -1,0 +1,566 @@
+"""The API on a real Redis and a real local org, through Flask's test client: the real app, without the socket."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import requests
+import structlog
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api import create_app, health, jobs, workers
+from cli.local import LocalOrg
+from harness.stack import Stack
+from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.store import Jobs
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.salesforce import caller as callers
+from quotejob.settings import Settings
+from quotejob.store import client as store
+
+CLAUSE = "Name LIKE 'Sample Opportunity%'"
+Headers = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def settings(redis_url: str) -> Iterator[Settings]:
+    """Settings for local orgs; Celery reads the environment itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "REDIS_URL", redis_url)
+        keys = (Fernet.generate_key().decode(),)
+        yield Settings(redis_url=redis_url, secret_keys=keys, local_org=True, active_jobs=1, holding_jobs=100)
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> Iterator[Flask]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield create_app(settings)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def client(app: Flask, store_of_jobs: Jobs, local_org: LocalOrg) -> Iterator[FlaskClient]:
+    """A client of the API. Whatever jobs a test leaves open are aborted."""
+    yield app.test_client()
+    for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
+        if not job.ended:
+            store_of_jobs.abort(job.job_id)
+
+
+@pytest.fixture(scope="module")
+def store_of_jobs(settings: Settings) -> Jobs:
+    return Jobs(store.connect(settings), settings)
+
+
+@pytest.fixture
+def headers(local_org: LocalOrg) -> Headers:
+    """The caller's context as the mesh sends it, with changes, and further headers."""
+
+    def make(extra: dict[str, str] | None = None, **changes: Any) -> dict[str, str]:
+        document = {
+            "requestId": "request-1",
+            "orgId": local_org.org_id,
+            "orgDomainUrl": local_org.url,
+            "apiVersion": "66.0",
+            "namespace": "",
+            "accessToken": local_org.token,
+            "userContext": {"userId": local_org.user_id, "username": "ann@acme.example"},
+            **changes,
+        }
+        return {"x-client-context": base64.b64encode(json.dumps(document).encode()).decode(), **(extra or {})}
+
+    return make
+
+
+def accepted(response: TestResponse) -> str:
+    """The job's id from a 202."""
+    assert response.status_code == 202, response.text
+    body = response.get_json()
+    assert list(body) == ["jobId"]
+    return str(uuid.UUID(body["jobId"]))
+
+
+def refused(response: TestResponse, status: int, code: str | None = None) -> dict[str, Any]:
+    """The error's body, after checking that it is one of ours."""
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/json"
+    body: dict[str, Any] = response.get_json()
+    assert list(body) == ["code", "message", "details"]
+    assert code in (None, body["code"])
+    return body
+
+
+def submit(client: FlaskClient, headers: dict[str, str], clause: str = CLAUSE) -> TestResponse:
+    return client.post("/api/executebatch", json={"soqlWhereClause": clause}, headers=headers)
+
+
+# -- submitting --------------------------------------------------------------------------------------------------------
+
+
+def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org: LocalOrg) -> None:
+    """202 with an id at once; the job waits in the flex queue with everything that was said."""
+    job_id = accepted(submit(client, headers(), f"  {CLAUSE}\n"))
+    job = client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()
+    created = job.pop("createdDate")
+    assert created.endswith("Z")
+    assert job.pop("estimatedStart").endswith("Z")  # a slot is free
+    assert job == {
+        "jobId": job_id,
+        "jobType": "BatchQuote",
+        "status": "Holding",
+        "extendedStatus": None,
+        "startedDate": None,
+        "completedDate": None,
+        "estimatedEnd": None,
+        "createdById": local_org.user_id,
+        "soqlWhereClause": CLAUSE,
+        "numberOfOpportunities": None,
+        "dependsOn": [],
+        "dependsOnOutcome": None,
+        "notBefore": None,
+        "waitingFor": [],
+        "scheduleId": None,
+        "totalJobItems": 0,
+        "jobItemsProcessed": 0,
+        "numberOfErrors": 0,
+        "records": {"total": 0, "succeeded": 0, "skipped": 0, "failed": 0},
+        "quotesCreated": 0,
+        "apiCalls": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [("", 10), ("?numberOfOpportunities=1", 1), ("?numberOfOpportunities=1000000", 1_000_000)]
+)
+def test_sample_data_is_a_job_too(client: FlaskClient, headers: Headers, query: str, count: int) -> None:
+    """Ten by default, up to a million."""
+    job_id = accepted(client.post(f"/api/data/create{query}", headers=headers()))
+    job = client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()
+    assert (job["jobType"], job["numberOfOpportunities"]) == ("SampleDataCreate", count)
+
+
+def test_so_is_its_removal(client: FlaskClient, headers: Headers) -> None:
+    """A body that nobody expects does no harm."""
+    job_id = accepted(client.post("/api/data/delete", headers=headers(), data="anything"))
+    assert client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()["jobType"] == "SampleDataDelete"
+
+
+@pytest.mark.parametrize(
+    ("clause", "code", "says"),
+    [
+        ("Bacon__c = 1", "INVALID_FIELD", "No such column 'Bacon__c'"),
+        ("Amount = 'x'", "INVALID_FIELD", "Amount"),
+        ("Name = 'a' AND", "MALFORMED_QUERY", ""),
+        ("Name = 'a' AND Name = 'b' OR Name = 'c'", "MALFORMED_QUERY", "OR"),
+        ("Id IN (SELECT Bacon__c FROM Quote)", "INVALID_FIELD", "Bacon__c"),
+    ],
+)
+def test_a_clause_the_org_refuses_is_400_in_the_orgs_words(
+    client: FlaskClient, headers: Headers, clause: str, code: str, says: str
+) -> None:
+    """Asked by a query plan of the very query; no job is made."""
+    before = client.get("/api/jobs", headers=headers()).get_json()["jobs"]
+    body = refused(submit(client, headers(), clause), 400, "INVALID_REQUEST")
+    [detail] = body["details"]
+    assert (detail["field"], detail["code"]) == ("soqlWhereClause", code)
+    assert says in detail["message"]
+    assert detail["message"] in body["message"]
+    assert client.get("/api/jobs", headers=headers()).get_json()["jobs"] == before
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "Id != null",
+        "Id IN (SELECT OpportunityId FROM OpportunityLineItem WHERE Quantity > 1)",
+        "(" * 40 + "Id != null" + ")" * 40,
+        "NOT Name = 'x'",
+        r"Account.BillingCountry IN ('Germany', 'O\'Land') AND CloseDate > LAST_N_DAYS:30",
+        "Name IN (" + ",".join(f"'{number:010}'" for number in range(700)) + ")",
+    ],
+)
+def test_what_the_text_check_takes_the_org_understands(client: FlaskClient, headers: Headers, clause: str) -> None:
+    """In the parentheses it will stand in later."""
+    accepted(submit(client, headers(), clause))
+
+
+def test_the_same_idempotency_key_is_the_same_job(client: FlaskClient, headers: Headers) -> None:
+    """However often it is sent; another key is another job."""
+    key = {"Idempotency-Key": f"order 66/{uuid.uuid4()}"}
+    first, again = (accepted(submit(client, headers(key))) for _ in range(2))
+    other = accepted(submit(client, headers({"Idempotency-Key": str(uuid.uuid4())})))
+    assert first == again != other
+
+
+def test_a_full_flex_queue_is_429(settings: Settings, client: FlaskClient, headers: Headers) -> None:
+    """The sentence says what to do."""
+    small = create_app(replace(settings, active_jobs=1, holding_jobs=1)).test_client()
+    answers = [small.post("/api/data/delete", headers=headers()) for _ in range(4)]
+    assert {answer.status_code for answer in answers[:1]} == {202}
+    assert "abort" in refused(answers[-1], 429, "FLEX_QUEUE_FULL")["message"]
+
+
+# -- who is asking -----------------------------------------------------------------------------------------------------
+
+
+def test_the_org_is_asked_once_whose_token_it_is(
+    app: Flask, client: FlaskClient, headers: Headers, settings: Settings, local_org: LocalOrg
+) -> None:
+    """Its word is believed for five minutes, under a keyed hash: the token itself is not in Redis."""
+    database = store.connect(settings)
+    for key in database.scan_iter("quotejob:proof:*"):
+        database.delete(key)
+    before = _asked(local_org)
+    for _ in range(3):
+        assert client.get("/api/jobs", headers=headers()).status_code == 200
+    assert _asked(local_org) == before + 1
+    [proof] = database.scan_iter("quotejob:proof:*")
+    assert 0 < database.ttl(proof) <= 300
+    assert local_org.token.encode() not in proof + database.get(proof)
+
+
+def _asked(org: LocalOrg) -> int:
+    return int(
+        requests.get(f"{org.url}/localorg/stats", timeout=10).json()["requests"]["byResource"].get("userinfo", 0)
+    )
+
+
+@pytest.mark.parametrize("method_and_path", ["POST /api/data/delete", "GET /api/jobs", f"GET /api/jobs/{uuid.uuid4()}"])
+def test_a_token_the_org_does_not_know_is_401(client: FlaskClient, headers: Headers, method_and_path: str) -> None:
+    """Whatever is asked for; the token is not repeated."""
+    method, path = method_and_path.split()
+    answer = client.open(path, method=method, headers=headers(accessToken="00D!forged.token"))
+    refused(answer, 401)
+    assert "forged" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"orgId": callers.to18("00D000000000099")}, {"userContext": {"userId": callers.to18("005000000000099")}}],
+)
+def test_a_good_token_for_another_org_or_user_is_401(
+    client: FlaskClient, headers: Headers, changes: dict[str, Any]
+) -> None:
+    """Also right after the token was proven for the true one."""
+    assert client.get("/api/jobs", headers=headers()).status_code == 200
+    refused(client.get("/api/jobs", headers=headers(**changes)), 401, "UNAUTHENTICATED")
+
+
+def test_short_ids_are_the_same_org_and_user(client: FlaskClient, headers: Headers, local_org: LocalOrg) -> None:
+    """15 or 18 characters: one org, one list of jobs."""
+    job_id = accepted(client.post("/api/data/delete", headers=headers()))
+    short = headers(orgId=local_org.org_id[:15], userContext={"userId": local_org.user_id[:15]})
+    assert client.get(f"/api/jobs/{job_id}", headers=short).status_code == 200
+
+
+def test_an_org_that_is_away_is_503(client: FlaskClient, headers: Headers) -> None:
+    """With a sentence; nothing was accepted."""
+    body = refused(submit(client, headers(orgDomainUrl="http://127.0.0.1:1")), 503)
+    assert "127.0.0.1:1" in body["message"]
+
+
+def test_redis_away_is_503(headers: Headers, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, not after a worker's patience of over a minute, and in our form; the org is not asked either."""
+    monkeypatch.setattr(store, "_clients", {})
+    lonely = create_app(replace(settings, redis_url="redis://127.0.0.1:1/0")).test_client()
+    started = time.monotonic()
+    refused(submit(lonely, headers()), 503, "STORE_UNAVAILABLE")
+    assert time.monotonic() - started < 30
+
+
+# -- watching and stopping ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign_job(store_of_jobs: Jobs, headers: Headers) -> Iterator[str]:
+    """A job of another org."""
+    header = headers(orgId=callers.to18("00D000000000099"))["x-client-context"]
+    job, _ = store_of_jobs.submit(callers.from_header(header), JobType.SAMPLE_DATA_DELETE)
+    yield job.job_id
+    store_of_jobs.abort(job.job_id)
+
+
+@pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume"])
+def test_another_orgs_job_is_as_good_as_none(
+    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, foreign_job: str, rest: str
+) -> None:
+    """404, and it goes on; so is a job that never was, and what is no id at all."""
+    method = "POST" if rest in ("/abort", "/resume") else "GET"
+    for job_id in (foreign_job, str(uuid.uuid4()), "x", "*", foreign_job.upper(), foreign_job.replace("-", "")):
+        refused(client.open(f"/api/jobs/{job_id}{rest}", method=method, headers=headers()), 404, "JOB_NOT_FOUND")
+    assert store_of_jobs.get(foreign_job).status is Status.HOLDING
+
+
+def test_jobs_are_listed_newest_first_a_page_at_a_time(client: FlaskClient, headers: Headers, foreign_job: str) -> None:
+    """All of them once, and no one else's."""
+    made = []
+    for _ in range(5):
+        made.append(accepted(client.post("/api/data/delete", headers=headers())))
+        time.sleep(0.002)
+    found: list[str] = []
+    cursor = ""
+    while len(found) < 5:
+        body = client.get(f"/api/jobs?limit=2{cursor}", headers=headers()).get_json()
+        found += [job["jobId"] for job in body["jobs"]]
+        cursor = f"&cursor={body['nextCursor']}"
+    assert found[:5] == made[::-1]
+    assert foreign_job not in found
+
+
+def test_jobs_are_listed_by_status_and_type(client: FlaskClient, headers: Headers) -> None:
+    """Several of each, separated by commas or repeated."""
+    waiting = accepted(client.post("/api/data/delete", headers=headers()))
+    stopped = accepted(client.post("/api/data/create", headers=headers()))
+    client.post(f"/api/jobs/{stopped}/abort", headers=headers())
+
+    def listed(query: str) -> set[str]:
+        answer = client.get(f"/api/jobs?limit=200&{query}", headers=headers())
+        assert answer.status_code == 200, answer.text
+        return {job["jobId"] for job in answer.get_json()["jobs"]} & {waiting, stopped}
+
+    assert listed("status=Holding") == {waiting}
+    assert listed("status=Holding,Aborted") == {waiting, stopped}
+    assert listed("status=Holding&status=Aborted&jobType=SampleDataCreate") == {stopped}
+    assert listed("jobType=BatchQuote") == set()
+
+
+def test_jobs_are_listed_by_what_is_known_of_them(client: FlaskClient, headers: Headers) -> None:
+    """By when they were created and ended, by the job they depend on, by a text in extendedStatus; sorted."""
+    parent = accepted(submit(client, headers()))
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [parent], "notBefore": "2999-01-01T00:00:00Z"}
+    child = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    client.post(f"/api/jobs/{child}/abort", headers=headers())
+    asked = client.get(f"/api/jobs/{child}", headers=headers()).get_json()
+
+    def listed(**query: str) -> list[str]:
+        answer = client.get("/api/jobs", query_string={"limit": "200", **query}, headers=headers())
+        assert answer.status_code == 200, answer.text
+        return [job["jobId"] for job in answer.get_json()["jobs"] if job["jobId"] in (parent, child)]
+
+    assert listed(parentId=parent) == [child]
+    assert listed(parentId=child) == []
+    assert listed(scheduleId=parent) == []
+    assert listed(extendedStatus="aBORTED ON REQUEST", parentId=parent) == [child]
+    assert listed(extendedStatus="\u0000%27 OR") == []
+    assert listed(createdFrom=asked["createdDate"]) == [child]
+    assert listed(createdTo=asked["createdDate"]) == [parent]
+    assert listed(createdFrom=asked["createdDate"].replace("Z", "+00:00")) == [child]
+    assert listed(completedFrom=asked["completedDate"]) == [child]
+    assert listed(completedTo=asked["completedDate"]) == []
+    assert listed(createdFrom="0001-01-01T00:00:00+14:00", createdTo="9999-12-31T23:59:59-12:00") == [child, parent]
+    assert listed(order="asc") == [parent, child]
+    assert listed(sort="completedDate") == listed(sort="completedDate", order="asc") == [child, parent]
+    assert listed(sort="status", order="asc") == [parent, child]
+
+
+def test_jobs_in_figures(
+    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, job_with_results: str, local_org: LocalOrg
+) -> None:
+    """Of the jobs that the filters of the list take: counts as lists, times in seconds, null where there is nothing."""
+    redis = store.connect(store_of_jobs._settings)
+    redis.hset(f"quotejob:job:{job_with_results}", "endGuess", "2000 3000")
+    assert store_of_jobs.move(job_with_results, Status.COMPLETED, extendedStatus="FIELD_CUSTOM: a reason of its own")
+    body = {"soqlWhereClause": CLAUSE, "dependsOn": [job_with_results]}
+    held = accepted(client.post("/api/executebatch", json=body, headers=headers()))
+    created = store_of_jobs.get(job_with_results).created_date
+    for name, seconds in {"startedDate": 4, "completedDate": 16}.items():
+        redis.hset(f"quotejob:job:{job_with_results}", name, (created + timedelta(seconds=seconds)).isoformat())
+    ended = created + timedelta(seconds=16)
+
+    def summary(query: str) -> dict[str, Any]:
+        answer = client.get(f"/api/jobs/summary?{query}", headers=headers())
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.get_json()
+        return body
+
+    def same(value: float) -> dict[str, Any]:
+        return {"count": 1, "mean": value} | dict.fromkeys(("p50", "p90", "p95", "p99", "max"), value)
+
+    off = round(ended.timestamp() - 3, 3)  # the estimate was 3 s after the beginning of 1970
+    found = summary(f"extendedStatus=a+reason+of+its+own&completedFrom={ended.isoformat().replace('+00:00', 'Z')}")
+    assert [one for one in found["byStatus"] if one["jobs"]] == [{"status": "Completed", "jobs": 1}]
+    assert [one["status"] for one in found["byStatus"]] == list(Status)
+    assert found["byJobType"][0] == {"jobType": "BatchQuote", "jobs": 1}
+    assert found["byStatusAndJobType"] == [{"status": "Completed", "jobType": "BatchQuote", "jobs": 1}]
+    assert (found["total"], found["waitingSeconds"], found["runSeconds"]) == (1, same(4.0), same(12.0))
+    assert found["recordsPerSecond"] == same(0.25)
+    nothing = dict.fromkeys(("medianErrorSeconds", "p90ErrorSeconds", "medianErrorShare", "biasSeconds"))
+    assert found["startEstimates"] == {"count": 0, **nothing}
+    assert found["endEstimates"] == {
+        "count": 1, "medianErrorSeconds": off, "p90ErrorSeconds": off, "medianErrorShare": 1.0, "biasSeconds": off,
+    }  # fmt: skip
+    waiting = summary(f"parentId={job_with_results}")
+    assert waiting["total"] == 1
+    assert waiting["runSeconds"] == {"count": 0} | dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "max"))
+    everything = client.get("/api/jobs?limit=200", headers=headers()).get_json()["jobs"]
+    assert summary("")["total"] == len(everything)
+    assert held in [job["jobId"] for job in everything]
+
+
+def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) -> None:
+    """It waits in the flex queue again; one that has not ended cannot be resumed."""
+    job_id = accepted(submit(client, headers()))
+    refused(client.post(f"/api/jobs/{job_id}/resume", headers=headers()), 409, "JOB_CONFLICT")
+    client.post(f"/api/jobs/{job_id}/abort", headers=headers())
+    answer = client.post(f"/api/jobs/{job_id}/resume", headers=headers())
+    assert answer.status_code == 202
+    assert (answer.get_json()["status"], answer.get_json()["extendedStatus"]) == ("Holding", None)
+
+
+def test_who_does_not_say_who_calls_is_told_that_first(client: FlaskClient) -> None:
+    """401, whatever else is wrong with the request."""
+    answer = client.post("/api/executebatch", data="no json", headers={"x-client-context": "???"})
+    refused(answer, 401, "UNAUTHENTICATED")
+
+
+def test_a_job_can_be_aborted_once(client: FlaskClient, headers: Headers) -> None:
+    """The answer is the job as it then stands; a second time there is nothing to stop."""
+    job_id = accepted(client.post("/api/data/delete", headers=headers()))
+    answer = client.post(f"/api/jobs/{job_id}/abort", headers=headers())
+    assert answer.status_code == 200
+    assert answer.get_json()["status"] == "Aborted"
+    assert answer.get_json()["completedDate"]
+    refused(client.post(f"/api/jobs/{job_id}/abort", headers=headers()), 409, "JOB_CONFLICT")
+
+
+RESULTS = (
+    Result("006000000000001AAA", Outcome.SUCCEEDED, quote_id="0Q0000000000001AAA"),
+    Result("006000000000002AAA", Outcome.SKIPPED, code="NO_LINES", message="The Opportunity has no lines"),
+    Result(
+        "006000000000003AAA", Outcome.FAILED, code="FIELD_CUSTOM_VALIDATION_EXCEPTION", message='Say "why",\nplease'
+    ),
+)
+
+
+@pytest.fixture
+def job_with_results(client: FlaskClient, headers: Headers, store_of_jobs: Jobs, local_org: LocalOrg) -> str:
+    """A job of two pages with results, as workers leave it."""
+    for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
+        if not job.ended:
+            store_of_jobs.abort(job.job_id)
+    job_id = accepted(submit(client, headers()))
+    assert store_of_jobs.promote(local_org.org_id) == [job_id]
+    store_of_jobs.move(job_id, Status.PREPARING)
+    store_of_jobs.work.store_plan(
+        job_id, [[RESULTS[0].record_id, RESULTS[1].record_id], [RESULTS[2].record_id]], 2, lambda: 1
+    )
+    store_of_jobs.move(job_id, Status.PROCESSING)
+    store_of_jobs.work.record_page(job_id, 0, Receipt("0", RESULTS[:2]))
+    store_of_jobs.work.record_page(job_id, 0, Receipt("1", RESULTS[2:]))
+    return job_id
+
+
+def test_results_are_given_by_outcome_and_a_page_at_a_time(
+    client: FlaskClient, headers: Headers, job_with_results: str
+) -> None:
+    """Each with its key, its quote or its reason."""
+    address = f"/api/jobs/{job_with_results}/results"
+    whole = client.get(address, headers=headers()).get_json()
+    assert whole["nextCursor"] is None
+    assert whole["results"][0] == {
+        "recordId": "006000000000001AAA",
+        "outcome": "succeeded",
+        "quoteId": "0Q0000000000001AAA",
+        "code": None,
+        "message": None,
+    }
+    assert [result["outcome"] for result in whole["results"]] == ["succeeded", "skipped", "failed"]
+    failed = client.get(f"{address}?outcome=failed", headers=headers()).get_json()["results"]
+    assert [result["code"] for result in failed] == ["FIELD_CUSTOM_VALIDATION_EXCEPTION"]
+    first = client.get(f"{address}?limit=2", headers=headers()).get_json()
+    second = client.get(f"{address}?limit=2&cursor={first['nextCursor']}", headers=headers()).get_json()
+    assert first["results"] + second["results"] == whole["results"]
+
+
+def test_results_come_as_csv_when_asked_for(
+    client: FlaskClient, headers: Headers, job_with_results: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamed, all of them, one line a record; JSON stays the answer for anybody else."""
+    monkeypatch.setattr(jobs, "CSV_CHUNK", 1)
+    address = f"/api/jobs/{job_with_results}/results"
+    answer = client.get(address, headers=headers({"Accept": "text/csv"}))
+    assert answer.mimetype == "text/csv"
+    assert answer.content_length is None
+    rows = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert rows[0] == ["recordId", "outcome", "quoteId", "code", "message"]
+    assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", ""]
+    assert rows[3][4] == 'Say "why",\nplease'
+    assert len(rows) == 4
+    skipped = client.get(f"{address}?outcome=skipped&limit=1", headers=headers({"Accept": "text/csv"}))
+    assert len(skipped.text.splitlines()) == 2
+    for accept in ("*/*", "application/json", "text/html", ""):
+        assert client.get(address, headers=headers({"Accept": accept})).mimetype == "application/json"
+    nobodys = f"/api/jobs/{uuid.uuid4()}/results"
+    refused(client.get(nobodys, headers=headers({"Accept": "text/csv"})), 404, "JOB_NOT_FOUND")
+
+
+# -- ready -------------------------------------------------------------------------------------------------------------
+
+
+def test_ready_needs_a_worker(
+    client: FlaskClient, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 names what is missing; with a worker it is 200; however often it is asked, the workers are asked rarely."""
+    asked = 0
+
+    def ask() -> bool:
+        nonlocal asked
+        asked += 1
+        return workers.answer(within=1.0)
+
+    monkeypatch.setattr(health, "a_worker", health.Probe(ask, believed_for=1.0))
+    body = refused(client.get("/ready"), 503, "NOT_READY")
+    assert [detail["field"] for detail in body["details"]] == ["worker"]
+    for _ in range(20):
+        client.get("/ready")
+    assert asked == 1
+    with Stack(tmp_path, redis_url=settings.redis_url) as stack:
+        stack.start_worker(1, "--pool", "solo")
+        deadline = time.monotonic() + 60
+        while (answer := client.get("/ready")).status_code != 200:
+            assert time.monotonic() < deadline, stack.process("worker1").tail()
+            stack.check()
+            time.sleep(0.2)
+    assert answer.get_json() == {"status": "ready", "redis": "ok", "worker": "ok"}
+
+
+def test_no_token_is_in_redis_in_clear_or_in_the_log(
+    settings: Settings, headers: Headers, local_org: LocalOrg, client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Searched for in every value and every line."""
+    loud = create_app(replace(settings, log_level="DEBUG")).test_client()
+    accepted(submit(loud, headers()))
+    refused(submit(loud, headers(), "Bacon__c = 1"), 400)
+    out = "".join(capsys.readouterr())
+    assert "Answered a request" in out
+    secret = local_org.token.split("!")[1]
+    assert secret not in out
+    assert headers()["x-client-context"][-40:] not in out
+    for value in _everything(store.connect(settings)):
+        assert secret.encode() not in value
+
+
+def _everything(database: redis.Redis) -> Iterator[bytes]:
+    for key in database.scan_iter("*"):
+        yield key
+        yield database.dump(key) or b""

@@ -1,0 +1,206 @@
+"""The API's schedules on a real Redis and a real local org, through Flask's test client."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+from cryptography.fernet import Fernet
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api import create_app
+from cli.local import LocalOrg
+from quotejob.salesforce.caller import to18
+from quotejob.schedules.store import Schedules
+from quotejob.settings import Settings
+from quotejob.store import client as store
+from tasks.queues import key, waiting
+
+NIGHTLY = {"name": "Nightly", "cronExpression": "0 0 22 ? * mon-fri", "soqlWhereClause": "Name != null"}
+Ask = Callable[..., TestResponse]
+
+
+@pytest.fixture(scope="module")
+def settings(redis_url: str, local_org: LocalOrg) -> Iterator[Settings]:
+    """Settings for local orgs, with the local org as AppLink; Celery reads the environment itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "REDIS_URL", redis_url)
+        yield Settings(
+            redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True, authorization="worker",
+            applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token",
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield create_app(settings).test_client()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterator[Ask]:
+    """``ask("POST", "/pause", body)`` below /api/schedules, as the local org's user. What a test makes is deleted."""
+
+    def make(method: str, path: str = "", body: Any = None, **changes: str) -> TestResponse:
+        document = {
+            "requestId": "r", "orgId": local_org.org_id, "orgDomainUrl": local_org.url, "apiVersion": "66.0",
+            "namespace": "", "accessToken": local_org.token,
+            "userContext": {"userId": local_org.user_id, "username": "ann@acme.example"}, **changes,
+        }  # fmt: skip
+        header = {"x-client-context": base64.b64encode(json.dumps(document).encode()).decode()}
+        sent = {} if body is None else {"json": body}
+        return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)  # type: ignore[arg-type]
+
+    def clean() -> None:
+        schedules = Schedules(store.connect(settings), settings)
+        for schedule in schedules.of(local_org.org_id):
+            schedules.delete(schedule.schedule_id, local_org.org_id)
+
+    clean()
+    yield make
+    clean()
+
+
+def refused(response: TestResponse, status: int, field: str | None = None) -> str:
+    """The error's message, after checking that it is one of ours and names the field."""
+    assert response.status_code == status, response.text
+    body = response.get_json()
+    assert list(body) == ["code", "message", "details"]
+    assert field is None or [detail["field"] for detail in body["details"]] == [field]
+    return str(body["message"])
+
+
+def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
+    """201 with everything, the next five fire times among it; the same at getSchedule and listSchedules."""
+    response = ask("POST", body=NIGHTLY | {"timeZone": "Europe/Zurich", "guaranteed": True})
+    assert response.status_code == 201, response.text
+    schedule = response.get_json()
+    at = f"/{schedule['scheduleId']}"
+    assert ask("GET", at).get_json() == schedule
+    assert ask("GET").get_json() == {"schedules": [schedule]}
+    times = [datetime.fromisoformat(time) for time in schedule.pop("nextFireTimes")]
+    assert len(times) == 5
+    assert times == sorted(times)
+    assert all(time > datetime.now(UTC) and time.weekday() < 5 for time in times)
+    assert datetime.fromisoformat(schedule.pop("nextFireTime")) == times[0]
+    assert uuid.UUID(schedule.pop("scheduleId"))
+    assert schedule.pop("createdDate").endswith("Z")
+    assert schedule == {
+        "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",
+        "timeZone": "Europe/Zurich", "previousFireTime": None, "timesTriggered": 0, "timesSkipped": 0,
+        "startTime": None, "endTime": None, "jobType": "BatchQuote", "soqlWhereClause": "Name != null",
+        "numberOfOpportunities": None, "misfire": "runOnce", "overlap": "skip", "guaranteed": True,
+        "authorization": "worker", "lastJobId": None, "createdById": local_org.user_id,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("guaranteed", [True, False])
+@pytest.mark.parametrize("way", [("POST", "/pause"), ("DELETE", "")])
+def test_the_slot_kept_for_a_schedule_is_given_away(
+    ask: Ask, settings: Settings, local_org: LocalOrg, way: tuple[str, str], guaranteed: bool
+) -> None:
+    """A worker is told at once that the org has a slot, when one was kept."""
+    schedule_id = ask("POST", body=NIGHTLY | {"guaranteed": guaranteed}).get_json()["scheduleId"]
+    broker = store.connect(settings)
+    broker.delete("control")
+    assert ask(way[0], f"/{schedule_id}{way[1]}").status_code == 200
+    told = key("quotejob.dispatch", {"org_id": local_org.org_id}) in waiting(broker)
+    assert told == guaranteed
+    broker.delete("control")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"cronExpression": "0 0 25 * * ?"}, "cronExpression"),
+        ({"cronExpression": "0 0 0 30 2 ?"}, "cronExpression"),
+        ({"cronExpression": 5}, "cronExpression"),
+        ({"timeZone": "Mars/Base"}, "timeZone"),
+        ({"name": ""}, "name"),
+        ({"name": None}, "name"),
+        ({"startTime": "2031-01-01T00:00:00"}, "startTime"),
+        ({"startTime": "9999-12-31T23:59:59-12:00"}, "startTime"),
+        ({"endTime": "0001-01-01T00:00:00+12:00"}, "endTime"),
+        ({"endTime": "2020-01-01T00:00:00Z"}, "cronExpression"),
+        ({"misfire": "twice"}, "misfire"),
+        ({"overlap": "no"}, "overlap"),
+        ({"guaranteed": "yes"}, "guaranteed"),
+        ({"guaranteed": 1}, "guaranteed"),
+        ({"guaranteed": []}, "guaranteed"),
+        ({"numberOfOpportunities": "7"}, "numberOfOpportunities"),
+        ({"numberOfOpportunities": True}, "numberOfOpportunities"),
+        ({"numberOfOpportunities": 0}, "numberOfOpportunities"),
+        ({"jobType": "Nothing"}, "jobType"),
+        ({"jobType": "SampleDataDelete"}, "soqlWhereClause"),
+        ({"soqlWhereClause": None}, "soqlWhereClause"),
+        ({"soqlWhereClause": "Nonsense__c = 1"}, "soqlWhereClause"),
+        ({"soqlWhereClause": "Name != null LIMIT 1"}, "soqlWhereClause"),
+        ({"authorization": "../x"}, "authorization"),
+        ({"authorization": "unknown"}, "authorization"),
+        ({"limit": 5}, "limit"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(ask: Ask, changes: dict[str, Any], field: str) -> None:
+    """400 with the field, and nothing is kept."""
+    refused(ask("POST", body=NIGHTLY | changes), 400, field)
+    assert ask("GET").get_json() == {"schedules": []}
+
+
+def test_the_field_of_the_expression_is_named(ask: Ask) -> None:
+    """As a person reads it."""
+    assert "Day_of_week" in refused(ask("POST", body=NIGHTLY | {"cronExpression": "0 0 0 ? * 9"}), 400)
+
+
+def test_its_life(ask: Ask) -> None:
+    """Paused, resumed, run now, deleted; what its state does not allow is a 409."""
+    schedule = ask("POST", body=NIGHTLY).get_json()
+    at = f"/{schedule['scheduleId']}"
+    refused(ask("POST", body=NIGHTLY), 409)
+    assert ask("POST", f"{at}/pause").get_json()["state"] == "PAUSED"
+    refused(ask("POST", f"{at}/pause"), 409)
+    resumed = ask("POST", f"{at}/resume").get_json()
+    assert (resumed["state"], resumed["nextFireTime"]) == ("WAITING", schedule["nextFireTime"])
+    refused(ask("POST", f"{at}/resume"), 409)
+    run = ask("POST", f"{at}/run")
+    assert run.status_code == 202
+    after = ask("GET", at).get_json()
+    assert (after["state"], after["lastJobId"], after["timesTriggered"]) == ("EXECUTING", run.get_json()["jobId"], 1)
+    refused(ask("POST", f"{at}/run"), 409)
+    assert ask("DELETE", at).get_json()["state"] == "DELETED"
+    for method, path in [("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/run"), ("DELETE", "")]:
+        refused(ask(method, at + path), 404)
+
+
+def test_another_orgs_schedule_is_not_there(ask: Ask) -> None:
+    """Nor is one whose id is none."""
+    at = f"/{ask('POST', body=NIGHTLY).get_json()['scheduleId']}"
+    refused(ask("GET", at, orgId=to18("00DAAAAAAAAAAAA")), 401)
+    refused(ask("GET", "/nonsense"), 404)
+    refused(ask("GET", f"/{uuid.uuid4()}"), 404)
+
+
+def test_sample_data_by_the_clock(ask: Ask) -> None:
+    """A job type without a clause, with its number."""
+    body = {
+        "name": "Sample",
+        "cronExpression": "0 0 0 L * ?",
+        "jobType": "SampleDataCreate",
+        "numberOfOpportunities": 7,
+    }
+    schedule = ask("POST", body=body).get_json()
+    assert (schedule["jobType"], schedule["numberOfOpportunities"], schedule["soqlWhereClause"]) == (
+        "SampleDataCreate", 7, None,
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Fresh tokens from the AppLink add-on, which the local org plays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cli.local import LocalOrg
+from quotejob.salesforce import Org, OrgAddress, applink
+from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.settings import Settings
+
+
+@pytest.fixture
+def settings(local_org: LocalOrg) -> Settings:
+    """As AppLink sets them, and the name of an authorization."""
+    return Settings(
+        redis_url="redis://127.0.0.1", secret_keys=(), local_org=True, authorization="worker",
+        applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def expired(local_org: LocalOrg) -> CallerContext:
+    """A caller of the local org whose token it no longer knows."""
+    return CallerContext(
+        request_id="r", org_id=local_org.org_id, org_domain_url=local_org.url, api_version="66.0", namespace="",
+        access_token="00D!old", user_id=local_org.user_id, username="u",
+    )  # fmt: skip
+
+
+def test_the_authorization_gives_a_token_the_org_takes(settings: Settings, expired: CallerContext) -> None:
+    """Of the same org, with the user it stands for."""
+    fresh = applink.renewed(expired, settings)
+    assert fresh is not None
+    assert fresh.access_token != expired.access_token
+    assert to18(Org(OrgAddress.of(fresh)).whoami().organization_id) == expired.org_id
+
+
+@pytest.mark.parametrize("missing", ["authorization", "applink_api_url", "applink_token"])
+def test_nothing_is_asked_when_none_is_configured(settings: Settings, expired: CallerContext, missing: str) -> None:
+    """All three are needed."""
+    assert applink.renewed(expired, replace(settings, **{missing: None})) is None
+
+
+def test_an_authorization_that_does_not_answer_gives_none(settings: Settings, expired: CallerContext) -> None:
+    """Unknown, or nobody there."""
+    assert applink.renewed(expired, replace(settings, authorization="unknown")) is None
+    assert applink.renewed(expired, replace(settings, applink_api_url="http://127.0.0.1:1")) is None
+
+
+def test_another_orgs_authorization_is_not_used(settings: Settings, expired: CallerContext) -> None:
+    """It would write into the wrong org."""
+    assert applink.renewed(replace(expired, org_id=to18("00DAAAAAAAAAAAA")), settings) is None

