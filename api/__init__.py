@@ -6,7 +6,7 @@ from flask import Flask
 
 from api import docs, errors, health, openapi
 from api import middleware as conduct
-from api.caller import NAME, Desk
+from api.caller import NAME
 from quotejob import logs
 from quotejob.settings import Settings, load
 
@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the document is the order of the answer
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirects: theirs are HTML
-    app.extensions[NAME] = Desk(settings)
+    app.extensions[NAME] = settings
     conduct.install(app)
     openapi.make(app)
     errors.install(app)  # after flask-smorest, whose own handler answers in another shape

@@ -8,63 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import cast
 
 import structlog
 from flask import current_app, g, request
 
 from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
-from quotejob.forecast.org import Forecast
-from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.job import Job
-from quotejob.jobs.store import Jobs
-from quotejob.salesforce import Org, OrgAddress, applink
+from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as callers
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import FIELD, wrap
-from quotejob.schedules.store import Schedules
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
 
-NAME = "quotejob"  # the Desk's key in app.extensions
+NAME = "quotejob"  # the key of the settings in app.extensions
 HEADER = "x-client-context"
 PROVEN_FOR = 300  # seconds the org's word about a token is believed
 # A caller waits: an org that does not answer by then is "away".
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the routes need; connections are made at first use."""
-
-    settings: Settings
-
-    @property
-    def schedules(self) -> Schedules:
-        """The store of schedules."""
-        return Schedules(store.connect(self.settings), self.settings)
-
-    @property
-    def jobs(self) -> Jobs:
-        """The store of jobs."""
-        return Jobs(store.connect(self.settings), self.settings)
-
-    @property
-    def forecast(self) -> Forecast:
-        """The estimates of jobs."""
-        return Forecast(store.connect(self.settings), self.settings)
-
-    @property
-    def flexqueue(self) -> FlexQueue:
-        """The order of the jobs that wait."""
-        return FlexQueue(store.connect(self.settings), self.jobs)
-
-
-def desk() -> Desk:
-    """The desk of the app that handles this request."""
-    return cast(Desk, current_app.extensions[NAME])
+def services() -> Services:
+    """Return the stores of the app that handles this request."""
+    return Services.connected(cast(Settings, current_app.extensions[NAME]))
 
 
 def claimed() -> CallerContext:
@@ -72,7 +41,7 @@ def claimed() -> CallerContext:
     if "claimed" not in g:
         context = callers.from_header(request.headers.get(HEADER))
         structlog.contextvars.bind_contextvars(org_id=context.org_id)
-        callers.check_org(context.org_domain_url, desk().settings)
+        callers.check_org(context.org_domain_url, services().settings)
         _org(context)  # the border reads the address with its own eyes; what it would not call is refused here
         g.claimed = context
     return cast(CallerContext, g.claimed)
@@ -84,7 +53,7 @@ def proven(context: CallerContext) -> CallerContext:
     Its word is kept for five minutes under a keyed hash of host and token. Raises Unauthenticated, SessionExpired,
     OrgUnreachable.
     """
-    client, key = store.connect(desk().settings), _proof_key(context, desk().settings)
+    client, key = services().client, _proof_key(context, services().settings)
     with store.translated():
         known = cast(bytes | None, client.get(key))
     bearer = known.decode() if known else _ask_whose(context)
@@ -111,7 +80,7 @@ def own_job(context: CallerContext, job_id: str) -> Job:
     if not keys.is_id(job_id):
         raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
     structlog.contextvars.bind_contextvars(job_id=job_id)
-    return desk().jobs.get(job_id, context.org_id)
+    return services().jobs.get(job_id, context.org_id)
 
 
 def show_clause(context: CallerContext, clause: str) -> None:
@@ -130,11 +99,11 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
 
     Raises InvalidRequest when it does not, OrgUnreachable.
     """
-    name = authorization or desk().settings.authorization
+    name = authorization or services().settings.authorization
     if name is None:
         raise InvalidRequest.field("authorization", "is missing; name an AppLink authorization of this org")
     try:
-        applink.session(name, context.org_id, desk().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+        applink.session(name, context.org_id, services().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
     except AuthorizationFailed as refusal:
         raise InvalidRequest.field("authorization", refusal.message) from refusal
     return name
@@ -148,8 +117,10 @@ def _ask_whose(context: CallerContext) -> str:
     return _bearer(identity.organization_id, identity.user_id)
 
 
-def _org(context: CallerContext) -> Org:
-    return Org(OrgAddress.of(context), connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retry_for=RETRY_FOR)
+def _org(context: CallerContext) -> OrgClient:
+    return OrgClient(
+        OrgAddress.of(context), connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retry_for=RETRY_FOR
+    )
 
 
 def _bearer(org_id: str, user_id: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from api import caller as access
 from api.blueprint import Blueprint
 from api.wire import fields as wire
-from quotejob.jobs.flexqueue import Place
+from quotejob.jobs.flexqueue import QueuePlace
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
@@ -32,8 +32,8 @@ def get_flex_queue() -> dict[str, Any]:
     When each will start and end is an estimate: it plays the queue through, with what earlier jobs have taken.
     """
     org_id = access.caller().org_id
-    jobs = access.desk().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(access.desk().forecast.told(org_id, jobs)))}
+    jobs = access.services().flexqueue.jobs(org_id)
+    return {"jobs": list(enumerate(access.services().forecast.told(org_id, jobs)))}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=wire.MoveJobRequestSchema)
@@ -42,7 +42,7 @@ def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
 
     Moves a job to the front of its org's flex queue.
     """
-    return _move(body["job_id"], Place.FRONT)
+    return _move(body["job_id"], QueuePlace.FRONT)
 
 
 @move("/moveJobToEnd", name="moveJobToEnd", body=wire.MoveJobRequestSchema)
@@ -51,7 +51,7 @@ def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
 
     Moves a job to the end of its org's flex queue.
     """
-    return _move(body["job_id"], Place.END)
+    return _move(body["job_id"], QueuePlace.END)
 
 
 @move("/moveBeforeJob", name="moveBeforeJob", body=wire.MoveBesideJobRequestSchema)
@@ -60,7 +60,7 @@ def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
 
     Moves a job directly before another one of its org's flex queue.
     """
-    return _move(body["job_to_move_id"], Place.BEFORE, body["job_in_queue_id"])
+    return _move(body["job_to_move_id"], QueuePlace.BEFORE, body["job_in_queue_id"])
 
 
 @move("/moveAfterJob", name="moveAfterJob", body=wire.MoveBesideJobRequestSchema)
@@ -69,13 +69,13 @@ def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
 
     Moves a job directly after another one of its org's flex queue.
     """
-    return _move(body["job_to_move_id"], Place.AFTER, body["job_in_queue_id"])
+    return _move(body["job_to_move_id"], QueuePlace.AFTER, body["job_in_queue_id"])
 
 
-def _move(job_id: str, place: Place, *other: str) -> dict[str, bool]:
+def _move(job_id: str, place: QueuePlace, *other: str) -> dict[str, bool]:
     context = access.caller()
     for named in (*other, job_id):
         access.own_job(context, named)
-    moved = access.desk().flexqueue.move(context.org_id, job_id, place, *other)
+    moved = access.services().flexqueue.move(context.org_id, job_id, place, *other)
     log.info("Job moved" if moved else "Job stood there already", place=str(place))
     return {"moved": moved}

@@ -29,7 +29,7 @@ def health() -> Response:
 def ready() -> Response:
     """200 when Redis and at least one Celery worker answer, else 503 with what is missing."""
     try:
-        access.desk().jobs.ping()
+        access.services().jobs.ping()
     except StoreUnavailable as away:
         return _not_ready("redis", away.message)
     if not a_worker.answer():

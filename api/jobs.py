@@ -18,7 +18,7 @@ from api.wire import fields as wire
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.receipt import Result
 from quotejob.salesforce.caller import CallerContext
@@ -105,7 +105,7 @@ def get_job(job_id: str) -> Job:
     Says where a job stands, and when it will start and end as far as that can be said.
     """
     context = access.caller()
-    return access.desk().forecast.told(context.org_id, [access.own_job(context, job_id)])[0]
+    return access.services().forecast.told(context.org_id, [access.own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -119,7 +119,7 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     sorting = Sorting(query["sort"], query["order"])
     org_id = access.caller().org_id
     found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
-    return {"jobs": access.desk().forecast.told(org_id, found), "next_cursor": cursor}
+    return {"jobs": access.services().forecast.told(org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(
@@ -205,8 +205,8 @@ def resume_job(job_id: str) -> Job:
     return job
 
 
-def _jobs() -> Jobs:
-    return access.desk().jobs
+def _jobs() -> JobStore:
+    return access.services().jobs
 
 
 def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:

@@ -14,7 +14,7 @@ from quotejob.errors import InvalidRequest, ScheduleNotFound
 from quotejob.jobs.job import JobType
 from quotejob.salesforce.clause import FIELD, check_clause
 from quotejob.schedules.schedule import Schedule
-from quotejob.schedules.store import Schedules
+from quotejob.schedules.store import ScheduleStore
 from quotejob.store import keys
 
 log = structlog.get_logger("api")
@@ -141,8 +141,8 @@ def delete_schedule(schedule_id: str) -> Schedule:
     return _let_go(_schedules().delete(_known(schedule_id), access.caller().org_id))
 
 
-def _schedules() -> Schedules:
-    return access.desk().schedules
+def _schedules() -> ScheduleStore:
+    return access.services().schedules
 
 
 def _let_go(schedule: Schedule) -> Schedule:

@@ -12,7 +12,6 @@ import argparse
 import os
 import statistics
 import sys
-import tempfile
 import time
 import tracemalloc
 import uuid
@@ -25,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cryptography.fernet import Fernet
 
 from quotejob import clock, testing
-from quotejob.forecast.estimate import Ran, Slots, estimate
+from quotejob.forecast.estimate import PastRun, Slots, estimate
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Sort, Sorting
-from quotejob.jobs.store import RUNS, Jobs
+from quotejob.jobs.store import RUNS, JobStore
 from quotejob.jobs.summary import FIELDS, summarise
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
@@ -45,10 +44,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, testing.private_redis() as url:
+    with testing.private_redis() as url:
         settings = Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),))
         jobs, forecast = (
-            Jobs(store.client(url, attempts=1), settings),
+            JobStore(store.client(url, attempts=1), settings),
             Forecast(store.client(url, attempts=1), settings),
         )
         caller = CallerContext(
@@ -60,7 +59,7 @@ def main() -> None:
         measure(jobs, forecast, caller.org_id, asked.jobs)
 
 
-def fill(jobs: Jobs, caller: CallerContext, count: int) -> None:
+def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
     """Ended jobs, each as long after the one before as it ran, then a full flex queue."""
     now = clock.now()
     client = jobs._redis
@@ -95,7 +94,7 @@ def fill(jobs: Jobs, caller: CallerContext, count: int) -> None:
             jobs.move(parent, Status.PREPARING)
 
 
-def measure(jobs: Jobs, forecast: Forecast, org_id: str, count: int) -> None:
+def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None:
     """Each thing ten times."""
 
     def page(wanted: JobFilter, sort: Sort = Sort.CREATED) -> Callable[[], object]:
@@ -105,7 +104,7 @@ def measure(jobs: Jobs, forecast: Forecast, org_id: str, count: int) -> None:
         return summarise(jobs.scan(org_id, JobFilter(), FIELDS))
 
     opened, _ = forecast.of(org_id)
-    history = {JobType.BATCH_QUOTE: [Ran(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
+    history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]
     row("listJobs, the newest 50", page(JobFilter()))

@@ -20,7 +20,7 @@ import redis
 from quotejob import testing
 from quotejob.errors import FlexQueueFull
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.flexqueue import Place
+from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.jobs.job import ENDED, DependsOnOutcome, JobType, Status
 from quotejob.schedules.schedule import Overlap, Schedule
 from quotejob.store import keys
@@ -107,14 +107,14 @@ class Model:
             if self.jobs[child].status is Status.HOLDING and self.in_vain(self.jobs[child]):
                 self.end(child, Status.ABORTED)
 
-    def move(self, job_id: str, place: Place, other: str) -> None:
+    def move(self, job_id: str, place: QueuePlace, other: str) -> None:
         """A job to another place of its queue."""
         queue = self.queues[self.jobs[job_id].org_id]
         if job_id == other:
             return
         queue.remove(job_id)
-        places = {Place.FRONT: 0, Place.END: len(queue)}
-        at = places[place] if place in places else queue.index(other) + (place is Place.AFTER)
+        places = {QueuePlace.FRONT: 0, QueuePlace.END: len(queue)}
+        at = places[place] if place in places else queue.index(other) + (place is QueuePlace.AFTER)
         queue.insert(at, job_id)
 
     def in_vain(self, job: Known) -> bool:
@@ -244,8 +244,8 @@ class Load:
         org = self.random.choice([org for org in self.orgs if len(self.model.queues[org.id]) > 1] or self.orgs)
         if queue := self.model.queues[org.id]:
             job_id, other = self.random.choice(queue), self.random.choice(queue)
-            place = self.random.choice(list(Place))
-            other = other if place in (Place.BEFORE, Place.AFTER) else ""
+            place = self.random.choice(list(QueuePlace))
+            other = other if place in (QueuePlace.BEFORE, QueuePlace.AFTER) else ""
             self.found.moved += self.simulation.flex_queue.move(org.id, job_id, place, other)
             self.model.move(job_id, place, other)
         return org.id

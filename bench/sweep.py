@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, testing.private_redis() as url:
+    with testing.private_redis() as url:
         secret = Fernet.generate_key().decode()
         os.environ.update(REDIS_URL=url, QUOTEJOB_SECRET_KEY=secret, QUOTEJOB_ACTIVE_JOBS="1", QUOTEJOB_LOCAL_ORG="1")
         measure(asked.jobs, redis.Redis.from_url(url))
@@ -48,7 +47,7 @@ def measure(jobs: int, client: redis.Redis) -> None:
             request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version="66.0", namespace="",
             access_token="x", user_id=to18("005RO0000000001"), username="u@x.org",
         )  # fmt: skip
-        flow.jobs().submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+        flow.services().jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
         client.sadd(f"quotejob:org:{org}:active", "none")  # its one slot is taken
     time.sleep(10)
     trips = count_round_trips()

@@ -56,7 +56,7 @@ PLANS = (
 
 
 @dataclass(slots=True)
-class Clock:
+class RedisClock:
     """Redis's clock: where it stood, stretch by stretch; a jump ends one and begins the next.
 
     ``library`` is libfaketime's, None where there is none: then the clock is the machine's.
@@ -70,7 +70,7 @@ class Clock:
     _over: list[tuple[float, float]] = field(default_factory=list)
 
     @classmethod
-    def of_this_machine(cls, folder: Path) -> Clock:
+    def of_this_machine(cls, folder: Path) -> RedisClock:
         """One that can jump, if the machine has libfaketime (Debian: the package faketime)."""
         found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
         return cls(folder, found[0] if found else None)

@@ -29,7 +29,7 @@ from localorg.schema.model import Schema, create_tables
 from localorg.soql import Soql
 
 if TYPE_CHECKING:
-    from localorg.bulk import Jobs
+    from localorg.bulk import BulkJobs
     from localorg.data.limits import Limits
 
 P = ParamSpec("P")
@@ -50,7 +50,7 @@ class Org:
     """
 
     limits: Limits
-    jobs: Jobs
+    jobs: BulkJobs
 
     def __init__(
         self,

@@ -10,13 +10,10 @@ from celery import Celery, bootsteps, signals
 
 from quotejob import logs
 from quotejob.errors import QuotejobError, StoreUnavailable
-from quotejob.forecast.org import Forecast
-from quotejob.jobs.store import Jobs
 from quotejob.jobtypes.quotes import pages
-from quotejob.run.leases import Leases
-from quotejob.schedules.store import Schedules
+from quotejob.services import Services
 from quotejob.settings import current
-from quotejob.store.client import client, concerns, connect
+from quotejob.store.client import client, concerns
 from tasks import broker
 
 log = structlog.get_logger()
@@ -50,21 +47,6 @@ def _log_our_way(**_: Any) -> None:
     logs.configure(current().log_level)
 
 
-def jobs() -> Jobs:
-    """The store of jobs, for a worker: it waits for a Redis that restarts."""
-    return Jobs(connect(current(), patient=True), current())
-
-
-def leases() -> Leases:
-    """The leases of all jobs' units."""
-    return Leases(connect(current(), patient=True))
-
-
-def schedules() -> Schedules:
-    """The store of schedules."""
-    return Schedules(connect(current(), patient=True), current())
-
-
-def forecast() -> Forecast:
-    """The estimates of all jobs."""
-    return Forecast(connect(current(), patient=True), current())
+def services() -> Services:
+    """Return this process's stores; they wait for a Redis that restarts."""
+    return Services.connected(current(), patient=True)

@@ -25,18 +25,18 @@ from quotejob.errors import (
     StoreUnavailable,
 )
 from quotejob.jobs.job import JobType, Status
-from quotejob.jobtypes import sample_data as sampledata
+from quotejob.jobtypes import sample_data
 from quotejob.jobtypes.quotes import commit as committing
 from quotejob.jobtypes.quotes import pages
 from quotejob.jobtypes.quotes import plan as planning
 from quotejob.run import waves
 from quotejob.run.context import Run, begin
 from quotejob.run.leases import SENT
-from quotejob.run.outstanding import Due, due, sent
+from quotejob.run.outstanding import Outstanding, outstanding, sent
 from quotejob.run.receipt import Outcome
 from quotejob.settings import current
 from quotejob.store.client import connect
-from tasks.app import app, forecast, jobs, leases, schedules
+from tasks.app import app, services
 from tasks.queues import Message, key, share, waiting
 from tasks.steps import step, stop_schedule
 
@@ -46,10 +46,10 @@ LOADING: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # secon
 
 PLANS = {
     JobType.BATCH_QUOTE: planning.plan_quotes,
-    JobType.SAMPLE_DATA_CREATE: sampledata.plan_create,
-    JobType.SAMPLE_DATA_DELETE: sampledata.plan_delete,
+    JobType.SAMPLE_DATA_CREATE: sample_data.plan_create,
+    JobType.SAMPLE_DATA_DELETE: sample_data.plan_delete,
 }
-LOADS = {JobType.SAMPLE_DATA_CREATE: sampledata.create_page, JobType.SAMPLE_DATA_DELETE: sampledata.delete_page}
+LOADS = {JobType.SAMPLE_DATA_CREATE: sample_data.create_page, JobType.SAMPLE_DATA_DELETE: sample_data.delete_page}
 
 log = structlog.get_logger()
 
@@ -57,11 +57,11 @@ log = structlog.get_logger()
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to the jobs waiting longest. Twice is harmless: a job is promoted once."""
-    for job_id in schedules().promote(org_id):
-        queue = "clock" if jobs().get(job_id).guaranteed else None
+    for job_id in services().schedules.promote(org_id):
+        queue = "clock" if services().jobs.get(job_id).guaranteed else None
         plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
     if not dispatch.request.called_directly:  # by a tick, which has other orgs to see to
-        forecast().note_starts(org_id)
+        services().forecast.note_starts(org_id)
 
 
 @step("quotejob.plan", unit="plan", **LOADING)
@@ -77,9 +77,9 @@ def plan(run: Run) -> None:
     run.jobs.move(run.id, Status.PROCESSING)
     planned = begin(run.id, run.jobs, run.leases, run.settings)
     log.info(f"Processing {planned.job.total} Opportunities", pages=planned.job.total_job_items)
-    for lacking in due(planned):
+    for lacking in outstanding(planned):
         send(planned, lacking)
-    forecast().note_end(planned.job)
+    services().forecast.note_end(planned.job)
 
 
 @step("quotejob.start_wave")
@@ -89,7 +89,7 @@ def start_wave(run: Run, wave: int) -> None:
     Twice is harmless: only the first who asks sends.
     """
     if waves.may_start(run, wave) and run.work.once(run.id, sent(wave)):
-        send(run, Due("pages", wave, tuple(waves.pages_of_wave(run, wave))))
+        send(run, Outstanding("pages", wave, tuple(waves.pages_of_wave(run, wave))))
 
 
 @step("quotejob.price_page", unit="page {wave} {page}", give_up=pages.give_up_page)
@@ -114,7 +114,7 @@ def commit(run: Run, wave: int) -> None:
         return  # a copy of this message came early
     batches = committing.pack(run, wave)
     if batches:
-        send(run, Due("batches", wave, tuple(range(batches))))
+        send(run, Outstanding("batches", wave, tuple(range(batches))))
     elif batches == 0:
         wave_written.delay(job_id=run.id, wave=wave)
     if batches is not None:
@@ -138,7 +138,7 @@ def wave_written(run: Run, wave: int) -> None:
 @step("quotejob.finish")
 def finish(run: Run) -> None:
     """Complete the job when all of it is written, and give its slot away. Twice is harmless: the move happens once."""
-    if due(run) != [Due("finish")]:
+    if outstanding(run) != [Outstanding("finish")]:
         return
     refused = next(run.jobs.iter_results(run.id, Outcome.FAILED), None)
     reason = {} if refused is None else {"extendedStatus": f"{refused.code}: {refused.message}"}
@@ -154,14 +154,14 @@ def sweep() -> None:
 
     Twice, or several at once, is harmless: of those who want to send a unit, one may.
     """
-    for org_id in {*jobs().waking(), *jobs().look_again(SILENCE, LOOKS)}:
+    for org_id in {*services().jobs.waking(), *services().jobs.look_again(SILENCE, LOOKS)}:
         dispatch.delay(org_id=org_id)
-    for job_id, silence in jobs().open():
+    for job_id, silence in services().jobs.open():
         with structlog.contextvars.bound_contextvars(job_id=job_id):
             try:
                 _look_after(job_id, silence)
             except JobNotFound:
-                jobs().forget(job_id)
+                services().jobs.forget(job_id)
             except JobStopped:
                 continue
             except StoreUnavailable as away:
@@ -172,8 +172,8 @@ def sweep() -> None:
             except QuotejobError as error:
                 if isinstance(error, AuthorizationFailed):
                     stop_schedule(job_id, error)
-                jobs().fail(job_id, f"{error.code}: {error}")
-                dispatch.delay(org_id=jobs().get(job_id).org_id)
+                services().jobs.fail(job_id, f"{error.code}: {error}")
+                dispatch.delay(org_id=services().jobs.get(job_id).org_id)
 
 
 def send_next_wave(run: Run, wave: int) -> None:
@@ -184,20 +184,22 @@ def send_next_wave(run: Run, wave: int) -> None:
 
 def _look_after(job_id: str, silence: float) -> None:
     """Send what a job lacks: at once where a lease has run out, after a while of silence all that no queue knows."""
-    held = leases().held(job_id)
-    if (silence < SILENCE and not held) or jobs().get(job_id).status is Status.HOLDING:  # it ended, and was resumed
+    held = services().leases.held(job_id)
+    if (silence < SILENCE and not held) or services().jobs.get(
+        job_id
+    ).status is Status.HOLDING:  # it ended, and was resumed
         return
-    run = begin(job_id, jobs(), leases(), current())
+    run = begin(job_id, services().jobs, services().leases, current())
     queued = waiting(connect(current(), patient=True)) if silence > SILENCE else None
-    for lacking in due(run):
+    for lacking in outstanding(run):
         messages = signatures(run, lacking)
         lost = [unit for unit, message in messages.items() if _is_lost(held.get(unit), message, queued)]
-        again = {unit: messages[unit] for unit in lost if leases().offer(job_id, unit)}
+        again = {unit: messages[unit] for unit in lost if services().leases.offer(job_id, unit)}
         if again:
             log.warning(f"Sending again what nobody works on: {', '.join(again)}")
             send(run, lacking, again)
     if queued is not None:
-        jobs().touch(job_id)
+        services().jobs.touch(job_id)
 
 
 def _is_lost(lease: str | None, message: Signature, queued: set[Message] | None) -> bool:
@@ -207,7 +209,7 @@ def _is_lost(lease: str | None, message: Signature, queued: set[Message] | None)
     return True
 
 
-def signatures(run: Run, lacking: Due) -> dict[str, Signature]:
+def signatures(run: Run, lacking: Outstanding) -> dict[str, Signature]:
     """The messages of what a job lacks, by the unit each is for."""
     job_id, wave = {"job_id": run.id}, {"wave": lacking.wave}
     page = price_page if run.job.job_type is JobType.BATCH_QUOTE else load_page
@@ -229,7 +231,7 @@ def _in_turn(messages: dict[str, Signature]) -> dict[str, Signature]:
     return {unit: message.set(priority=share(place)) for place, (unit, message) in enumerate(messages.items())}
 
 
-def send(run: Run, lacking: Due, messages: Mapping[str, Signature] | None = None) -> None:
+def send(run: Run, lacking: Outstanding, messages: Mapping[str, Signature] | None = None) -> None:
     """Send what a job lacks, or only these messages: pages and batches as a chord, with what comes after them."""
     header = list((signatures(run, lacking) if messages is None else messages).values())
     bodies = {"pages": commit, "batches": wave_written}

@@ -29,10 +29,10 @@ from quotejob.errors import (
     StoreUnavailable,
 )
 from quotejob.run.context import Run, begin
-from quotejob.run.receipt import MOST_DEATHS
+from quotejob.run.receipt import MAX_DEATHS
 from quotejob.salesforce import applink
 from quotejob.settings import current
-from tasks.app import app, jobs, leases, schedules
+from tasks.app import app, services
 
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded)
 MOST_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
@@ -66,9 +66,9 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
 
 def stop_schedule(job_id: str, error: AuthorizationFailed) -> None:
     """Take the job's schedule, if it has one, into ERROR: its next job would find no session either."""
-    schedule_id = jobs().get(job_id).schedule_id
+    schedule_id = services().jobs.get(job_id).schedule_id
     if schedule_id is not None:
-        schedules().stop(schedule_id, f"{error.code}: {error}")
+        services().schedules.stop(schedule_id, f"{error.code}: {error}")
 
 
 class _Attempt:
@@ -87,7 +87,7 @@ class _Attempt:
 
     def _make(self, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]) -> None:
         try:
-            self._run = begin(self._job_id, jobs(), leases(), current(), self._unit or None)
+            self._run = begin(self._job_id, services().jobs, services().leases, current(), self._unit or None)
             self._work(self._run, work, give_up, numbers)
             self._release()
         except (JobStopped, JobNotFound, LeaseLost) as gone:
@@ -97,7 +97,7 @@ class _Attempt:
             self._again(fault, "passing", MOST_FAULTS, LONGEST_PAUSE)
         except OrgExhausted as fault:
             waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
-            jobs().explain(self._job_id, waiting)
+            services().jobs.explain(self._job_id, waiting)
             self._again(fault, "exhausted", None, LONGEST_WAIT)
         except SessionExpired as fault:
             self._renew_session(fault)
@@ -117,7 +117,7 @@ class _Attempt:
             work(run, **numbers)
             return
         with run.lease.kept():
-            if run.lease.deaths < MOST_DEATHS:
+            if run.lease.deaths < MAX_DEATHS:
                 work(run, **numbers)
             elif give_up is not None:
                 log.error(f"Giving up {self._unit}: it ended its worker {run.lease.deaths} times")
@@ -129,7 +129,7 @@ class _Attempt:
 
     def _again(self, fault: BaseException, kind: str, most: int | None, longest: float) -> None:
         """Leave the unit to the sweep, after a pause that grows while nothing gets done; or end the job."""
-        count = jobs().work.another_fault(self._job_id, kind)
+        count = services().jobs.work.another_fault(self._job_id, kind)
         if most is not None and count >= most:
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
             return
@@ -140,26 +140,26 @@ class _Attempt:
     def _renew_session(self, fault: SessionExpired) -> None:
         """Take a fresh token from the AppLink authorization, once; without one the job fails, and can be resumed."""
         run, settings = self._run, current()
-        context = jobs().context(self._job_id) if run is not None else None
-        if context is None or jobs().work.another_fault(self._job_id, "session") > 1:
+        context = services().jobs.context(self._job_id) if run is not None else None
+        if context is None or services().jobs.work.another_fault(self._job_id, "session") > 1:
             fresh = None
         else:
-            authorization = jobs().get(self._job_id).authorization or settings.authorization
+            authorization = services().jobs.get(self._job_id).authorization or settings.authorization
             fresh = applink.renewed(context, replace(settings, authorization=authorization))
         if fresh is None:
             self._fail(
                 f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
             )
         else:
-            jobs().renew_context(self._job_id, fresh)
+            services().jobs.renew_context(self._job_id, fresh)
             log.info("The session expired; going on with a fresh token of the AppLink authorization")
             self._release(wait=0.1)
 
     def _fail(self, reason: str) -> None:
         """End the job, and let the next one of its org have the slot."""
-        if jobs().fail(self._job_id, reason):
+        if services().jobs.fail(self._job_id, reason):
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
-        app.send_task("quotejob.dispatch", kwargs={"org_id": jobs().get(self._job_id).org_id})
+        app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})
 
     def _release(self, *, wait: float = 0) -> None:
         if self._run is not None and self._run.lease is not None:

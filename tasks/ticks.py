@@ -9,7 +9,7 @@ from __future__ import annotations
 import structlog
 
 from quotejob.errors import StoreUnavailable
-from tasks.app import app, jobs, schedules
+from tasks.app import app, services
 from tasks.flow import dispatch
 
 AHEAD = 2.0  # seconds a tick looks ahead; more than beat's interval, so that a tick may be late
@@ -22,10 +22,10 @@ log = structlog.get_logger()
 def tick() -> None:
     """Let the schedules fire that are due. Twice, or several at once, is harmless: a fire time is decided once."""
     try:
-        for seconds in schedules().coming(AHEAD):  # how far off: a worker's clock may be another than Redis's
+        for seconds in services().schedules.coming(AHEAD):  # how far off: a worker's clock may be another than Redis's
             tick_at.apply_async(countdown=seconds, expires=AHEAD + LATE)
         _fire()
-        for org_id in jobs().waking():
+        for org_id in services().jobs.waking():
             dispatch(org_id=org_id)
     except StoreUnavailable as away:
         log.warning(f"The tick stops here, the next one goes on: {away}")
@@ -41,5 +41,5 @@ def tick_at() -> None:
 
 
 def _fire() -> None:
-    for org_id in schedules().tick():
+    for org_id in services().schedules.tick():
         dispatch(org_id=org_id)

@@ -33,7 +33,7 @@ from cli.client import Api, ApiError, Json, facts
 from harness.org_reader import OrgReader
 from harness.process import Process, StackError
 from harness.stack import Stack
-from harness.timetable import PLANS, Clock, Plan, check_schedule, seconds
+from harness.timetable import PLANS, Plan, RedisClock, check_schedule, seconds
 from harness.verdict import check_job
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Chaos:
     """A running system, and ways to break it."""
 
     def __init__(
-        self, stack: Stack, dice: random.Random, workers: int, clock: Clock, only: frozenset[str] = frozenset()
+        self, stack: Stack, dice: random.Random, workers: int, clock: RedisClock, only: frozenset[str] = frozenset()
     ) -> None:
         self.stack = stack
         self.clock = clock
@@ -569,7 +569,7 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
     """Rounds until the time is over. Raises Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
     with Platform(folder, extra=extra) as stack:
-        clock = Clock.of_this_machine(folder)
+        clock = RedisClock.of_this_machine(folder)
         stack.redis_environment = clock.environment()
         stack.start_redis()
         with redis.Redis.from_url(stack.redis_url or "") as client:

@@ -9,8 +9,8 @@ from itertools import chain
 
 from localorg.bulk import handlers, query_handlers
 from localorg.bulk.handlers import working
-from localorg.bulk.worker import Jobs
+from localorg.bulk.worker import BulkJobs
 
 routes = [*chain(handlers.routes, query_handlers.routes)]
 
-__all__ = ["Jobs", "routes", "working"]
+__all__ = ["BulkJobs", "routes", "working"]

@@ -24,7 +24,7 @@ from localorg.bulk.job import (
     invalid_job_state,
     order,
 )
-from localorg.bulk.worker import Jobs
+from localorg.bulk.worker import BulkJobs
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error, not_found
 from localorg.http.answers import answer, read_json
 from localorg.ids import normalise
@@ -47,7 +47,7 @@ CSV = "text/csv;charset=UTF-8"
 async def working(app: web.Application) -> AsyncIterator[None]:
     """Gives the org its jobs and works them off as long as the application runs (an entry for app.cleanup_ctx)."""
     org = app[ORG]
-    org.jobs = Jobs(org)
+    org.jobs = BulkJobs(org)
     await org.jobs.load()
     task = asyncio.create_task(org.jobs.work(), name="bulk jobs")
     yield
@@ -57,7 +57,7 @@ async def working(app: web.Application) -> AsyncIterator[None]:
     org.jobs.close()
 
 
-def jobs_of(request: web.Request) -> Jobs:
+def jobs_of(request: web.Request) -> BulkJobs:
     """The jobs of the org that a request is for."""
     return request.app[ORG].jobs
 

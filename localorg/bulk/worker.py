@@ -35,7 +35,7 @@ _OWN_ERROR = "Unknown : The local org met an error of its own; its log tells mor
 J = TypeVar("J", bound=AnyJob)
 
 
-class Jobs:
+class BulkJobs:
     """The Bulk jobs of one org, oldest first; used on the event loop.
 
     Their files are in a folder beside the org's database, and they outlive the process as it does. The jobs of an org

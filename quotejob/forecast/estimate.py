@@ -22,7 +22,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class PastRun:
     """A run that was Completed in one go."""
 
     records: int
@@ -53,7 +53,7 @@ class Pace:
     The line is that of Theil and Sen: its slope is the median of the slopes between any two runs.
     """
 
-    def __init__(self, runs: Sequence[Ran]) -> None:
+    def __init__(self, runs: Sequence[PastRun]) -> None:
         self._usual = median(run.seconds for run in runs) if runs else None
         slopes = [
             (two.seconds - one.seconds) / (two.records - one.records)
@@ -80,7 +80,7 @@ class Pace:
 class Paces:
     """The paces of an org's jobs, by what ran before."""
 
-    def __init__(self, history: Mapping[JobType, Sequence[Ran]]) -> None:
+    def __init__(self, history: Mapping[JobType, Sequence[PastRun]]) -> None:
         self._history = history
         self._known: dict[tuple[JobType, str | None], Pace] = {}
 
@@ -117,7 +117,7 @@ class Paces:
 
 
 def estimate(
-    jobs: Iterable[Job], slots: Slots, history: Mapping[JobType, Sequence[Ran]], now: datetime
+    jobs: Iterable[Job], slots: Slots, history: Mapping[JobType, Sequence[PastRun]], now: datetime
 ) -> dict[str, Estimate]:
     """An estimate for each of an org's open jobs; those Holding in the order of the flex queue, with ``waiting_for``.
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 import redis
 
 from quotejob import clock
-from quotejob.forecast.estimate import Estimate, Paces, Ran, Slots, estimate
+from quotejob.forecast.estimate import Estimate, Paces, PastRun, Slots, estimate
 from quotejob.jobs.job import Job, JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
@@ -28,7 +28,7 @@ class Forecast:
         self._redis = client
         self._settings = settings
         self._now = clock
-        self._jobs = Jobs(client, settings, clock)
+        self._jobs = JobStore(client, settings, clock)
 
     def told(self, org_id: str, jobs: Sequence[Job]) -> list[Job]:
         """The jobs, those of them that have not ended with an estimated start and end."""
@@ -91,7 +91,7 @@ class Forecast:
                 self._redis, "jobs/guess", [keys.job(job_id) for job_id in said], [field, status, *said.values()]
             )
 
-    def _history(self, org_id: str) -> dict[JobType, list[Ran]]:
+    def _history(self, org_id: str) -> dict[JobType, list[PastRun]]:
         """The org's last Completed runs, newest first."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
@@ -101,9 +101,9 @@ class Forecast:
         return {job_type: [_ran(row) for row in rows] for job_type, rows in zip(JobType, found, strict=True)}
 
 
-def _ran(row: bytes) -> Ran:
+def _ran(row: bytes) -> PastRun:
     records, milliseconds, schedule_id = row.decode().split(" ")
-    return Ran(int(records), int(milliseconds) / 1000, schedule_id or None)
+    return PastRun(int(records), int(milliseconds) / 1000, schedule_id or None)
 
 
 def _with(job: Job, found: Estimate | None) -> Job:

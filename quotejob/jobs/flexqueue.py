@@ -12,12 +12,12 @@ import redis
 
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
 
 
-class Place(StrEnum):
+class QueuePlace(StrEnum):
     """Where to move a job."""
 
     FRONT = "front"
@@ -29,7 +29,7 @@ class Place(StrEnum):
 class FlexQueue:
     """The flex queues of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, jobs: Jobs) -> None:
+    def __init__(self, client: redis.Redis, jobs: JobStore) -> None:
         self._redis = client
         self._jobs = jobs
 
@@ -39,7 +39,7 @@ class FlexQueue:
             found = cast(list[bytes], self._redis.zrange(keys.jobs_of(org_id, "holding"), 0, -1))
         return [job for job in self._jobs.several([one.decode() for one in found]) if job.status is Status.HOLDING]
 
-    def move(self, org_id: str, job_id: str, place: Place, other: str = "") -> bool:
+    def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.
 
         False when it stands there already. Raises JobNotFound for a job the org does not have, JobConflict for one that

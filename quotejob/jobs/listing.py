@@ -14,7 +14,9 @@ from quotejob import clock
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, JobType, Status
 
-Place = tuple[bool, int, int, str]  # in an order: whether there is a value, it, when the job was created (us), its id
+ListPosition = tuple[
+    bool, int, int, str
+]  # in an order: whether there is a value, it, when the job was created (us), its id
 _STATUSES, _JOB_TYPES = list(Status), list(JobType)
 
 
@@ -100,25 +102,25 @@ class Sorting:
         """Whether the largest comes first."""
         return self.order is Order.DESCENDING
 
-    def place(self, job: Job) -> Place:
+    def place(self, job: Job) -> ListPosition:
         """Where a job stands in this order; one that has no value yet stands at its end."""
         value = self._value(job)
         return (value is not None) == self.descending, value or 0, clock.us(job.created_date), job.job_id
 
-    def comes_after(self, place: Place, other: Place | None) -> bool:
+    def comes_after(self, place: ListPosition, other: ListPosition | None) -> bool:
         """Whether a list that has come as far as ``other`` (None: it has not begun) has ``place`` still before it."""
         return other is None or (place < other if self.descending else place > other)
 
-    def first(self, count: int, places: Iterable[Place]) -> list[Place]:
+    def first(self, count: int, places: Iterable[ListPosition]) -> list[ListPosition]:
         """The first of many places, in order, with no more than ``count`` in memory."""
         return heapq.nlargest(count, places) if self.descending else heapq.nsmallest(count, places)
 
-    def cursor(self, place: Place) -> str:
+    def cursor(self, place: ListPosition) -> str:
         """A place as callers carry it."""
         side, value, created, job_id = place
         return f"{self._mark}{int(side)}:{value}:{created}:{job_id}"
 
-    def read(self, cursor: str | None) -> Place | None:
+    def read(self, cursor: str | None) -> ListPosition | None:
         """The place that a cursor names. InvalidRequest unless it is one of a list in this very order."""
         if cursor is None:
             return None

@@ -21,8 +21,8 @@ from quotejob import clock
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, JobType, Status
-from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, Place, Sort, Sorting, span
-from quotejob.run.progress import Work
+from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, ListPosition, Sort, Sorting, span
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
@@ -36,14 +36,14 @@ RUNS_KEPT = 30 * 24 * 3600  # seconds they are, after the last one
 IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same job
 
 
-class Jobs:
+class JobStore:
     """The store of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] = clock.now) -> None:
         self._redis = client
         self._settings = settings
         self._now = now
-        self.work = Work(client)
+        self.work = Progress(client)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Jobs:
         wanted: JobFilter = EVERY_JOB,
         fields: Sequence[str] = (),
         sorting: Sorting = NEWEST_FIRST,
-        after: Place | None = None,
+        after: ListPosition | None = None,
     ) -> Iterator[Job]:
         """The org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
 

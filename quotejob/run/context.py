@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from quotejob.errors import JobStopped, SessionExpired
 from quotejob.jobs.job import Job
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Lease, Leases
-from quotejob.run.progress import Work
-from quotejob.salesforce import Org, OrgAddress, applink
+from quotejob.run.progress import Progress
+from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 
@@ -20,9 +20,9 @@ class Run:
     """A job as one step sees it, with the org it works for and the stores it may use."""
 
     job: Job
-    jobs: Jobs
+    jobs: JobStore
     leases: Leases
-    org: Org
+    org: OrgClient
     settings: Settings
     lease: Lease | None = None  # of the unit this step works on; steps that only send others have none
 
@@ -32,7 +32,7 @@ class Run:
         return self.job.job_id
 
     @property
-    def work(self) -> Work:
+    def work(self) -> Progress:
         """What the job's steps leave for each other."""
         return self.jobs.work
 
@@ -49,7 +49,7 @@ class Run:
         self.leases.slow_down(self.job.org_id, seconds)
 
 
-def begin(job_id: str, jobs: Jobs, leases: Leases, settings: Settings, unit: str | None = None) -> Run:
+def begin(job_id: str, jobs: JobStore, leases: Leases, settings: Settings, unit: str | None = None) -> Run:
     """Take up a step of the job, and the lease of ``unit`` with it.
 
     Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit, SessionExpired when the
@@ -60,11 +60,11 @@ def begin(job_id: str, jobs: Jobs, leases: Leases, settings: Settings, unit: str
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
     context = session(job, jobs, settings)
     lease = leases.claim(job_id, unit, job.org_id) if unit else None
-    org = Org(OrgAddress.of(context), read_timeout=settings.org_timeout)
+    org = OrgClient(OrgAddress.of(context), read_timeout=settings.org_timeout)
     return Run(job, jobs, leases, org, settings, lease)
 
 
-def session(job: Job, jobs: Jobs, settings: Settings) -> CallerContext:
+def session(job: Job, jobs: JobStore, settings: Settings) -> CallerContext:
     """Whom the job works as: its caller, or, of a scheduled job, whom its authorization stands for."""
     if job.authorization is None:
         return jobs.context(job.job_id)

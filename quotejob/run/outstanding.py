@@ -13,7 +13,7 @@ from quotejob.run.waves import may_start, pages_of_wave, wave_is_priced, wave_is
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class Outstanding:
     """The steps a job lacks, all of one wave and one kind. ``numbers`` are its pages or batches."""
 
     step: str  # plan, start_wave, pages, commit, batches, finish
@@ -21,13 +21,13 @@ class Due:
     numbers: tuple[int, ...] = ()
 
 
-def due(run: Run) -> list[Due]:
+def outstanding(run: Run) -> list[Outstanding]:
     """Everything that could be going on in the job right now and has not reported yet."""
     if run.job.status is not Status.PROCESSING:
-        return [Due("plan")]
+        return [Outstanding("plan")]
     open_waves = [wave for wave in range(run.job.waves or 0) if not _is_over(run, wave)]
     if not open_waves:
-        return [Due("finish")]
+        return [Outstanding("finish")]
     # Pricing is at most one wave ahead of writing.
     return [step for wave in open_waves[:2] if (step := _of_wave(run, wave)) is not None]
 
@@ -37,17 +37,17 @@ def sent(wave: int) -> str:
     return f"wave {wave} sent"
 
 
-def _of_wave(run: Run, wave: int) -> Due | None:
+def _of_wave(run: Run, wave: int) -> Outstanding | None:
     if run.work.note(run.id, sent(wave)) is None:
-        return Due("start_wave", wave) if may_start(run, wave) else None
+        return Outstanding("start_wave", wave) if may_start(run, wave) else None
     if not wave_is_priced(run, wave):
         reported = run.work.priced_units(run.id, wave)
-        return Due("pages", wave, tuple(page for page in pages_of_wave(run, wave) if page not in reported))
+        return Outstanding("pages", wave, tuple(page for page in pages_of_wave(run, wave) if page not in reported))
     batches = run.work.batches(run.id, wave)
     if batches is None:
-        return Due("commit", wave)
+        return Outstanding("commit", wave)
     reported = run.work.written_units(run.id, wave)
-    return Due("batches", wave, tuple(batch for batch in range(len(batches)) if batch not in reported))
+    return Outstanding("batches", wave, tuple(batch for batch in range(len(batches)) if batch not in reported))
 
 
 def _is_over(run: Run, wave: int) -> bool:

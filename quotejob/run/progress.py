@@ -21,7 +21,7 @@ from quotejob.store import keys, rows, scripts
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page which it holds
 
 
-class Work:
+class Progress:
     """The state of every job's work. Every method may raise StoreUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:

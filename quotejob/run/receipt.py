@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-MOST_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
+MAX_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
 
 
 class Outcome(StrEnum):
@@ -30,7 +30,7 @@ class Result:
 def lost(record_id: str) -> Result:
     """What is said of a record whose page or batch has ended its worker again and again."""
     reason = (
-        f"Working on it ended its worker process {MOST_DEATHS} times; see the worker's log, then run a new job for it"
+        f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then run a new job for it"
     )
     return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason)
 

@@ -7,12 +7,12 @@ plain lists, and no token in any message.
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
 from quotejob.salesforce.graphs import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Node, NodeError
-from quotejob.salesforce.org import Identity, Org
+from quotejob.salesforce.org import Identity, OrgClient
 from quotejob.salesforce.translate import Kind, kind_of
 
 __all__ = [  # noqa: RUF022 - grouped by subject
     # The gateway
-    "Org",
+    "OrgClient",
     "OrgAddress",
     "Identity",
     # Composite graph

@@ -29,7 +29,7 @@ class Identity:
     username: str
 
 
-class Org:
+class OrgClient:
     """One org, for one task. Connections are kept alive in the process, between gateways too.
 
     ``connect_timeout`` and ``read_timeout`` are seconds, of every call. ``retry_for`` is how many seconds a call that

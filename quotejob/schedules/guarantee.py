@@ -20,7 +20,7 @@ from quotejob import clock
 from quotejob.errors import JobNotFound
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.job import Job, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.schedules.schedule import Schedule
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -123,7 +123,7 @@ def _waits(client: redis.Redis, settings: Settings, org_id: str, job_id: str) ->
     waits = False
     for _ in range(2):  # it may be submitted between the two questions
         try:
-            waits = Jobs(client, settings).get(job_id).status is Status.HOLDING
+            waits = JobStore(client, settings).get(job_id).status is Status.HOLDING
             break
         except JobNotFound:
             with store.translated():

@@ -26,7 +26,7 @@ from quotejob.errors import (
     TooManySchedules,
 )
 from quotejob.jobs.job import ENDED, JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import guarantee
 from quotejob.schedules.cron import FIRST_YEAR, LAST_YEAR
@@ -43,14 +43,14 @@ MOST_ROUNDS = 100  # of one tick; what is due then is the next tick's
 LONGEST_NAME = 80  # characters
 
 
-class Schedules:
+class ScheduleStore:
     """The store of schedules. Every method may raise StoreUnavailable when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
         self._redis = client
         self._settings = settings
         self._clock = now or self._redis_time
-        self._jobs = Jobs(client, settings, now or clock.now)
+        self._jobs = JobStore(client, settings, now or clock.now)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
 

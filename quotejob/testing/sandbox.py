@@ -13,12 +13,12 @@ import redis
 from cryptography.fernet import Fernet
 
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.flexqueue import Place
+from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.jobs.job import DependsOnOutcome, Job, JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.schedules.schedule import Schedule
-from quotejob.schedules.store import Schedules
+from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.testing import redis_server
@@ -58,12 +58,12 @@ class Org:
         return self._simulation.clock
 
     @property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> JobStore:
         """The store of jobs."""
         return self._simulation.jobs
 
     @property
-    def schedules(self) -> Schedules:
+    def schedules(self) -> ScheduleStore:
         """The store of schedules."""
         return self._simulation.schedules
 
@@ -146,19 +146,19 @@ class Org:
 
     def move_job_to_front(self, job_id: str) -> bool:
         """Make a Holding job the first; False when it is. Raises JobNotFound, JobConflict when it is not Holding."""
-        return self._simulation.flex_queue.move(self.id, job_id, Place.FRONT)
+        return self._simulation.flex_queue.move(self.id, job_id, QueuePlace.FRONT)
 
     def move_job_to_end(self, job_id: str) -> bool:
         """Make it the last."""
-        return self._simulation.flex_queue.move(self.id, job_id, Place.END)
+        return self._simulation.flex_queue.move(self.id, job_id, QueuePlace.END)
 
     def move_before_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
         """Put it just before another Holding job."""
-        return self._simulation.flex_queue.move(self.id, job_to_move_id, Place.BEFORE, job_in_queue_id)
+        return self._simulation.flex_queue.move(self.id, job_to_move_id, QueuePlace.BEFORE, job_in_queue_id)
 
     def move_after_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
         """Put it just after another Holding job."""
-        return self._simulation.flex_queue.move(self.id, job_to_move_id, Place.AFTER, job_in_queue_id)
+        return self._simulation.flex_queue.move(self.id, job_to_move_id, QueuePlace.AFTER, job_in_queue_id)
 
     # -- schedules -----------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,8 @@ from typing import Any, cast
 
 import redis
 
-from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.job import ENDED, Status
-from quotejob.jobs.store import Jobs
-from quotejob.schedules.store import Schedules
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -70,9 +68,8 @@ class Simulation:
 
     def __init__(self, client: redis.Redis, settings: Settings, clock: Clock) -> None:
         self.clock = clock
-        self.jobs = Jobs(client, settings, clock)
-        self.flex_queue = FlexQueue(client, self.jobs)
-        self.schedules = Schedules(client, settings, clock)
+        made = Services(settings, client, clock)
+        self.jobs, self.flex_queue, self.schedules = made.jobs, made.flexqueue, made.schedules
         self.ran: list[Ran] = []  # in the order in which they started
         self._redis = client
         self._fates: dict[str, Fate] = {}  # of jobs and of schedules

@@ -15,10 +15,10 @@ from cryptography.fernet import Fernet
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.flexqueue import FlexQueue, Place
+from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
 from quotejob.jobs.job import DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -36,36 +36,36 @@ class Clock:
 
 
 @pytest.fixture
-def jobs(redis_url: str) -> Jobs:
+def jobs(redis_url: str) -> JobStore:
     return store_of_jobs(redis_url)
 
 
-def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = clock.now) -> Jobs:
+def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = clock.now) -> JobStore:
     settings = Settings(
         redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=3, holding_jobs=6
     )
-    return Jobs(store.client(redis_url, attempts=1), settings, clock)
+    return JobStore(store.client(redis_url, attempts=1), settings, clock)
 
 
-def submit(jobs: Jobs, caller: CallerContext, **also: object) -> str:
+def submit(jobs: JobStore, caller: CallerContext, **also: object) -> str:
     return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id  # type: ignore[arg-type]
 
 
-def run(jobs: Jobs, job_id: str, end: Status = Status.COMPLETED) -> None:
+def run(jobs: JobStore, job_id: str, end: Status = Status.COMPLETED) -> None:
     """What workers do with a Queued job."""
     for status in (Status.PREPARING, Status.PROCESSING, end):
         jobs.move(job_id, status)
 
 
 @pytest.fixture
-def queue(jobs: Jobs) -> FlexQueue:
+def queue(jobs: JobStore) -> FlexQueue:
     return FlexQueue(jobs._redis, jobs)
 
 
 # -- promotion ---------------------------------------------------------------------------------------------------------
 
 
-def test_reserved_slots_stay_free(jobs: Jobs, caller: CallerContext) -> None:
+def test_reserved_slots_stay_free(jobs: JobStore, caller: CallerContext) -> None:
     """With one of three reserved, two jobs go; without it the third does too."""
     ids = [submit(jobs, caller) for _ in range(4)]
     assert jobs.promote(caller.org_id, reserved=1) == ids[:2]
@@ -73,7 +73,7 @@ def test_reserved_slots_stay_free(jobs: Jobs, caller: CallerContext) -> None:
     assert jobs.promote(caller.org_id) == [ids[2]]
 
 
-def test_the_first_one_takes_the_reserved_slot(jobs: Jobs, caller: CallerContext) -> None:
+def test_the_first_one_takes_the_reserved_slot(jobs: JobStore, caller: CallerContext) -> None:
     """Past the queue; it is promoted once, and never beyond the org's slots."""
     ids = [submit(jobs, caller) for _ in range(5)]
     assert jobs.promote(caller.org_id, reserved=1) == ids[:2]
@@ -85,7 +85,7 @@ def test_the_first_one_takes_the_reserved_slot(jobs: Jobs, caller: CallerContext
     assert jobs.promote(caller.org_id, first="nonsense") == []
 
 
-def test_a_guaranteed_job_goes_past_a_full_queue(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_guaranteed_job_goes_past_a_full_queue(jobs: JobStore, caller: CallerContext) -> None:
     """A reserved slot is no room for others; the guaranteed job is taken, under the id its schedule gave it."""
     assert jobs.promote(caller.org_id, reserved=1) == []
     ids = [submit(jobs, caller) for _ in range(8)]
@@ -108,47 +108,48 @@ def order(queue: FlexQueue, caller: CallerContext) -> list[str]:
     return [job.job_id for job in queue.jobs(caller.org_id)]
 
 
-def test_jobs_are_moved_by_hand(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+def test_jobs_are_moved_by_hand(jobs: JobStore, queue: FlexQueue, caller: CallerContext) -> None:
     """To the front, the end, before and after another; they then go in that order."""
     a, b, c, d = (submit(jobs, caller) for _ in range(4))
     org = caller.org_id
     assert order(queue, caller) == [a, b, c, d]
-    assert queue.move(org, c, Place.FRONT)
+    assert queue.move(org, c, QueuePlace.FRONT)
     assert order(queue, caller) == [c, a, b, d]
-    assert queue.move(org, c, Place.END)
+    assert queue.move(org, c, QueuePlace.END)
     assert order(queue, caller) == [a, b, d, c]
-    assert queue.move(org, c, Place.BEFORE, b)
+    assert queue.move(org, c, QueuePlace.BEFORE, b)
     assert order(queue, caller) == [a, c, b, d]
-    assert queue.move(org, a, Place.AFTER, b)
+    assert queue.move(org, a, QueuePlace.AFTER, b)
     assert order(queue, caller) == [c, b, a, d]
     last = submit(jobs, caller)
     assert jobs.promote(org) == [c, b, a]
     assert order(queue, caller) == [d, last]
 
 
-def test_who_stands_there_is_not_moved(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+def test_who_stands_there_is_not_moved(jobs: JobStore, queue: FlexQueue, caller: CallerContext) -> None:
     """False, and the order stays."""
     a, b, c = (submit(jobs, caller) for _ in range(3))
     for job_id, place, other in (
-        (a, Place.FRONT, ""), (c, Place.END, ""), (a, Place.BEFORE, b), (c, Place.AFTER, b), (b, Place.AFTER, b),
+        (a, QueuePlace.FRONT, ""), (c, QueuePlace.END, ""), (a, QueuePlace.BEFORE, b),
+        (c, QueuePlace.AFTER, b), (b, QueuePlace.AFTER, b),
     ):  # fmt: skip
         assert not queue.move(caller.org_id, job_id, place, other)
     assert order(queue, caller) == [a, b, c]
 
 
-def test_only_holding_jobs_of_the_org_are_moved(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+def test_only_holding_jobs_of_the_org_are_moved(jobs: JobStore, queue: FlexQueue, caller: CallerContext) -> None:
     """Nor beside one that is not."""
     active = submit(jobs, caller)
     jobs.promote(caller.org_id)
     held = submit(jobs, caller)
     for pair in ((active, held), (held, active)):
         with pytest.raises(JobConflict, match=f"{active} is Queued"):
-            queue.move(caller.org_id, pair[0], Place.BEFORE, pair[1])
+            queue.move(caller.org_id, pair[0], QueuePlace.BEFORE, pair[1])
     for pair in ((str(uuid.uuid4()), held), (held, str(uuid.uuid4()))):
         with pytest.raises(JobNotFound):
-            queue.move(caller.org_id, pair[0], Place.AFTER, pair[1])
+            queue.move(caller.org_id, pair[0], QueuePlace.AFTER, pair[1])
     with pytest.raises(JobNotFound):
-        queue.move(to18("00DAAAAAAAAAAAA"), held, Place.FRONT)
+        queue.move(to18("00DAAAAAAAAAAAA"), held, QueuePlace.FRONT)
 
 
 # -- conditions --------------------------------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ def after(*parents: str, outcome: DependsOnOutcome = DependsOnOutcome.COMPLETED)
     return Conditions(parents, outcome)
 
 
-def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: JobStore, caller: CallerContext) -> None:
     """It tells whom it waits for, keeps its place, and lets others pass."""
     a, b = submit(jobs, caller), submit(jobs, caller)
     child = submit(jobs, caller, conditions=after(a, b, a))
@@ -176,7 +177,7 @@ def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: Jobs, caller: Cal
     assert jobs.promote(caller.org_id) == [child]
 
 
-def test_its_place_is_kept(jobs: Jobs, queue: FlexQueue, caller: CallerContext) -> None:
+def test_its_place_is_kept(jobs: JobStore, queue: FlexQueue, caller: CallerContext) -> None:
     """Once it may go, it goes before those that came later; moved while it waits, it goes from its new place."""
     parent = submit(jobs, caller)
     child = submit(jobs, caller, conditions=after(parent))
@@ -184,13 +185,13 @@ def test_its_place_is_kept(jobs: Jobs, queue: FlexQueue, caller: CallerContext) 
     jobs.promote(caller.org_id)
     others = [submit(jobs, caller) for _ in range(3)]
     assert order(queue, caller) == [child, late, *others]
-    assert queue.move(caller.org_id, late, Place.FRONT)
+    assert queue.move(caller.org_id, late, QueuePlace.FRONT)
     run(jobs, parent)
     assert jobs.promote(caller.org_id) == [late, child, others[0]]
 
 
 @pytest.mark.parametrize("end", [Status.FAILED, Status.ABORTED])
-def test_a_parents_other_end_aborts_the_whole_tree(jobs: Jobs, caller: CallerContext, end: Status) -> None:
+def test_a_parents_other_end_aborts_the_whole_tree(jobs: JobStore, caller: CallerContext, end: Status) -> None:
     """At once, with the reason in each, and with nothing left of them but the job; who takes any end goes on."""
     parent, other = submit(jobs, caller), submit(jobs, caller)
     child = submit(jobs, caller, conditions=after(other, parent))
@@ -212,7 +213,7 @@ def test_a_parents_other_end_aborts_the_whole_tree(jobs: Jobs, caller: CallerCon
     assert not list(client.scan_iter(f"quotejob:job:{parent}:children"))
 
 
-def test_a_parent_that_has_ended_is_looked_at_at_once(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_parent_that_has_ended_is_looked_at_at_once(jobs: JobStore, caller: CallerContext) -> None:
     """As if it ended just after: the job goes, or is Aborted, whatever the race."""
     done, failed = submit(jobs, caller), submit(jobs, caller)
     jobs.promote(caller.org_id)
@@ -226,7 +227,7 @@ def test_a_parent_that_has_ended_is_looked_at_at_once(jobs: Jobs, caller: Caller
     assert jobs.promote(caller.org_id) == [either, completed]
 
 
-def test_unknown_and_foreign_parents_are_refused(jobs: Jobs, caller: CallerContext) -> None:
+def test_unknown_and_foreign_parents_are_refused(jobs: JobStore, caller: CallerContext) -> None:
     """Alike, by name, and nothing is kept."""
     mine, unknown = submit(jobs, caller), str(uuid.uuid4())
     org = to18("00D" + uuid.uuid4().hex[:12])
@@ -266,13 +267,13 @@ def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:
     assert jobs.promote(caller.org_id) == [both]
 
 
-def test_a_time_that_has_passed_is_no_condition(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_time_that_has_passed_is_no_condition(jobs: JobStore, caller: CallerContext) -> None:
     """It goes at once."""
     job_id = submit(jobs, caller, conditions=Conditions(not_before=datetime(2000, 1, 1, tzinfo=UTC)))
     assert jobs.promote(caller.org_id) == [job_id]
 
 
-def test_jobs_that_wait_fill_the_queue_too(jobs: Jobs, caller: CallerContext) -> None:
+def test_jobs_that_wait_fill_the_queue_too(jobs: JobStore, caller: CallerContext) -> None:
     """Six may be Holding; free slots make room only for jobs that may go. A refused one leaves nothing behind."""
     late = Conditions(not_before=datetime(2999, 1, 1, tzinfo=UTC))
     parent = submit(jobs, caller)
@@ -289,7 +290,7 @@ def test_jobs_that_wait_fill_the_queue_too(jobs: Jobs, caller: CallerContext) ->
     assert jobs.promote(caller.org_id) == ready
 
 
-def test_a_resumed_job_waits_for_what_it_waited_for(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_resumed_job_waits_for_what_it_waited_for(jobs: JobStore, caller: CallerContext) -> None:
     """Not while its parent has ended otherwise; a parent that had done its part is not waited for again."""
     done, parent = submit(jobs, caller), submit(jobs, caller)
     child = submit(jobs, caller, conditions=after(done, parent))
@@ -313,7 +314,7 @@ def test_a_resumed_job_waits_for_what_it_waited_for(jobs: Jobs, caller: CallerCo
     assert jobs.promote(caller.org_id) == [child]
 
 
-def test_a_parent_no_longer_kept_is_no_hope(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_parent_no_longer_kept_is_no_hope(jobs: JobStore, caller: CallerContext) -> None:
     """The sweep's second look aborts the child; and changes nothing for a job that waits rightly."""
     parent, other = submit(jobs, caller), submit(jobs, caller)
     child, hopeful = submit(jobs, caller, conditions=after(parent)), submit(jobs, caller, conditions=after(other))
@@ -343,7 +344,7 @@ def test_what_cannot_be_waited_for_is_refused(wrong: dict[str, Any]) -> None:
         Conditions(**wrong)
 
 
-def test_many_promote_at_once(jobs: Jobs, caller: CallerContext) -> None:
+def test_many_promote_at_once(jobs: JobStore, caller: CallerContext) -> None:
     """Each job goes once, the cap holds, whatever ends meanwhile."""
     parent = submit(jobs, caller)
     jobs.promote(caller.org_id)

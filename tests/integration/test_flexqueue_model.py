@@ -26,10 +26,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.flexqueue import FlexQueue, Place
+from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
 from quotejob.jobs.job import MOVES, DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -40,14 +40,14 @@ SLOTS = {Status.QUEUED, Status.PREPARING, Status.PROCESSING}
 
 
 @pytest.fixture(scope="module")
-def jobs(redis_url: str) -> Jobs:
+def jobs(redis_url: str) -> JobStore:
     made = Settings(
         redis_url=redis_url,
         secret_keys=(Fernet.generate_key().decode(),),
         active_jobs=ACTIVE,
         holding_jobs=HOLDING,
     )
-    return Jobs(store.client(redis_url, attempts=1, connections=8), made)
+    return JobStore(store.client(redis_url, attempts=1, connections=8), made)
 
 
 @dataclass
@@ -115,13 +115,13 @@ class Model:
             self.jobs[job_id].status = Status.QUEUED
         return promoted
 
-    def move(self, job_id: str, place: Place, other: str) -> bool:
+    def move(self, job_id: str, place: QueuePlace, other: str) -> bool:
         rest = [one for one in self.order if one != job_id]
         if job_id == other:
             return False
-        where = {Place.FRONT: 0, Place.END: len(rest)}.get(place, -1)
+        where = {QueuePlace.FRONT: 0, QueuePlace.END: len(rest)}.get(place, -1)
         if where < 0:
-            where = rest.index(other) + (place is Place.AFTER)
+            where = rest.index(other) + (place is QueuePlace.AFTER)
         then = [*rest[:where], job_id, *rest[where:]]
         moved, self.order = then != self.order, then
         return moved
@@ -134,10 +134,10 @@ class Model:
         self.settle()
 
 
-def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine]:
+def machine(given: JobStore, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine]:
     """The state machine that drives both, by the model's clock."""
     driven: list[Model] = []  # the one at work
-    jobs = Jobs(given._redis, given._settings, lambda: driven[-1].now)
+    jobs = JobStore(given._redis, given._settings, lambda: driven[-1].now)
     queue = FlexQueue(jobs._redis, jobs)
     known = some.integers(0, 10_000)
 
@@ -218,11 +218,11 @@ def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine
             assert sum(map(len, heard)) == len(expected)
 
         @precondition(lambda self: self.model.order)
-        @rule(job=known, other=known, place=some.sampled_from(Place))
-        def reorder(self, job: int, other: int, place: Place) -> None:
+        @rule(job=known, other=known, place=some.sampled_from(QueuePlace))
+        def reorder(self, job: int, other: int, place: QueuePlace) -> None:
             order = self.model.order
             moved = order[job % len(order)]
-            beside = order[other % len(order)] if place in (Place.BEFORE, Place.AFTER) else ""
+            beside = order[other % len(order)] if place in (QueuePlace.BEFORE, QueuePlace.AFTER) else ""
             heard = self.together(lambda: queue.move(self.org, moved, place, beside))
             assert Counter(heard)[True] == self.model.move(moved, place, beside)
 
@@ -231,7 +231,7 @@ def machine(given: Jobs, pool: ThreadPoolExecutor) -> type[RuleBasedStateMachine
         def who_is_not_holding_is_not_moved(self, job: int) -> None:
             moved = self.pick(job, *SLOTS, *ENDS)
             if moved is not None:
-                assert self.together(lambda: queue.move(self.org, moved, Place.FRONT)) == [JobConflict] * AT_ONCE
+                assert self.together(lambda: queue.move(self.org, moved, QueuePlace.FRONT)) == [JobConflict] * AT_ONCE
 
         @rule(job=known, steps=some.sampled_from([1, 2, 3, 3, 3]))
         def work(self, job: int, steps: int) -> None:
@@ -322,7 +322,7 @@ def vars_of(job: Plain) -> dict[str, Any]:
     return {"outcome": job.outcome, "not_before": job.not_before}
 
 
-def test_it_does_what_the_model_does(jobs: Jobs) -> None:
+def test_it_does_what_the_model_does(jobs: JobStore) -> None:
     """Whatever is done in whatever order, each thing by four at once: it happens once, and as in the model."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         run_state_machine_as_test(
@@ -333,7 +333,7 @@ def test_it_does_what_the_model_does(jobs: Jobs) -> None:
         )
 
 
-def test_what_must_hold_holds_while_all_act_at_once(jobs: Jobs) -> None:
+def test_what_must_hold_holds_while_all_act_at_once(jobs: JobStore) -> None:
     """Eight submit, promote, end, move and resume at random for three seconds: the caps hold at every look, each
     promotion is heard by one, and in the end everything has ended.
     """
@@ -365,7 +365,7 @@ def test_what_must_hold_holds_while_all_act_at_once(jobs: Jobs) -> None:
                 elif act == 5:
                     jobs.move(one, dice.choice([Status.FAILED, Status.ABORTED]))
                 elif act == 6:
-                    queue.move(who.org_id, one, dice.choice([Place.BEFORE, Place.AFTER]), other)
+                    queue.move(who.org_id, one, dice.choice([QueuePlace.BEFORE, QueuePlace.AFTER]), other)
                 else:
                     jobs.resume(one, who)
                     with counting:

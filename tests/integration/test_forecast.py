@@ -12,10 +12,10 @@ from quotejob.forecast import org as forecast
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Guess, Job, JobType, Status
-from quotejob.jobs.store import RUNS, RUNS_KEPT, Jobs
+from quotejob.jobs.store import RUNS, RUNS_KEPT, JobStore
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
-from quotejob.schedules.store import Schedules
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -53,8 +53,8 @@ def client(redis_url: str) -> redis.Redis:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings, clock: Clock) -> Jobs:
-    return Jobs(client, settings, clock)
+def jobs(client: redis.Redis, settings: Settings, clock: Clock) -> JobStore:
+    return JobStore(client, settings, clock)
 
 
 @pytest.fixture
@@ -62,18 +62,18 @@ def forecasts(client: redis.Redis, settings: Settings, clock: Clock) -> Forecast
     return Forecast(client, settings, clock)
 
 
-def submit(jobs: Jobs, caller: CallerContext, **also: Conditions) -> str:
+def submit(jobs: JobStore, caller: CallerContext, **also: Conditions) -> str:
     return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", **also)[0].job_id
 
 
-def set_going(jobs: Jobs, job_id: str, pages: int = 4) -> None:
+def set_going(jobs: JobStore, job_id: str, pages: int = 4) -> None:
     jobs.move(job_id, Status.PREPARING)
     if jobs.get(job_id).waves is None:
         jobs.work.store_plan(job_id, [["a", "b"]] * pages, pages, lambda: 1)
     jobs.move(job_id, Status.PROCESSING)
 
 
-def ran(jobs: Jobs, caller: CallerContext, clock: Clock, seconds: float, pages: int = 4) -> str:
+def ran(jobs: JobStore, caller: CallerContext, clock: Clock, seconds: float, pages: int = 4) -> str:
     """A job that has gone from Queued to Completed in so many seconds."""
     job_id = submit(jobs, caller)
     assert jobs.promote(caller.org_id) == [job_id]
@@ -89,7 +89,7 @@ def runs(client: redis.Redis, caller: CallerContext) -> list[bytes]:
 
 
 def test_completed_runs_are_remembered_the_last_ones(
-    jobs: Jobs, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, client: redis.Redis, clock: Clock, caller: CallerContext
 ) -> None:
     """Records, milliseconds, schedule; with the move that ends the job, once; not for ever."""
     job_id = ran(jobs, caller, clock, 12.5)
@@ -104,7 +104,7 @@ def test_completed_runs_are_remembered_the_last_ones(
 
 
 def test_other_ends_and_resumed_runs_are_not_remembered(
-    jobs: Jobs, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, client: redis.Redis, clock: Clock, caller: CallerContext
 ) -> None:
     """They would say nothing of how long a run takes. What a resumed job had done before it rested is known."""
     job_id = submit(jobs, caller)
@@ -123,7 +123,7 @@ def test_other_ends_and_resumed_runs_are_not_remembered(
 
 
 def test_open_jobs_are_told_when_they_start_and_end(
-    jobs: Jobs, forecasts: Forecast, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, clock: Clock, caller: CallerContext
 ) -> None:
     """By what ran before and what has slots; of an ended job nothing is said."""
     ended = ran(jobs, caller, clock, 60)
@@ -152,7 +152,7 @@ def test_open_jobs_are_told_when_they_start_and_end(
 
 
 def test_a_reserved_slot_is_nobodys(
-    jobs: Jobs, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
 ) -> None:
     """Except of the guaranteed job that has fired; whose claim is not counted twice, nor that of one that runs."""
     ran(jobs, caller, clock, 60)
@@ -176,7 +176,7 @@ def test_a_reserved_slot_is_nobodys(
 
 
 def test_the_first_estimated_start_is_noted(
-    jobs: Jobs, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
 ) -> None:
     """Of each Holding job, once something can be said; who asks again soon does not even look."""
 
@@ -206,13 +206,12 @@ def test_the_first_estimated_start_is_noted(
 
 
 def test_a_tick_leaves_the_noting_to_others(
-    jobs: Jobs, forecasts: Forecast, client: redis.Redis, settings: Settings, clock: Clock, caller: CallerContext,
+    jobs: JobStore, client: redis.Redis, settings: Settings, clock: Clock, caller: CallerContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """It calls dispatch itself, for one org after the other, and those behind are in a hurry."""
     monkeypatch.setenv("REDIS_URL", settings.redis_url)
-    monkeypatch.setattr(flow, "forecast", lambda: forecasts)
-    monkeypatch.setattr(flow, "schedules", lambda: Schedules(client, settings, clock))
+    monkeypatch.setattr(flow, "services", lambda: Services(settings, client, clock))
     ran(jobs, caller, clock, 10)
     job_id = submit(jobs, caller, conditions=Conditions(not_before=clock.now + timedelta(hours=1)))
     flow.dispatch(org_id=caller.org_id)
@@ -222,7 +221,7 @@ def test_a_tick_leaves_the_noting_to_others(
 
 
 def test_nothing_is_noted_of_a_job_that_has_gone_on_or_is_gone(
-    jobs: Jobs, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
 ) -> None:
     """A note after the fact would flatter; one on a forgotten job would stay for ever. The first one stays."""
     ran(jobs, caller, clock, 10)
@@ -238,7 +237,7 @@ def test_nothing_is_noted_of_a_job_that_has_gone_on_or_is_gone(
 
 
 def test_the_end_is_noted_when_the_pages_are_known(
-    jobs: Jobs, forecasts: Forecast, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, clock: Clock, caller: CallerContext
 ) -> None:
     """Once; not of a job that was resumed."""
     ran(jobs, caller, clock, 10, pages=5)
@@ -263,7 +262,7 @@ def test_the_end_is_noted_when_the_pages_are_known(
 
 
 def test_a_queue_longer_than_is_looked_at(
-    jobs: Jobs, forecasts: Forecast, monkeypatch: pytest.MonkeyPatch, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, monkeypatch: pytest.MonkeyPatch, clock: Clock, caller: CallerContext
 ) -> None:
     """Of the jobs far behind nothing is said."""
     monkeypatch.setattr(forecast, "LOOKED_AT", 3)

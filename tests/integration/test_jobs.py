@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
@@ -23,18 +23,18 @@ from quotejob.store import client as store
 
 
 @pytest.fixture
-def jobs(redis_url: str) -> Jobs:
+def jobs(redis_url: str) -> JobStore:
     settings = Settings(
         redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=2, holding_jobs=3
     )
-    return Jobs(store.client(redis_url, attempts=1), settings)
+    return JobStore(store.client(redis_url, attempts=1), settings)
 
 
-def submit(jobs: Jobs, caller: CallerContext, **also: str) -> Job:
+def submit(jobs: JobStore, caller: CallerContext, **also: str) -> Job:
     return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]  # type: ignore[arg-type]
 
 
-def begun(jobs: Jobs, caller: CallerContext, pages: list[list[str]]) -> str:
+def begun(jobs: JobStore, caller: CallerContext, pages: list[list[str]]) -> str:
     job_id = submit(jobs, caller).job_id
     jobs.promote(caller.org_id)
     jobs.move(job_id, Status.PREPARING)
@@ -43,7 +43,7 @@ def begun(jobs: Jobs, caller: CallerContext, pages: list[list[str]]) -> str:
     return job_id
 
 
-def test_a_job_is_accepted_as_it_was_asked(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_job_is_accepted_as_it_was_asked(jobs: JobStore, caller: CallerContext) -> None:
     """Everything is there again, times are aware UTC, and the caller's token is stored in no readable form."""
     job, new = jobs.submit(caller, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=7)
     assert new
@@ -57,14 +57,14 @@ def test_a_job_is_accepted_as_it_was_asked(jobs: Jobs, caller: CallerContext) ->
     assert not any(b"visible.only.here" in value for value in stored)
 
 
-def test_what_a_newer_version_left_in_a_job_is_passed_over(jobs: Jobs, caller: CallerContext) -> None:
+def test_what_a_newer_version_left_in_a_job_is_passed_over(jobs: JobStore, caller: CallerContext) -> None:
     """While one version replaces another, or is taken back, both read the same jobs."""
     job = submit(jobs, caller)
     redis.Redis.from_url(jobs._settings.redis_url).hset(f"quotejob:job:{job.job_id}", "colourOfTheDay", "red")
     assert jobs.get(job.job_id) == job
 
 
-def test_another_orgs_job_is_not_there(jobs: Jobs, caller: CallerContext) -> None:
+def test_another_orgs_job_is_not_there(jobs: JobStore, caller: CallerContext) -> None:
     """A job of another org and an unknown one answer alike."""
     job = submit(jobs, caller)
     with pytest.raises(JobNotFound):
@@ -73,7 +73,7 @@ def test_another_orgs_job_is_not_there(jobs: Jobs, caller: CallerContext) -> Non
         jobs.get("nonsense", caller.org_id)
 
 
-def test_the_same_key_gives_the_same_job(jobs: Jobs, caller: CallerContext) -> None:
+def test_the_same_key_gives_the_same_job(jobs: JobStore, caller: CallerContext) -> None:
     """Within one org; another org's same key is another job."""
     first = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
     again = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
@@ -84,7 +84,7 @@ def test_the_same_key_gives_the_same_job(jobs: Jobs, caller: CallerContext) -> N
     jobs.abort(other[0].job_id)
 
 
-def test_the_flex_queue_has_an_end(jobs: Jobs, caller: CallerContext) -> None:
+def test_the_flex_queue_has_an_end(jobs: JobStore, caller: CallerContext) -> None:
     """Two may be active and three wait; the sixth is refused, and nothing of it is kept."""
     for _ in range(5):
         submit(jobs, caller)
@@ -93,7 +93,7 @@ def test_the_flex_queue_has_an_end(jobs: Jobs, caller: CallerContext) -> None:
     assert len(jobs.recent(caller.org_id)[0]) == 5
 
 
-def test_slots_go_to_who_waited_longest_and_come_back(jobs: Jobs, caller: CallerContext) -> None:
+def test_slots_go_to_who_waited_longest_and_come_back(jobs: JobStore, caller: CallerContext) -> None:
     """First in, first out; an ended job's slot goes to the next one."""
     ids = [submit(jobs, caller).job_id for _ in range(4)]
     assert jobs.promote(caller.org_id) == ids[:2]
@@ -104,7 +104,7 @@ def test_slots_go_to_who_waited_longest_and_come_back(jobs: Jobs, caller: Caller
     assert jobs.get(ids[0]).extended_status == "gone wrong"
 
 
-def test_a_move_happens_once_however_many_try(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_move_happens_once_however_many_try(jobs: JobStore, caller: CallerContext) -> None:
     """Twenty threads abort and fail one job: exactly one of them did it."""
     job_id = begun(jobs, caller, [["a"]])
     start = threading.Barrier(20)
@@ -119,7 +119,7 @@ def test_a_move_happens_once_however_many_try(jobs: Jobs, caller: CallerContext)
     assert jobs.get(job_id).ended
 
 
-def test_a_life_ends_once_and_takes_the_token_along(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_life_ends_once_and_takes_the_token_along(jobs: JobStore, caller: CallerContext) -> None:
     """An ended job cannot be aborted or moved, and its caller's session is gone."""
     job_id = begun(jobs, caller, [["a"]])
     assert jobs.move(job_id, Status.COMPLETED)
@@ -134,7 +134,7 @@ def test_a_life_ends_once_and_takes_the_token_along(jobs: Jobs, caller: CallerCo
     assert all(left > 0 for left in lives.values()), lives
 
 
-def test_the_first_plan_wins_whole(jobs: Jobs, caller: CallerContext) -> None:
+def test_the_first_plan_wins_whole(jobs: JobStore, caller: CallerContext) -> None:
     """A second plan, of other records, changes nothing."""
     job_id = begun(jobs, caller, [["a", "b"], ["c"], ["d"]])
     assert not jobs.work.store_plan(job_id, [["x"]], 2, lambda: 1)
@@ -144,7 +144,7 @@ def test_the_first_plan_wins_whole(jobs: Jobs, caller: CallerContext) -> None:
     assert not list(redis.Redis.from_url(jobs._settings.redis_url).scan_iter("*draft*"))
 
 
-def test_receipts_are_counted_once(jobs: Jobs, caller: CallerContext) -> None:
+def test_receipts_are_counted_once(jobs: JobStore, caller: CallerContext) -> None:
     """A page with two quotes to write is done when both are; a repeated receipt changes nothing."""
     job_id = begun(jobs, caller, [["a", "b", "c"], ["d"]])
     skipped = Result("c", Outcome.SKIPPED, code="NO_LINES", message="none")
@@ -164,7 +164,7 @@ def test_receipts_are_counted_once(jobs: Jobs, caller: CallerContext) -> None:
     assert (job.job_items_processed, job.number_of_errors, job.api_calls) == (2, 2, 6)
 
 
-def test_late_receipts_still_count_and_still_expire(jobs: Jobs, caller: CallerContext) -> None:
+def test_late_receipts_still_count_and_still_expire(jobs: JobStore, caller: CallerContext) -> None:
     """What was being written while the job was aborted is told, and its keys do not stay for ever."""
     job_id = begun(jobs, caller, [["a"]])
     jobs.work.record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
@@ -175,7 +175,7 @@ def test_late_receipts_still_count_and_still_expire(jobs: Jobs, caller: CallerCo
     assert all(client.ttl(key) > 0 for key in client.scan_iter(f"quotejob:job:{job_id}*"))
 
 
-def test_results_come_in_pages_of_any_size(jobs: Jobs, caller: CallerContext) -> None:
+def test_results_come_in_pages_of_any_size(jobs: JobStore, caller: CallerContext) -> None:
     """Every result once, by cursor, also filtered by outcome."""
     job_id = begun(jobs, caller, [[str(n)] for n in range(12)])
     for page in range(12):
@@ -196,7 +196,7 @@ def test_results_come_in_pages_of_any_size(jobs: Jobs, caller: CallerContext) ->
     assert len(walk(Outcome.FAILED, 3)) == 20
 
 
-def test_jobs_are_listed_newest_first(jobs: Jobs, caller: CallerContext) -> None:
+def test_jobs_are_listed_newest_first(jobs: JobStore, caller: CallerContext) -> None:
     """Page by page, filtered, and of the one org only."""
     ids = [submit(jobs, caller).job_id for _ in range(5)][::-1]
     found, cursor = jobs.recent(caller.org_id, limit=2)
@@ -210,7 +210,7 @@ def test_jobs_are_listed_newest_first(jobs: Jobs, caller: CallerContext) -> None
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", ":", "5:", "a:b", "9" * 50 + ":x", "1.2.x:3"])
-def test_a_made_up_cursor_is_refused(jobs: Jobs, caller: CallerContext, cursor: str) -> None:
+def test_a_made_up_cursor_is_refused(jobs: JobStore, caller: CallerContext, cursor: str) -> None:
     """As bad input, or as an end; never as a crash."""
     job_id = begun(jobs, caller, [["a"]])
     asks: list[Callable[[], object]] = [
@@ -222,7 +222,7 @@ def test_a_made_up_cursor_is_refused(jobs: Jobs, caller: CallerContext, cursor: 
             ask()
 
 
-def test_open_jobs_are_known_with_their_silence(jobs: Jobs, caller: CallerContext) -> None:
+def test_open_jobs_are_known_with_their_silence(jobs: JobStore, caller: CallerContext) -> None:
     """A job is open until it ends, and tells how long it has given no sign of life."""
     job_id = begun(jobs, caller, [["a"]])
     assert 0 <= dict(jobs.open())[job_id] < 10
@@ -232,7 +232,7 @@ def test_open_jobs_are_known_with_their_silence(jobs: Jobs, caller: CallerContex
     assert job_id not in dict(jobs.open())
 
 
-def test_a_completed_job_keeps_its_results_only(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_completed_job_keeps_its_results_only(jobs: JobStore, caller: CallerContext) -> None:
     """Plan, quotes, receipts, marks and token go; a late receipt finds nothing to change."""
     job_id = begun(jobs, caller, [["a"]])
     jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)), b"blob")
@@ -246,7 +246,7 @@ def test_a_completed_job_keeps_its_results_only(jobs: Jobs, caller: CallerContex
 
 
 @pytest.mark.parametrize("end", [Status.FAILED, Status.ABORTED])
-def test_an_unfinished_job_is_resumed_with_all_it_knows(jobs: Jobs, caller: CallerContext, end: Status) -> None:
+def test_an_unfinished_job_is_resumed_with_all_it_knows(jobs: JobStore, caller: CallerContext, end: Status) -> None:
     """It waits in the flex queue again, with the caller's fresh token, and keeps its plan, receipts and counters."""
     job_id = begun(jobs, caller, [["a"], ["b"], ["c"]])
     jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.SKIPPED, code="X"),)))
@@ -265,7 +265,7 @@ def test_an_unfinished_job_is_resumed_with_all_it_knows(jobs: Jobs, caller: Call
         jobs.resume(job_id, fresh)
 
 
-def test_another_orgs_job_is_not_resumed(jobs: Jobs, caller: CallerContext) -> None:
+def test_another_orgs_job_is_not_resumed(jobs: JobStore, caller: CallerContext) -> None:
     """Nor one that is Completed."""
     job_id = begun(jobs, caller, [["a"]])
     with pytest.raises(JobNotFound):
@@ -275,7 +275,7 @@ def test_another_orgs_job_is_not_resumed(jobs: Jobs, caller: CallerContext) -> N
         jobs.resume(job_id, caller)
 
 
-def test_a_full_flex_queue_takes_no_resumed_job(jobs: Jobs, caller: CallerContext) -> None:
+def test_a_full_flex_queue_takes_no_resumed_job(jobs: JobStore, caller: CallerContext) -> None:
     """And the job stays as it was."""
     job_id = begun(jobs, caller, [["a"]])
     jobs.fail(job_id, "why")
@@ -290,4 +290,4 @@ def test_redis_away_is_said() -> None:
     """StoreUnavailable, with a sentence, not a library's error."""
     settings = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(Fernet.generate_key().decode(),))
     with pytest.raises(StoreUnavailable, match="try again"):
-        Jobs(store.client(settings.redis_url, attempts=0), settings).ping()
+        JobStore(store.client(settings.redis_url, attempts=0), settings).ping()

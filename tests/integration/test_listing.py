@@ -17,7 +17,7 @@ from quotejob import clock
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort, Sorting
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -47,12 +47,12 @@ SORTINGS = [Sorting(sort, order) for sort in Sort for order in Order]
 
 
 @pytest.fixture(scope="module")
-def jobs(redis_url: str) -> Jobs:
+def jobs(redis_url: str) -> JobStore:
     settings = Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),))
-    return Jobs(store.client(redis_url, attempts=1), settings)
+    return JobStore(store.client(redis_url, attempts=1), settings)
 
 
-def put(jobs: Jobs, job: Job) -> Job:
+def put(jobs: JobStore, job: Job) -> Job:
     """Leave a job in Redis as one that has gone through all of that."""
     described = {
         "jobType": job.job_type, "status": job.status, "orgId": job.org_id, "createdById": job.created_by_id,
@@ -90,7 +90,7 @@ def some(org_id: str, count: int, seed: int = 1) -> list[Job]:
 
 
 @pytest.fixture(scope="module")
-def many(jobs: Jobs) -> list[Job]:
+def many(jobs: JobStore) -> list[Job]:
     """Some hundreds, most of them created in one microsecond."""
     return [put(jobs, job) for job in some(new_caller().org_id, 700)]
 
@@ -132,7 +132,7 @@ def expected(jobs: list[Job], wanted: JobFilter, sorting: Sorting) -> list[str]:
     return [job.job_id for job in have + lack]
 
 
-def walk(jobs: Jobs, org_id: str, wanted: JobFilter, sorting: Sorting, limit: int) -> Iterator[list[str]]:
+def walk(jobs: JobStore, org_id: str, wanted: JobFilter, sorting: Sorting, limit: int) -> Iterator[list[str]]:
     cursor = None
     while True:
         found, cursor = jobs.recent(org_id, wanted, sorting, limit=limit, cursor=cursor)
@@ -143,7 +143,9 @@ def walk(jobs: Jobs, org_id: str, wanted: JobFilter, sorting: Sorting, limit: in
 
 
 @pytest.mark.parametrize("sorting", SORTINGS, ids=lambda sorting: f"{sorting.sort} {sorting.order}")
-def test_every_filter_in_every_order_is_what_a_plain_list_gives(jobs: Jobs, many: list[Job], sorting: Sorting) -> None:
+def test_every_filter_in_every_order_is_what_a_plain_list_gives(
+    jobs: JobStore, many: list[Job], sorting: Sorting
+) -> None:
     """Page by page; the end of it has no cursor."""
     org_id = many[0].org_id
     for wanted in FILTERS:
@@ -156,7 +158,7 @@ def test_every_filter_in_every_order_is_what_a_plain_list_gives(jobs: Jobs, many
 
 
 @pytest.mark.parametrize("sorting", SORTINGS, ids=lambda sorting: f"{sorting.sort} {sorting.order}")
-def test_no_job_comes_twice_or_is_missed_while_others_come_and_go(jobs: Jobs, sorting: Sorting) -> None:
+def test_no_job_comes_twice_or_is_missed_while_others_come_and_go(jobs: JobStore, sorting: Sorting) -> None:
     """Between two pages some are added anywhere in the order, and some are no longer kept."""
     org_id = new_caller().org_id
     there = [put(jobs, job) for job in some(org_id, 60, seed=2)]
@@ -174,7 +176,7 @@ def test_no_job_comes_twice_or_is_missed_while_others_come_and_go(jobs: Jobs, so
     assert [job_id for job_id in seen if job_id in set(stayed)] == stayed
 
 
-def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: Jobs) -> None:
+def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: JobStore) -> None:
     """The newest ones push all others back in the list; a reading goes by place and not by count."""
     org_id = new_caller().org_id
     there = [put(jobs, job) for job in some(org_id, 1100, seed=3)]
@@ -187,7 +189,7 @@ def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: Job
     assert sorted(scanned) == sorted(job.job_id for job in there)
 
 
-def test_a_list_that_ends_with_its_page_has_no_cursor(jobs: Jobs) -> None:
+def test_a_list_that_ends_with_its_page_has_no_cursor(jobs: JobStore) -> None:
     """And a job that is no longer kept leaves the list when that is read."""
     org_id = new_caller().org_id
     there = [put(jobs, job) for job in some(org_id, 4, seed=5)]
@@ -197,7 +199,7 @@ def test_a_list_that_ends_with_its_page_has_no_cursor(jobs: Jobs) -> None:
     assert jobs._redis.zscore(keys.jobs_of(org_id, "jobs"), there[0].job_id) is None
 
 
-def test_a_cursor_is_for_its_own_order(jobs: Jobs, many: list[Job]) -> None:
+def test_a_cursor_is_for_its_own_order(jobs: JobStore, many: list[Job]) -> None:
     """With another sort or order it would name another place: it is refused."""
     org_id = many[0].org_id
     for sorting in SORTINGS:

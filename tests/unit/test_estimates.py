@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quotejob.forecast.estimate import LONGEST, Estimate, Pace, Paces, Ran, Slots, estimate
+from quotejob.forecast.estimate import LONGEST, Estimate, Pace, Paces, PastRun, Slots, estimate
 from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
 QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE
-TEN_SECONDS = {QUOTES: [Ran(100, 10.0)]}
+TEN_SECONDS = {QUOTES: [PastRun(100, 10.0)]}
 
 
 def at(seconds: float) -> datetime:
@@ -33,7 +33,7 @@ def running(done: int, pages: int, elapsed: float, **also: Any) -> Job:
     return job("r", Status.PROCESSING, job_items_processed=done, **given)
 
 
-def left(one: Job, *runs: Ran) -> float | None:
+def left(one: Job, *runs: PastRun) -> float | None:
     return Paces({QUOTES: runs}).left(one, NOW)
 
 
@@ -42,25 +42,26 @@ def left(one: Job, *runs: Ran) -> float | None:
 
 def test_a_run_is_a_fixed_part_and_so_much_a_record() -> None:
     """Three seconds and 10 ms a record, found although a third of the runs were odd ones."""
-    runs = [Ran(n, 3 + n / 100) for n in (100, 200, 400, 800, 1600, 3200)] + [
-        Ran(300, 900.0),
-        Ran(1000, 1e6),
-        Ran(0, 60),
+    runs = [PastRun(n, 3 + n / 100) for n in (100, 200, 400, 800, 1600, 3200)] + [
+        PastRun(300, 900.0),
+        PastRun(1000, 1e6),
+        PastRun(0, 60),
     ]
     assert Pace(runs).seconds(5000) == pytest.approx(53, rel=0.05)
-    assert Pace([Ran(100, 10)] * 3).seconds(200) == 20
-    assert Pace([Ran(0, 2), Ran(0, 4)]).seconds(0) == 3
-    assert Pace([Ran(0, 2), Ran(0, 4)]).seconds(700) == 3
-    assert Pace([Ran(100, 20), Ran(200, 10)]).seconds(1000) == 15  # more records take no less time
-    assert Pace([Ran(100, 1), Ran(200, 10)]).seconds(10) == pytest.approx(0.3)  # nor does a run take less than none
-    assert Pace([Ran(1, 5), Ran(900, 50), Ran(7, 6)]).seconds(None) == 6
+    assert Pace([PastRun(100, 10)] * 3).seconds(200) == 20
+    assert Pace([PastRun(0, 2), PastRun(0, 4)]).seconds(0) == 3
+    assert Pace([PastRun(0, 2), PastRun(0, 4)]).seconds(700) == 3
+    assert Pace([PastRun(100, 20), PastRun(200, 10)]).seconds(1000) == 15  # more records take no less time
+    assert Pace([PastRun(100, 1), PastRun(200, 10)]).seconds(10) == pytest.approx(0.3)
+    assert Pace([PastRun(1, 5), PastRun(900, 50), PastRun(7, 6)]).seconds(None) == 6
     assert Pace([]).seconds(7) is None
 
 
 @given(
-    st.lists(st.builds(Ran, st.integers(0, 10**9), st.floats(0, 10**7)), max_size=50), st.none() | st.integers(0, 10**9)
+    st.lists(st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 10**7)), max_size=50),
+    st.none() | st.integers(0, 10**9),
 )
-def test_no_run_takes_less_than_no_time(runs: list[Ran], records: int | None) -> None:
+def test_no_run_takes_less_than_no_time(runs: list[PastRun], records: int | None) -> None:
     """Whatever ran before; and something is said as soon as anything did."""
     found = Pace(runs).seconds(records)
     assert (found is None) == (not runs)
@@ -70,8 +71,8 @@ def test_no_run_takes_less_than_no_time(runs: list[Ran], records: int | None) ->
 def test_a_running_job_goes_on_at_its_own_pace() -> None:
     """That of earlier runs counts as much as five pages of its own."""
     assert left(running(2, 10, 20)) == 80
-    assert left(running(5, 10, 50), Ran(1000, 200)) == (50 + 100) / 2
-    assert left(running(500, 1000, 50), Ran(100_000, 1000)) == pytest.approx(50, rel=0.1)
+    assert left(running(5, 10, 50), PastRun(1000, 200)) == (50 + 100) / 2
+    assert left(running(500, 1000, 50), PastRun(100_000, 1000)) == pytest.approx(50, rel=0.1)
     assert left(running(10, 10, 20)) == 0
     assert left(running(0, 0, 5, waves=0)) == 0
 
@@ -79,14 +80,14 @@ def test_a_running_job_goes_on_at_its_own_pace() -> None:
 def test_a_job_that_has_done_nothing_yet_takes_what_others_took() -> None:
     """From its beginning on; without any nothing is said; one that is late takes as long again as it is late."""
     assert left(running(0, 10, 20)) is None
-    assert left(running(0, 10, 20), Ran(1000, 50)) == 30
-    assert left(running(0, 10, 70), Ran(1000, 50)) == 20
-    assert left(running(0, 10, -5), Ran(1000, 50)) == 50  # clocks differ
-    assert left(job("p", Status.PREPARING, started_date=at(-4)), Ran(1000, 50)) == 46
-    assert left(job("q", Status.QUEUED), Ran(1000, 50), Ran(10, 60)) == 55
-    assert left(job("h"), Ran(1000, 50)) == 50
-    assert left(job("h", job_type=CREATE, number_of_opportunities=10), Ran(1000, 50)) is None
-    create = Paces({CREATE: [Ran(100, 10)]})
+    assert left(running(0, 10, 20), PastRun(1000, 50)) == 30
+    assert left(running(0, 10, 70), PastRun(1000, 50)) == 20
+    assert left(running(0, 10, -5), PastRun(1000, 50)) == 50  # clocks differ
+    assert left(job("p", Status.PREPARING, started_date=at(-4)), PastRun(1000, 50)) == 46
+    assert left(job("q", Status.QUEUED), PastRun(1000, 50), PastRun(10, 60)) == 55
+    assert left(job("h"), PastRun(1000, 50)) == 50
+    assert left(job("h", job_type=CREATE, number_of_opportunities=10), PastRun(1000, 50)) is None
+    create = Paces({CREATE: [PastRun(100, 10)]})
     assert create.left(job("h", job_type=CREATE, number_of_opportunities=50), NOW) == 5
 
 
@@ -94,13 +95,15 @@ def test_a_resumed_job_goes_on_from_where_it_was() -> None:
     """Its rest before is no part of its pace, nor are the pages it had done."""
     rested = {"started_date": at(-90_000), "resumed_date": at(-10), "resumed_items": 60}
     assert left(running(70, 100, 0, **rested)) == 30
-    assert left(running(60, 100, 0, **rested), Ran(10_000, 100)) == 30
-    assert left(replace(running(60, 100, 0, **rested), status=Status.HOLDING, extended_status="x"), Ran(1, 1)) == 4000
+    assert left(running(60, 100, 0, **rested), PastRun(10_000, 100)) == 30
+    assert (
+        left(replace(running(60, 100, 0, **rested), status=Status.HOLDING, extended_status="x"), PastRun(1, 1)) == 4000
+    )
 
 
 def test_runs_of_the_same_schedule_count_before_others() -> None:
     """And those of no schedule for a job of none."""
-    runs = [Ran(100, 1000, "nightly"), Ran(100, 10, "hourly"), Ran(100, 5)]
+    runs = [PastRun(100, 1000, "nightly"), PastRun(100, 10, "hourly"), PastRun(100, 5)]
     assert left(job("h", schedule_id="nightly"), *runs) == 1000
     assert left(job("h", schedule_id="hourly"), *runs) == 10
     assert left(job("h", schedule_id="new"), *runs) == 10  # the median of all
@@ -112,7 +115,7 @@ def test_of_a_job_that_waits_for_its_org_nothing_is_said() -> None:
     """Nor of one whose pace gives no time anybody would plan with."""
     assert left(running(5, 10, 50, extended_status="Waiting: the org's daily API allocation is used up")) is None
     assert left(running(1, 10_000_000, 3600)) is None
-    assert left(job("h"), Ran(1, LONGEST + 1)) is None
+    assert left(job("h"), PastRun(1, LONGEST + 1)) is None
 
 
 # -- the queue ---------------------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ def waits(*parents: str, not_before: float | None = None) -> dict[str, Any]:
 def test_slots_fall_free_and_are_taken_in_turn() -> None:
     """One takes the free slot, the next ones those of jobs that end; who waits for a time lets others pass."""
     jobs = [running(5, 10, 50), job("a", **waits(not_before=55)), job("b"), job("c"), job("d", **waits("b"))]
-    assert estimate(jobs, Slots(2), {QUOTES: [Ran(1000, 20)]}, NOW) == {
+    assert estimate(jobs, Slots(2), {QUOTES: [PastRun(1000, 20)]}, NOW) == {
         "r": Estimate(None, at(30)), "b": Estimate(at(0), at(20)), "c": Estimate(at(20), at(40)),
         "d": Estimate(at(30), at(50)), "a": Estimate(at(55), at(75)),
     }  # fmt: skip
@@ -212,7 +215,7 @@ def test_the_queue_is_played_through_as_dispatch_does_it(
     """Never more at once than there are slots, in order, conditions kept, no slot idle that somebody could have."""
     active, held, most, reserved = given
     # Each takes what a schedule's last run took, so that whole seconds can be given.
-    history = {QUOTES: [Ran(0, float(seconds), str(seconds)) for seconds in (0, 1, 2, 3, 7)], DELETE: []}
+    history = {QUOTES: [PastRun(0, float(seconds), str(seconds)) for seconds in (0, 1, 2, 3, 7)], DELETE: []}
 
     def kind(takes: int | None) -> dict[str, Any]:
         return {"job_type": DELETE} if takes is None else {"schedule_id": str(takes)}
@@ -231,7 +234,7 @@ def test_the_queue_is_played_through_as_dispatch_does_it(
 
 
 moments = st.floats(-1e6, 1e6).map(at)
-runs = st.builds(Ran, st.integers(0, 10**9), st.floats(0, 1e7))
+runs = st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 1e7))
 
 
 @given(
@@ -256,7 +259,7 @@ runs = st.builds(Ran, st.integers(0, 10**9), st.floats(0, 1e7))
     st.dictionaries(st.sampled_from(list(JobType)), st.lists(runs, max_size=9)),
 )  # fmt: skip
 def test_whatever_is_stored_no_time_is_in_the_past(
-    jobs: list[Job], slots: Slots, history: dict[JobType, list[Ran]]
+    jobs: list[Job], slots: Slots, history: dict[JobType, list[PastRun]]
 ) -> None:
     """Fields that contradict each other too: an answer for each, no error, no end before the start or before now."""
     found = estimate(jobs, slots, history, NOW)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import structlog
 
 from quotejob.errors import JobStopped
-from quotejob.jobtypes.quotes import packed as parcels
+from quotejob.jobtypes.quotes import packed
 from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
@@ -73,7 +73,7 @@ def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]
     """The priced quotes of the pages, in page order, a page in memory at a time."""
     for page in pages:
         if stored := run.work.priced(run.id, page):
-            yield from ((page, quote) for quote in parcels.unpack(stored))
+            yield from ((page, quote) for quote in packed.unpack(stored))
 
 
 def _batches(priced: Iterable[tuple[int, PricedQuote]]) -> Iterator[dict[str, list[str]]]:

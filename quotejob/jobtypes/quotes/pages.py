@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import structlog
 
-from quotejob.jobtypes.quotes import packed as parcels
+from quotejob.jobtypes.quotes import packed
 from quotejob.pricing import Rules, Unpriceable, load_rules, price
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedQuote
 from quotejob.run.context import Run
@@ -35,7 +35,7 @@ def price_page(run: Run, wave: int, page: int) -> None:
     ids = run.work.page(run.id, page)
     quotes, results = _price_all(run, ids)
     receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
-    run.work.record_page(run.id, wave, receipt, parcels.pack(quotes) if quotes else b"")
+    run.work.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from quotejob.errors import OrgError, OrgUnreachable
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
-from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, Org
+from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
 from quotejob.salesforce.translate import error_class
 
 KEY_FIELD = "QuoteJobKey__c"
@@ -58,7 +58,9 @@ def nodes(quote: PricedQuote) -> int:
 class Writer:
     """Writes the quotes of one batch. ``results`` grows as the org answers, keyed by Opportunity id."""
 
-    def __init__(self, org: Org, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]) -> None:
+    def __init__(
+        self, org: OrgClient, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]
+    ) -> None:
         self._org = org
         self._job_id = job_id
         self._go_on = go_on  # raises when the job has ended, or is no longer ours; asked before every request

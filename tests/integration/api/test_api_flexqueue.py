@@ -21,8 +21,8 @@ from cli.local import LocalOrg
 from quotejob import logs
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.jobs.store import Jobs
-from quotejob.salesforce import caller as callers
+from quotejob.jobs.store import JobStore
+from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
 
@@ -50,9 +50,9 @@ def client(settings: Settings, local_org: LocalOrg) -> FlaskClient:
 
 
 @pytest.fixture(autouse=True)
-def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[Jobs]:
+def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[JobStore]:
     """The store; whatever jobs there are in the org are aborted before and after."""
-    made = Jobs(store.connect(settings), settings)
+    made = JobStore(store.connect(settings), settings)
 
     def clear() -> None:
         for job in made.recent(local_org.org_id, JobFilter(frozenset(Status) - {Status.COMPLETED}), limit=10_000)[0]:
@@ -65,10 +65,10 @@ def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def foreign(jobs: Jobs, client: FlaskClient) -> Iterator[str]:
+def foreign(jobs: JobStore, client: FlaskClient) -> Iterator[str]:
     """A job of another org."""
-    context = callers.from_header(client.environ_base["HTTP_X_CLIENT_CONTEXT"])
-    job, _ = jobs.submit(replace(context, org_id=callers.to18("00D000000000099")), JobType.SAMPLE_DATA_DELETE)
+    context = caller.from_header(client.environ_base["HTTP_X_CLIENT_CONTEXT"])
+    job, _ = jobs.submit(replace(context, org_id=caller.to18("00D000000000099")), JobType.SAMPLE_DATA_DELETE)
     yield job.job_id
     jobs.abort(job.job_id)
 
@@ -121,7 +121,7 @@ def test_the_queue_is_shown_and_changed(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("operation", ["moveJobToFront", "moveJobToEnd", "moveBeforeJob", "moveAfterJob"])
 def test_only_ones_own_holding_jobs_are_moved(
-    client: FlaskClient, jobs: Jobs, local_org: LocalOrg, foreign: str, operation: str
+    client: FlaskClient, jobs: JobStore, local_org: LocalOrg, foreign: str, operation: str
 ) -> None:
     """409 for a job that is not Holding; 404 for another org's, an unknown one, and what is no id; in either place."""
     active = submit(client)
@@ -154,7 +154,7 @@ def test_who_does_not_say_who_calls_is_told_that_first(client: FlaskClient) -> N
         refused(method(path, headers={"x-client-context": "?"}), 401, "UNAUTHENTICATED")
 
 
-def test_a_job_says_what_it_waits_for(client: FlaskClient, jobs: Jobs, local_org: LocalOrg) -> None:
+def test_a_job_says_what_it_waits_for(client: FlaskClient, jobs: JobStore, local_org: LocalOrg) -> None:
     """Its conditions as they were sent, times in UTC, and those that do not hold yet."""
     a, b = submit(client), submit(client)
     child = submit(client, dependsOn=[a, b], dependsOnOutcome="Finished", notBefore="2999-01-31T22:00:00+01:00")

@@ -29,9 +29,9 @@ from api import create_app, health, jobs, workers
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.jobs.job import JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.run.receipt import Outcome, Receipt, Result
-from quotejob.salesforce import caller as callers
+from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
 
@@ -59,7 +59,7 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def client(app: Flask, store_of_jobs: Jobs, local_org: LocalOrg) -> Iterator[FlaskClient]:
+def client(app: Flask, store_of_jobs: JobStore, local_org: LocalOrg) -> Iterator[FlaskClient]:
     """A client of the API. Whatever jobs a test leaves open are aborted."""
     yield app.test_client()
     for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
@@ -68,8 +68,8 @@ def client(app: Flask, store_of_jobs: Jobs, local_org: LocalOrg) -> Iterator[Fla
 
 
 @pytest.fixture(scope="module")
-def store_of_jobs(settings: Settings) -> Jobs:
-    return Jobs(store.connect(settings), settings)
+def store_of_jobs(settings: Settings) -> JobStore:
+    return JobStore(store.connect(settings), settings)
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_a_token_the_org_does_not_know_is_401(client: FlaskClient, headers: Head
 
 @pytest.mark.parametrize(
     "changes",
-    [{"orgId": callers.to18("00D000000000099")}, {"userContext": {"userId": callers.to18("005000000000099")}}],
+    [{"orgId": caller.to18("00D000000000099")}, {"userContext": {"userId": caller.to18("005000000000099")}}],
 )
 def test_a_good_token_for_another_org_or_user_is_401(
     client: FlaskClient, headers: Headers, changes: dict[str, Any]
@@ -292,17 +292,17 @@ def test_redis_away_is_503(headers: Headers, settings: Settings, monkeypatch: py
 
 
 @pytest.fixture
-def foreign_job(store_of_jobs: Jobs, headers: Headers) -> Iterator[str]:
+def foreign_job(store_of_jobs: JobStore, headers: Headers) -> Iterator[str]:
     """A job of another org."""
-    header = headers(orgId=callers.to18("00D000000000099"))["x-client-context"]
-    job, _ = store_of_jobs.submit(callers.from_header(header), JobType.SAMPLE_DATA_DELETE)
+    header = headers(orgId=caller.to18("00D000000000099"))["x-client-context"]
+    job, _ = store_of_jobs.submit(caller.from_header(header), JobType.SAMPLE_DATA_DELETE)
     yield job.job_id
     store_of_jobs.abort(job.job_id)
 
 
 @pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume"])
 def test_another_orgs_job_is_as_good_as_none(
-    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, foreign_job: str, rest: str
+    client: FlaskClient, headers: Headers, store_of_jobs: JobStore, foreign_job: str, rest: str
 ) -> None:
     """404, and it goes on; so is a job that never was, and what is no id at all."""
     method = "POST" if rest in ("/abort", "/resume") else "GET"
@@ -374,7 +374,7 @@ def test_jobs_are_listed_by_what_is_known_of_them(client: FlaskClient, headers: 
 
 
 def test_jobs_in_figures(
-    client: FlaskClient, headers: Headers, store_of_jobs: Jobs, job_with_results: str, local_org: LocalOrg
+    client: FlaskClient, headers: Headers, store_of_jobs: JobStore, job_with_results: str, local_org: LocalOrg
 ) -> None:
     """Of the jobs that the filters of the list take: counts as lists, times in seconds, null where there is nothing."""
     redis = store.connect(store_of_jobs._settings)
@@ -453,7 +453,7 @@ RESULTS = (
 
 
 @pytest.fixture
-def job_with_results(client: FlaskClient, headers: Headers, store_of_jobs: Jobs, local_org: LocalOrg) -> str:
+def job_with_results(client: FlaskClient, headers: Headers, store_of_jobs: JobStore, local_org: LocalOrg) -> str:
     """A job of two pages with results, as workers leave it."""
     for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
         if not job.ended:

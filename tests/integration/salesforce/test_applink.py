@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cli.local import LocalOrg
-from quotejob.salesforce import Org, OrgAddress, applink
+from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
 
@@ -35,7 +35,7 @@ def test_the_authorization_gives_a_token_the_org_takes(settings: Settings, expir
     fresh = applink.renewed(expired, settings)
     assert fresh is not None
     assert fresh.access_token != expired.access_token
-    assert to18(Org(OrgAddress.of(fresh)).whoami().organization_id) == expired.org_id
+    assert to18(OrgClient(OrgAddress.of(fresh)).whoami().organization_id) == expired.org_id
 
 
 @pytest.mark.parametrize("missing", ["authorization", "applink_api_url", "applink_token"])

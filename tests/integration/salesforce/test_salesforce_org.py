@@ -15,7 +15,7 @@ import requests
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
-from quotejob.salesforce import Graph, GraphOutcome, Kind, Node, Org, OrgAddress, bulk
+from quotejob.salesforce import Graph, GraphOutcome, Kind, Node, OrgAddress, OrgClient, bulk
 from quotejob.salesforce.wire import pool
 
 OPPORTUNITIES = 40
@@ -49,9 +49,9 @@ def address(place: LocalOrg) -> OrgAddress:
 
 
 @pytest.fixture
-def org(address: OrgAddress) -> Org:
+def org(address: OrgAddress) -> OrgClient:
     """A gateway to it."""
-    return Org(address)
+    return OrgClient(address)
 
 
 def _control(place: LocalOrg, what: str, body: dict[str, Any]) -> Any:
@@ -69,7 +69,7 @@ def _stats(place: LocalOrg) -> Any:
         return answer.json()
 
 
-def _opportunities(org: Org, limit: int) -> list[dict[str, Any]]:
+def _opportunities(org: OrgClient, limit: int) -> list[dict[str, Any]]:
     return list(org.query(f"{READ} ORDER BY Id LIMIT {limit}"))
 
 
@@ -97,7 +97,7 @@ def _codes(outcome: GraphOutcome) -> list[tuple[str, str]]:
     return [(error.reference_id, error.code) for error in outcome.errors]
 
 
-def test_whoami_is_the_tokens_user(org: Org, place: LocalOrg) -> None:
+def test_whoami_is_the_tokens_user(org: OrgClient, place: LocalOrg) -> None:
     """The org's own word on whose token it is."""
     identity = org.whoami()
     assert (identity.organization_id, identity.user_id) == (place.org_id, place.user_id)
@@ -107,14 +107,14 @@ def test_whoami_is_the_tokens_user(org: Org, place: LocalOrg) -> None:
 
 def test_a_token_the_org_does_not_know(address: OrgAddress) -> None:
     """Session expired, after one call, whatever is asked."""
-    wrong = Org(replace(address, access_token="00D000000000001!WRONG"))
+    wrong = OrgClient(replace(address, access_token="00D000000000001!WRONG"))
     for call in (wrong.whoami, lambda: wrong.explain("SELECT Id FROM Quote"), lambda: wrong.describe("Quote")):
         with pytest.raises(SessionExpired):
             call()  # type: ignore[operator]
     assert wrong.calls == 3
 
 
-def test_explain_reads_no_rows(org: Org, place: LocalOrg) -> None:
+def test_explain_reads_no_rows(org: OrgClient, place: LocalOrg) -> None:
     """The org checks the query and that is all."""
     org.explain(f"{READ} WHERE (Amount > 10)")
     assert _stats(place)["rowsRead"] == 0
@@ -129,7 +129,7 @@ def test_explain_reads_no_rows(org: Org, place: LocalOrg) -> None:
         ("Name BETWEEN 1", "MALFORMED_QUERY", "unexpected token"),
     ],
 )
-def test_explain_refuses_with_the_orgs_own_words(org: Org, where: str, code: str, says: str) -> None:
+def test_explain_refuses_with_the_orgs_own_words(org: OrgClient, where: str, code: str, says: str) -> None:
     """What the caller of the API gets to read."""
     with pytest.raises(OrgRefused) as caught:
         org.explain(f"SELECT Id FROM Opportunity WHERE {where}")
@@ -138,7 +138,7 @@ def test_explain_refuses_with_the_orgs_own_words(org: Org, where: str, code: str
     assert caught.value.http_status == 400
 
 
-def test_describe_finds_the_key_field(org: Org) -> None:
+def test_describe_finds_the_key_field(org: OrgClient) -> None:
     """How a job knows before it starts that it can write exactly once."""
     fields = {field["name"]: field for field in org.describe("Quote")["fields"]}
     assert fields["QuoteJobKey__c"]["unique"]
@@ -147,7 +147,7 @@ def test_describe_finds_the_key_field(org: Org) -> None:
         org.describe("NoSuchThing__c")
 
 
-def test_a_query_gives_lines_as_lists_and_money_as_decimal(org: Org) -> None:
+def test_a_query_gives_lines_as_lists_and_money_as_decimal(org: OrgClient) -> None:
     """One call for a page of Opportunities with all their lines."""
     found = list(org.query(READ))
     assert len(found) >= OPPORTUNITIES
@@ -158,7 +158,7 @@ def test_a_query_gives_lines_as_lists_and_money_as_decimal(org: Org) -> None:
     assert type(found[0]["Amount"]) is Decimal
 
 
-def test_many_rows_and_many_lines_come_whole(org: Org) -> None:
+def test_many_rows_and_many_lines_come_whole(org: OrgClient) -> None:
     """Parents page at 2,000 rows, children at 499: nothing is lost and nothing comes twice."""
     (opportunity,) = _opportunities(org, 1)
     name = f"Large {uuid4()}"
@@ -197,7 +197,7 @@ def test_many_rows_and_many_lines_come_whole(org: Org) -> None:
     assert org.calls - calls == -(-len(flat) // 2000)
 
 
-def test_quotes_are_written_with_exact_prices(org: Org) -> None:
+def test_quotes_are_written_with_exact_prices(org: OrgClient) -> None:
     """One call writes whole Quotes, and ids come back under their keys."""
     graphs = [_quote(opportunity, str(uuid4())) for opportunity in _opportunities(org, 5)]
     calls = org.calls
@@ -212,7 +212,7 @@ def test_quotes_are_written_with_exact_prices(org: Org) -> None:
         assert [line["UnitPrice"] for line in lines] == [Decimal("90.1")] * LINES
 
 
-def test_a_quote_with_a_fault_costs_only_itself(org: Org) -> None:
+def test_a_quote_with_a_fault_costs_only_itself(org: OrgClient) -> None:
     """The guilty node is named; its innocent neighbours are not, and the other graph is written."""
     good, bad = _opportunities(org, 2)
     outcomes = org.send_graphs([_quote(good, str(uuid4())), _quote(bad, str(uuid4()), Name=None)])
@@ -224,7 +224,7 @@ def test_a_quote_with_a_fault_costs_only_itself(org: Org) -> None:
     assert outcome.errors[0].fields == ("Name",)
 
 
-def test_a_lost_answer_and_its_repeat(org: Org, place: LocalOrg) -> None:
+def test_a_lost_answer_and_its_repeat(org: OrgClient, place: LocalOrg) -> None:
     """The org wrote, then broke: the repeat finds the key taken, and there is one Quote."""
     key = str(uuid4())
     graph = _quote(_opportunities(org, 1)[0], key)
@@ -239,7 +239,7 @@ def test_a_lost_answer_and_its_repeat(org: Org, place: LocalOrg) -> None:
     assert len(list(org.query(f"SELECT Id FROM Quote WHERE QuoteJobKey__c = '{key}'"))) == 1
 
 
-def test_graphs_the_org_did_not_get_to_are_told_apart(org: Org) -> None:
+def test_graphs_the_org_did_not_get_to_are_told_apart(org: OrgClient) -> None:
     """After 14 failed graphs the rest is not run; nobody in it is to blame."""
     opportunities = _opportunities(org, 20)
     outcomes = org.send_graphs([_quote(one, str(uuid4()), Name=None) for one in opportunities])
@@ -250,14 +250,14 @@ def test_graphs_the_org_did_not_get_to_are_told_apart(org: Org) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fail_before_write", "reset_before_write", "lock", "limit"])
-def test_a_passing_fault_is_waited_out_when_reading(org: Org, place: LocalOrg, kind: str) -> None:
+def test_a_passing_fault_is_waited_out_when_reading(org: OrgClient, place: LocalOrg, kind: str) -> None:
     """Each try counts. Too many long calls at once pass too, unlike the day's allowance."""
     _fault(place, kind, "query", 2)
     assert len(_opportunities(org, 3)) == 3
     assert org.calls == 3
 
 
-def test_a_row_lock_is_a_passing_fault_when_writing(org: Org, place: LocalOrg) -> None:
+def test_a_row_lock_is_a_passing_fault_when_writing(org: OrgClient, place: LocalOrg) -> None:
     """Reported in the graph's own answer or for the whole request, it says: send it again."""
     graph = _quote(_opportunities(org, 1)[0], str(uuid4()))
     _fault(place, "lock", "composite/graph")
@@ -268,7 +268,9 @@ def test_a_row_lock_is_a_passing_fault_when_writing(org: Org, place: LocalOrg) -
 
 
 @pytest.mark.parametrize(("kind", "ours"), [("limit", OrgExhausted), ("expire_session", SessionExpired)])
-def test_a_fault_that_will_not_pass_is_told_at_once(org: Org, place: LocalOrg, kind: str, ours: type[OrgError]) -> None:
+def test_a_fault_that_will_not_pass_is_told_at_once(
+    org: OrgClient, place: LocalOrg, kind: str, ours: type[OrgError]
+) -> None:
     """The allocation is used up, or the session is over: one call."""
     says = "TotalRequests Limit exceeded." if kind == "limit" else "Session expired or invalid"
     _control(place, "faults", {"kind": kind, "match": {"resource": "query"}, "message": says, "count": 1})
@@ -281,11 +283,11 @@ def test_an_org_that_is_slow_times_out(place: LocalOrg, address: OrgAddress) -> 
     """Every call has a timeout."""
     _control(place, "faults", {"kind": "slow", "match": {"resource": "query"}, "seconds": 1, "count": 1})
     with pytest.raises(OrgUnreachable) as caught:
-        list(Org(address, read_timeout=0.2, retry_for=0).query("SELECT Id FROM Quote"))
+        list(OrgClient(address, read_timeout=0.2, retry_for=0).query("SELECT Id FROM Quote"))
     assert caught.value.code == "TIMEOUT"
 
 
-def test_deleting_twice_is_deleting(org: Org, place: LocalOrg) -> None:
+def test_deleting_twice_is_deleting(org: OrgClient, place: LocalOrg) -> None:
     """After a lost answer the record is gone already, which is what was asked."""
     (outcome,) = org.send_graphs([_quote(_opportunities(org, 1)[0], str(uuid4()))]).values()
     _fault(place, "fail_after_write", "sobjects*")
@@ -295,7 +297,7 @@ def test_deleting_twice_is_deleting(org: Org, place: LocalOrg) -> None:
         org.delete("Quote", "0Q0000000000000AAA")
 
 
-def test_a_graph_can_delete(org: Org) -> None:
+def test_a_graph_can_delete(org: OrgClient) -> None:
     """A node without a body, and without an id in its answer."""
     (outcome,) = org.send_graphs([_quote(_opportunities(org, 1)[0], str(uuid4()))]).values()
     (gone,) = org.send_graphs([Graph("g", [Node("d", "DELETE", f"Quote/{outcome.ids['q']}")])]).values()
@@ -320,11 +322,11 @@ def _accounts(number: int, name: str) -> Iterator[dict[str, str]]:
         yield {"Name": f'{name} "{place}",\nüñ', "BillingCountry": "DE"}
 
 
-def _names(org: Org, name: str) -> list[str]:
+def _names(org: OrgClient, name: str) -> list[str]:
     return [record["Name"] for record in org.query(f"SELECT Name FROM Account WHERE Name LIKE '{name}%'")]
 
 
-def test_rows_go_in_and_their_fates_come_back(org: Org) -> None:
+def test_rows_go_in_and_their_fates_come_back(org: OrgClient) -> None:
     """Good and bad rows, known by their own columns, in whatever order."""
     name = str(uuid4())
     told: list[tuple[int, int]] = []
@@ -343,13 +345,13 @@ def test_rows_go_in_and_their_fates_come_back(org: Org) -> None:
     assert len(_names(org, name)) == 5
 
 
-def test_no_rows_cost_nothing(org: Org) -> None:
+def test_no_rows_cost_nothing(org: OrgClient) -> None:
     """Not even a job."""
     result = org.ingest("Account", "insert", [], ["Name"])
     assert (org.calls, result.job_ids, list(result.succeeded())) == (0, (), [])
 
 
-def test_rows_beyond_the_limit_go_into_several_jobs(org: Org) -> None:
+def test_rows_beyond_the_limit_go_into_several_jobs(org: OrgClient) -> None:
     """All of them, once; the results of the jobs come as one."""
     name, notes = str(uuid4()), Notes()
     job = bulk.NewJob("Account", "insert")
@@ -368,7 +370,9 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("moment", ["_start", "_upload", "_wait"])
 @pytest.mark.parametrize("part", [1, 2])
-def test_a_killed_run_is_taken_up_again(org: Org, monkeypatch: pytest.MonkeyPatch, moment: str, part: int) -> None:
+def test_a_killed_run_is_taken_up_again(
+    org: OrgClient, monkeypatch: pytest.MonkeyPatch, moment: str, part: int
+) -> None:
     """Wherever it died, every row is there once after the repeat."""
     name, notes = str(uuid4()), Notes()
     job = bulk.NewJob("Account", "insert")
@@ -395,7 +399,7 @@ def test_a_killed_run_is_taken_up_again(org: Org, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("kind", ["fail_before_write", "fail_after_write", "reset_before_write", "reset_after_write"])
-def test_bulk_goes_through_faults_without_writing_twice(org: Org, place: LocalOrg, kind: str) -> None:
+def test_bulk_goes_through_faults_without_writing_twice(org: OrgClient, place: LocalOrg, kind: str) -> None:
     """Creating, uploading, starting, asking, fetching: each answer is lost once."""
     name = str(uuid4())
     for method, resource in [
@@ -408,7 +412,7 @@ def test_bulk_goes_through_faults_without_writing_twice(org: Org, place: LocalOr
     assert len(_names(org, name)) == 20
 
 
-def test_waiting_for_bulk_has_an_end(org: Org) -> None:
+def test_waiting_for_bulk_has_an_end(org: OrgClient) -> None:
     """The job goes on in the org and a repeat finds it."""
     name, notes = str(uuid4()), Notes()
     with pytest.raises(OrgUnreachable) as caught:
@@ -418,7 +422,7 @@ def test_waiting_for_bulk_has_an_end(org: Org) -> None:
     assert (result.records_processed, len(_names(org, name))) == (3, 3)
 
 
-def test_rows_are_deleted_by_id(org: Org) -> None:
+def test_rows_are_deleted_by_id(org: OrgClient) -> None:
     """A delete job has one column."""
     name = str(uuid4())
     made = org.ingest("Account", "insert", _accounts(3, name), ["Name", "BillingCountry"])
@@ -426,7 +430,7 @@ def test_rows_are_deleted_by_id(org: Org) -> None:
     assert (gone.records_processed, gone.records_failed, _names(org, name)) == (3, 0, [])
 
 
-def test_a_job_for_an_object_that_is_not_there_is_refused(org: Org) -> None:
+def test_a_job_for_an_object_that_is_not_there_is_refused(org: OrgClient) -> None:
     """Before anything is uploaded, or as a job that failed with the reason."""
     try:
         result = org.ingest("NoSuchThing__c", "insert", [{"Name": "x"}], ["Name"])
@@ -435,7 +439,7 @@ def test_a_job_for_an_object_that_is_not_there_is_refused(org: Org) -> None:
     assert result.errors
 
 
-def test_many_calls_are_quick(org: Org, place: LocalOrg) -> None:
+def test_many_calls_are_quick(org: OrgClient, place: LocalOrg) -> None:
     """Kept-alive connections and no pauses of our own: not much slower than opening a connection for each by hand."""
     _stats(place)
     began = time.perf_counter()

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
-from quotejob.salesforce import Graph, Identity, Node, Org, OrgAddress
+from quotejob.salesforce import Graph, Identity, Node, OrgAddress, OrgClient
 from quotejob.salesforce.wire import Wire, pool
 
 TOKEN = "00D000000000001!SECRET"
@@ -71,10 +71,10 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def org(self, *script: Reply, retry_for: float = 10, read_timeout: float = 5) -> Org:
+    def org(self, *script: Reply, retry_for: float = 10, read_timeout: float = 5) -> OrgClient:
         """A gateway to this server, which will answer so."""
         self.script = list(script)
-        return Org(OrgAddress(self.url, TOKEN), retry_for=retry_for, read_timeout=read_timeout)
+        return OrgClient(OrgAddress(self.url, TOKEN), retry_for=retry_for, read_timeout=read_timeout)
 
     @property
     def asked(self) -> list[str]:
@@ -256,7 +256,7 @@ def test_an_org_that_does_not_answer_in_time_is_unreachable(server: Server) -> N
 
 def test_an_org_that_is_not_there_is_unreachable() -> None:
     """Nothing listens on port 1; retry_for is kept to."""
-    org = Org(OrgAddress("http://127.0.0.1:1", TOKEN), retry_for=0.4)
+    org = OrgClient(OrgAddress("http://127.0.0.1:1", TOKEN), retry_for=0.4)
     before = time.monotonic()
     with pytest.raises(OrgUnreachable):
         org.whoami()

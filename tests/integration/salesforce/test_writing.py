@@ -19,7 +19,7 @@ from quotejob.jobtypes.quotes import writer as writing
 from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
-from quotejob.salesforce import Org, OrgAddress
+from quotejob.salesforce import OrgAddress, OrgClient
 
 MANY = 60  # Opportunities of two lines
 ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
@@ -44,8 +44,8 @@ def clear_faults(local: LocalOrg) -> None:
 
 
 @pytest.fixture
-def org(local: LocalOrg) -> Org:
-    return Org(OrgAddress(local.url, local.token, "66.0", local.org_id), read_timeout=2)
+def org(local: LocalOrg) -> OrgClient:
+    return OrgClient(OrgAddress(local.url, local.token, "66.0", local.org_id), read_timeout=2)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_PATIENCE", 3)
 
 
-def quotes(org: Org, count: int = MANY) -> list[PricedQuote]:
+def quotes(org: OrgClient, count: int = MANY) -> list[PricedQuote]:
     """Priced quotes of the org's Opportunities."""
     lines = "(SELECT Id, PricebookEntryId, Quantity, UnitPrice FROM OpportunityLineItems ORDER BY Id)"
     rows = org.query(f"SELECT Id, Pricebook2Id, {lines} FROM Opportunity ORDER BY Id LIMIT {count}")
@@ -87,13 +87,15 @@ def broken(quote: PricedQuote) -> PricedQuote:
     return replace(quote, lines=(*quote.lines[:-1], last))
 
 
-def write(org: Org, quotes: list[PricedQuote], job_id: str = "", go_on: Callable[[], None] = lambda: None) -> Writer:
+def write(
+    org: OrgClient, quotes: list[PricedQuote], job_id: str = "", go_on: Callable[[], None] = lambda: None
+) -> Writer:
     writer = Writer(org, job_id or str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None)
     writer.write(quotes)
     return writer
 
 
-def assert_written(org: Org, writer: Writer, expected: list[PricedQuote]) -> None:
+def assert_written(org: OrgClient, writer: Writer, expected: list[PricedQuote]) -> None:
     """The org has exactly these quotes of the job, each with exactly its lines, and the results say so."""
     key = f"QuoteJobKey__c LIKE '{writer._job_id}:%'"
     lines = "(SELECT OpportunityLineItemId, Quantity, UnitPrice FROM QuoteLineItems)"
@@ -109,7 +111,7 @@ def assert_written(org: Org, writer: Writer, expected: list[PricedQuote]) -> Non
         assert sorted(have) == sorted(want)
 
 
-def test_all_is_written(org: Org) -> None:
+def test_all_is_written(org: OrgClient) -> None:
     """Sixty quotes take one request."""
     some = quotes(org)
     before = org.calls
@@ -118,7 +120,7 @@ def test_all_is_written(org: Org) -> None:
     assert_written(org, writer, some)
 
 
-def test_written_twice_is_there_once(org: Org) -> None:
+def test_written_twice_is_there_once(org: OrgClient) -> None:
     """A second write of the same job, by somebody else, finds what is there and gives the same ids."""
     some = quotes(org)
     first = write(org, some)
@@ -127,7 +129,7 @@ def test_written_twice_is_there_once(org: Org) -> None:
     assert_written(org, second, some)
 
 
-def test_another_packing_finds_what_is_there(org: Org) -> None:
+def test_another_packing_finds_what_is_there(org: OrgClient) -> None:
     """Graphs in which some quotes are written and some are not: these are added, those are found."""
     some = quotes(org)
     first = write(org, some[::3])
@@ -138,14 +140,14 @@ def test_another_packing_finds_what_is_there(org: Org) -> None:
 @pytest.mark.parametrize(
     "kind", ["fail_before_write", "fail_after_write", "reset_before_write", "reset_after_write", "lock"]
 )
-def test_a_passing_fault_costs_nothing(org: Org, fault: Callable[..., None], kind: str) -> None:
+def test_a_passing_fault_costs_nothing(org: OrgClient, fault: Callable[..., None], kind: str) -> None:
     """Lost before or after the write, three times in a row: each quote is there once."""
     some = quotes(org, 20)
     fault(kind, count=3)
     assert_written(org, write(org, some), some)
 
 
-def test_a_slow_answer_counts_as_lost(org: Org, fault: Callable[..., None]) -> None:
+def test_a_slow_answer_counts_as_lost(org: OrgClient, fault: Callable[..., None]) -> None:
     """The read timeout passes, the org writes all the same; the repeat finds it."""
     some = quotes(org, 20)
     fault("slow", seconds=2.5)
@@ -153,7 +155,7 @@ def test_a_slow_answer_counts_as_lost(org: Org, fault: Callable[..., None]) -> N
 
 
 def test_an_org_that_stays_away_is_not_waited_for_without_end(
-    org: Org, local: LocalOrg, fault: Callable[..., None]
+    org: OrgClient, local: LocalOrg, fault: Callable[..., None]
 ) -> None:
     """The fault comes out, and a later write completes the job."""
     some = quotes(org, 20)
@@ -167,7 +169,7 @@ def test_an_org_that_stays_away_is_not_waited_for_without_end(
 
 @pytest.mark.parametrize(("kind", "error"), [("limit", OrgExhausted), ("expire_session", SessionExpired)])
 def test_what_waiting_does_not_mend_comes_out(
-    org: Org, fault: Callable[..., None], kind: str, error: type[Exception]
+    org: OrgClient, fault: Callable[..., None], kind: str, error: type[Exception]
 ) -> None:
     """No allocation, no session: nobody tries again at once."""
     some = quotes(org, 3)
@@ -177,7 +179,7 @@ def test_what_waiting_does_not_mend_comes_out(
 
 
 @pytest.mark.parametrize("bad", [1, 14, 15, 40, MANY])
-def test_a_bad_record_costs_only_its_own_quote(org: Org, bad: int) -> None:
+def test_a_bad_record_costs_only_its_own_quote(org: OrgClient, bad: int) -> None:
     """Also when more than 14 graphs fail, after which the org runs no more of a request."""
     some = quotes(org)
     mixed = [broken(quote) if place < bad else quote for place, quote in enumerate(some)]
@@ -187,7 +189,7 @@ def test_a_bad_record_costs_only_its_own_quote(org: Org, bad: int) -> None:
     assert all(result.outcome is Outcome.FAILED and result.code and result.message for result in refused)
 
 
-def test_a_graph_of_several_quotes_is_split(org: Org) -> None:
+def test_a_graph_of_several_quotes_is_split(org: OrgClient) -> None:
     """Quotes share graphs when there are more than 75 of them; the bad one is found, its neighbours are written."""
     good, bad = quotes(org, 3), broken(quotes(org, 4)[3])
     writer = Writer(org, str(uuid.uuid4()), go_on=lambda: None, slow_down=lambda _: None)
@@ -196,7 +198,7 @@ def test_a_graph_of_several_quotes_is_split(org: Org) -> None:
     assert_written(org, writer, good)
 
 
-def large(org: Org, lines: int) -> PricedQuote:
+def large(org: OrgClient, lines: int) -> PricedQuote:
     """A quote of an Opportunity made just now, with so many lines, written 200 at a time."""
     template = quotes(org, 1)[0]
     entry = template.lines[0]
@@ -220,13 +222,13 @@ def large(org: Org, lines: int) -> PricedQuote:
     return quote(opportunity_id, template.pricebook2_id or "", rows)
 
 
-def _create(org: Org, object_name: str, bodies: list[dict[str, Any]]) -> list[str]:
+def _create(org: OrgClient, object_name: str, bodies: list[dict[str, Any]]) -> list[str]:
     nodes = [writing.Node(f"r{place}", "POST", object_name, body) for place, body in enumerate(bodies)]
     return list(org.send_graphs([writing.Graph("g", nodes)])["g"].ids.values())
 
 
 @pytest.mark.parametrize("kind", ["", "reset_after_write", "fail_after_write", "fail_before_write", "lock"])
-def test_a_quote_of_1200_lines_is_written_whole(org: Org, fault: Callable[..., None], kind: str) -> None:
+def test_a_quote_of_1200_lines_is_written_whole(org: OrgClient, fault: Callable[..., None], kind: str) -> None:
     """In three requests and more, whichever answers are lost."""
     big = large(org, 1200)
     assert nodes(big) == 1201
@@ -235,14 +237,14 @@ def test_a_quote_of_1200_lines_is_written_whole(org: Org, fault: Callable[..., N
     assert_written(org, write(org, [big]), [big])
 
 
-def test_a_large_quote_begun_by_another_is_completed(org: Org) -> None:
+def test_a_large_quote_begun_by_another_is_completed(org: OrgClient) -> None:
     """What a killed process left: the Quote and some of its lines."""
     big = large(org, 700)
     half = write(org, [replace(big, lines=big.lines[:300])])
     assert_written(org, write(org, [big], half._job_id), [big])
 
 
-def test_a_large_quote_whose_last_line_is_refused_leaves_nothing(org: Org) -> None:
+def test_a_large_quote_whose_last_line_is_refused_leaves_nothing(org: OrgClient) -> None:
     """No half quote stays, and its neighbours are written."""
     big, some = broken(large(org, 700)), quotes(org, 3)
     writer = write(org, [big, *some])
@@ -251,7 +253,7 @@ def test_a_large_quote_whose_last_line_is_refused_leaves_nothing(org: Org) -> No
     assert_written(org, writer, some)
 
 
-def test_an_ended_job_stops_between_requests(org: Org) -> None:
+def test_an_ended_job_stops_between_requests(org: OrgClient) -> None:
     """What was written is in the results; a large quote that was begun is taken back."""
     big, some = large(org, 700), quotes(org, 3)
     left = iter([True, True])

@@ -14,12 +14,12 @@ from cryptography.fernet import Fernet
 from quotejob.errors import ScheduleConflict
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.guarantee import Claims
 from quotejob.schedules.schedule import Overlap, Schedule
-from quotejob.schedules.store import Schedules
+from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -42,25 +42,27 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings) -> Jobs:
-    return Jobs(client, settings)
+def jobs(client: redis.Redis, settings: Settings) -> JobStore:
+    return JobStore(client, settings)
 
 
 @pytest.fixture
-def schedules(client: redis.Redis, settings: Settings) -> Schedules:
-    return Schedules(client, settings)
+def schedules(client: redis.Redis, settings: Settings) -> ScheduleStore:
+    return ScheduleStore(client, settings)
 
 
-def create(schedules: Schedules, caller: CallerContext, cron: str, **what: Any) -> Schedule:
+def create(schedules: ScheduleStore, caller: CallerContext, cron: str, **what: Any) -> Schedule:
     given = {"authorization": "worker", "soql_where_clause": "Name != null", "guaranteed": True} | what
     return schedules.create(caller, given.pop("name", f"s {uuid.uuid4()}"), cron, **given)
 
 
-def submit(jobs: Jobs, caller: CallerContext) -> str:
+def submit(jobs: JobStore, caller: CallerContext) -> str:
     return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")[0].job_id
 
 
-def test_a_slot_is_kept_free_and_the_queue_passed(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_a_slot_is_kept_free_and_the_queue_passed(
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """With a full flex queue and other jobs waiting, the job is Queued in the moment it fires."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
     assert fire is not None
@@ -78,7 +80,7 @@ def test_a_slot_is_kept_free_and_the_queue_passed(schedules: Schedules, jobs: Jo
 
 
 def test_between_firing_and_submitting_the_slot_is_kept(
-    schedules: Schedules, jobs: Jobs, caller: CallerContext
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """A tick that dies in the middle does not lose the slot to another job."""
     schedule = create(schedules, caller, "0 0 22 1 5 ? 2031")
@@ -93,7 +95,7 @@ def test_between_firing_and_submitting_the_slot_is_kept(
     assert jobs.get(job_id).schedule_id == schedule.schedule_id
 
 
-def test_a_deleted_schedule_claims_nothing(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_a_deleted_schedule_claims_nothing(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """Nor one that is paused, nor what had fired and was not submitted before the end."""
     schedule = create(schedules, caller, "0 0 22 1 5 ? 2031")
     assert schedule.next_fire_time
@@ -109,7 +111,7 @@ def test_a_deleted_schedule_claims_nothing(schedules: Schedules, jobs: Jobs, cal
 
 
 def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
-    schedules: Schedules, jobs: Jobs, client: redis.Redis, caller: CallerContext
+    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """A running job that says it will take until after the fire time makes the last slot count."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -128,7 +130,7 @@ def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
 
 
 def test_a_job_without_progress_counts_by_what_others_took(
-    schedules: Schedules, jobs: Jobs, client: redis.Redis, caller: CallerContext
+    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """A job that was Queued just now, of a kind that took three hours; and one that waits for its org to have calls."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -158,7 +160,7 @@ def test_a_job_without_progress_counts_by_what_others_took(
     ],
 )
 def test_more_than_the_slots_can_carry_is_refused(
-    schedules: Schedules, caller: CallerContext, crons: list[str], clashes: bool
+    schedules: ScheduleStore, caller: CallerContext, crons: list[str], clashes: bool
 ) -> None:
     """Three within ten minutes need three slots; the refusal says when, and names the others."""
     begin = {"start_time": NOW}
@@ -172,7 +174,7 @@ def test_more_than_the_slots_can_carry_is_refused(
         create(schedules, caller, crons[2], name="three", **begin)
 
 
-def test_a_paused_schedule_comes_back_only_if_there_is_a_slot(schedules: Schedules, caller: CallerContext) -> None:
+def test_a_paused_schedule_comes_back_only_if_there_is_a_slot(schedules: ScheduleStore, caller: CallerContext) -> None:
     """Its place may have been given away meanwhile."""
     first = create(schedules, caller, "0 0 22 * * ?", name="first")
     schedules.pause(first.schedule_id, caller.org_id)
@@ -183,7 +185,9 @@ def test_a_paused_schedule_comes_back_only_if_there_is_a_slot(schedules: Schedul
     schedules.resume(first.schedule_id, caller.org_id)
 
 
-def test_two_hundred_fires_under_a_saturated_queue(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_two_hundred_fires_under_a_saturated_queue(
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """Simulated: every ten minutes, with the flex queue always full: each time the job is Queued as it fires."""
     schedule = create(schedules, caller, "0 0/10 * * * ?", overlap=Overlap.QUEUE, start_time=NOW)
     fire = schedule.next_fire_time

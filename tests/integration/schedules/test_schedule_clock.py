@@ -18,9 +18,9 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
-from quotejob.schedules.store import MISFIRE, Schedules
+from quotejob.schedules.store import MISFIRE, ScheduleStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -128,7 +128,7 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
     @given(begin=some.sampled_from(DAYS), steps=steps, misfire=some.sampled_from(list(Misfire)))
     def run(begin: datetime, steps: list[Step], misfire: Misfire) -> None:
         clock, caller = JumpingClock(begin), new_caller()
-        schedules = Schedules(store.client(roomy.redis_url, attempts=1), roomy, clock)
+        schedules = ScheduleStore(store.client(roomy.redis_url, attempts=1), roomy, clock)
         what = {"soql_where_clause": "a", "authorization": "worker", "overlap": Overlap.QUEUE, "misfire": misfire}
         made = [
             schedules.create(caller, f"s {uuid.uuid4()}", cron, time_zone=zone, **what)  # type: ignore[arg-type]
@@ -139,7 +139,9 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
             schedules.tick()  # so that no more than the dead of one step wait to be submitted
         clock.now = max(clock.seen)
         schedules.tick()
-        there = list(Jobs(store.client(roomy.redis_url, attempts=1), roomy).scan(caller.org_id, fields=["scheduleId"]))
+        there = list(
+            JobStore(store.client(roomy.redis_url, attempts=1), roomy).scan(caller.org_id, fields=["scheduleId"])
+        )
         for schedule in made:
             jobs = {job.job_id for job in there if job.schedule_id == schedule.schedule_id}
             check(schedule, schedules.get(schedule.schedule_id), jobs, clock.seen)
@@ -157,7 +159,7 @@ def together(settings: Settings, clock: JumpingClock, step: Step) -> None:
         client = Mortal(settings.redis_url, death, step.heard)
         start.wait()
         try:
-            Schedules(client, settings, clock).tick()
+            ScheduleStore(client, settings, clock).tick()
         except Died:
             pass
         finally:

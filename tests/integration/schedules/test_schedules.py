@@ -27,12 +27,12 @@ from quotejob.errors import (
     TooManySchedules,
 )
 from quotejob.jobs.job import Job, JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.run.context import begin, session
 from quotejob.run.leases import Leases
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
-from quotejob.schedules.store import MOST, Schedules
+from quotejob.schedules.store import MOST, ScheduleStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -54,36 +54,36 @@ def client(redis_url: str) -> redis.Redis:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings) -> Jobs:
-    return Jobs(client, settings)
+def jobs(client: redis.Redis, settings: Settings) -> JobStore:
+    return JobStore(client, settings)
 
 
 @pytest.fixture
-def schedules(client: redis.Redis, settings: Settings) -> Iterator[Schedules]:
+def schedules(client: redis.Redis, settings: Settings) -> Iterator[ScheduleStore]:
     """No schedule of another test is due."""
     client.delete(keys.DUE, keys.FIRED)
-    yield Schedules(client, settings)
+    yield ScheduleStore(client, settings)
     client.delete(keys.DUE, keys.FIRED)
 
 
-def create(schedules: Schedules, caller: CallerContext, cron: str = MINUTELY, **what: Any) -> Schedule:
+def create(schedules: ScheduleStore, caller: CallerContext, cron: str = MINUTELY, **what: Any) -> Schedule:
     given = {"authorization": "worker", "soql_where_clause": "Name != null", "overlap": Overlap.QUEUE} | what
     name = given.pop("name", f"s {uuid.uuid4()}")
     return schedules.create(caller, name, cron, **given)
 
 
-def made(jobs: Jobs, caller: CallerContext) -> list[Job]:
+def made(jobs: JobStore, caller: CallerContext) -> list[Job]:
     """The org's jobs, oldest first."""
     return jobs.recent(caller.org_id, limit=200)[0][::-1]
 
 
-def end(jobs: Jobs, caller: CallerContext) -> None:
+def end(jobs: JobStore, caller: CallerContext) -> None:
     for job in made(jobs, caller):
         if not job.ended:
             jobs.fail(job.job_id, "enough")
 
 
-def test_a_schedule_is_kept_as_it_was_asked(schedules: Schedules, caller: CallerContext) -> None:
+def test_a_schedule_is_kept_as_it_was_asked(schedules: ScheduleStore, caller: CallerContext) -> None:
     """Everything is there again, the next fire times with it."""
     start, stop = datetime(2031, 3, 1, tzinfo=UTC), datetime(2031, 3, 3, 12, tzinfo=UTC)
     made_one = create(
@@ -101,7 +101,7 @@ def test_a_schedule_is_kept_as_it_was_asked(schedules: Schedules, caller: Caller
     assert schedules.of(caller.org_id) == [found]
 
 
-def test_what_cannot_be_is_refused(schedules: Schedules, caller: CallerContext) -> None:
+def test_what_cannot_be_is_refused(schedules: ScheduleStore, caller: CallerContext) -> None:
     """An expression that never comes, an end before the start, a time without a zone, a name that is taken."""
     for cron, what, field in [
         ("0 0 0 30 2 ?", {}, "cronExpression"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_is_refused(schedules: Schedules, caller: CallerContext) 
     create(schedules, replace(caller, org_id=to18("00DBBBBBBBBBBBB")), name="one")
 
 
-def test_an_org_has_so_many(schedules: Schedules, caller: CallerContext) -> None:
+def test_an_org_has_so_many(schedules: ScheduleStore, caller: CallerContext) -> None:
     """One hundred, as on the platform; a deleted one makes room."""
     ids = [create(schedules, caller, DAILY).schedule_id for _ in range(MOST)]
     with pytest.raises(TooManySchedules, match="100"):
@@ -134,7 +134,7 @@ def test_an_org_has_so_many(schedules: Schedules, caller: CallerContext) -> None
         schedules.get(ids[0])
 
 
-def test_another_orgs_schedule_is_not_there(schedules: Schedules, caller: CallerContext) -> None:
+def test_another_orgs_schedule_is_not_there(schedules: ScheduleStore, caller: CallerContext) -> None:
     """However it is asked for."""
     schedule_id, other = create(schedules, caller).schedule_id, to18("00DAAAAAAAAAAAA")
     for ask in (schedules.get, schedules.pause, schedules.resume, schedules.delete, schedules.run_now):
@@ -143,7 +143,7 @@ def test_another_orgs_schedule_is_not_there(schedules: Schedules, caller: Caller
     assert schedules.of(other) == []
 
 
-def test_each_fire_time_makes_one_job(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_each_fire_time_makes_one_job(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """Ticks long before, at, and twice after; the job says which schedule made it."""
     schedule = create(schedules, caller)
     first = schedule.next_fire_time
@@ -161,7 +161,9 @@ def test_each_fire_time_makes_one_job(schedules: Schedules, jobs: Jobs, caller: 
     assert schedules.get(schedule.schedule_id).state is State.WAITING
 
 
-def test_a_schedule_ends_with_its_last_fire_time(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_a_schedule_ends_with_its_last_fire_time(
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """Then it is COMPLETE and never due again."""
     last = schedules.now().replace(second=0, microsecond=0) + 2 * MINUTE
     schedule = create(schedules, caller, end_time=last)
@@ -176,7 +178,7 @@ def test_a_schedule_ends_with_its_last_fire_time(schedules: Schedules, jobs: Job
 
 @pytest.mark.parametrize(("policy", "runs", "skipped"), [(Misfire.RUN_ONCE, 1, 0), (Misfire.SKIP, 0, 1)])
 def test_what_passed_while_nothing_ran(
-    schedules: Schedules, jobs: Jobs, caller: CallerContext, policy: Misfire, runs: int, skipped: int
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext, policy: Misfire, runs: int, skipped: int
 ) -> None:
     """An hour without a tick: the missed times are made good by one run, or by none; the next time is as planned."""
     schedule = create(schedules, caller, "0 0/10 * * * ?", misfire=policy)
@@ -189,7 +191,7 @@ def test_what_passed_while_nothing_ran(
     assert found.next_fire_time == schedule.next_fire_time + timedelta(minutes=70)
 
 
-def test_a_short_stop_loses_nothing(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_a_short_stop_loses_nothing(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """Fire times of less than a minute ago are each made good, also where missed ones are to be skipped."""
     schedule = create(schedules, caller, "0/20 * * * * ?", misfire=Misfire.SKIP)
     assert schedule.next_fire_time
@@ -199,7 +201,7 @@ def test_a_short_stop_loses_nothing(schedules: Schedules, jobs: Jobs, caller: Ca
     ]
 
 
-def test_overlap_skip_waits_for_its_own_job(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_overlap_skip_waits_for_its_own_job(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """A fire time at which the job before has not ended is skipped, with the reason; afterwards it runs again."""
     schedule = create(schedules, caller, overlap=Overlap.SKIP)
     assert schedule.next_fire_time
@@ -217,7 +219,7 @@ def test_overlap_skip_waits_for_its_own_job(schedules: Schedules, jobs: Jobs, ca
     assert schedules.get(schedule.schedule_id).extended_status is None
 
 
-def test_paused_is_paused(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_paused_is_paused(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """No fire time counts until it is resumed, and none is made good then."""
     schedule = create(schedules, caller, "0 0 * * * ?")
     assert schedule.next_fire_time
@@ -233,7 +235,7 @@ def test_paused_is_paused(schedules: Schedules, jobs: Jobs, caller: CallerContex
         schedules.resume(schedule.schedule_id, caller.org_id)
 
 
-def test_run_now_is_outside_the_plan(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_run_now_is_outside_the_plan(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """It runs at once, in whatever state, and leaves the next fire time alone; a full flex queue refuses it."""
     schedule = create(schedules, caller, DAILY)
     schedules.pause(schedule.schedule_id, caller.org_id)
@@ -247,7 +249,9 @@ def test_run_now_is_outside_the_plan(schedules: Schedules, jobs: Jobs, caller: C
     assert schedules.resume(schedule.schedule_id, caller.org_id).next_fire_time == schedule.next_fire_time
 
 
-def test_a_full_flex_queue_delays_and_loses_nothing(schedules: Schedules, jobs: Jobs, caller: CallerContext) -> None:
+def test_a_full_flex_queue_delays_and_loses_nothing(
+    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """What has fired waits outside and goes in as soon as there is room."""
     schedule = create(schedules, caller)
     for _ in range(5):
@@ -263,7 +267,7 @@ def test_a_full_flex_queue_delays_and_loses_nothing(schedules: Schedules, jobs: 
 
 
 def test_a_tick_that_died_in_between_is_finished_by_the_next(
-    schedules: Schedules, jobs: Jobs, client: redis.Redis, caller: CallerContext
+    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """Decided and not submitted, or submitted and not noted: the job is made, and made once."""
     schedule = create(schedules, caller)
@@ -281,13 +285,13 @@ def test_a_tick_that_died_in_between_is_finished_by_the_next(
 def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerContext) -> None:
     """Eight tickers over two simulated hours, their clocks jumping: every fire time once, no other."""
     roomy = replace(settings, holding_jobs=10_000)
-    schedules = Schedules(store.client(redis_url, attempts=1), roomy)
+    schedules = ScheduleStore(store.client(redis_url, attempts=1), roomy)
     several = [create(schedules, caller, cron) for cron in (MINUTELY, "30 0/7 * * * ?", "0 0/30 * * * ?")]
     begin_at = min(each.next_fire_time for each in several if each.next_fire_time)
     start = threading.Barrier(8)
 
     def ticker(seed: int) -> None:
-        mine, dice = Schedules(store.client(redis_url, attempts=1), roomy), random.Random(seed)
+        mine, dice = ScheduleStore(store.client(redis_url, attempts=1), roomy), random.Random(seed)
         start.wait()
         for minute in range(120):
             for jump in (dice.choice((-3600, -1, 1, 25)), 0):
@@ -295,7 +299,7 @@ def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerCo
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ticker, range(8)))
-    found = [job.job_id for job in Jobs(store.client(redis_url, attempts=1), roomy).scan(caller.org_id)]
+    found = [job.job_id for job in JobStore(store.client(redis_url, attempts=1), roomy).scan(caller.org_id)]
     expected = []
     for each in several:
         now = schedules.get(each.schedule_id)
@@ -323,13 +327,13 @@ def applinked(settings: Settings, local_org: LocalOrg) -> Settings:
     return replace(settings, applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token")
 
 
-def scheduled(schedules: Schedules, jobs: Jobs, caller: CallerContext, **what: Any) -> Job:
+def scheduled(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext, **what: Any) -> Job:
     schedule = create(schedules, caller, DAILY, **what)
     return jobs.get(schedules.run_now(schedule.schedule_id, caller.org_id))
 
 
 def test_a_scheduled_job_works_with_its_authorization(
-    schedules: Schedules, jobs: Jobs, applinked: Settings, theirs: CallerContext, client: redis.Redis
+    schedules: ScheduleStore, jobs: JobStore, applinked: Settings, theirs: CallerContext, client: redis.Redis
 ) -> None:
     """A fresh token when it starts, kept for its further steps, and fetched again once it is gone."""
     job = scheduled(schedules, jobs, theirs)
@@ -347,7 +351,7 @@ def test_a_scheduled_job_works_with_its_authorization(
 
 
 def test_an_authorization_that_gives_nothing(
-    schedules: Schedules, jobs: Jobs, applinked: Settings, theirs: CallerContext, caller: CallerContext
+    schedules: ScheduleStore, jobs: JobStore, applinked: Settings, theirs: CallerContext, caller: CallerContext
 ) -> None:
     """Unknown, of another org, or no add-on: it failed. AppLink away: try again."""
     job = scheduled(schedules, jobs, theirs)
@@ -362,7 +366,7 @@ def test_an_authorization_that_gives_nothing(
     jobs.abort(job.job_id)
 
 
-def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: Schedules, caller: CallerContext) -> None:
+def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: ScheduleStore, caller: CallerContext) -> None:
     """It fires no more until then."""
     schedule = create(schedules, caller)
     schedules.stop(schedule.schedule_id, "no session")
@@ -373,7 +377,7 @@ def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: Schedules, ca
 
 
 def test_what_a_newer_version_keeps_is_passed_over(
-    schedules: Schedules, client: redis.Redis, caller: CallerContext
+    schedules: ScheduleStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """While a deploy is going on, as with jobs: the schedule is read, and fires."""
     schedule = create(schedules, caller)

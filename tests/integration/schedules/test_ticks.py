@@ -16,10 +16,10 @@ from cryptography.fernet import Fernet
 from quotejob import clock
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import JobType, Status
-from quotejob.jobs.store import Jobs
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Overlap
-from quotejob.schedules.store import Schedules
+from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -55,7 +55,7 @@ def sent(client: redis.Redis, task: str) -> list[dict[str, Any]]:
     return [header for header in headers if header["task"] == task]
 
 
-def submit(jobs: Jobs, caller: CallerContext, **what: Any) -> str:
+def submit(jobs: JobStore, caller: CallerContext, **what: Any) -> str:
     return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", **what)[0].job_id
 
 
@@ -67,11 +67,11 @@ def test_a_tick_has_a_job_go_whose_time_has_come(
     settings: Settings, client: redis.Redis, caller: CallerContext
 ) -> None:
     """Without a sweep."""
-    past = Jobs(client, settings, lambda: datetime.now(UTC) - timedelta(minutes=2))
+    past = JobStore(client, settings, lambda: datetime.now(UTC) - timedelta(minutes=2))
     job_id = submit(past, caller, conditions=Conditions(not_before=datetime.now(UTC) - timedelta(minutes=1)))
     assert past.promote(caller.org_id) == []
     ticks.tick()
-    assert Jobs(client, settings).get(job_id).status is Status.QUEUED
+    assert JobStore(client, settings).get(job_id).status is Status.QUEUED
     assert len(sent(client, "quotejob.plan")) == 1
 
 
@@ -79,8 +79,9 @@ def test_a_tick_tells_what_is_coming_by_how_far_it_is(
     settings: Settings, client: redis.Redis, caller: CallerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis's clock is an hour ahead of the worker's: the tick of the moment is for the next seconds, not for then."""
-    ahead = Schedules(client, settings, lambda: datetime.now(UTC) + timedelta(hours=1))
-    monkeypatch.setattr(ticks, "schedules", lambda: ahead)
+    services = Services(settings, client, lambda: datetime.now(UTC) + timedelta(hours=1))
+    monkeypatch.setattr(ticks, "services", lambda: services)
+    ahead = services.schedules
     what = {"soql_where_clause": "a", "authorization": "worker", "overlap": Overlap.QUEUE}
     ahead.create(caller, f"s {uuid.uuid4()}", "* * * * * ?", **what)
     ticks.tick()
@@ -92,7 +93,7 @@ def test_a_tick_tells_what_is_coming_by_how_far_it_is(
 
 def test_a_sweep_finds_jobs_nobody_was_told_of(settings: Settings, client: redis.Redis, caller: CallerContext) -> None:
     """One message for the org, once nobody has looked at it for a while; none when no job of it may go."""
-    jobs = Jobs(client, settings)
+    jobs = JobStore(client, settings)
     waiting = [submit(jobs, caller) for _ in range(3)]
     flow.sweep()
     assert dispatched(client, caller) == 0
@@ -116,7 +117,7 @@ def test_a_sweep_looks_at_so_many_waiting_jobs_and_in_turn_at_all(
     """However many there are; also when the clock was turned back since it looked last."""
     monkeypatch.setattr(flow, "LOOKS", 2)
     client.delete(keys.HOLDING)
-    jobs = Jobs(client, replace(settings, holding_jobs=100))
+    jobs = JobStore(client, replace(settings, holding_jobs=100))
     waiting = [submit(jobs, caller) for _ in range(5)]
     then = clock.ms(datetime.now(UTC) + timedelta(hours=1)) if turned_back else 1
     client.zadd(keys.HOLDING, dict.fromkeys(waiting, then))
@@ -131,7 +132,7 @@ def test_a_sweep_looks_at_so_many_waiting_jobs_and_in_turn_at_all(
 
 def test_a_sign_of_life_that_lies_ahead_is_none(settings: Settings, client: redis.Redis, caller: CallerContext) -> None:
     """Redis's clock was turned back by an hour: the job whose message was lost is found all the same."""
-    jobs = Jobs(client, settings)
+    jobs = JobStore(client, settings)
     job_id = submit(jobs, caller)
     assert jobs.promote(caller.org_id) == [job_id]
     client.zadd(keys.OPEN, {job_id: clock.ms() + 3_600_000})

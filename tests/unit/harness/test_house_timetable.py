@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.timetable import Clock, check_schedule, job_id
+from harness.timetable import RedisClock, check_schedule, job_id
 
 ID = "5f0c1a52-3c7e-4c3b-9d47-0a8de1f1a001"
 START = 1_900_000_000  # a multiple of five
@@ -81,7 +81,7 @@ def test_with_misfire_skip_the_last_minute_is_not_missed() -> None:
 
 def test_the_clock_notes_where_it_stood(tmp_path: Path) -> None:
     """Each jump ends a stretch, and the server is told in a file."""
-    clock = Clock(tmp_path)
+    clock = RedisClock(tmp_path)
     clock.jump(3600)
     clock.jump(-7200)
     assert (tmp_path / "redis-clock").read_text() == "-3600.000\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from quotejob.errors import OrgNotAllowed, SessionExpired
-from quotejob.salesforce import Org, OrgAddress
+from quotejob.salesforce import OrgAddress, OrgClient
 
 TOKEN = "00D000000000001!SECRET"
 
@@ -29,7 +29,7 @@ def test_an_address_comes_from_a_callers_context() -> None:
 
 def test_the_token_shows_nowhere() -> None:
     """Not in the repr of the address, nor of a gateway or its parts."""
-    org = Org(OrgAddress.of(Caller()))
+    org = OrgClient(OrgAddress.of(Caller()))
     assert TOKEN not in repr([org.address, org, org._connection, org._connection.wire])
 
 

@@ -1,0 +1,61 @@
+"""The one place where stores are made. Each process asks here and gets all of them on one client and one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import redis
+
+from quotejob import clock
+from quotejob.forecast.org import Forecast
+from quotejob.jobs.flexqueue import FlexQueue
+from quotejob.jobs.store import JobStore
+from quotejob.run.leases import Leases
+from quotejob.schedules.store import ScheduleStore
+from quotejob.settings import Settings
+from quotejob.store.client import connect
+
+
+@dataclass(frozen=True)
+class Services:
+    """The stores of one process. Making this value connects to nothing; each store is made at its first use.
+
+    ``now`` is another clock than the real one, for simulated time. Any method of a store may raise StoreUnavailable.
+    """
+
+    settings: Settings
+    client: redis.Redis
+    now: Callable[[], datetime] | None = None
+
+    @classmethod
+    def connected(cls, settings: Settings, *, patient: bool = False) -> Services:
+        """Return the services of this process; ``patient`` ones wait for a Redis that restarts, as workers do."""
+        return cls(settings, connect(settings, patient=patient))
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        """The store of jobs."""
+        return JobStore(self.client, self.settings, self.now or clock.now)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """The leases of all jobs' units."""
+        return Leases(self.client)
+
+    @cached_property
+    def schedules(self) -> ScheduleStore:
+        """The store of schedules."""
+        return ScheduleStore(self.client, self.settings, self.now)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The estimates of all jobs."""
+        return Forecast(self.client, self.settings, self.now or clock.now)
+
+    @cached_property
+    def flexqueue(self) -> FlexQueue:
+        """The order of the jobs that wait."""
+        return FlexQueue(self.client, self.jobs)
