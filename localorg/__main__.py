@@ -18,7 +18,7 @@ from localorg.app import make_app
 from localorg.http.tls import Certificate
 from localorg.lab.costs import PROFILES
 from localorg.org import Org
-from localorg.schema.model import Schema
+from localorg.schema.loading import load_schema
 from localorg.seed import add_opportunities, populate
 
 FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
@@ -68,7 +68,7 @@ def _count(word: str) -> int:
 def open_org(asked: argparse.Namespace) -> Org:
     """The org the command line asks for, filled."""
     extra = [asked.force_app] if asked.force_app.is_dir() else []
-    org = Org(Schema.load(extra=extra, files=asked.schema), path=asked.db, seed=asked.seed, token=asked.token)
+    org = Org(load_schema(extra=extra, files=asked.schema), path=asked.db, seed=asked.seed, token=asked.token)
     org.costs.use(asked.profile)
     populate(org)
     add_opportunities(org, asked.opportunities, asked.lines)

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from localorg import bulk
-from localorg.data.limits import Limits
-from localorg.http import control
+from localorg.http import control, strikes
 from localorg.http.middleware import conduct
 from localorg.login import identity, oauth, oauth_web, soap
 from localorg.org import ORG, Org
@@ -25,7 +24,8 @@ def make_app(org: Org) -> web.Application:
     assert resources.LOADED
     app[ORG] = org
     app[oauth.GRANTS] = oauth.Grants()
-    org.limits = Limits()
+    app[bulk.BULK_JOBS] = bulk.BulkJobs(org)
+    app[strikes.BULK_OBJECTS] = bulk.objects_of
     for part in (graph, batch, rest, bulk, identity, oauth, oauth_web, soap, control):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(_open)

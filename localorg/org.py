@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
 from localorg.data.events import Events
+from localorg.data.limits import Limits
 from localorg.data.recent import Recent
 from localorg.data.records import Records
 from localorg.data.users import Users
@@ -25,12 +26,9 @@ from localorg.lab.faults import Faults
 from localorg.lab.stats import Stats
 from localorg.login.sessions import Sessions
 from localorg.permissions import User
-from localorg.schema.model import Schema, create_tables
+from localorg.schema.model import Schema
+from localorg.schema.tables import create_tables
 from localorg.soql import Soql
-
-if TYPE_CHECKING:
-    from localorg.bulk import BulkJobs
-    from localorg.data.limits import Limits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,9 +46,6 @@ class Org:
     the other in the database thread, as the user whose token the request carries. So no request ever sees half of
     another one's work.
     """
-
-    limits: Limits
-    jobs: BulkJobs
 
     def __init__(
         self,
@@ -77,6 +72,7 @@ class Org:
         self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"
         self.sessions = Sessions(self.organization_id, clock)
         self.sessions.first(self.token, self.user)
+        self.limits = Limits()
         self.stats = Stats()
         self.faults = Faults()
         self.costs = Costs()

@@ -8,9 +8,9 @@ them off, handlers.py and query_handlers.py the requests.
 from itertools import chain
 
 from localorg.bulk import handlers, query_handlers
-from localorg.bulk.handlers import working
+from localorg.bulk.handlers import BULK_JOBS, objects_of, working
 from localorg.bulk.worker import BulkJobs
 
 routes = [*chain(handlers.routes, query_handlers.routes)]
 
-__all__ = ["BulkJobs", "routes", "working"]
+__all__ = ["BULK_JOBS", "BulkJobs", "objects_of", "routes", "working"]

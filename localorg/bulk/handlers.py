@@ -32,6 +32,7 @@ from localorg.org import ORG
 from localorg.permissions import Action, check
 
 routes = web.RouteTableDef()
+BULK_JOBS: web.AppKey[BulkJobs] = web.AppKey("bulk_jobs", BulkJobs)
 
 # Bulk API 2.0 guide, "Upload Job Data" and "Create a Job": bytes of an upload, characters of one sent with the job.
 LARGEST_UPLOAD = 150 * 1024 * 1024
@@ -45,21 +46,25 @@ CSV = "text/csv;charset=UTF-8"
 
 
 async def working(app: web.Application) -> AsyncIterator[None]:
-    """Gives the org its jobs and works them off as long as the application runs (an entry for app.cleanup_ctx)."""
-    org = app[ORG]
-    org.jobs = BulkJobs(org)
-    await org.jobs.load()
-    task = asyncio.create_task(org.jobs.work(), name="bulk jobs")
+    """Work off the org's jobs as long as the application runs (an entry for app.cleanup_ctx)."""
+    jobs = app[BULK_JOBS]
+    await jobs.load()
+    task = asyncio.create_task(jobs.work(), name="bulk jobs")
     yield
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    org.jobs.close()
+    jobs.close()
 
 
 def jobs_of(request: web.Request) -> BulkJobs:
     """The jobs of the org that a request is for."""
-    return request.app[ORG].jobs
+    return request.app[BULK_JOBS]
+
+
+def objects_of(request: web.Request) -> set[str]:
+    """Return the object of the Bulk job that a request is about; nothing for another request."""
+    return jobs_of(request).objects_of(request.match_info.get("job", ""))
 
 
 def _job(request: web.Request) -> Job:
@@ -85,7 +90,7 @@ async def _created(request: web.Request, body: Any) -> Job:
     ordered = order(body, org.schema)
     if ordered.operation is Operation.HARD_DELETE:
         check(org.caller, ordered.sobject.name, Action.HARD_DELETE)
-    return await org.jobs.create(ordered, float(request.match_info["version"]))
+    return await jobs_of(request).create(ordered, float(request.match_info["version"]))
 
 
 async def _create_with_rows(request: web.Request) -> web.StreamResponse:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from localorg import errors
 from localorg.bulk.job import Job, Operation
 from localorg.bulk.store import note_progress
 from localorg.bulk.table import Row, Unreadable
 from localorg.errors import OrgError
+from localorg.org import Org
 from localorg.schema.model import Schema, SObject
-
-if TYPE_CHECKING:
-    from localorg.org import Org
 
 
 @dataclass(slots=True)

@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from localorg.bulk.job import DELIMITERS, LINE_ENDINGS, AnyJob, one_of
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error
+from localorg.org import Org
 from localorg.permissions import Action, User, check
 from localorg.schema.model import Schema, SObject
 from localorg.soql.compiler import compiled
 from localorg.soql.parser import parse
 from localorg.soql.plans import Count, Groups, Rows, Shape
 from localorg.soql.syntax import Item, Name
-
-if TYPE_CHECKING:
-    from localorg.org import Org
 
 OPERATIONS = ("query", "queryAll")
 _OFFSET = Struct("<Q")

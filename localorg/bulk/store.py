@@ -6,15 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from localorg.bulk.job import AnyJob, Job, Operation, State
 from localorg.bulk.query import QueryJob
-
-if TYPE_CHECKING:
-    from localorg.org import Org
+from localorg.org import Org
 
 _TABLE = '"localorg jobs"'
 

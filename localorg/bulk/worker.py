@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from localorg import errors
 from localorg.bulk.job import FINISHED, AnyJob, Job, Order, State
@@ -19,9 +19,7 @@ from localorg.bulk.store import Store
 from localorg.bulk.table import Results, Unreadable, Upload, keep_rest, keep_unprocessed
 from localorg.errors import OrgError
 from localorg.ids import normalise
-
-if TYPE_CHECKING:
-    from localorg.org import Org
+from localorg.org import Org
 
 log = logging.getLogger("localorg.bulk")
 

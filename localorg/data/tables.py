@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from localorg.data.values import Reader, parser
-from localorg.schema.model import UNINDEXED, ChildRelationship, Field, Schema, SObject
+from localorg.schema.model import ChildRelationship, Field, Schema, SObject
+from localorg.schema.tables import UNINDEXED
 
 OWNER = "$user"
 """The default of a field that the calling user's id goes into."""

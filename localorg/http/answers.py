@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from aiohttp import web
 from localorg import errors
 from localorg.errors import OrgError
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON_TYPE = "application/json;charset=UTF-8"
 
 

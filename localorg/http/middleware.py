@@ -7,33 +7,28 @@ import ipaddress
 import json
 import logging
 import re
-import socket
-import struct
 import zlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable
 
 from aiohttp import web
 
 from localorg import errors
 from localorg.errors import OrgError
-from localorg.http.answers import answer, bearer, parser_error, read_json
+from localorg.http import strikes
+from localorg.http.answers import Handler, answer, bearer, parser_error
 from localorg.http.registry import served
 from localorg.lab.costs import TooManyLongRequests
-from localorg.lab.faults import AFTER, Fault, objects_in
 from localorg.lab.stats import Work, resource
 from localorg.org import ORG, Org
 from localorg.permissions import User
 
 log = logging.getLogger("localorg")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # REST API guide, "Status Codes and Error Responses": 414 and 431 both begin beyond this, in bytes.
 LONGEST_URI = 16_384
 _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
-_LARGEST_BODY_SEARCHED = 8_000_000
 
 _VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL)
 _OPEN_TO_ALL = re.compile(
@@ -68,7 +63,7 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
             work: Work = request["work"]
             org.stats.note(name, work)
             # What the work took already is part of what it costs.
-            await _wait(org.costs.profile.delay(work, name) - (now() - started))
+            await asyncio.sleep(max(0.0, org.costs.profile.delay(work, name) - (now() - started)))
             return response
     except TooManyLongRequests:
         org.stats.note(name, request["work"])
@@ -78,17 +73,7 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
 async def _serve(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
     _check_shape(request)
     with org.acting_as(_let_in(org, request)):
-        return await _served(org, request, handler, name)
-
-
-async def _served(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
-    fault = await _fault_for(org, request, name)
-    if fault is None:
-        return await handler(request)
-    if fault.kind not in AFTER:
-        return await _struck_before(org, request, handler, fault)
-    response = await handler(request)
-    return await _struck_after(request, response, fault)
+        return await strikes.serve(request, handler, name)
 
 
 def _check_shape(request: web.Request) -> None:
@@ -138,97 +123,6 @@ def _from_loopback(remote: str | None) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
-
-
-# --- faults -------------------------------------------------------------------------------------------------------
-
-
-async def _fault_for(org: Org, request: web.Request, name: str) -> Fault | None:
-    objects = await _objects_of(org, request) if org.faults.ask_for_objects else set()
-    return org.faults.match(request.method, name, objects)
-
-
-async def _objects_of(org: Org, request: web.Request) -> set[str]:
-    """The objects a request is about, by its path, its query and its JSON body, or by its Bulk job."""
-    text = f"{request.path} {request.query.get('q', '')}"
-    is_json = "json" in request.headers.get("Content-Type", "")
-    if is_json and (request.content_length or 0) <= _LARGEST_BODY_SEARCHED:
-        # aiohttp keeps what was read, so the handler reads it again.
-        text += (await request.read()).decode("utf-8", "replace")
-    return objects_in(text) | org.jobs.objects_of(request.match_info.get("job", ""))
-
-
-async def _struck_before(org: Org, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
-    """A fault that strikes before anything is written; `slow` only takes its time."""
-    await _wait(fault.seconds)
-    match fault.kind:
-        case "slow":
-            return await handler(request)
-        case "fail_before_write":
-            raise _unavailable(fault)
-        case "reset_before_write":
-            return _hang_up(request)
-        case "lock":
-            return await _locked(request, fault)
-        case "limit":
-            raise errors.request_limit_exceeded(fault.message or "ConcurrentPerOrgLongTxn Limit exceeded.")
-        case _:
-            org.faults.expire(bearer(request) or "")
-            raise errors.invalid_session()
-
-
-async def _struck_after(request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """A fault that strikes when the work is done: the caller cannot tell whether it was."""
-    await _wait(fault.seconds)
-    if fault.kind == "reset_after_write":
-        return _hang_up(request)
-    del response
-    raise _unavailable(fault)
-
-
-def _unavailable(fault: Fault) -> OrgError:
-    return OrgError(503, "SERVER_UNAVAILABLE", fault.message or "Server unavailable, please try again later")
-
-
-async def _locked(request: web.Request, fault: Fault) -> web.StreamResponse:
-    """A lock that could not be had: inside the answer of a graph, as the platform does, else as the answer."""
-    error = errors.unable_to_lock_row()
-    if fault.message:
-        error = OrgError(error.status, error.code, fault.message, error.fields)
-    if not request.path.rstrip("/").lower().endswith("/composite/graph"):
-        raise error
-    graphs = (await read_json(request)).get("graphs", [])
-    return answer({"graphs": [_locked_graph(graph, error) for graph in graphs]})
-
-
-def _locked_graph(graph: dict[str, Any], error: OrgError) -> dict[str, Any]:
-    """A graph rolled back because its first node met a locked row (REST API guide, "Composite Graph")."""
-    halted = "The transaction was rolled back since another operation in the same transaction failed."
-    results = [
-        {
-            "body": error.body() if index == 0 else [{"errorCode": "PROCESSING_HALTED", "message": halted}],
-            "httpHeaders": {},
-            "httpStatusCode": 400,
-            "referenceId": node.get("referenceId"),
-        }
-        for index, node in enumerate(graph.get("compositeRequest", []))
-    ]
-    return {"graphId": graph.get("graphId"), "graphResponse": {"compositeResponse": results}, "isSuccessful": False}
-
-
-def _hang_up(request: web.Request) -> web.StreamResponse:
-    """Resets the TCP connection, so that the client sees no answer at all."""
-    if (transport := request.transport) is not None:
-        if (connection := transport.get_extra_info("socket")) is not None:
-            # Lingering for zero seconds turns the close into a reset.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    return web.Response(status=503)
-
-
-async def _wait(seconds: float) -> None:
-    if seconds > 0:
-        await asyncio.sleep(seconds)
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------

@@ -12,11 +12,13 @@ import pytest
 
 from localorg.errors import OrgError
 from localorg.ids import IdFactory
-from localorg.schema.model import Schema, create_tables
+from localorg.schema.loading import load_schema
+from localorg.schema.model import Schema
+from localorg.schema.tables import create_tables
 from localorg.soql import Soql
 
 FORCE_APP = Path(__file__).parents[3] / "force-app"
-SCHEMA = Schema.load([FORCE_APP])
+SCHEMA = load_schema([FORCE_APP])
 
 
 class SoqlOrg:

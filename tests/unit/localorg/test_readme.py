@@ -15,7 +15,7 @@ from localorg.lab.costs import PROFILES
 from localorg.lab.faults import KINDS
 from localorg.org import Org
 from localorg.rest import resources
-from localorg.schema.model import Schema
+from localorg.schema.loading import load_schema
 
 README = (Path(__file__).parents[3] / "localorg" / "README.md").read_text("utf-8")
 _DATA = re.compile(r"^/services/data/v\{version\}/?")
@@ -40,7 +40,7 @@ def first_cells(text: str) -> set[str]:
 @pytest.fixture
 def routes(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Every path of the application, with * for what varies; below a version without that."""
-    org = Org(Schema.load())
+    org = Org(load_schema())
     found = {each.resource.canonical for each in make_app(org).router.routes() if each.resource}
     org.close()
     found = {
@@ -78,7 +78,7 @@ def test_every_refusal_is_named_with_its_reason() -> None:
 def test_objects() -> None:
     told = re.search(r"\*\*Objects\*\*: (.*?),? with the price book", section("## What it imitates"), re.DOTALL)
     assert told
-    assert set(re.findall(r"\w+", told[1])) == set(Schema.load().objects)
+    assert set(re.findall(r"\w+", told[1])) == set(load_schema().objects)
 
 
 def test_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ def test_fault_kinds_profiles_and_users() -> None:
     control = section("## /localorg/")
     assert set(KINDS) <= first_cells(control)
     assert set(PROFILES) <= set(re.findall(r"`--profile (\w+)`", section("## Costs")))
-    org = Org(Schema.load())
+    org = Org(load_schema())
     assert {user.username for user in org.users.everyone} <= first_cells(section("### Logging in"))
     org.close()
 

@@ -10,13 +10,13 @@ import pytest
 
 from localorg.errors import OrgError
 from localorg.org import Org
-from localorg.schema.model import Schema
+from localorg.schema.loading import load_schema
 from localorg.seed import add_opportunities, populate
 
 
 @pytest.fixture
 def org() -> Iterator[Org]:
-    made = Org(Schema.load())
+    made = Org(load_schema())
     populate(made)
     add_opportunities(made, 2, 1)
     yield made
@@ -159,7 +159,7 @@ def test_no_id_is_handed_out_twice_however_the_org_ends(tmp_path: Path) -> None:
         raise KeyError
 
     for _ in range(3):
-        org = Org(Schema.load(), path=tmp_path / "org.db")
+        org = Org(load_schema(), path=tmp_path / "org.db")
         populate(org)
         with pytest.raises(KeyError):
             org.in_transaction(fail, org)

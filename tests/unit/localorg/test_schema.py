@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from soqlorg import FORCE_APP, SCHEMA
 
-from localorg.schema.model import Schema, create_tables
+from localorg.schema.loading import load_schema
+from localorg.schema.tables import create_tables
 
 
 def field(path: str):  # type: ignore[no-untyped-def]
@@ -71,8 +72,8 @@ def test_the_job_key_comes_from_the_sfdx_folder_alone() -> None:
     assert (key.type, key.length, key.label) == ("string", 80, "Quote Job Key")
     assert all([key.unique, key.external_id, key.custom, key.id_lookup, key.nillable])
     assert not key.case_sensitive
-    assert Schema.load().object("Quote").field("QuoteJobKey__c") is None  # type: ignore[union-attr]
-    assert Schema.load([FORCE_APP / "nothing here"]).objects.keys() == SCHEMA.objects.keys()
+    assert load_schema().object("Quote").field("QuoteJobKey__c") is None  # type: ignore[union-attr]
+    assert load_schema([FORCE_APP / "nothing here"]).objects.keys() == SCHEMA.objects.keys()
 
 
 def _custom(folder: Path, sobject: str, name: str, body: str) -> None:
@@ -101,7 +102,7 @@ def test_other_custom_fields(tmp_path: Path) -> None:
         "<type>Lookup</type><referenceTo>Quote</referenceTo><relationshipName>Kids</relationshipName>",
     )
     _custom(tmp_path, "Job_Event__e", "Text__c", "<type>Text</type>")
-    schema = Schema.load([tmp_path])
+    schema = load_schema([tmp_path])
     region = schema.object("Account").field("region__c")  # type: ignore[union-attr]
     assert (region.picklist, region.restricted) == (("North", "South"), True)  # type: ignore[union-attr]
     quote = schema.objects["Quote"]
@@ -115,7 +116,7 @@ def test_a_field_type_it_cannot_keep_is_named(tmp_path: Path, caplog: pytest.Log
     _custom(tmp_path, "Quote", "Where__c", "<type>Location</type>")
     _custom(tmp_path, "Quote", "Sum__c", "<type>Number</type><formula>1 + 1</formula>")
     _custom(tmp_path, "Quote", "Other__c", "<type>Text</type><length>5</length>")
-    quote = Schema.load([tmp_path]).objects["Quote"]
+    quote = load_schema([tmp_path]).objects["Quote"]
     assert [quote.field(name) is not None for name in ("Where__c", "Sum__c", "Other__c")] == [False, False, True]
     assert "Where__c.field-meta.xml is passed over: this org cannot keep a field of type Location" in caplog.text
 
@@ -139,7 +140,7 @@ def test_unique_holds_in_any_case_among_rows_that_are_not_deleted(connection: sq
 
 def test_an_older_database_gets_the_new_columns() -> None:
     made = sqlite3.connect(":memory:")
-    create_tables(made, Schema.load())
+    create_tables(made, load_schema())
     create_tables(made, SCHEMA)
     create_tables(made, SCHEMA)
     assert made.execute('SELECT "QuoteJobKey__c" FROM Quote').fetchall() == []

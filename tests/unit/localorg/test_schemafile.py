@@ -11,6 +11,7 @@ import pytest
 from localorg.errors import OrgError
 from localorg.org import Org
 from localorg.schema.describe import describe, describe_global
+from localorg.schema.loading import load_schema
 from localorg.schema.model import Schema
 from localorg.seed import populate
 
@@ -53,7 +54,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
     def opening(text: str) -> Org:
         file = tmp_path / "schema.yaml"
         file.write_text(text)
-        org = Org(Schema.load(files=[file]), path=tmp_path / "org.db")
+        org = Org(load_schema(files=[file]), path=tmp_path / "org.db")
         orgs.append(org)
         populate(org)
         return org
@@ -160,7 +161,7 @@ def test_the_prefix_stays_when_objects_come_and_go(tmp_path: Path) -> None:
 def _load(folder: Path, text: str) -> Schema:
     file = folder / "schema.yaml"
     file.write_text(text)
-    return Schema.load(files=[file])
+    return load_schema(files=[file])
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_project_gives_the_org_its_shape(project: Path, caplog: pytest.LogCaptureFixture) -> None:
-    org = Org(Schema.load([project]))
+    org = Org(load_schema([project]))
     populate(org)
     trip = org.schema.objects["Trip__c"]
     assert (trip.label, trip.label_plural, trip.field("OwnerId")) == ("Trip", "Trips", None)
@@ -309,4 +310,4 @@ def test_xml_that_is_none_is_named(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text("<CustomField>")
     with pytest.raises(ValueError, match=r"A__c\.field-meta\.xml"):
-        Schema.load([tmp_path])
+        load_schema([tmp_path])

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from soqlorg import FORCE_APP, SoqlOrg
 
+from localorg.schema.loading import load_schema
 from localorg.schema.model import Schema
 
 Row = dict[str, Any]
@@ -39,7 +40,7 @@ def schema() -> Schema:
             '<CustomField xmlns="http://soap.sforce.com/2006/04/metadata"><fullName>Tags__c</fullName>'
             "<type>MultiselectPicklist</type></CustomField>"
         )
-        return Schema.load([FORCE_APP, Path(folder)])
+        return load_schema([FORCE_APP, Path(folder)])
 
 
 def rows() -> tuple[SoqlOrg, list[Row]]:

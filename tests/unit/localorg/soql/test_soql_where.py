@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from soqlorg import SoqlOrg
 
 from localorg.errors import OrgError
-from localorg.schema.model import Schema
+from localorg.schema.loading import load_schema
 
 Row = dict[str, Any]
 EXAMPLES = int(os.environ.get("SOQL_EXAMPLES", "300"))  # for a long run: 50,000
@@ -288,7 +288,7 @@ def test_a_field_that_minds_case_is_compared_so(tmp_path: Path) -> None:
     (folder / "Tags__c.field-meta.xml").write_text(
         f"{head}<fullName>Tags__c</fullName><type>MultiselectPicklist</type></CustomField>"
     )
-    org = SoqlOrg(schema=Schema.load([tmp_path]))
+    org = SoqlOrg(schema=load_schema([tmp_path]))
     org.add("Account", Name="1", Code__c="ab", Tags__c="Red;Green")
     org.add("Account", Name="2", Code__c="AB", Tags__c="Green;Blue")
     org.add("Account", Name="3")
