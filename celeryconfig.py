@@ -83,4 +83,4 @@ beat_schedule = {
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
-imports = ("tasks.flow", "tasks.ticks")
+imports = ("tasks.flow", "tasks.sweep", "tasks.ticks")

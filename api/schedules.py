@@ -163,11 +163,11 @@ def _known(schedule_id: str) -> str:
 def _what(body: dict[str, Any]) -> dict[str, Any]:
     """What the jobs are about, by their type."""
     clause, kind = body["soql_where_clause"], body["job_type"]
-    if kind is not JobType.BATCH_QUOTE and clause is not None:
+    if kind != JobType.BATCH_QUOTE and clause is not None:
         raise InvalidRequest.field(FIELD, f"has no meaning for {kind}")
-    if kind is JobType.BATCH_QUOTE and clause is None:
+    if kind == JobType.BATCH_QUOTE and clause is None:
         raise InvalidRequest.field(FIELD, "is missing; send the condition that stands after WHERE")
     return {
         "soql_where_clause": None if clause is None else check_clause(clause),
-        "number_of_opportunities": body["number_of_opportunities"] if kind is JobType.SAMPLE_DATA_CREATE else None,
+        "number_of_opportunities": body["number_of_opportunities"] if kind == JobType.SAMPLE_DATA_CREATE else None,
     }

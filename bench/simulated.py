@@ -347,7 +347,7 @@ class Load:
         assert self.client.zcard(keys.OPEN) == 0, "jobs that have not ended"
         ids = list(self.model.jobs)
         for start in range(0, len(ids), 500):
-            for job in self.simulation.jobs.several(ids[start : start + 500]):
+            for job in self.simulation.jobs.get_many(ids[start : start + 500]):
                 assert job.status is self.model.jobs[job.job_id].status, "another end than the model's"
                 assert job.ended, f"{job.status} at the end"
                 self.found.ended[job.status] = self.found.ended.get(job.status, 0) + 1

@@ -39,7 +39,8 @@ def measure(jobs: int, client: redis.Redis) -> None:
     """One line a sweep."""
     from quotejob.jobs.job import JobType
     from quotejob.salesforce.caller import CallerContext, to18
-    from tasks import flow
+    from tasks.app import services
+    from tasks.sweep import sweep
 
     for number in range(jobs):
         org = to18(f"00D{number // ORG_JOBS:012d}")
@@ -47,7 +48,7 @@ def measure(jobs: int, client: redis.Redis) -> None:
             request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version="66.0", namespace="",
             access_token="x", user_id=to18("005RO0000000001"), username="u@x.org",
         )  # fmt: skip
-        flow.services().jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+        services().jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
         client.sadd(f"quotejob:org:{org}:active", "none")  # its one slot is taken
     time.sleep(10)
     trips = count_round_trips()
@@ -55,7 +56,7 @@ def measure(jobs: int, client: redis.Redis) -> None:
     for number in range(SWEEPS):
         sent, ran, messages = trips[0], commands(client), client.llen("control")
         began = time.perf_counter()
-        flow.sweep()
+        sweep()
         seconds = time.perf_counter() - began
         print(
             f"sweep {number + 1}: {trips[0] - sent} round trips, {commands(client) - ran} commands, "

@@ -18,6 +18,7 @@
     ├── StoreUnavailable        503  Redis does not answer
     ├── JobStopped              the job ended (aborted, failed) while a task was still at work on it
     ├── LeaseLost               somebody else works on this unit of the job
+    ├── UnknownJobType          this process does not know the job's type
     └── OrgError                the org, or the way to it, said no; see the four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
         ├── OrgExhausted        wait         the org's daily allocation is used up: try again much later
@@ -146,6 +147,12 @@ class LeaseLost(QuotejobError):
     """Somebody else works on this unit of the job, or it is to wait; leave it to them."""
 
     code = "LEASE_LOST"
+
+
+class UnknownJobType(QuotejobError):
+    """This process does not know the job type: another version of quotejob, or a plug-in, has it."""
+
+    code = "UNKNOWN_JOB_TYPE"
 
 
 class OrgError(QuotejobError):

@@ -14,6 +14,7 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Leases
+from quotejob.run.progress import Progress
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
 from quotejob.store.client import connect
@@ -39,6 +40,11 @@ class Services:
     def jobs(self) -> JobStore:
         """The store of jobs."""
         return JobStore(self.client, self.settings, self.now or clock.now)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What the steps of all jobs leave for each other."""
+        return Progress(self.client)
 
     @cached_property
     def leases(self) -> Leases:

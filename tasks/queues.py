@@ -47,6 +47,9 @@ def lists() -> list[str]:
 
 def _read(messages: list[bytes]) -> Iterator[Message]:
     for message in messages:
-        document: dict[str, Any] = orjson.loads(message)
-        _, arguments, *_ = orjson.loads(base64.b64decode(document["body"]))
-        yield key(document["headers"]["task"], arguments)
+        try:
+            document: dict[str, Any] = orjson.loads(message)
+            _, arguments, *_ = orjson.loads(base64.b64decode(document["body"]))
+            yield key(document["headers"]["task"], arguments)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue  # not one of ours: what no worker of this version sends, no job waits for

@@ -27,16 +27,18 @@ from quotejob.errors import (
     QuotejobError,
     SessionExpired,
     StoreUnavailable,
+    UnknownJobType,
 )
 from quotejob.run.context import Run, begin
 from quotejob.run.receipt import MAX_DEATHS
 from quotejob.salesforce import applink
+from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import current
 from tasks.app import app, services
 
-PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded)
-MOST_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
-MOST_SURPRISES = 2  # errors nobody expected
+PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
+MAX_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
+MAX_SURPRISES = 2  # errors nobody expected
 LONGEST_PAUSE = 60.0  # seconds after a passing fault
 LONGEST_WAIT = 300.0  # seconds between two looks whether an exhausted org has calls again
 
@@ -49,14 +51,17 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
     """Make a Celery task of a function of a Run. Its messages carry the job's id and small numbers, nothing else.
 
     ``unit`` names what it holds a lease on, as "page {wave} {page}"; a step without one only sends others. ``give_up``
-    settles the unit once it has ended its worker process MOST_DEATHS times.
+    settles the unit once it has ended its worker process MAX_DEATHS times.
     """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
-                _Attempt(job_id, unit.format(**numbers)).make(work, give_up, numbers)
+                try:
+                    _Attempt(job_id, unit.format(**numbers), give_up).run(work, numbers)
+                except StoreUnavailable as away:  # nothing can be noted: the lease runs out, the sweep sends again
+                    log.warning(f"Giving the step up: {away}")
 
         made: Task = app.task(name=name, **options)(task)
         return made
@@ -64,64 +69,51 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
     return make
 
 
-def stop_schedule(job_id: str, error: AuthorizationFailed) -> None:
-    """Take the job's schedule, if it has one, into ERROR: its next job would find no session either."""
-    schedule_id = services().jobs.get(job_id).schedule_id
-    if schedule_id is not None:
-        services().schedules.stop(schedule_id, f"{error.code}: {error}")
-
-
 class _Attempt:
-    """One run of one step."""
+    """One try of one step: do it, and settle whatever comes of it. Nothing is raised but StoreUnavailable."""
 
-    def __init__(self, job_id: str, unit: str) -> None:
+    def __init__(self, job_id: str, unit: str, give_up: Callable[..., None] | None) -> None:
         self._job_id = job_id
         self._unit = unit
+        self._give_up = give_up
         self._run: Run | None = None
 
-    def make(self, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]) -> None:
+    def run(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         try:
-            self._make(work, give_up, numbers)
-        except StoreUnavailable as away:  # nothing can be noted either: the lease runs out, the sweep sends again
-            log.warning(f"Giving the step up: {away}")
-
-    def _make(self, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]) -> None:
-        try:
-            self._run = begin(self._job_id, services().jobs, services().leases, current(), self._unit or None)
-            self._work(self._run, work, give_up, numbers)
+            self._do(work, numbers)
             self._release()
         except (JobStopped, JobNotFound, LeaseLost) as gone:
             log.info(str(gone))
             self._release()
         except PASSING as fault:
-            self._again(fault, "passing", MOST_FAULTS, LONGEST_PAUSE)
+            self._again(fault, "passing", MAX_FAULTS, LONGEST_PAUSE)
         except OrgExhausted as fault:
             waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
             services().jobs.explain(self._job_id, waiting)
             self._again(fault, "exhausted", None, LONGEST_WAIT)
+        except AuthorizationFailed as error:
+            _stop_schedule(self._job_id, error)
+            self._fail(f"{error.code}: {error}")
         except SessionExpired as fault:
             self._renew_session(fault)
-        except AuthorizationFailed as error:
-            stop_schedule(self._job_id, error)
-            self._fail(f"{error.code}: {error}")
         except QuotejobError as error:
             self._fail(f"{error.code}: {error}")
         except Exception as error:
             log.exception("A step failed in a way nobody expected")
-            self._again(error, "surprise", MOST_SURPRISES, LONGEST_PAUSE)
+            self._again(error, "surprise", MAX_SURPRISES, LONGEST_PAUSE)
 
-    def _work(
-        self, run: Run, work: Callable[..., None], give_up: Callable[..., None] | None, numbers: dict[str, int]
-    ) -> None:
+    def _do(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
+        made = services()
+        self._run = run = begin(self._job_id, made.jobs, made.progress, made.leases, current(), self._unit or None)
         if run.lease is None:
             work(run, **numbers)
             return
         with run.lease.kept():
             if run.lease.deaths < MAX_DEATHS:
                 work(run, **numbers)
-            elif give_up is not None:
+            elif self._give_up is not None:
                 log.error(f"Giving up {self._unit}: it ended its worker {run.lease.deaths} times")
-                give_up(run, **numbers)
+                self._give_up(run, **numbers)
             else:
                 self._fail(f"WORKER_LOST: {self._unit} ended its worker {run.lease.deaths} times; see the worker's log")
         if run.job.extended_status is not None:
@@ -129,7 +121,7 @@ class _Attempt:
 
     def _again(self, fault: BaseException, kind: str, most: int | None, longest: float) -> None:
         """Leave the unit to the sweep, after a pause that grows while nothing gets done; or end the job."""
-        count = services().jobs.work.another_fault(self._job_id, kind)
+        count = services().progress.another_fault(self._job_id, kind)
         if most is not None and count >= most:
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
             return
@@ -139,13 +131,7 @@ class _Attempt:
 
     def _renew_session(self, fault: SessionExpired) -> None:
         """Take a fresh token from the AppLink authorization, once; without one the job fails, and can be resumed."""
-        run, settings = self._run, current()
-        context = services().jobs.context(self._job_id) if run is not None else None
-        if context is None or services().jobs.work.another_fault(self._job_id, "session") > 1:
-            fresh = None
-        else:
-            authorization = services().jobs.get(self._job_id).authorization or settings.authorization
-            fresh = applink.renewed(context, replace(settings, authorization=authorization))
+        fresh = self._fresh_session()
         if fresh is None:
             self._fail(
                 f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
@@ -154,6 +140,17 @@ class _Attempt:
             services().jobs.renew_context(self._job_id, fresh)
             log.info("The session expired; going on with a fresh token of the AppLink authorization")
             self._release(wait=0.1)
+
+    def _fresh_session(self) -> CallerContext | None:
+        try:
+            context = services().jobs.context(self._job_id)
+        except SessionExpired:  # it is no longer kept: nobody knows whom the job works as
+            return None
+        if services().progress.another_fault(self._job_id, "session") > 1:
+            return None
+        settings = current()
+        authorization = services().jobs.get(self._job_id).authorization or settings.authorization
+        return applink.renewed(context, replace(settings, authorization=authorization))
 
     def _fail(self, reason: str) -> None:
         """End the job, and let the next one of its org have the slot."""
@@ -164,3 +161,10 @@ class _Attempt:
     def _release(self, *, wait: float = 0) -> None:
         if self._run is not None and self._run.lease is not None:
             self._run.lease.release(wait=wait)
+
+
+def _stop_schedule(job_id: str, error: AuthorizationFailed) -> None:
+    """Take the job's schedule, if it has one, into ERROR: its next job would find no session either."""
+    schedule_id = services().jobs.get(job_id).schedule_id
+    if schedule_id is not None:
+        services().schedules.stop(schedule_id, f"{error.code}: {error}")

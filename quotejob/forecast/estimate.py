@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from statistics import median
 
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import Job, Status
 
 PRIOR = 5  # the pages a job has to have done for its own pace to count as much as that of earlier runs
 LONGEST = 366 * 24 * 3600.0  # seconds; of what would take longer nothing is said
@@ -80,9 +80,9 @@ class Pace:
 class Paces:
     """The paces of an org's jobs, by what ran before."""
 
-    def __init__(self, history: Mapping[JobType, Sequence[PastRun]]) -> None:
+    def __init__(self, history: Mapping[str, Sequence[PastRun]]) -> None:
         self._history = history
-        self._known: dict[tuple[JobType, str | None], Pace] = {}
+        self._known: dict[tuple[str, str | None], Pace] = {}
 
     def seconds(self, job: Job) -> float | None:
         """What the whole job takes, by runs of its type: of the same schedule (or of none), or else of any."""
@@ -117,7 +117,7 @@ class Paces:
 
 
 def estimate(
-    jobs: Iterable[Job], slots: Slots, history: Mapping[JobType, Sequence[PastRun]], now: datetime
+    jobs: Iterable[Job], slots: Slots, history: Mapping[str, Sequence[PastRun]], now: datetime
 ) -> dict[str, Estimate]:
     """An estimate for each of an org's open jobs; those Holding in the order of the flex queue, with ``waiting_for``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -11,7 +11,7 @@ import redis
 
 from quotejob import clock
 from quotejob.forecast.estimate import Estimate, Paces, PastRun, Slots, estimate
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -38,7 +38,7 @@ class Forecast:
         if any(job.status is Status.HOLDING for job in going):
             found = self.of(org_id)[1]
         else:
-            found = estimate(going, Slots(self._settings.active_jobs), self._history(org_id), self._now())
+            found = estimate(going, Slots(self._settings.active_jobs), self._history(org_id, going), self._now())
         return [_with(job, found.get(job.job_id)) for job in jobs]
 
     def of(self, org_id: str) -> tuple[list[Job], dict[str, Estimate]]:
@@ -50,17 +50,18 @@ class Forecast:
             pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
             pipe.get(keys.jobs_of(org_id, "reserved"))
             holding, active, first, reserved = pipe.execute()
-        jobs = self._jobs.several([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
+        jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
         going_first = {job_id.decode() for job_id in first}
         going_first &= {job.job_id for job in jobs if job.status is Status.HOLDING}
         slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(going_first)), going_first)
-        return jobs, estimate(jobs, slots, self._history(org_id), self._now())
+        return jobs, estimate(jobs, slots, self._history(org_id, jobs), self._now())
 
     def ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
         """The org's jobs that have a slot, each with when it will be done."""
         with store.translated():
             ids = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "active")))
-        jobs, paces = self._jobs.several([job_id.decode() for job_id in ids]), Paces(self._history(org_id))
+        jobs = self._jobs.get_many([job_id.decode() for job_id in ids])
+        paces = Paces(self._history(org_id, jobs))
         return [(job, paces.end(job, now)) for job in jobs]
 
     def note_starts(self, org_id: str) -> None:
@@ -80,7 +81,7 @@ class Forecast:
     def note_end(self, job: Job) -> None:
         """Note when a job that is about to be processed is estimated to end."""
         if job.end_guess is None and job.resumed_date is None:
-            end = Paces(self._history(job.org_id)).end(job, self._now())
+            end = Paces(self._history(job.org_id, [job])).end(job, self._now())
             self._note("endGuess", Status.PROCESSING, {job.job_id: end})
 
     def _note(self, field: str, status: Status, moments: Mapping[str, datetime | None]) -> None:
@@ -91,14 +92,15 @@ class Forecast:
                 self._redis, "jobs/guess", [keys.job(job_id) for job_id in said], [field, status, *said.values()]
             )
 
-    def _history(self, org_id: str) -> dict[JobType, list[PastRun]]:
-        """The org's last Completed runs, newest first."""
+    def _history(self, org_id: str, jobs: Iterable[Job]) -> dict[str, list[PastRun]]:
+        """Return the org's last Completed runs of the jobs' types, newest first."""
+        job_types = list({job.job_type for job in jobs})
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
-            for job_type in JobType:
+            for job_type in job_types:
                 pipe.lrange(keys.jobs_of(org_id, f"runs:{job_type}"), 0, -1)
             found = cast(list[list[bytes]], pipe.execute())
-        return {job_type: [_ran(row) for row in rows] for job_type, rows in zip(JobType, found, strict=True)}
+        return {job_type: [_ran(row) for row in rows] for job_type, rows in zip(job_types, found, strict=True)}
 
 
 def _ran(row: bytes) -> PastRun:

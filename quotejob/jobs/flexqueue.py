@@ -37,7 +37,7 @@ class FlexQueue:
         """The org's Holding jobs in their order, with what each still waits for."""
         with store.translated():
             found = cast(list[bytes], self._redis.zrange(keys.jobs_of(org_id, "holding"), 0, -1))
-        return [job for job in self._jobs.several([one.decode() for one in found]) if job.status is Status.HOLDING]
+        return [job for job in self._jobs.get_many([one.decode() for one in found]) if job.status is Status.HOLDING]
 
     def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.

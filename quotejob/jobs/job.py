@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class JobType(StrEnum):
-    """What a job does."""
+    """What a job does: the names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all there are."""
 
     BATCH_QUOTE = "BatchQuote"
     SAMPLE_DATA_CREATE = "SampleDataCreate"
@@ -78,7 +78,7 @@ class Job:
     """A job as it stands. An *item* is a page, as in AsyncApexJob; *records* are Opportunities."""
 
     job_id: str
-    job_type: JobType
+    job_type: str  # a JobType, or the name of a type that another version or a plug-in has
     status: Status
     org_id: str
     created_date: datetime

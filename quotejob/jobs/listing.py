@@ -14,10 +14,10 @@ from quotejob import clock
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, JobType, Status
 
-ListPosition = tuple[
-    bool, int, int, str
-]  # in an order: whether there is a value, it, when the job was created (us), its id
-_STATUSES, _JOB_TYPES = list(Status), list(JobType)
+# In an order: whether there is a value, the value, when the job was created (us), its id.
+ListPosition = tuple[bool, int, int, str]
+_STATUSES = list(Status)
+_JOB_TYPES: list[str] = list(JobType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class JobFilter:
     """
 
     statuses: frozenset[Status] = frozenset()
-    job_types: frozenset[JobType] = frozenset()
+    job_types: frozenset[str] = frozenset()
     created_from: datetime | None = None
     created_to: datetime | None = None
     completed_from: datetime | None = None
@@ -141,7 +141,7 @@ class Sorting:
             case Sort.STATUS:
                 return _STATUSES.index(job.status)
             case Sort.JOB_TYPE:
-                return _JOB_TYPES.index(job.job_type)
+                return _JOB_TYPES.index(job.job_type) if job.job_type in _JOB_TYPES else len(_JOB_TYPES)
             case Sort.CREATED:
                 return clock.us(job.created_date)
             case Sort.STARTED:

@@ -20,7 +20,7 @@ import redis
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
-from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, JobType, Status
+from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, Status
 from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, ListPosition, Sort, Sorting, span
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
@@ -50,7 +50,7 @@ class JobStore:
     def submit(
         self,
         context: CallerContext,
-        job_type: JobType,
+        job_type: str,
         *,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
@@ -122,7 +122,7 @@ class JobStore:
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
         return self._with_waiting([_read(job_id, found)])[0]
 
-    def several(self, job_ids: Sequence[str]) -> list[Job]:
+    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of the jobs that there are, in the given order."""
         return self._with_waiting(self._stored(job_ids))
 
@@ -465,7 +465,6 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "jobType": JobType,
     "guaranteed": lambda raw: raw == "1",
     "status": Status,
     "dependsOn": lambda raw: tuple(raw.split(",")),

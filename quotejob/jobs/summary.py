@@ -25,7 +25,7 @@ class Count:
 
     jobs: int
     status: Status | None = None
-    job_type: JobType | None = None
+    job_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Summary:
 
 def summarise(jobs: Iterable[Job]) -> Summary:
     """The jobs in figures; some dozens of bytes of each are kept meanwhile."""
-    kinds: Counter[tuple[Status, JobType]] = Counter()
+    kinds: Counter[tuple[Status, str]] = Counter()
     waited, ran, rates = array("d"), array("d"), array("d")
     starts, ends = _Errors(), _Errors()
     for job in jobs:
@@ -86,12 +86,13 @@ def summarise(jobs: Iterable[Job]) -> Summary:
             rates.append(records / seconds)
         if job.status is Status.COMPLETED:
             ends.add(job.end_guess, job.completed_date)
+    job_types = list(dict.fromkeys([*JobType, *(job_type for _, job_type in kinds)]))
     return Summary(
         total=kinds.total(),
-        by_status=[Count(sum(kinds[one, kind] for kind in JobType), status=one) for one in Status],
-        by_job_type=[Count(sum(kinds[one, kind] for one in Status), job_type=kind) for kind in JobType],
+        by_status=[Count(sum(kinds[one, kind] for kind in job_types), status=one) for one in Status],
+        by_job_type=[Count(sum(kinds[one, kind] for one in Status), job_type=kind) for kind in job_types],
         by_status_and_job_type=[
-            Count(kinds[one, kind], one, kind) for one, kind in product(Status, JobType) if kinds[one, kind]
+            Count(kinds[one, kind], one, kind) for one, kind in product(Status, job_types) if kinds[one, kind]
         ],
         waiting_seconds=_figures(waited),
         run_seconds=_figures(ran),

@@ -15,9 +15,11 @@ from typing import Any
 import structlog
 
 from quotejob.errors import OrgClosed
+from quotejob.jobs.job import Job, JobType
+from quotejob.jobtypes.base import JobHandler
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
-from quotejob.run.waves import store
+from quotejob.run.waves import store_plan
 
 PREFIX = "Sample Opportunity "
 PAGE = 10_000  # records
@@ -29,39 +31,71 @@ _GONE = "ENTITY_IS_DELETED"  # what a delete says of a record that is deleted al
 log = structlog.get_logger()
 
 
+class SampleDataCreate(JobHandler):
+    """Make sample Opportunities with their lines."""
+
+    name = JobType.SAMPLE_DATA_CREATE
+    slow = True
+
+    def purpose(self, job: Job) -> str:
+        return f"to create {job.number_of_opportunities} sample Opportunities"
+
+    def plan(self, run: Run) -> None:
+        plan_create(run)
+
+    def work_page(self, run: Run, wave: int, page: int) -> None:
+        create_page(run, wave, page)
+
+
+class SampleDataDelete(JobHandler):
+    """Delete the sample Opportunities and their Quotes."""
+
+    name = JobType.SAMPLE_DATA_DELETE
+    slow = True
+
+    def purpose(self, job: Job) -> str:  # noqa: ARG002 (all of them are deleted, whoever asks)
+        return "to delete the sample Opportunities"
+
+    def plan(self, run: Run) -> None:
+        plan_delete(run)
+
+    def work_page(self, run: Run, wave: int, page: int) -> None:
+        delete_page(run, wave, page)
+
+
 def plan_create(run: Run) -> None:
     """Number the Opportunities to make."""
     numbers = (str(number) for number in range(run.job.number_of_opportunities or 0))
-    store(run, numbers, page_size=PAGE, wave_size=ALL_AT_ONCE)
+    store_plan(run, numbers, page_size=PAGE, wave_size=ALL_AT_ONCE)
 
 
 def create_page(run: Run, wave: int, page: int) -> None:
     """Make a page of Opportunities and then their lines; each a Bulk job."""
     run.go_on()
-    numbers = run.work.page(run.id, page)
+    numbers = run.progress.page(run.id, page)
     made, results = _make_opportunities(run, page, numbers, _shelf(run))
     results += _make_lines(run, page, made, _shelf(run))
-    run.work.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
+    run.progress.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
 
 
 def plan_delete(run: Run) -> None:
     """Find the sample Opportunities: those whose whole name is one that create gives, and no others."""
     found = run.org.query(f"SELECT Id, Name FROM Opportunity WHERE Name LIKE '{PREFIX}%' ORDER BY Id")
     ids = (row["Id"] for row in found if _NAME.fullmatch(row["Name"]))
-    store(run, ids, page_size=PAGE, wave_size=ALL_AT_ONCE)
+    store_plan(run, ids, page_size=PAGE, wave_size=ALL_AT_ONCE)
 
 
 def delete_page(run: Run, wave: int, page: int) -> None:
     """Delete a page of sample Opportunities, their Quotes first; they go to the recycle bin."""
     run.go_on()
-    ids = run.work.page(run.id, page)
+    ids = run.progress.page(run.id, page)
     wanted = frozenset(ids)
     between = f"OpportunityId >= '{ids[0]}' AND OpportunityId <= '{ids[-1]}'"  # pages are in id order
     quotes = run.org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {between} ORDER BY Id")
     _delete(run, page, "Quote", (row["Id"] for row in quotes if row["OpportunityId"] in wanted))
     refused = _delete(run, page, "Opportunity", iter(ids))
     results = (refused.get(record_id, Result(record_id, Outcome.SUCCEEDED)) for record_id in ids)
-    run.work.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
+    run.progress.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +115,10 @@ class _Checkpoint:
     what: str
 
     def load(self) -> list[str]:
-        return (self.run.work.note(self.run.id, self.what) or "").split()
+        return (self.run.progress.note(self.run.id, self.what) or "").split()
 
     def save(self, job_ids: list[str]) -> None:
-        self.run.work.note(self.run.id, self.what, " ".join(job_ids))
+        self.run.progress.note(self.run.id, self.what, " ".join(job_ids))
 
 
 def _shelf(run: Run) -> _Shelf:

@@ -1,9 +1,10 @@
-"""One step of one job at work: what every room needs in its hand."""
+"""A run: one job in the hands of one step, with the stores and the org it works with."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from quotejob.errors import JobStopped, SessionExpired
 from quotejob.jobs.job import Job
@@ -15,14 +16,14 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
-    """A job as one step sees it, with the org it works for and the stores it may use."""
+    """A job as one step sees it."""
 
     job: Job
     jobs: JobStore
+    progress: Progress
     leases: Leases
-    org: OrgClient
     settings: Settings
     lease: Lease | None = None  # of the unit this step works on; steps that only send others have none
 
@@ -31,13 +32,18 @@ class Run:
         """The job's id."""
         return self.job.job_id
 
-    @property
-    def work(self) -> Progress:
-        """What the job's steps leave for each other."""
-        return self.jobs.work
+    @cached_property
+    def org(self) -> OrgClient:
+        """The org the job works for, opened at first use: a step that only sends others never needs it.
+
+        Raises SessionExpired when the caller's session is gone, AuthorizationFailed and OrgUnreachable when AppLink
+        gives a scheduled job none.
+        """
+        context = session(self.job, self.jobs, self.settings)
+        return OrgClient(OrgAddress.of(context), read_timeout=self.settings.org_timeout)
 
     def go_on(self) -> None:
-        """Asked before every request that writes: renews the lease, rests when the org is to be spared.
+        """Renew the lease, and rest when the org is to be spared; called before every request that writes.
 
         Raises JobStopped when the job has ended, LeaseLost when somebody else has taken this unit over.
         """
@@ -49,23 +55,22 @@ class Run:
         self.leases.slow_down(self.job.org_id, seconds)
 
 
-def begin(job_id: str, jobs: JobStore, leases: Leases, settings: Settings, unit: str | None = None) -> Run:
-    """Take up a step of the job, and the lease of ``unit`` with it.
+def begin(
+    job_id: str, jobs: JobStore, progress: Progress, leases: Leases, settings: Settings, unit: str | None = None
+) -> Run:
+    """Take up a step of the job, and the lease of ``unit`` with it. Nothing is asked of the org or of AppLink.
 
-    Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit, SessionExpired when the
-    caller's session is gone, AuthorizationFailed and OrgUnreachable when AppLink gives a scheduled job none.
+    Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit.
     """
     job = jobs.get(job_id)
     if job.ended:
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
-    context = session(job, jobs, settings)
     lease = leases.claim(job_id, unit, job.org_id) if unit else None
-    org = OrgClient(OrgAddress.of(context), read_timeout=settings.org_timeout)
-    return Run(job, jobs, leases, org, settings, lease)
+    return Run(job, jobs, progress, leases, settings, lease)
 
 
 def session(job: Job, jobs: JobStore, settings: Settings) -> CallerContext:
-    """Whom the job works as: its caller, or, of a scheduled job, whom its authorization stands for."""
+    """Return whom the job works as: its caller, or, of a scheduled job, whom its authorization stands for."""
     if job.authorization is None:
         return jobs.context(job.job_id)
     with contextlib.suppress(SessionExpired):

@@ -54,7 +54,7 @@ class Schedule:
     authorization: str  # developer name of the AppLink authorization its jobs work with
     created_date: datetime
     created_by_id: str
-    job_type: JobType = JobType.BATCH_QUOTE
+    job_type: str = JobType.BATCH_QUOTE
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
     misfire: Misfire = Misfire.RUN_ONCE

@@ -25,7 +25,7 @@ from quotejob.errors import (
     ScheduleNotFound,
     TooManySchedules,
 )
-from quotejob.jobs.job import ENDED, JobType, Status
+from quotejob.jobs.job import ENDED, Status
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import guarantee
@@ -98,7 +98,7 @@ class ScheduleStore:
         """The org's schedules, newest first."""
         with store.translated():
             ids = cast(list[bytes], self._redis.zrevrange(keys.jobs_of(org_id, "schedules"), 0, -1))
-        return self._executing(self._several([schedule_id.decode() for schedule_id in ids]))
+        return self._executing(self._get_many([schedule_id.decode() for schedule_id in ids]))
 
     def pause(self, schedule_id: str, org_id: str) -> Schedule:
         """Have it fire no more until it is resumed. ScheduleConflict when it does not wait for a fire time."""
@@ -245,7 +245,7 @@ class ScheduleStore:
     def _due(self, now: datetime) -> list[Schedule]:
         with store.translated():
             found = cast(list[bytes], self._redis.zrangebyscore(keys.DUE, "-inf", clock.ms(now), 0, AT_ONCE))
-        return self._several([schedule_id.decode() for schedule_id in found])
+        return self._get_many([schedule_id.decode() for schedule_id in found])
 
     def _fire(self, schedule: Schedule, now: datetime) -> str:
         """Decide the fire time that has come; what came of it, "" when there is nothing to decide."""
@@ -303,7 +303,7 @@ class ScheduleStore:
         """Submit what has fired; what finds no room in its flex queue stays for the next tick."""
         with store.translated():
             fired = [member.decode().split(" ") for member in cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))]
-        known = {schedule.schedule_id: schedule for schedule in self._several(list({each for each, _ in fired}))}
+        known = {schedule.schedule_id: schedule for schedule in self._get_many(list({each for each, _ in fired}))}
         orgs: dict[str, None] = {}
         full: dict[str, str] = {}  # orgs that have no room, and what they said: their others need not be tried
         waiting: dict[str, str] = {}
@@ -395,7 +395,7 @@ class ScheduleStore:
         with store.translated():
             return (cast(bytes | None, self._redis.get(self._guaranteed(org_id)[1])) or b"0").decode()
 
-    def _several(self, ids: Sequence[str]) -> list[Schedule]:
+    def _get_many(self, ids: Sequence[str]) -> list[Schedule]:
         """The schedules that are there; what is due but gone leaves the list."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
@@ -434,7 +434,6 @@ def _key(schedule_id: str, part: str = "") -> str:
 
 
 _READERS: dict[str, Any] = {
-    "jobType": JobType,
     "state": State,
     "misfire": Misfire,
     "overlap": Overlap,

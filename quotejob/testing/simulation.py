@@ -130,7 +130,7 @@ class Simulation:
     def look_at(self, org_ids: Iterable[str]) -> None:
         """Take notice of whatever was done to these orgs' jobs and schedules past this object."""
         running = {job_id: self.ran[place].org_id for job_id, place in self._running.items()}
-        for job in self.jobs.several([job_id for job_id, org_id in running.items() if org_id in set(org_ids)]):
+        for job in self.jobs.get_many([job_id for job_id, org_id in running.items() if org_id in set(org_ids)]):
             if job.status is not Status.PROCESSING:
                 self._note_end(job.job_id, job.completed_date or self.clock.now, job.status)
         self._changed.update(dict.fromkeys(org_ids))
@@ -161,7 +161,7 @@ class Simulation:
             self.changed(run.org_id)
 
     def _start(self, job_ids: list[str]) -> None:
-        for job in self.jobs.several(job_ids):
+        for job in self.jobs.get_many(job_ids):
             self.jobs.move(job.job_id, Status.PREPARING)
             self.jobs.move(job.job_id, Status.PROCESSING)
             run = Ran(job.job_id, job.org_id, job.schedule_id, self.clock.now)

@@ -140,7 +140,7 @@ def test_open_jobs_are_told_when_they_start_and_end(
             tuple(
                 moment and (moment - clock.now).total_seconds() for moment in (job.estimated_start, job.estimated_end)
             )
-            for job in forecasts.told(caller.org_id, jobs.several(ids))
+            for job in forecasts.told(caller.org_id, jobs.get_many(ids))
         ]  # type: ignore[misc]
 
     everything = [(None, 40), (0, 60), (3580, 3640), (40, 100), (100, 160), (None, None)]
@@ -167,7 +167,7 @@ def test_a_reserved_slot_is_nobodys(
         client.delete(keys.jobs_of(caller.org_id, "first"))
         if first:
             client.zadd(keys.jobs_of(caller.org_id, "first"), dict.fromkeys(first, 1))
-        told = forecasts.told(caller.org_id, jobs.several(ids))
+        told = forecasts.told(caller.org_id, jobs.get_many(ids))
         return [(job.estimated_start - clock.now).total_seconds() for job in told if job.estimated_start]
 
     assert starts() == [40, 100]
@@ -183,7 +183,7 @@ def test_the_first_estimated_start_is_noted(
     def look() -> list[Guess | None]:
         client.delete(keys.jobs_of(caller.org_id, "looked"))
         forecasts.note_starts(caller.org_id)
-        return [job.start_guess for job in jobs.several(ids)]
+        return [job.start_guess for job in jobs.get_many(ids)]
 
     ids = [submit(jobs, caller) for _ in range(2)]
     jobs.promote(caller.org_id)
@@ -268,5 +268,5 @@ def test_a_queue_longer_than_is_looked_at(
     monkeypatch.setattr(forecast, "LOOKED_AT", 3)
     ran(jobs, caller, clock, 10)
     ids = [submit(jobs, caller) for _ in range(5)]
-    told: list[Job] = forecasts.told(caller.org_id, jobs.several(ids))
+    told: list[Job] = forecasts.told(caller.org_id, jobs.get_many(ids))
     assert [job.estimated_start is None for job in told] == [False, False, False, True, True]

@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches; how many there are, or None when they were fixed before: then they were sent, too."""
-    batches = list(_batches(_priced(run, pages_of_wave(run, wave))))
-    return len(batches) if run.work.store_batches(run.id, wave, batches) else None
+    batches = list(_batches(_priced(run, pages_of_wave(run.job, wave))))
+    return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:
@@ -34,11 +34,11 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 
     When the job ends meanwhile, what was written up to then is recorded as a part; a resumed job writes the rest.
     """
-    if batch in run.work.written_units(run.id, wave):
+    if batch in run.progress.written_units(run.id, wave):
         return
     run.go_on()
-    page_of, parts = _content(run, wave, batch), run.work.parts(run.id, wave, batch)
-    decided = {result.record_id for part in parts for result in run.work.unit_results(run.id, part)}
+    page_of, parts = _content(run, wave, batch), run.progress.parts(run.id, wave, batch)
+    decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
     wanted = page_of.keys() - decided
     quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
     log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
@@ -48,9 +48,9 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
         part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
-        run.work.record_batch(run.id, wave, part, whole=False)
+        run.progress.record_batch(run.id, wave, part, whole=False)
     else:
-        run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
+        run.progress.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
@@ -60,19 +60,19 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
     results = {
         key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
     }
-    run.work.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls))
+    run.progress.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls))
 
 
 def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
     """The Opportunities of a batch, each with its page."""
-    ids_by_page = (run.work.batches(run.id, wave) or [])[batch]
+    ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
 def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
     """The priced quotes of the pages, in page order, a page in memory at a time."""
     for page in pages:
-        if stored := run.work.priced(run.id, page):
+        if stored := run.progress.priced(run.id, page):
             yield from ((page, quote) for quote in packed.unpack(stored))
 
 

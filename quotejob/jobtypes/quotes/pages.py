@@ -19,7 +19,7 @@ from quotejob.jobtypes.quotes import packed
 from quotejob.pricing import Rules, Unpriceable, load_rules, price
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedQuote
 from quotejob.run.context import Run
-from quotejob.run.receipt import Outcome, Receipt, Result, lost
+from quotejob.run.receipt import Outcome, Receipt, Result
 
 log = structlog.get_logger()
 
@@ -32,17 +32,11 @@ _LINES = (
 def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Harmless when run twice, or at the same time: the first receipt stored wins, with its quotes."""
     run.go_on()
-    ids = run.work.page(run.id, page)
+    ids = run.progress.page(run.id, page)
     quotes, results = _price_all(run, ids)
     receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
-    run.work.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
+    run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
-
-
-def give_up_page(run: Run, wave: int, page: int) -> None:
-    """Settle a page that has ended its worker again and again: its records failed, with that reason."""
-    results = tuple(lost(record_id) for record_id in run.work.page(run.id, page))
-    run.work.record_page(run.id, wave, Receipt(str(page), results))
 
 
 def rules(path: Path) -> Rules:
@@ -52,7 +46,7 @@ def rules(path: Path) -> Rules:
 
 def read(run: Run, ids: Sequence[str]) -> Iterator[Opportunity]:
     """The Opportunities as they are now, with all their lines; those the user cannot see (any more) are left out."""
-    decimals: dict[str, int] = orjson.loads(run.work.note(run.id, "decimals") or "{}")
+    decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
     currency = "CurrencyIsoCode, " if decimals else ""
     listed = ", ".join(f"'{record_id}'" for record_id in ids)
     found = run.org.query(

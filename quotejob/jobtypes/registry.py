@@ -1,0 +1,34 @@
+"""The job types there are: one line each. Workers and the sweep find a job's handler here by its name."""
+
+from __future__ import annotations
+
+from quotejob.errors import UnknownJobType
+from quotejob.jobtypes.base import JobHandler
+from quotejob.jobtypes.quotes.handler import BatchQuote
+from quotejob.jobtypes.sample_data import SampleDataCreate, SampleDataDelete
+
+_HANDLERS: dict[str, JobHandler] = {}
+
+
+def register(handler: JobHandler) -> None:
+    """Make a job type known. Raises ValueError when another handler has its name."""
+    if _HANDLERS.setdefault(handler.name, handler) is not handler:
+        raise ValueError(f"There is already a job type {handler.name}")
+
+
+def handler_of(job_type: str) -> JobHandler:
+    """Return the handler of a job type. Raises UnknownJobType: another version of quotejob, or a plug-in, has it."""
+    try:
+        return _HANDLERS[job_type]
+    except KeyError:
+        raise UnknownJobType(f"This process does not know the job type {job_type}; it knows {names()}") from None
+
+
+def names() -> str:
+    """Return the names of the job types, for a message."""
+    return ", ".join(_HANDLERS)
+
+
+register(BatchQuote())
+register(SampleDataCreate())
+register(SampleDataDelete())

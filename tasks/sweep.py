@@ -1,0 +1,89 @@
+"""The sweep: sends again what should be going on and is not.
+
+A worker, a message, or the body of a chord was lost. The sweep reads Redis and nothing else: no org and no AppLink can
+hold it up. Each job is looked after by itself; what goes wrong with one of them is logged, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import structlog
+from celery import Signature
+
+from quotejob.errors import JobNotFound, QuotejobError, StoreUnavailable
+from quotejob.jobs.job import Status
+from quotejob.run.leases import SENT
+from quotejob.run.outstanding import outstanding
+from tasks.app import app, services
+from tasks.flow import dispatch, send, signatures
+from tasks.queues import Message, key, waiting
+
+SILENT_AFTER = 9.0  # seconds without a sign of life after which a job's messages are looked for in the queues
+HOLDING_PER_SWEEP = 200  # jobs, and orgs, that one sweep looks at because they have been Holding for so long
+
+Queued = Callable[[], set[Message]]  # the messages that no worker has taken yet, read once a sweep
+log = structlog.get_logger()
+
+
+@app.task(name="quotejob.sweep")
+def sweep() -> None:
+    """Send again what nobody works on. Twice, or several at once, is harmless: of those who want to send, one may."""
+    try:
+        jobs = services().jobs
+        for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
+            dispatch.delay(org_id=org_id)
+        queued = cache(lambda: waiting(services().client))
+        for job_id, silence in jobs.open():
+            with structlog.contextvars.bound_contextvars(job_id=job_id), _by_itself():
+                _look_after(job_id, silence, queued)
+    except StoreUnavailable as away:
+        log.warning(f"The sweep stops here, the next one goes on: {away}")
+
+
+@contextmanager
+def _by_itself() -> Iterator[None]:
+    """Log what goes wrong with one job, and keep it from the others."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except QuotejobError as error:
+        log.warning(f"The sweep leaves this job alone for now: {error}")
+    except Exception:
+        log.exception("The sweep cannot look after this job")
+
+
+def _look_after(job_id: str, silence: float, queued: Queued) -> None:
+    """Send what a job lacks: at once where a lease has run out, after a while of silence all that no queue knows."""
+    jobs, held = services().jobs, services().leases.held(job_id)
+    silent = silence > SILENT_AFTER
+    if not silent and not held:
+        return
+    if silent:  # whatever comes of it, this job is looked for in the queues again only after another such while
+        jobs.touch(job_id)
+    try:
+        job = jobs.get(job_id)
+    except JobNotFound:
+        jobs.forget(job_id)
+        return
+    if job.ended or job.status is Status.HOLDING:  # HOLDING: it ended, and was resumed
+        return
+    for lacking in outstanding(job, services().progress):
+        messages = signatures(job, lacking)
+        lost = [
+            unit for unit, message in messages.items() if _is_lost(held.get(unit), message, queued if silent else None)
+        ]
+        again = {unit: messages[unit] for unit in lost if services().leases.offer(job_id, unit)}
+        if again:
+            log.warning(f"Sending again what nobody works on: {', '.join(again)}")
+            send(job, lacking, again)
+
+
+def _is_lost(lease: str | None, message: Signature, queued: Queued | None) -> bool:
+    """Return whether nobody may be at work on a unit: its lease tells, else the queues, if they are asked."""
+    if lease is None or lease == SENT:
+        return queued is not None and key(message.task, message.kwargs) not in queued()
+    return True
