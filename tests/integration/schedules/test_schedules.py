@@ -29,10 +29,10 @@ from quotejob.errors import (
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.store import JobStore
 from quotejob.run.context import begin, session
-from quotejob.run.leases import Leases
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
 from quotejob.schedules.store import MOST, ScheduleStore
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -337,7 +337,8 @@ def test_a_scheduled_job_works_with_its_authorization(
 ) -> None:
     """A fresh token when it starts, kept for its further steps, and fetched again once it is gone."""
     job = scheduled(schedules, jobs, theirs)
-    org = begin(job.job_id, jobs, Leases(client), applinked).org
+    made = Services(applinked, client)
+    org = begin(job.job_id, jobs, made.progress, made.leases, applinked).org
     assert to18(org.whoami().organization_id) == theirs.org_id
     token = jobs.context(job.job_id).access_token
     assert token

@@ -1,0 +1,150 @@
+"""The ways to break a running system, one drawn at a time by the seeded dice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+import requests
+
+from cli.client import ApiError
+from harness.chaos.system import System
+
+ORG_FAULTS = (
+    "slow", "fail_before_write", "fail_after_write", "reset_before_write", "reset_after_write", "lock", "limit",
+    "expire_session",
+)  # fmt: skip
+RESOURCES = ("composite/graph", "query", "*")
+TIMEOUT = 3  # seconds the gateway waits for an answer here; a slow one takes longer
+# Seconds that Redis's clock may jump, either way. Not by just under a minute: each second would be made good by a job.
+JUMPS = ((1, 20), (70, 300), (3600, 7200))
+FARTHEST = 4 * 3600  # seconds that it may be ahead or back: sessions are kept for a day
+# What goes wrong with a way of breaking things because something else is broken already.
+ALREADY_BROKEN = (
+    StopIteration,
+    IndexError,
+    ProcessLookupError,
+    FileNotFoundError,
+    redis.RedisError,
+    requests.RequestException,
+    ApiError,
+)
+
+
+class Faults:
+    """Breaks the system in every way, or in the ways named by ``only``."""
+
+    def __init__(self, system: System, only: frozenset[str] = frozenset()) -> None:
+        self._system = system
+        ways: dict[str, Callable[[], None]] = {
+            "kill a worker's child": self._kill_child,
+            "kill a worker": lambda: self._system.kill(self._system.a_worker(), 3),
+            "kill every worker": self._system.kill_workers,
+            "stop a worker": self._terminate_worker,
+            "freeze a worker": self._freeze_worker,
+            "kill web": lambda: self._system.kill("web", 2),
+            "kill beat": lambda: self._system.kill("beat", 3),
+            "kill Redis": lambda: self._system.kill("redis", 8),
+            "org fault": self._org_fault,
+            "duplicate messages": self._duplicate_messages,
+            "shuffle messages": self._shuffle_messages,
+            "abort a job": self._abort,
+        }
+        if system.clock.library:
+            ways["Redis's clock jumps"] = self._jump
+        weights = {
+            "org fault": 6,
+            "kill a worker's child": 3,
+            "duplicate messages": 3,
+            "kill every worker": 2,
+            "Redis's clock jumps": 2,
+        }
+        self._ways = {name: way for name, way in ways.items() if not only or name in only}
+        self._weights = [weights.get(name, 1) for name in self._ways]
+
+    def strike(self) -> None:
+        """Break something, if it can be broken as things are."""
+        dice = self._system.dice
+        name = dice.choices(list(self._ways), self._weights)[0]
+        self._system.figures.faults[name] += 1
+        with contextlib.suppress(*ALREADY_BROKEN):
+            self._ways[name]()
+
+    @property
+    def jumping(self) -> str:
+        """Whether jumps of Redis's clock are among the ways of this run, in words."""
+        return "jumps in this run" if "Redis's clock jumps" in self._ways else "does not jump, as asked"
+
+    def _kill_child(self) -> None:
+        children = _children(self._system.stack.process(self._system.a_worker()).pid)
+        os.kill(self._system.dice.choice(children), signal.SIGKILL)
+
+    def _terminate_worker(self) -> None:
+        """As a platform does at a deploy: SIGTERM to every process of the group, perhaps twice; a new one at once."""
+        name = self._system.a_worker()
+        if name in self._system.down:
+            return
+        process = self._system.stack.process(name)
+        if any(process is frozen for frozen, _ in self._system.stopped):
+            return  # no platform asks a process to end that it has frozen
+        for _ in range(self._system.dice.randint(1, 2)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            time.sleep(0.3)
+        self._system.stack.processes.remove(process)
+        self._system.leaving.append((process, time.monotonic() + 30))
+        self._system.down[name] = time.monotonic()
+
+    def _freeze_worker(self) -> None:
+        process = self._system.stack.process(self._system.a_worker())
+        os.killpg(process.pid, signal.SIGSTOP)
+        self._system.stopped.append((process, time.monotonic() + self._system.dice.uniform(5, 20)))
+
+    def _org_fault(self) -> None:
+        kind = self._system.dice.choice(ORG_FAULTS)
+        spec = {
+            "kind": kind,
+            "match": {"resource": self._system.dice.choice(RESOURCES)},
+            "count": 1 if kind in ("expire_session", "limit") else self._system.dice.randint(1, 4),
+            "seconds": TIMEOUT + 1 if kind == "slow" else 0,
+            "seed": self._system.dice.randint(0, 10**6),
+        }
+        self._system.figures.faults[f"org: {kind}"] += 1
+        requests.post(f"{self._system.stack.org.url}/localorg/faults", json=spec, timeout=10).raise_for_status()  # type: ignore[union-attr]
+
+    def _duplicate_messages(self) -> None:
+        with self._system.redis() as client:
+            for queue in _queues(client):
+                for message in client.lrange(queue, 0, 20):
+                    client.lpush(queue, message)
+
+    def _shuffle_messages(self) -> None:
+        with self._system.redis() as client:
+            for queue in _queues(client):
+                for _ in range(self._system.dice.randint(1, 20)):
+                    client.lmove(queue, queue, "LEFT", "RIGHT")
+
+    def _jump(self) -> None:
+        """Ahead or back, by seconds, minutes or hours; never too far from the machine's clock."""
+        by = self._system.dice.uniform(*self._system.dice.choice(JUMPS)) * self._system.dice.choice((1, -1))
+        if abs(self._system.clock.offset + by) > FARTHEST:
+            by = -self._system.clock.offset
+        self._system.clock.jump(by)
+
+    def _abort(self) -> None:
+        self._system.api.post(f"/api/jobs/{self._system.dice.choice(self._system.jobs)}/abort")
+
+
+def _queues(client: redis.Redis) -> list[bytes]:
+    """The lists of waiting messages: one for each queue and priority."""
+    return [name for queue in ("clock", "control", "pages") for name in client.scan_iter(f"{queue}*")]
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()]

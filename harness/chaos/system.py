@@ -1,0 +1,202 @@
+"""The system under test, its processes as a platform keeps them, and what a run of it has done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import redis
+import requests
+
+from cli.client import Api, ApiError
+from harness.org_reader import OrgReader
+from harness.process import Process, StackError
+from harness.stack import Stack
+from harness.timetable import RedisClock
+
+T = TypeVar("T")
+
+REFUSED = 5  # Opportunities whose Quotes the org refuses, in every job
+
+
+class Violation(Exception):
+    """A promise was broken; the message says which."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the whole run did."""
+
+    rounds: int = 0
+    jobs: int = 0
+    quotes: int = 0
+    fires: int = 0  # fire times of schedules that made a job or were skipped
+    resumed: int = 0
+    longest_stall: float = 0.0  # seconds without progress after healing
+    longest_recovery: float = 0.0  # seconds from the kill of every worker to progress on a new one
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class Platform(Stack):
+    """Starts a process again that ended by itself, as a platform does; a worker may, when a child dies as it starts."""
+
+    def check(self) -> None:
+        """Redis and the local org have nobody who starts them again."""
+        ended = [p.name for p in self.processes if not p.running and p.name in ("redis", "localorg")]
+        if ended:
+            raise StackError(f"{ended} ended by itself{self.obituaries()}")
+
+
+class System:
+    """A running system: Redis, the local org, web, workers and beat. What was stopped on purpose is started again."""
+
+    def __init__(self, stack: Stack, dice: random.Random, workers: int, clock: RedisClock) -> None:
+        self.stack = stack
+        self.clock = clock
+        self.dice = dice
+        self.figures = Figures()
+        self.workers = workers
+        self.jobs: list[str] = []  # of this round
+        self.began = datetime.now(UTC)  # the round
+        self.stopped: list[tuple[Process, float]] = []  # who sleeps, and until when
+        self.leaving: list[tuple[Process, float]] = []  # who was asked to end, and has to until when
+        self.down: dict[str, float] = {}  # who is to be started again, and when
+        self._api: Api | None = None
+
+    def start(self, opportunities: int) -> None:
+        """Everything but Redis, which runs, and Flower; one large Opportunity beside many of two lines."""
+        org = self.stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
+        self.stack.start_web()
+        for number in range(self.workers):
+            self.stack.start_worker(number + 1, "-c", "2")
+        self.stack.start_beat()
+        self.stack.wait_ready()
+        self.reader = OrgReader(org)
+        self._api = Api(self.stack.web_url, org, self.reader.username())
+        self._make_large()
+        self._make_refused()
+
+    @property
+    def api(self) -> Api:
+        assert self._api is not None
+        return self._api
+
+    def _make_large(self) -> None:
+        """One Opportunity of 700 lines: more than one request holds."""
+        like = next(self.reader.query("SELECT Pricebook2Id, (SELECT PricebookEntryId FROM OpportunityLineItems) "
+                                      "FROM Opportunity LIMIT 1"))  # fmt: skip
+        entry = like["OpportunityLineItems"][0]["PricebookEntryId"]
+        fields = {"Name": "Large 0", "StageName": "Prospecting", "CloseDate": "2027-03-01"}
+        large = self.reader.create("Opportunity", fields | {"Pricebook2Id": like["Pricebook2Id"]})
+        line = {"OpportunityId": large, "PricebookEntryId": entry, "Quantity": 2}
+        for start in (0, 350):
+            nodes = [
+                self.reader.node(f"l{n}", "OpportunityLineItem", line | {"UnitPrice": 100 + n})
+                for n in range(start, start + 350)
+            ]
+            self.reader.graph(nodes)
+
+    def _make_refused(self) -> None:
+        """Some Opportunities whose Quotes the org refuses: their price book entry is no longer active."""
+        like = next(self.reader.query("SELECT Pricebook2Id, Product2Id, UnitPrice FROM PricebookEntry "
+                                      "WHERE IsActive = true AND Pricebook2.IsStandard = false LIMIT 1"))  # fmt: skip
+        product = self.reader.create("Product2", {"Name": "Withdrawn", "IsActive": True})
+        standard = next(self.reader.query("SELECT Id FROM Pricebook2 WHERE IsStandard = true"))["Id"]
+        entry = {"Product2Id": product, "UnitPrice": 10, "IsActive": True}
+        self.reader.create("PricebookEntry", entry | {"Pricebook2Id": standard})
+        withdrawn = self.reader.create("PricebookEntry", entry | {"Pricebook2Id": like["Pricebook2Id"]})
+        for number in range(REFUSED):
+            fields = {"Name": f"Refused {number}", "StageName": "Prospecting", "CloseDate": "2027-03-01"}
+            made = self.reader.create("Opportunity", fields | {"Pricebook2Id": like["Pricebook2Id"]})
+            line = {"OpportunityId": made, "PricebookEntryId": withdrawn, "Quantity": 1, "UnitPrice": 10}
+            self.reader.create("OpportunityLineItem", line)
+        self.reader.update("PricebookEntry", withdrawn, {"IsActive": False})
+
+    def a_worker(self) -> str:
+        return f"worker{self.dice.randint(1, self.workers)}"
+
+    def kill(self, name: str, longest: float) -> None:
+        if name in self.down:
+            return
+        process = self.stack.process(name)
+        process.kill()
+        self.stack.processes.remove(process)
+        self.down[name] = time.monotonic() + self.dice.uniform(0.1, longest)
+
+    def kill_workers(self) -> None:
+        for number in range(self.workers):
+            self.kill(f"worker{number + 1}", 1)
+
+    def tick(self) -> None:
+        """Start again what has been down long enough, wake who slept long enough, see off who was asked to leave."""
+        now = time.monotonic()
+        for process in [p for p in self.stack.processes if not p.running]:
+            self.figures.faults[f"{process.name.rstrip('0123456789')} ended by itself"] += 1
+            self.stack.processes.remove(process)
+            process.finish(0)
+            self.down[process.name] = now + 1
+        for name in [name for name, due in self.down.items() if due <= now]:
+            del self.down[name]
+            self._start(name)
+        for process, due in [pair for pair in self.stopped if pair[1] <= now]:
+            self.stopped.remove((process, due))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
+        for process, due in list(self.leaving):
+            if not process.running or due <= now:
+                if process.running:
+                    raise Violation("a worker that got SIGTERM was still there after 30 s")
+                self.leaving.remove((process, due))
+                process.finish(0)
+
+    def _start(self, name: str) -> None:
+        if name.startswith("worker"):
+            self.stack.start_worker(int(name.removeprefix("worker")), "-c", "2")
+        elif name == "redis":
+            port = urlsplit(self.stack.redis_url or "").port or 0
+            self.stack.redis_url = None  # else it is taken for somebody else's server
+            self.stack.start_redis(port)
+        elif name == "web":
+            self.stack.start_web(int(self.stack.web_url.rpartition(":")[2]))
+        else:
+            self.stack.start_beat()
+
+    def heal(self) -> None:
+        """All processes run, nobody sleeps, the org is well."""
+        for process, _ in self.stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
+        self.stopped.clear()
+        self.down = dict.fromkeys(self.down, 0.0)
+        self.down = dict(sorted(self.down.items(), key=lambda item: item[0] != "redis"))
+        self.tick()
+        org = self.stack.org
+        assert org is not None
+        requests.post(f"{org.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(self.stack.redis_url or "", socket_timeout=2)
+
+
+def patient(call: Callable[[], T]) -> T:
+    """A caller who tries again while the web process, or Redis behind it, is away."""
+    until = time.monotonic() + 90
+    while True:
+        try:
+            return call()
+        except (requests.RequestException, ApiError) as error:
+            passing = (
+                not isinstance(error, ApiError) or " 503" in str(error) or " 401" in str(error) or " 409" in str(error)
+            )
+            if not passing or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
