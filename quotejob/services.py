@@ -39,7 +39,7 @@ class Services:
     @cached_property
     def jobs(self) -> JobStore:
         """The store of jobs."""
-        return JobStore(self.client, self.settings, self.now or clock.now)
+        return JobStore(self.client, self.settings, self.now)
 
     @cached_property
     def progress(self) -> Progress:

@@ -86,11 +86,11 @@ class Forecast:
 
     def _note(self, field: str, status: Status, moments: Mapping[str, datetime | None]) -> None:
         made = clock.ms(self._now())
-        said = {job_id: f"{made} {clock.ms(moment)}" for job_id, moment in moments.items() if moment is not None}
+        said = {
+            keys.job(job_id): f"{made} {clock.ms(moment)}" for job_id, moment in moments.items() if moment is not None
+        }
         if said:
-            scripts.script(
-                self._redis, "jobs/guess", [keys.job(job_id) for job_id in said], [field, status, *said.values()]
-            )
+            scripts.run(self._redis, "jobs/guess", field=field, status=status, estimates=said)
 
     def _history(self, org_id: str, jobs: Iterable[Job]) -> dict[str, list[PastRun]]:
         """Return the org's last Completed runs of the jobs' types, newest first."""

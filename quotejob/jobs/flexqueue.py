@@ -14,7 +14,7 @@ from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
 from quotejob.store import client as store
-from quotejob.store import keys, scripts
+from quotejob.store import keys
 
 
 class QueuePlace(StrEnum):
@@ -45,9 +45,7 @@ class FlexQueue:
         False when it stands there already. Raises JobNotFound for a job the org does not have, JobConflict for one that
         is not Holding.
         """
-        answer = scripts.script(
-            self._redis, "jobs/reorder", [], [*self._jobs.first(), org_id, job_id, place, other]
-        ).decode()
+        answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, place=place, other=other or None).decode()
         if answer in ("moved", "there"):
             return bool(answer == "moved")
         status = self._jobs.get(answer, org_id).status

@@ -39,10 +39,11 @@ IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same jo
 class JobStore:
     """The store of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
         self._redis = client
         self._settings = settings
-        self._now = now
+        self._now = now or clock.now
+        self._simulated = now is not None
         self.work = Progress(client)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
@@ -82,30 +83,20 @@ class JobStore:
             **conditions.stored(),
         }
         digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
-        answer, *found = scripts.script(
-            self._redis,
+        answer, *found = self.run(
             "jobs/submit",
-            [
-                keys.job(job_id),
-                keys.job(job_id, "context"),
-                keys.jobs_of(org, "jobs"),
-                keys.jobs_of(org, f"idempotency:{digest}"),
-            ],
-            [
-                *self.first(now),
-                job_id,
-                org,
-                clock.us(now),
-                *self._room(),
-                int(guaranteed),
-                tokens.seal(context, self._settings),
-                tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
-                int(bool(idempotency_key)),
-                IDEMPOTENT_FOR,
-                len(conditions.depends_on),
-                *conditions.depends_on,
-                *_pairs({name: value for name, value in described.items() if value is not None}),
-            ],
+            now=now,
+            id=job_id,
+            org=org,
+            created=clock.us(now),
+            fields={name: value for name, value in described.items() if value is not None},
+            parents=conditions.depends_on,
+            passes_full=guaranteed,
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
+            idempotency=keys.jobs_of(org, f"idempotency:{digest}") if idempotency_key else None,
+            idempotency_kept=IDEMPOTENT_FOR,
+            **self._room(),
         )
         if answer == b"full":
             raise self._full()
@@ -210,20 +201,15 @@ class JobStore:
         is no room.
         """
         job = self.get(job_id, context.org_id)
-        answer = scripts.script(
-            self._redis,
+        answer = self.run(
             "jobs/resume",
-            [keys.job(job_id), keys.job(job_id, "context"), *_kept(job), *keys.spent(job_id, job.waves or 0)],
-            [
-                *self.first(),
-                job_id,
-                job.org_id,
-                *self._room(),
-                tokens.seal(context, self._settings),
-                tokens.WHILE_HOLDING,
-                len(RESUMABLE),
-                *RESUMABLE,
-            ],
+            id=job_id,
+            org=job.org_id,
+            parts=[*_kept(job), *keys.spent(job_id, job.waves or 0)],
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.WHILE_HOLDING,
+            origins=RESUMABLE,
+            **self._room(),
         )
         before, *parent = (word.decode() for word in answer)
         if before == "full":
@@ -246,18 +232,19 @@ class JobStore:
 
         ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
         """
-        promoted = scripts.script(
-            self._redis,
+        promoted = self.run(
             "jobs/promote",
-            [],
-            [*self.first(), org_id, self._settings.active_jobs, reserved, first or "", tokens.TIME_TO_LIVE],
+            org=org_id,
+            most_active=self._settings.active_jobs,
+            reserved=reserved,
+            first=first,
+            context_kept=tokens.TIME_TO_LIVE,
         )
         return [job_id.decode() for job_id in promoted]
 
     def waking(self) -> list[str]:
         """The orgs where the time has come that a job waits for; promote() tends to them."""
-        with store.translated():
-            found = cast(list[bytes], self._redis.zrangebyscore(keys.ALARMS, "-inf", clock.ms(self._now())))
+        found = self.run("jobs/waking")
         return [org_id.decode() for org_id in found]
 
     def look_again(self, silence: float, most: int) -> list[str]:
@@ -266,7 +253,7 @@ class JobStore:
         A job may go, or is Aborted as what it waits for cannot come any more. Gives the orgs that have jobs that may
         go; promote() tends to them.
         """
-        found = scripts.script(self._redis, "jobs/look_again", [], [*self.first(), int(silence * 1000), most])
+        found = self.run("jobs/look_again", silence=int(silence * 1000), most=most)
         return [org_id.decode() for org_id in found]
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
@@ -280,27 +267,22 @@ class JobStore:
             also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
         spent, held = keys.spent(job_id, job.waves or 0), [keys.job(job_id, part) for part in keys.HELD]
         completed = status is Status.COMPLETED
-        expiring, dropped = (_kept(job), spent + held) if completed else (_kept(job) + spent, held)
+        keep, drop = (_kept(job), spent + held) if completed else (_kept(job) + spent, held)
         origins = MOVES[status]
-        ran = _ran(job, now) if completed else ""
-        before = scripts.script(
-            self._redis,
+        before = self.run(
             "jobs/move",
-            [keys.job(job_id), *expiring, *dropped],
-            [
-                *self.first(now),
-                job_id,
-                job.org_id,
-                status,
-                int(status in ENDED),
-                ran,
-                RUNS,
-                RUNS_KEPT,
-                len(expiring),
-                len(origins),
-                *origins,
-                *_pairs(also),
-            ],
+            now=now,
+            id=job_id,
+            org=job.org_id,
+            status=status,
+            origins=origins,
+            fields=also,
+            ends=status in ENDED,
+            keep=keep,
+            drop=drop,
+            past_run=_past_run(job, now) if completed else None,
+            runs_remembered=RUNS,
+            runs_kept=RUNS_KEPT,
         ).decode()
         return before in origins
 
@@ -323,8 +305,14 @@ class JobStore:
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
         """Keep another context for the job, one with a fresh token, unless it has ended."""
-        sealed = tokens.seal(context, self._settings), tokens.TIME_TO_LIVE
-        scripts.script(self._redis, "jobs/renew_context", [keys.job(job_id), keys.job(job_id, "context")], sealed)
+        scripts.run(
+            self._redis,
+            "jobs/renew_context",
+            job=keys.job(job_id),
+            context_key=keys.job(job_id, "context"),
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.TIME_TO_LIVE,
+        )
 
     def open(self) -> list[tuple[str, float]]:
         """Every job that has a slot, with the seconds since its last sign of life, both by Redis's clock.
@@ -341,22 +329,30 @@ class JobStore:
 
     def touch(self, job_id: str) -> None:
         """Note a sign of life of a job that has a slot."""
-        scripts.script(self._redis, "jobs/touch", [keys.OPEN], [job_id])
+        scripts.run(self._redis, "jobs/touch", open=keys.OPEN, id=job_id)
 
     def forget(self, job_id: str) -> None:
         """Take a job that no longer exists off the list of open ones."""
         with store.translated():
             self._redis.zrem(keys.OPEN, job_id)
 
-    def first(self, now: datetime | None = None) -> tuple[int, str, int]:
-        """What every script that needs jobs/queue.lua takes first: the time, twice, and how long ended jobs stay."""
+    def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
+        """Run a script that needs jobs/queue.lua. Its time is Redis's, the one clock of all processes.
+
+        ``now`` is what it writes where a person reads a time. In simulated time it is what the script goes by, too.
+        """
         now = now or self._now()
-        return clock.ms(now), now.isoformat(), KEPT
+        simulated = clock.ms(now) if self._simulated else None
+        return scripts.run(self._redis, script, now=simulated, now_iso=now.isoformat(), kept=KEPT, **arguments)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _room(self) -> tuple[int, int, int]:
-        return self._settings.holding_jobs, self._settings.active_jobs, self._settings.reserve_minutes * 60_000
+    def _room(self) -> dict[str, Any]:
+        return {
+            "most_holding": self._settings.holding_jobs,
+            "most_active": self._settings.active_jobs,
+            "window": self._settings.reserve_minutes * 60_000,
+        }
 
     def _full(self) -> FlexQueueFull:
         return FlexQueueFull(
@@ -438,16 +434,11 @@ def _kept(job: Job) -> list[str]:
     return [keys.job(job.job_id, part) for part in keys.KEPT]
 
 
-def _ran(job: Job, now: datetime) -> str:
+def _past_run(job: Job, now: datetime) -> str | None:
     """What estimates remember of a run: records, milliseconds, schedule. Nothing of one that had stopped in between."""
     if job.started_date is None or job.resumed_date is not None:
-        return ""
+        return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"
-
-
-def _pairs(fields: dict[str, Any]) -> list[Any]:
-    """field, value, field, value ... as HSET takes them."""
-    return [item for pair in fields.items() for item in pair]
 
 
 def _unit_order(unit: str) -> tuple[int, ...]:

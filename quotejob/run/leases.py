@@ -41,18 +41,22 @@ class Leases:
     def claim(self, job_id: str, unit: str, org_id: str) -> Lease:
         """Take the unit's lease. LeaseLost when it is held, or is to wait; JobStopped when the job has ended."""
         holder = uuid.uuid4().hex
-        state, deaths = scripts.script(
+        state, deaths = scripts.run(
             self._redis,
             "run/claim",
-            [*self._keys(job_id), keys.OPEN],
-            [job_id, unit, holder, int(LENGTH * 1000)],
+            **self._keys(job_id),
+            open=keys.OPEN,
+            id=job_id,
+            unit=unit,
+            holder=holder,
+            length=int(LENGTH * 1000),
         )
         _check(state.decode(), job_id, unit)
         return Lease(self._redis, job_id, unit, org_id, holder, deaths)
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Whether the unit is nobody's and may be sent again; of several who ask at once, one hears yes."""
-        return bool(scripts.script(self._redis, "run/offer", self._keys(job_id), [unit, int(SENT_FOR * 1000)]))
+        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=int(SENT_FOR * 1000)))
 
     def held(self, job_id: str) -> dict[str, str]:
         """Every unit with a lease, run out or not, and who holds it: a step, SENT, or "wait"."""
@@ -66,8 +70,8 @@ class Leases:
         with store.translated():
             self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
 
-    def _keys(self, job_id: str) -> list[str]:
-        return [keys.job(job_id), keys.job(job_id, "leases"), keys.job(job_id, "deaths")]
+    def _keys(self, job_id: str) -> dict[str, str]:
+        return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
 
 
 class Lease:
@@ -91,8 +95,8 @@ class Lease:
 
     def release(self, *, wait: float = 0) -> None:
         """Give the unit up: it is done, or nobody may take it for ``wait`` seconds."""
-        arguments = [self.unit, self._holder, int(wait * 1000)]
-        scripts.script(self._redis, "run/release", [keys.job(self.job_id, "leases")], arguments)
+        leases, milliseconds = keys.job(self.job_id, "leases"), int(wait * 1000)
+        scripts.run(self._redis, "run/release", leases=leases, unit=self.unit, holder=self._holder, wait=milliseconds)
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
@@ -113,16 +117,17 @@ class Lease:
 
     def _renew(self) -> float:
         """Seconds to rest."""
-        state, rest = scripts.script(
+        state, rest = scripts.run(
             self._redis,
             "run/renew",
-            [
-                keys.job(self.job_id),
-                keys.job(self.job_id, "leases"),
-                keys.OPEN,
-                keys.jobs_of(self._org_id, "slow"),
-            ],
-            [self.job_id, self.unit, self._holder, int(LENGTH * 1000)],
+            job=keys.job(self.job_id),
+            leases=keys.job(self.job_id, "leases"),
+            open=keys.OPEN,
+            slowdown=keys.jobs_of(self._org_id, "slow"),
+            id=self.job_id,
+            unit=self.unit,
+            holder=self._holder,
+            length=int(LENGTH * 1000),
         )
         _check(state.decode(), self.job_id, self.unit)
         return float(rest) / 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from typing import Any, cast
+from typing import cast
 
 import redis
 
@@ -40,10 +40,18 @@ class Progress:
                 total += len(ids)
                 self._redis.hset(draft, str(count - 1), rows.squeeze(list(ids)))
                 self._redis.expire(draft, 3600)
-        numbers = [count, total, -(-count // wave_size), api_calls()]
-        return bool(
-            scripts.script(self._redis, "run/plan", [keys.job(job_id), draft, keys.job(job_id, "pages")], numbers)
+        taken = scripts.run(
+            self._redis,
+            "run/plan",
+            job=keys.job(job_id),
+            draft=draft,
+            pages=keys.job(job_id, "pages"),
+            page_count=count,
+            record_count=total,
+            waves=-(-count // wave_size),
+            api_calls=api_calls(),
         )
+        return bool(taken)
 
     def page(self, job_id: str, page: int) -> list[str]:
         """The record ids (or other keys) planned for one page."""
@@ -57,7 +65,7 @@ class Progress:
     def record_page(self, job_id: str, wave: int, receipt: Receipt, priced: bytes = b"") -> bool:
         """Take in a page's receipt and its priced quotes, once; True for the first."""
         failed = sum(result.outcome is Outcome.FAILED for result in receipt.results)
-        return self._record(job_id, "priced", wave, receipt, priced, [receipt.unit, receipt.to_write, failed])
+        return self._record(job_id, "priced", wave, receipt, priced, [(receipt.unit, receipt.to_write, failed)])
 
     def priced_units(self, job_id: str, wave: int) -> set[int]:
         """The pages of the wave that have reported."""
@@ -86,8 +94,8 @@ class Progress:
 
     def record_batch(self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True) -> bool:
         """Take in a batch's receipt, once; True for the first. Not ``whole``: the job ended while it was written."""
-        triples = [item for page, (done, failed) in (receipt.pages or {}).items() for item in (page, -done, failed)]
-        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", triples)
+        pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
+        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
         """The batches of the wave that have reported."""
@@ -129,16 +137,28 @@ class Progress:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _record(self, job_id: str, name: str, wave: int, receipt: Receipt, priced: bytes, triples: list[Any]) -> bool:
-        tally = [sum(result.outcome is outcome for result in receipt.results) for outcome in Outcome]
-        quotes = sum(result.quote_id is not None for result in receipt.results)
-        results = rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else b""
-        parts = [keys.job(job_id, part) for part in ("results", "quotes", "left", "errors")]
-        taken = scripts.script(
+    def _record(
+        self, job_id: str, name: str, wave: int, receipt: Receipt, priced: bytes, pages: list[tuple[str, int, int]]
+    ) -> bool:
+        counts: dict[str, int] = {
+            outcome: sum(result.outcome is outcome for result in receipt.results) for outcome in Outcome
+        }
+        counts["quotesCreated"] = sum(result.quote_id is not None for result in receipt.results)
+        counts["apiCalls"] = receipt.api_calls
+        taken = scripts.run(
             self._redis,
             "run/record",
-            [keys.job(job_id), keys.stage(job_id, name, wave), *parts, keys.OPEN, keys.job(job_id, "faults")],
-            [job_id, receipt.unit, results, priced, clock.ms(), *tally, quotes, receipt.api_calls, *triples],
+            job=keys.job(job_id),
+            receipts=keys.stage(job_id, name, wave),
+            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors")},
+            faults=keys.job(job_id, "faults"),
+            open=keys.OPEN,
+            id=job_id,
+            unit=receipt.unit,
+            results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
+            priced=priced or None,
+            counts=counts,
+            pages=pages,
         )
         return bool(taken)
 

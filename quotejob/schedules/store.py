@@ -50,7 +50,7 @@ class ScheduleStore:
         self._redis = client
         self._settings = settings
         self._clock = now or self._redis_time
-        self._jobs = JobStore(client, settings, now or clock.now)
+        self._jobs = JobStore(client, settings, now)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ class ScheduleStore:
             raise InvalidRequest.field("endTime", "should be later than startTime")
         schedule = replace(schedule, next_fire_time=_first(schedule, now))
         answer = self._create(schedule, now)
-        while answer == "moved":
+        while answer == "stale":
             answer = self._create(schedule, now)
         if answer == "full":
             raise TooManySchedules(f"This org already has {MOST} schedules; delete one first")
@@ -203,28 +203,20 @@ class ScheduleStore:
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
 
     def _create(self, schedule: Schedule, now: datetime) -> str:
-        """What came of it; "moved": look again, the org's guaranteed schedules have changed."""
+        """What came of it; "stale": look again, the org's guaranteed schedules have changed."""
         revision = self._revision_without_clash(schedule, now)
-        answer = scripts.script(
+        answer = scripts.run(
             self._redis,
             "schedules/create",
-            [
-                _key(schedule.schedule_id),
-                keys.jobs_of(schedule.org_id, "schedules"),
-                keys.jobs_of(schedule.org_id, "schedule-names"),
-                keys.DUE,
-                *self._guaranteed(schedule.org_id),
-            ],
-            [
-                schedule.schedule_id,
-                clock.us(now),
-                MOST,
-                schedule.name,
-                clock.ms(_first(schedule, now)),
-                int(schedule.guaranteed),
-                revision,
-                *_stored(schedule),
-            ],
+            **self._keys(schedule),
+            id=schedule.schedule_id,
+            created=clock.us(now),
+            most=MOST,
+            name=schedule.name,
+            first_fire=clock.ms(_first(schedule, now)),
+            guaranteed=schedule.guaranteed,
+            revision=revision,
+            fields=_stored(schedule),
         )
         return cast(bytes, answer).decode()
 
@@ -275,27 +267,20 @@ class ScheduleStore:
         *,
         planned: bool = False,
     ) -> str:
-        answer = scripts.script(
+        answer = scripts.run(
             self._redis,
             "schedules/fire",
-            [
-                _key(schedule.schedule_id),
-                keys.DUE,
-                keys.jobs_of(schedule.org_id, "guaranteed"),
-                keys.FIRED,
-                _key(schedule.schedule_id, "fired"),
-                keys.jobs_of(schedule.org_id, "first"),
-            ],
-            [
-                schedule.schedule_id,
-                clock.ms(moment) if planned else "",
-                clock.ms(following) if following else "",
-                job_id,
-                clock.ms(moment),
-                MOST_FIRED,
-                keys.job(""),
-                why,
-            ],
+            **self._keys(schedule),
+            fired=keys.FIRED,
+            first=keys.jobs_of(schedule.org_id, "first"),
+            job_prefix=keys.job(""),
+            id=schedule.schedule_id,
+            planned=clock.ms(moment) if planned else None,
+            following=clock.ms(following) if following else None,
+            job_id=job_id,
+            moment=clock.ms(moment),
+            most_fired=MOST_FIRED,
+            reason=why or None,
         )
         return cast(bytes, answer).decode()
 
@@ -356,44 +341,44 @@ class ScheduleStore:
 
     def _moved(self, schedule: Schedule, state: State, origins: Sequence[State]) -> Schedule:
         before = self._move(schedule, state, origins)
-        while before == "moved":
+        while before == "stale":
             before = self._move(schedule, state, origins)
         if before not in origins:
             raise ScheduleConflict(f"This schedule is {before or State.DELETED}; it should be {' or '.join(origins)}")
         return self.get(schedule.schedule_id)
 
     def _move(self, schedule: Schedule, state: State, origins: Sequence[State], reason: str = "") -> str:
-        """The state it had before, "" when it was gone; it is moved if that is one of the origins. "moved": again."""
+        """The state it had before, "" when it was gone; it is moved if that is one of the origins. "stale": again."""
         fires = state is State.WAITING and schedule.next_fire_time is not None
-        revision = self._revision_without_clash(schedule, self.now()) if fires else ""
-        answer = scripts.script(
+        revision = self._revision_without_clash(schedule, self.now()) if fires else None
+        answer = scripts.run(
             self._redis,
             "schedules/move",
-            [
-                _key(schedule.schedule_id),
-                keys.DUE,
-                *self._guaranteed(schedule.org_id),
-                keys.jobs_of(schedule.org_id, "schedules"),
-                keys.jobs_of(schedule.org_id, "schedule-names"),
-                _key(schedule.schedule_id, "fired"),
-            ],
-            [
-                schedule.schedule_id,
-                state,
-                clock.ms(schedule.next_fire_time) if fires else "",
-                revision,
-                reason[:1000],
-                *origins,
-            ],
+            **self._keys(schedule),
+            id=schedule.schedule_id,
+            state=state,
+            next_fire=clock.ms(schedule.next_fire_time) if fires and schedule.next_fire_time else None,
+            revision=revision,
+            reason=reason[:1000] or None,
+            origins=origins,
         )
         return cast(bytes, answer).decode()
 
-    def _guaranteed(self, org_id: str) -> tuple[str, str]:
-        return keys.jobs_of(org_id, "guaranteed"), keys.jobs_of(org_id, "guaranteed-revision")
+    def _keys(self, schedule: Schedule) -> dict[str, str]:
+        org_id = schedule.org_id
+        return {
+            "schedule": _key(schedule.schedule_id),
+            "fired_here": _key(schedule.schedule_id, "fired"),
+            "due": keys.DUE,
+            "schedules": keys.jobs_of(org_id, "schedules"),
+            "names": keys.jobs_of(org_id, "schedule-names"),
+            "guaranteed_key": keys.jobs_of(org_id, "guaranteed"),
+            "revision_key": keys.jobs_of(org_id, "guaranteed-revision"),
+        }
 
     def _revision(self, org_id: str) -> str:
         with store.translated():
-            return (cast(bytes | None, self._redis.get(self._guaranteed(org_id)[1])) or b"0").decode()
+            return (cast(bytes | None, self._redis.get(keys.jobs_of(org_id, "guaranteed-revision"))) or b"0").decode()
 
     def _get_many(self, ids: Sequence[str]) -> list[Schedule]:
         """The schedules that are there; what is due but gone leaves the list."""
@@ -443,19 +428,16 @@ _READERS: dict[str, Any] = {
 }
 
 
-def _stored(schedule: Schedule) -> list[Any]:
-    """field, value, field, value ... as HSET takes them; moments in ms."""
-    found: list[Any] = []
+def _stored(schedule: Schedule) -> dict[str, Any]:
+    """Return the schedule's hash: field -> value; moments in ms, what is None left out."""
+    found: dict[str, Any] = {}
     for name in Schedule.__dataclass_fields__:
         value = getattr(schedule, name)
         if name != "schedule_id" and value is not None:
             if isinstance(value, datetime):
                 value = clock.ms(value)
             first, *others = name.split("_")
-            found += [
-                first + "".join(other.title() for other in others),
-                int(value) if value in (True, False) else value,
-            ]
+            found[first + "".join(other.title() for other in others)] = int(value) if isinstance(value, bool) else value
     return found
 
 

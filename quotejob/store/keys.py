@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 # These, and the names of job() and jobs_of(), stand in store/lua/jobs/queue.lua as well.
-OPEN = "quotejob:open"  # every job that has a slot, by its last sign of life (ms)
-HOLDING = "quotejob:holding"  # every Holding job, by when it was last looked at (ms)
-QUEUES = "quotejob:queues"  # orgs with Holding jobs, by when their queue was last looked at (ms)
+OPEN = "quotejob:open"  # every job that has a slot, by its last sign of life (ms, by the clock of Redis)
+HOLDING = "quotejob:holding"  # every Holding job, by when it was last looked at (ms, the same clock)
+QUEUES = "quotejob:queues"  # orgs with Holding jobs, by when their queue was last looked at (ms, the same clock)
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted

@@ -1,25 +1,50 @@
-"""The Lua scripts, by name."""
+"""The Lua scripts, by name, with named arguments.
+
+A script finds its arguments in the table ``args``: they travel as one msgpack value, so a name means the same in both
+languages. None is nil there, a dict is a table. The names of keys are arguments like all others.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
 
 from quotejob.store import client as store
 
+_PROLOGUE = "local args = cmsgpack.unpack(ARGV[1])\n"
+_encode = msgspec.msgpack.Encoder().encode
 
-def script(client: redis.Redis, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-    """Run scripts/``name``.lua, after the one it "needs".
 
-    Each one may be sent twice: the client repeats a command whose answer was lost.
+def run(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
+    """Run lua/``script``.lua, after those it "needs", and return its answer: bytes, whole numbers, lists of these.
+
+    Each script may be run twice: the client repeats a command whose answer was lost. Raises StoreUnavailable.
     """
+    text, digest = _script(script)
+    packed = _encode({name: _raw(value) if isinstance(value, bytes) else value for name, value in arguments.items()})
     with store.translated():
-        return client.register_script(_lua(name))(keys=keys, args=args)
+        try:
+            return client.evalsha(digest, 0, packed)
+        except redis.exceptions.NoScriptError:  # a server that has just started does not know it yet
+            return client.eval(text, 0, packed)
+
+
+def _raw(value: bytes) -> msgspec.Raw:
+    """Return bytes as msgpack's "str 32": the cmsgpack of Redis 6.2 does not know msgpack's own type for bytes."""
+    return msgspec.Raw(b"\xdb" + len(value).to_bytes(4, "big") + value)
+
+
+@cache
+def _script(name: str) -> tuple[str, str]:
+    """Return the text of a script as it is sent, and the SHA1 by which the server knows it."""
+    text = _PROLOGUE + _lua(name)
+    return text, hashlib.sha1(text.encode()).hexdigest()
 
 
 @cache

@@ -20,6 +20,7 @@ from quotejob import clock
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Status
 from quotejob.jobs.store import JobStore
+from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings, current
@@ -171,3 +172,27 @@ def test_the_queues_are_read_once_a_sweep(
     monkeypatch.setattr(sweep, "waiting", lambda client: read.append(client) or set())
     sweep.sweep()
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=1), timedelta(hours=-1)])
+def test_signs_of_life_go_by_the_clock_of_redis(
+    settings: Settings, client: redis.Redis, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, wrong_by: timedelta
+) -> None:
+    """A worker whose clock is an hour wrong makes neither a silent job look alive nor one that is alive look silent."""
+    true_now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: true_now() + wrong_by)
+    services = Services(settings, client)
+    job_id = submit(services.jobs, caller)
+    assert services.jobs.promote(caller.org_id) == [job_id]
+    for act in (
+        lambda: services.jobs.move(job_id, Status.PREPARING),
+        lambda: services.jobs.move(job_id, Status.PROCESSING),
+        lambda: services.progress.record_page(job_id, 0, Receipt("0")),
+        lambda: services.jobs.touch(job_id),
+    ):
+        assert dict(services.jobs.open())[job_id] < 5
+        client.zadd(keys.OPEN, {job_id: true_now().timestamp() * 1000 - 60_000})
+        assert dict(services.jobs.open())[job_id] > 50
+        act()
+    assert dict(services.jobs.open())[job_id] < 5
+    assert abs(client.zscore(keys.HOLDING, submit(services.jobs, caller)) - true_now().timestamp() * 1000) < 5000

@@ -1,6 +1,5 @@
 -- Note in jobs what was estimated of them, unless something is noted already or they have gone on meanwhile.
--- KEYS  jobs
--- ARGV  field, the status they have, then what to note in each
-for i, key in ipairs(KEYS) do
-  if redis.call('HGET', key, 'status') == ARGV[2] then redis.call('HSETNX', key, ARGV[1], ARGV[i + 2]) end
+-- args  field, status (the one they have), estimates (the key of a job -> what to note in it)
+for key, estimate in pairs(args.estimates) do
+  if redis.call('HGET', key, 'status') == args.status then redis.call('HSETNX', key, args.field, estimate) end
 end

@@ -1,9 +1,9 @@
 -- needs jobs/queue
 -- The sweep looks again at what waits, so that no lost word keeps it waiting: at those jobs and at those orgs' queues that
 -- nobody has looked at for longest. Of several sweeps at once each looks at others.
--- ARGV  for how long they were not looked at (ms), most jobs and most orgs
+-- args  silence (ms; for so long they were not looked at), most (jobs, and orgs)
 -- Gives the orgs that have jobs that may go.
-local silence, most = tonumber(ARGV[4]), ARGV[5]
+local silence, most = args.silence, args.most
 
 -- A look that lies ahead was noted before the clock was turned back.
 local function longest(key)

@@ -1,34 +1,28 @@
 -- needs jobs/queue
 -- One move of a job's life, once, however many processes try. With a job's end, those that wait for it are looked at.
--- KEYS  job, then keys that expire with an ended job, then keys that are dropped at its end
--- ARGV  job id, org, target status, ends the life (0/1), what estimates remember of the run ('' = nothing), of how many
---       runs of its type, for how long (s), how many keys expire, number of allowed origins, the origins, then field,
---       value ... to set with the move
+-- args  id, org, status (the target), origins (the states it may come from), fields to set with the move; ends (whether
+--       it ends the life) and then: keep (keys that expire with the job), drop (keys that go at once), past_run (what
+--       estimates remember of the run, or nil), runs_remembered (of its type), runs_kept (s)
 -- Gives the status the job had before ('' when there is no such job); the move happened if that is one of the origins.
-local id, owner = ARGV[4], ARGV[5]
-local before = redis.call('HGET', KEYS[1], 'status')
+local id, owner, key = args.id, args.org, job(args.id)
+local before = redis.call('HGET', key, 'status')
 if not before then return '' end
-local origins = tonumber(ARGV[12])
-local allowed = false
-for i = 13, 12 + origins do allowed = allowed or ARGV[i] == before end
-if not allowed then return before end
-redis.call('HSET', KEYS[1], 'status', ARGV[6])
-if #ARGV > 12 + origins then redis.call('HSET', KEYS[1], unpack(ARGV, 13 + origins)) end
-if ARGV[8] ~= '' then
-  local runs = org(owner, 'runs:' .. redis.call('HGET', KEYS[1], 'jobType'))
-  redis.call('LPUSH', runs, ARGV[8])
-  redis.call('LTRIM', runs, 0, ARGV[9] - 1)
-  redis.call('EXPIRE', runs, ARGV[10])
+if not is_one_of(before, args.origins) then return before end
+redis.call('HSET', key, 'status', args.status)
+set_fields(key, args.fields)
+if args.past_run then
+  local runs = org(owner, 'runs:' .. redis.call('HGET', key, 'jobType'))
+  redis.call('LPUSH', runs, args.past_run)
+  redis.call('LTRIM', runs, 0, args.runs_remembered - 1)
+  redis.call('EXPIRE', runs, args.runs_kept)
 end
-if ARGV[7] == '1' then
+if args.ends then
   leave(id, owner)
   redis.call('SREM', org(owner, 'active'), id)
   redis.call('ZREM', OPEN, id)
-  redis.call('EXPIRE', KEYS[1], KEPT)
-  local expiring = tonumber(ARGV[11])
-  for i = 2, #KEYS do
-    if i < 2 + expiring then redis.call('EXPIRE', KEYS[i], KEPT) else redis.call('DEL', KEYS[i]) end
-  end
+  redis.call('EXPIRE', key, KEPT)
+  for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
+  for _, part in ipairs(args.drop) do redis.call('DEL', part) end
   local children = redis.call('SMEMBERS', job(id, 'children'))
   redis.call('DEL', job(id, 'children'))
   arrange(children)

@@ -1,9 +1,9 @@
 -- needs jobs/queue
 -- Holding -> Queued while the org has a free slot: first in first out of those that may go, after the one that goes first.
--- ARGV  org, most active, slots to leave free, id of the job that goes first into any free slot ('' = none), TTL of a
---       job's context from now on (s)
+-- args  org, most_active, reserved (slots to leave free), first (the job that goes first into any free slot, or nil),
+--       context_kept (s; how long a job's context stays from now on)
 -- Gives the ids promoted by this call.
-local owner, most, reserved, first = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local owner, most, reserved, first = args.org, args.most_active, args.reserved, args.first
 local promoted = {}
 
 local function free(spared) return redis.call('SCARD', org(owner, 'active')) < most - spared end
@@ -14,14 +14,14 @@ local function promote(id)
     redis.call('HSET', job(id), 'status', 'Queued')
     redis.call('SADD', org(owner, 'active'), id)
     redis.call('ZADD', OPEN, number(NOW), id)
-    redis.call('EXPIRE', job(id, 'context'), ARGV[8])
+    redis.call('EXPIRE', job(id, 'context'), args.context_kept)
     promoted[#promoted + 1] = id
   end
 end
 
 wake(owner)
 if reserved > 0 then redis.call('SET', org(owner, 'reserved'), reserved) else redis.call('DEL', org(owner, 'reserved')) end
-if first ~= '' and free(0) and redis.call('ZSCORE', org(owner, 'ready'), first) then promote(first) end
+if first and free(0) and redis.call('ZSCORE', org(owner, 'ready'), first) then promote(first) end
 while free(reserved) do
   local id = redis.call('ZRANGE', org(owner, 'ready'), 0, 0)[1]
   if not id then break end

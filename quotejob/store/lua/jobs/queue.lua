@@ -1,9 +1,14 @@
 -- The flex queue, for the scripts that begin with "needs jobs/queue": who waits, in which order, who may go.
--- ARGV  now (ms), now (ISO 8601), TTL of an ended job (s); a script's own arguments come after these three.
+-- args  now_iso (ISO 8601), kept (s; how long an ended job stays), now (ms; only in simulated time: otherwise the time is
+--       that of Redis, the one clock of all processes)
 -- Of an org: holding has every Holding job by its place; ready those that may go, by the same place; later those that
 -- wait for nothing but a time, by that time (ms). The others wait for jobs: ID:waits has these, and in ID:children
 -- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
-local NOW, NOW_ISO, KEPT = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local function redis_time()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
 local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at
 local ENDED = {Completed = true, Failed = true, Aborted = true}
@@ -11,6 +16,22 @@ local ENDED = {Completed = true, Failed = true, Aborted = true}
 local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. part or '') end
 local function org(id, part) return 'quotejob:org:' .. id .. ':' .. part end
 local function number(value) return string.format('%.0f', value) end
+
+local function set_fields(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  if #flat > 0 then redis.call('HSET', key, unpack(flat)) end
+end
+
+local function is_one_of(value, list)
+  for _, one in ipairs(list) do
+    if one == value then return true end
+  end
+  return false
+end
 
 -- To the end of the flex queue.
 local function enter(id, owner)

@@ -1,7 +1,6 @@
 -- Keep another context for a job that has not ended.
--- KEYS  job, context
--- ARGV  sealed context, its TTL (s)
-local status = redis.call('HGET', KEYS[1], 'status')
+-- args  job and context_key (keys), context (sealed), context_kept (s)
+local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' or status == 'Failed' or status == 'Aborted' then return 0 end
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+redis.call('SET', args.context_key, args.context, 'EX', args.context_kept)
 return 1

@@ -1,8 +1,8 @@
 -- needs jobs/queue
 -- Move a Holding job to another place of its org's flex queue.
--- ARGV  org, job id, where (front, end, before, after), the job in the queue to move it before or after ('' = none)
+-- args  org, id, place (front, end, before, after), other (the job in the queue to move it before or after, or nil)
 -- Gives 'moved', 'there' (it stood there already), or the id of the job that is not in the queue.
-local owner, id, where, other = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local owner, id, where, other = args.org, args.id, args.place, args.other
 local holding, ready = org(owner, 'holding'), org(owner, 'ready')
 
 local function put(one, place)
@@ -11,12 +11,12 @@ local function put(one, place)
 end
 
 for _, named in ipairs({id, other}) do
-  if named ~= '' and not redis.call('ZSCORE', holding, named) then return named end
+  if not redis.call('ZSCORE', holding, named) then return named end
 end
 if id == other then return 'there' end
 local count, stood = redis.call('ZCARD', holding), redis.call('ZRANK', holding, id)
 local rank = where == 'front' and 0 or count - 1 -- among the others
-if other ~= '' then
+if other then
   rank = redis.call('ZRANK', holding, other)
   if rank > stood then rank = rank - 1 end
   if where == 'after' then rank = rank + 1 end

@@ -1,29 +1,26 @@
 -- needs jobs/queue
 -- Put a job that ended unfinished back into the flex queue, with its caller's fresh context; what it knows is kept.
--- KEYS  job, context, then every key the job keeps
--- ARGV  job id, org, most holding, most active, reserved window (ms), sealed context, its TTL (s), number of allowed
---       origins, the origins
+-- args  id, org, parts (every key the job keeps), most_holding, most_active, window (ms; the reserved window), context
+--       (sealed), context_kept (s), origins (the states it may come from)
 -- Gives {the status the job had before} ('' when there is no such job), {'full'}, or {'vain', job, its status}: what it
 -- depends on has ended otherwise. It is resumed if the status is an origin.
-local id, owner = ARGV[4], ARGV[5]
-local before = redis.call('HGET', KEYS[1], 'status')
+local id, owner, key = args.id, args.org, job(args.id)
+local before = redis.call('HGET', key, 'status')
 if not before then return {''} end
-local allowed = false
-for i = 12, 11 + tonumber(ARGV[11]) do allowed = allowed or ARGV[i] == before end
-if not allowed then return {before} end
-local parent, status = vain(id, redis.call('HGET', KEYS[1], 'dependsOnOutcome'), false)
+if not is_one_of(before, args.origins) then return {before} end
+local parent, status = vain(id, redis.call('HGET', key, 'dependsOnOutcome'), false)
 if parent then return {'vain', parent, status} end
-redis.call('HSET', KEYS[1], 'status', 'Holding')
+redis.call('HSET', key, 'status', 'Holding')
 enter(id, owner)
 arrange({id})
-if overfull(owner, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])) then
-  redis.call('HSET', KEYS[1], 'status', before)
+if overfull(owner, args.most_holding, args.most_active, args.window) then
+  redis.call('HSET', key, 'status', before)
   leave(id, owner)
   wake(owner)
   return {'full'}
 end
-redis.call('HDEL', KEYS[1], 'extendedStatus', 'completedDate')
-redis.call('PERSIST', KEYS[1])
-for i = 3, #KEYS do redis.call('PERSIST', KEYS[i]) end
-redis.call('SET', KEYS[2], ARGV[9], 'EX', ARGV[10])
+redis.call('HDEL', key, 'extendedStatus', 'completedDate')
+redis.call('PERSIST', key)
+for _, part in ipairs(args.parts) do redis.call('PERSIST', part) end
+redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
 return {before}

@@ -1,15 +1,14 @@
 -- needs run/lease
 -- Take the lease of one unit of work, if nobody holds it.
--- KEYS  job, leases, deaths, open jobs
--- ARGV  job id, unit, holder, length of the lease (ms)
+-- args  job, leases, deaths, open (keys), id, unit, holder, length (ms; of the lease)
 -- Gives {'ended' | 'held' | 'yours', how many holders have died at it}.
-local unit, me = ARGV[2], ARGV[3]
-if has_ended(KEYS[1]) then return {'ended', 0} end
-local holder, held, ran_out = lease_of(KEYS[2], unit)
+local unit, me = args.unit, args.holder
+if has_ended(args.job) then return {'ended', 0} end
+local holder, held, ran_out = lease_of(args.leases, unit)
 if holder and holder ~= 'sent' and holder ~= me then
   if held then return {'held', 0} end
-  note_death(KEYS[3], unit, holder, ran_out)
+  note_death(args.deaths, unit, holder, ran_out)
 end
-give(KEYS[2], unit, me, ARGV[4])
-redis.call('ZADD', KEYS[4], 'XX', string.format('%.0f', NOW), ARGV[1])
-return {'yours', tonumber(redis.call('HGET', KEYS[3], unit) or 0)}
+give(args.leases, unit, me, args.length)
+redis.call('ZADD', args.open, 'XX', string.format('%.0f', NOW), args.id)
+return {'yours', tonumber(redis.call('HGET', args.deaths, unit) or 0)}

@@ -1,32 +1,34 @@
 -- Take in what a page or a batch reports. The first report wins and is counted in the same step; a repeat changes nothing.
--- KEYS  job, receipts of this stage and wave, results, priced quotes, quotes left to write per page, pages with errors,
---       open jobs, passing faults
--- ARGV  job id, unit, results blob ('' = none), priced blob ('' = none), now (ms), succeeded, skipped, failed,
---       quotes created, apiCalls, then triples: page, change of what is left to write there, failed records there
+-- args  job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes left to write per page),
+--       errors_key (pages with errors), faults, open (keys); id, unit, results and priced (blobs, or nil), counts (field of
+--       the job -> how much it grows), pages (lists of: page, change of what is left to write there, failed records there)
 -- Gives 1 when the report was taken, 0 when there was one already or the job is gone or Completed.
-local status = redis.call('HGET', KEYS[1], 'status')
+local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' then return 0 end
-redis.call('ZADD', KEYS[7], 'XX', ARGV[5], ARGV[1])
-if redis.call('HSETNX', KEYS[2], ARGV[2], '1') == 0 then return 0 end
-redis.call('DEL', KEYS[8]) -- something got through
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], ARGV[2], ARGV[4]) end
-local counters = {'succeeded', 'skipped', 'failed', 'quotesCreated', 'apiCalls'}
-for i, name in ipairs(counters) do
-  if ARGV[5 + i] ~= '0' then redis.call('HINCRBY', KEYS[1], name, ARGV[5 + i]) end
+local time = redis.call('TIME')
+redis.call('ZADD', args.open, 'XX', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), args.id)
+if redis.call('HSETNX', args.receipts, args.unit, '1') == 0 then return 0 end
+redis.call('DEL', args.faults) -- something got through
+if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
+if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end
+for field, count in pairs(args.counts) do
+  if count ~= 0 then redis.call('HINCRBY', args.job, field, count) end
 end
-for i = 11, #ARGV, 3 do
-  if redis.call('HINCRBY', KEYS[5], ARGV[i], ARGV[i + 1]) == 0 then
-    redis.call('HDEL', KEYS[5], ARGV[i])
-    redis.call('HINCRBY', KEYS[1], 'jobItemsProcessed', 1)
+for _, each in ipairs(args.pages) do
+  local page, change, failed = unpack(each)
+  if redis.call('HINCRBY', args.left_key, page, change) == 0 then
+    redis.call('HDEL', args.left_key, page)
+    redis.call('HINCRBY', args.job, 'jobItemsProcessed', 1)
   end
-  if ARGV[i + 2] ~= '0' then
-    redis.call('SADD', KEYS[6], ARGV[i])
-    redis.call('HSET', KEYS[1], 'numberOfErrors', redis.call('SCARD', KEYS[6]))
+  if failed ~= 0 then
+    redis.call('SADD', args.errors_key, page)
+    redis.call('HSET', args.job, 'numberOfErrors', redis.call('SCARD', args.errors_key))
   end
 end
-local ttl = redis.call('TTL', KEYS[1])
+local ttl = redis.call('TTL', args.job)
 if ttl > 0 then -- the job ended meanwhile: what is new goes when it goes
-  for i = 2, 6 do redis.call('EXPIRE', KEYS[i], ttl) end
+  for _, key in ipairs({args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key}) do
+    redis.call('EXPIRE', key, ttl)
+  end
 end
 return 1

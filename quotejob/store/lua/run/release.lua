@@ -1,11 +1,10 @@
 -- needs run/lease
 -- Give up a lease one holds: the unit is done, or nobody may take it for a while.
--- KEYS  leases
--- ARGV  unit, holder, for how long nobody may take it (ms, 0: it is done)
-if lease_of(KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-if ARGV[3] == '0' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
+-- args  leases (a key), unit, holder, wait (ms; for how long nobody may take it, 0: it is done)
+if lease_of(args.leases, args.unit) ~= args.holder then return 0 end
+if args.wait == 0 then
+  redis.call('HDEL', args.leases, args.unit)
 else
-  give(KEYS[1], ARGV[1], 'wait', ARGV[3])
+  give(args.leases, args.unit, 'wait', args.wait)
 end
 return 1

@@ -1,18 +1,17 @@
 -- Keep a new schedule: all of it or nothing, once.
--- KEYS  schedule, org's schedules, org's schedule names, due, org's guaranteed, revision of these
--- ARGV  id, created (us), most schedules, name, first fire time (ms), guaranteed (0/1), revision that was looked at,
---       then field, value, field, value ...
--- Gives 'new', 'full', 'name' (it is taken) or 'moved' (the guaranteed schedules are others than those looked at).
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'new' end -- this very call, repeated
-if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
-if redis.call('HEXISTS', KEYS[3], ARGV[4]) == 1 then return 'name' end
-if ARGV[6] == '1' then
-  if (redis.call('GET', KEYS[6]) or '0') ~= ARGV[7] then return 'moved' end
-  redis.call('INCR', KEYS[6])
-  redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1])
+-- args  schedule, schedules, names, due, guaranteed_key, revision_key (keys; the middle ones of the org), id, created (us),
+--       most (schedules of an org), name, first_fire (ms), guaranteed, revision (that was looked at), fields
+-- Gives 'new', 'full', 'name' (it is taken) or 'stale' (the guaranteed schedules are others than those looked at).
+if redis.call('EXISTS', args.schedule) == 1 then return 'new' end -- this very call, repeated
+if redis.call('ZCARD', args.schedules) >= args.most then return 'full' end
+if redis.call('HEXISTS', args.names, args.name) == 1 then return 'name' end
+if args.guaranteed then
+  if (redis.call('GET', args.revision_key) or '0') ~= args.revision then return 'stale' end
+  redis.call('INCR', args.revision_key)
+  redis.call('ZADD', args.guaranteed_key, args.first_fire, args.id)
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 8))
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[4], ARGV[1])
-redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1])
+for name, value in pairs(args.fields) do redis.call('HSET', args.schedule, name, value) end
+redis.call('ZADD', args.schedules, args.created, args.id)
+redis.call('HSET', args.names, args.name, args.id)
+redis.call('ZADD', args.due, args.first_fire, args.id)
 return 'new'

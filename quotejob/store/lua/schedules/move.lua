@@ -1,37 +1,36 @@
 -- One move of a schedule's life.
--- KEYS  schedule, due, org's guaranteed, revision of these, org's schedules, org's schedule names,
---       jobs of this schedule in fired
--- ARGV  id, target state, next fire time (ms; '' = it does not fire), revision that was looked at ('' = none was), why
---       ('' = nothing to say), the states it may come from ...
--- Gives the state it had before ('' when there is no such schedule), or 'moved'.
-local state, guaranteed, name = unpack(redis.call('HMGET', KEYS[1], 'state', 'guaranteed', 'name'))
+-- args  schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (keys; fired_here: jobs of this schedule
+--       in fired), id, state (the target), next_fire (ms, or nil: it does not fire), revision (that was looked at, or
+--       nil), reason (or nil), origins (the states it may come from)
+-- Gives the state it had before ('' when there is no such schedule), or 'stale': the guaranteed schedules are others now.
+local state, guaranteed, name = unpack(redis.call('HMGET', args.schedule, 'state', 'guaranteed', 'name'))
 if not state then return '' end
 local allowed = false
-for i = 6, #ARGV do allowed = allowed or ARGV[i] == state end
+for _, origin in ipairs(args.origins) do allowed = allowed or origin == state end
 if not allowed then return state end
-if ARGV[3] ~= '' and guaranteed == '1' then
-  if (redis.call('GET', KEYS[4]) or '0') ~= ARGV[4] then return 'moved' end
-  redis.call('INCR', KEYS[4])
+if args.next_fire and guaranteed == '1' then
+  if (redis.call('GET', args.revision_key) or '0') ~= args.revision then return 'stale' end
+  redis.call('INCR', args.revision_key)
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-if ARGV[2] == 'DELETED' then
-  redis.call('DEL', KEYS[1], KEYS[7])
-  redis.call('ZREM', KEYS[5], ARGV[1])
-  redis.call('HDEL', KEYS[6], name)
+redis.call('ZREM', args.due, args.id)
+redis.call('ZREM', args.guaranteed_key, args.id)
+if args.state == 'DELETED' then
+  redis.call('DEL', args.schedule, args.fired_here)
+  redis.call('ZREM', args.schedules, args.id)
+  redis.call('HDEL', args.names, name)
   return state
 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2])
-if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[1], 'extendedStatus', ARGV[5])
+redis.call('HSET', args.schedule, 'state', args.state)
+if args.reason then
+  redis.call('HSET', args.schedule, 'extendedStatus', args.reason)
 else
-  redis.call('HDEL', KEYS[1], 'extendedStatus')
+  redis.call('HDEL', args.schedule, 'extendedStatus')
 end
-if ARGV[3] == '' then
-  redis.call('HDEL', KEYS[1], 'nextFireTime')
+if not args.next_fire then
+  redis.call('HDEL', args.schedule, 'nextFireTime')
 else
-  redis.call('HSET', KEYS[1], 'nextFireTime', ARGV[3])
-  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-  if guaranteed == '1' then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
+  redis.call('HSET', args.schedule, 'nextFireTime', args.next_fire)
+  redis.call('ZADD', args.due, args.next_fire, args.id)
+  if guaranteed == '1' then redis.call('ZADD', args.guaranteed_key, args.next_fire, args.id) end
 end
 return state
