@@ -16,7 +16,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 
-from api.wire.fields import ErrorSchema
+from api.wire.errors import ErrorSchema
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 

@@ -9,7 +9,7 @@ import structlog
 
 from api import caller as access
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.flexqueue import FlexQueueSchema, MoveBesideJobRequestSchema, MoveJobRequestSchema, MoveJobResponseSchema
 from quotejob.jobs.flexqueue import QueuePlace
 
 log = structlog.get_logger("api")
@@ -18,13 +18,13 @@ blueprint.before_request(access.required)
 move = partial(
     blueprint.operation,
     method="POST",
-    answer=wire.MoveJobResponseSchema,
+    answer=MoveJobResponseSchema,
     says="Whether it was moved; false when it stood there already",
     errors=(404, 409),
 )
 
 
-@blueprint.operation("", name="getFlexQueue", answer=wire.FlexQueueSchema, says="The Holding jobs, the next one first")
+@blueprint.operation("", name="getFlexQueue", answer=FlexQueueSchema, says="The Holding jobs, the next one first")
 def get_flex_queue() -> dict[str, Any]:
     """The flex queue
 
@@ -36,7 +36,7 @@ def get_flex_queue() -> dict[str, Any]:
     return {"jobs": list(enumerate(access.services().forecast.told(org_id, jobs)))}
 
 
-@move("/moveJobToFront", name="moveJobToFront", body=wire.MoveJobRequestSchema)
+@move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)
 def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the next one
 
@@ -45,7 +45,7 @@ def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], QueuePlace.FRONT)
 
 
-@move("/moveJobToEnd", name="moveJobToEnd", body=wire.MoveJobRequestSchema)
+@move("/moveJobToEnd", name="moveJobToEnd", body=MoveJobRequestSchema)
 def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the last one
 
@@ -54,7 +54,7 @@ def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], QueuePlace.END)
 
 
-@move("/moveBeforeJob", name="moveBeforeJob", body=wire.MoveBesideJobRequestSchema)
+@move("/moveBeforeJob", name="moveBeforeJob", body=MoveBesideJobRequestSchema)
 def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job before another
 
@@ -63,7 +63,7 @@ def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_to_move_id"], QueuePlace.BEFORE, body["job_in_queue_id"])
 
 
-@move("/moveAfterJob", name="moveAfterJob", body=wire.MoveBesideJobRequestSchema)
+@move("/moveAfterJob", name="moveAfterJob", body=MoveBesideJobRequestSchema)
 def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job after another
 

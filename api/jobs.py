@@ -14,7 +14,20 @@ from flask import Response, request
 from api import caller as access
 from api import workers
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.jobs import (
+    BatchExecutionRequestSchema,
+    BatchExecutionResponseSchema,
+    DataCreateQuerySchema,
+    DataJobResponseSchema,
+    IdempotencySchema,
+    JobFilterQuerySchema,
+    JobListQuerySchema,
+    JobListSchema,
+    JobResultsQuerySchema,
+    JobResultsSchema,
+    JobSchema,
+)
+from api.wire.summary import JobSummarySchema
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
@@ -37,9 +50,9 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
     "/executebatch",
     method="POST",
     name="executeBatch",
-    body=wire.BatchExecutionRequestSchema,
-    headers=wire.IdempotencySchema,
-    answer=wire.BatchExecutionResponseSchema,
+    body=BatchExecutionRequestSchema,
+    headers=IdempotencySchema,
+    answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -64,9 +77,9 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     "/data/create",
     method="POST",
     name="datacreate",
-    query=wire.DataCreateQuerySchema,
-    headers=wire.IdempotencySchema,
-    answer=wire.DataJobResponseSchema,
+    query=DataCreateQuerySchema,
+    headers=IdempotencySchema,
+    answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -84,8 +97,8 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     "/data/delete",
     method="POST",
     name="datadelete",
-    headers=wire.IdempotencySchema,
-    answer=wire.DataJobResponseSchema,
+    headers=IdempotencySchema,
+    answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -98,7 +111,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     return _accept(access.caller(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
-@blueprint.operation("/jobs/<jobId>", name="getJob", answer=wire.JobSchema, says="The job as it stands", errors=(404,))
+@blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it stands", errors=(404,))
 def get_job(job_id: str) -> Job:
     """One job
 
@@ -109,7 +122,7 @@ def get_job(job_id: str) -> Job:
 
 
 @blueprint.operation(
-    "/jobs", name="listJobs", query=wire.JobListQuerySchema, answer=wire.JobListSchema, says="The caller's org's jobs"
+    "/jobs", name="listJobs", query=JobListQuerySchema, answer=JobListSchema, says="The caller's org's jobs"
 )
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The org's jobs, newest first
@@ -125,8 +138,8 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.operation(
     "/jobs/summary",
     name="getJobSummary",
-    query=wire.JobFilterQuerySchema,
-    answer=wire.JobSummarySchema,
+    query=JobFilterQuerySchema,
+    answer=JobSummarySchema,
     says="The caller's org's jobs in figures",
 )
 def get_job_summary(query: dict[str, Any]) -> Summary:
@@ -144,8 +157,8 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
 @blueprint.operation(
     "/jobs/<jobId>/results",
     name="getJobResults",
-    query=wire.JobResultsQuerySchema,
-    answer=wire.JobResultsSchema,
+    query=JobResultsQuerySchema,
+    answer=JobResultsSchema,
     says="Results, one an Opportunity",
     errors=(404,),
 )
@@ -168,7 +181,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     "/jobs/<jobId>/abort",
     method="POST",
     name="abortJob",
-    answer=wire.JobSchema,
+    answer=JobSchema,
     says="The job, aborted",
     errors=(404, 409),
 )
@@ -189,7 +202,7 @@ def abort_job(job_id: str) -> Job:
     method="POST",
     name="resumeJob",
     status=202,
-    answer=wire.JobSchema,
+    answer=JobSchema,
     says="The job, waiting in the flex queue again",
     errors=(404, 409, 429),
 )

@@ -18,7 +18,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from api import flexqueue, jobs, schedules
-from api.wire.fields import ErrorSchema
+from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
 _HEAD = "# Made from the code in api/ by bin/openapi; change the code, not this file.\n"

@@ -9,7 +9,8 @@ import structlog
 from api import caller as access
 from api import workers
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.jobs import BatchExecutionResponseSchema
+from api.wire.schedules import ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
 from quotejob.errors import InvalidRequest, ScheduleNotFound
 from quotejob.jobs.job import JobType
 from quotejob.salesforce.clause import FIELD, check_clause
@@ -26,8 +27,8 @@ blueprint.before_request(access.required)
     "",
     method="POST",
     name="createSchedule",
-    body=wire.ScheduleRequestSchema,
-    answer=wire.ScheduleSchema,
+    body=ScheduleRequestSchema,
+    answer=ScheduleSchema,
     status=201,
     says="The schedule, with its next five fire times",
     errors=(409, 429),
@@ -49,7 +50,7 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     return schedule
 
 
-@blueprint.operation("", name="listSchedules", answer=wire.ScheduleListSchema, says="The caller's org's schedules")
+@blueprint.operation("", name="listSchedules", answer=ScheduleListSchema, says="The caller's org's schedules")
 def list_schedules() -> dict[str, Any]:
     """The org's schedules
 
@@ -59,7 +60,7 @@ def list_schedules() -> dict[str, Any]:
 
 
 @blueprint.operation(
-    "/<scheduleId>", name="getSchedule", answer=wire.ScheduleSchema, says="The schedule as it stands", errors=(404,)
+    "/<scheduleId>", name="getSchedule", answer=ScheduleSchema, says="The schedule as it stands", errors=(404,)
 )
 def get_schedule(schedule_id: str) -> Schedule:
     """One schedule
@@ -73,7 +74,7 @@ def get_schedule(schedule_id: str) -> Schedule:
     "/<scheduleId>/pause",
     method="POST",
     name="pauseSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule, paused",
     errors=(404, 409),
 )
@@ -89,7 +90,7 @@ def pause_schedule(schedule_id: str) -> Schedule:
     "/<scheduleId>/resume",
     method="POST",
     name="resumeSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule, waiting for its next fire time",
     errors=(404, 409),
 )
@@ -109,7 +110,7 @@ def resume_schedule(schedule_id: str) -> Schedule:
     "/<scheduleId>/run",
     method="POST",
     name="runScheduleNow",
-    answer=wire.BatchExecutionResponseSchema,
+    answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(404, 409, 429),
@@ -129,7 +130,7 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
     "/<scheduleId>",
     method="DELETE",
     name="deleteSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule as it was, in state DELETED",
     errors=(404,),
 )
