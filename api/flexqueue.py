@@ -7,14 +7,14 @@ from typing import Any
 
 import structlog
 
-from api import caller as access
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.flexqueue import FlexQueueSchema, MoveBesideJobRequestSchema, MoveJobRequestSchema, MoveJobResponseSchema
 from quotejob.jobs.flexqueue import QueuePlace
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
-blueprint.before_request(access.required)
+blueprint.before_request(caller.require_context)
 move = partial(
     blueprint.operation,
     method="POST",
@@ -26,14 +26,14 @@ move = partial(
 
 @blueprint.operation("", name="getFlexQueue", answer=FlexQueueSchema, says="The Holding jobs, the next one first")
 def get_flex_queue() -> dict[str, Any]:
-    """The flex queue
+    """List the flex queue
 
     Lists the Holding jobs of the caller's org in their order. A job with something in waitingFor lets the others pass.
     When each will start and end is an estimate: it plays the queue through, with what earlier jobs have taken.
     """
-    org_id = access.caller().org_id
-    jobs = access.services().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(access.services().forecast.told(org_id, jobs)))}
+    org_id = caller.authenticated().org_id
+    jobs = caller.services().flexqueue.jobs(org_id)
+    return {"jobs": list(enumerate(caller.services().forecast.told(org_id, jobs)))}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)
@@ -73,9 +73,9 @@ def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
 
 
 def _move(job_id: str, place: QueuePlace, *other: str) -> dict[str, bool]:
-    context = access.caller()
+    context = caller.authenticated()
     for named in (*other, job_id):
-        access.own_job(context, named)
-    moved = access.services().flexqueue.move(context.org_id, job_id, place, *other)
+        caller.get_own_job(context, named)
+    moved = caller.services().flexqueue.move(context.org_id, job_id, place, *other)
     log.info("Job moved" if moved else "Job stood there already", place=str(place))
     return {"moved": moved}

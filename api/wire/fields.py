@@ -22,6 +22,7 @@ class CamelCase(Schema):
         unknown = EXCLUDE  # an answer may get more fields later: the document must not say there are no others
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Set the name of a field on the wire."""
         first, *others = (field_obj.data_key or field_name).split("_")
         field_obj.data_key = first + "".join(other.title() for other in others)
 
@@ -45,7 +46,7 @@ class WholeNumber(fields.Integer):
 
 
 class JsonNumber(WholeNumber):
-    """Of a body: a number and nothing that could be read as one."""
+    """A whole number in a JSON body. Accepts a number only, no text and no boolean."""
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -54,7 +55,7 @@ class JsonNumber(WholeNumber):
 
 
 class TrueOrFalse(fields.Boolean):
-    """Of a body: these two and nothing that could be read as one of them."""
+    """A boolean in a JSON body. Accepts true and false only."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
@@ -66,28 +67,30 @@ class OneOrMore(fields.List[Any]):
     """Several values of a query parameter: separated by commas, or the parameter repeated."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
-        several = [part for item in value for part in item.split(",")]
-        return super()._deserialize(several, attr, data, **kwargs)
+        values = [part for item in value for part in item.split(",")]
+        return super()._deserialize(values, attr, data, **kwargs)
 
 
 def described(text: str, **more: Any) -> dict[str, Any]:
+    """Return the metadata of a field: its description in openapi.yaml, and more keys of its schema."""
     return {"description": text, **more}
 
 
 def word(words: type[Enum], text: str = "", **options: Any) -> fields.Enum[Any]:
-    """One of an enumeration's words."""
-    told = {"description": text} if text else {}
-    return fields.Enum(words, by_value=True, metadata={"type": "string", **told}, **options)
+    """Return a field for one of the words of an enumeration."""
+    description = {"description": text} if text else {}
+    return fields.Enum(words, by_value=True, metadata={"type": "string", **description}, **options)
 
 
 def job_id_in_body(text: str, *, required: bool = True) -> fields.String:
-    """A job's id in a body; whether there is such a job is asked later."""
+    """Return a field for a job's id in a body. It does not check that the job exists."""
     wrong = "should be a job's id"
-    said: dict[str, Any] = {"invalid": wrong, "null": wrong, "required": "is missing; send a job's id"}
-    return fields.String(required=required, error_messages=said, metadata=described(text, format="uuid"))
+    messages: dict[str, Any] = {"invalid": wrong, "null": wrong, "required": "is missing; send a job's id"}
+    return fields.String(required=required, error_messages=messages, metadata=described(text, format="uuid"))
 
 
 def whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] = WholeNumber) -> WholeNumber:
+    """Return a field for a whole number from 1 to ``longest``."""
     message = f"should be a whole number from 1 to {longest:,}"
     return kind(
         load_default=default,
@@ -100,19 +103,19 @@ def whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] 
 _ZONED = "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
 
 
-def text(text: str, longest: int, example: str, **options: Any) -> fields.String:
-    """A text of at most so many characters."""
-    said = f"should be a text of 1 to {longest:,} characters"
+def text(description: str, longest: int, example: str, **options: Any) -> fields.String:
+    """Return a field for a text of 1 to ``longest`` characters."""
+    message = f"should be a text of 1 to {longest:,} characters"
     return fields.String(
-        validate=validate.Length(1, longest, error=said),
-        error_messages=dict.fromkeys(("required", "null", "invalid"), said),
-        metadata=described(text, example=example),
+        validate=validate.Length(1, longest, error=message),
+        error_messages=dict.fromkeys(("required", "null", "invalid"), message),
+        metadata=described(description, example=example),
         **options,
     )
 
 
 def zoned_time(text: str) -> fields.AwareDateTime:
-    """A time with its zone."""
+    """Return a field for a time with its zone, in a body."""
     return fields.AwareDateTime(
         format="iso",
         error_messages=dict.fromkeys(("invalid", "invalid_awareness", "null"), _ZONED),
@@ -121,7 +124,7 @@ def zoned_time(text: str) -> fields.AwareDateTime:
 
 
 def zoned_time_in_query(text: str) -> fields.AwareDateTime:
-    """An end of a span of time, in an address, where a plain + would be read as a blank."""
+    """Return a field for a time with its zone, in a query, where + has to be sent as %2B."""
     wrong = "should be ISO 8601 with a zone, as 2026-01-31T21:00:00Z or 2026-01-31T22:00:00%2B01:00"
     return fields.AwareDateTime(
         format="iso",
@@ -131,7 +134,7 @@ def zoned_time_in_query(text: str) -> fields.AwareDateTime:
 
 
 def id_in_query(text: str) -> fields.String:
-    """An id in a query; whether there is such a thing is not asked."""
+    """Return a field for an id in a query. It does not check that the thing exists."""
     return fields.String(validate=_is_id, metadata=described(text, format="uuid"))
 
 
@@ -141,6 +144,7 @@ def _is_id(text: str) -> None:
 
 
 def cursor() -> fields.String:
+    """Return a field for the cursor of a list."""
     return fields.String(
         validate=validate.Regexp(r"^[0-9a-f.:-]{1,100}$", error="is not one this API gave out"),
         metadata=described("nextCursor of the answer before"),

@@ -146,7 +146,7 @@ class JobSchema(CamelCase):
     api_calls = fields.Integer(required=True, metadata=described("Requests made to the org so far"))
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """The record counts are a part of their own outside; inside they are fields of the job."""
+        """Read one field. The object ``records`` on the wire is a group of fields of the job."""
         return obj if attr == "records" else super().get_attribute(obj, attr, default)
 
 
@@ -214,7 +214,7 @@ class JobFilterQuerySchema(CamelCase):
 
     @post_load
     def _as_filter(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """What is asked of the jobs becomes one value, ``wanted``."""
+        """Collect the filters in one value, ``wanted``."""
         several = {"statuses": frozenset(data.pop("status", ())), "job_types": frozenset(data.pop("job_type", ()))}
         rest = {field.name: data.pop(field.name) for field in dataclasses.fields(JobFilter) if field.name in data}
         asked: dict[str, Any] = several | rest
