@@ -16,7 +16,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 
-from api.wire.fields import ErrorSchema
+from api.wire.errors import ErrorSchema
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 
@@ -67,6 +67,7 @@ class Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
+        """Return the JSON object of the body. Raises InvalidRequest if there is none."""
         expected = f"a JSON object with {', '.join(_names(schema))}, sent as Content-Type: application/json"
         if not req.is_json:
             raise InvalidRequest.field("body", f"should be {expected}")
@@ -79,6 +80,7 @@ class Parser(FlaskParser):
         return document
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """Return the query parameters. Raises InvalidRequest if one that is no list is repeated."""
         several = {field.data_key for field in schema.fields.values() if isinstance(field, fields.List)}
         for name, values in req.args.lists():
             if len(values) > 1 and name not in several:
@@ -86,6 +88,7 @@ class Parser(FlaskParser):
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
+        """Raise InvalidRequest with every wrong field."""
         details = list(_details(cast(dict[str, Any], error.messages)))
         sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
         raise InvalidRequest(sentence, details=details) from None
@@ -142,12 +145,12 @@ def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _names(schema: Schema) -> list[str]:
-    """What has to be there."""
+    """Return the names of the required fields."""
     return [field.data_key or name for name, field in schema.fields.items() if field.required]
 
 
 def _details(messages: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """webargs gives location -> field -> messages; lists give place -> messages below the field."""
+    """Flatten webargs' location -> field -> messages. A list has index -> messages below its field."""
     for found in messages.values():
         for field, what in found.items():
             for message in _texts(what):

@@ -1,7 +1,7 @@
-"""Who is at the door: the caller's context read, its org allowed, its token proven, its clause shown to the org.
+"""Who calls: read the caller's context, check its org and its token, and check a clause against the org.
 
-The order matters. Nothing is sent anywhere before the org's address is known to be an org's, and no job is shown or
-made before the org itself has said whose token this is.
+The order matters. Nothing is sent to an org before its address is allowed. No job is shown or made before the org
+itself has said whose token this is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flask import current_app, g, request
 from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
 from quotejob.jobs.job import Job
 from quotejob.salesforce import OrgAddress, OrgClient, applink
-from quotejob.salesforce import caller as callers
+from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import FIELD, wrap
 from quotejob.services import Services
@@ -24,80 +24,88 @@ from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
 
-NAME = "quotejob"  # the key of the settings in app.extensions
+SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
 HEADER = "x-client-context"
-PROVEN_FOR = 300  # seconds the org's word about a token is believed
-# A caller waits: an org that does not answer by then is "away".
+IDENTITY_KEPT_FOR = 300  # seconds
+# The caller waits, so these are short. An org that does not answer in time is unreachable.
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 
 
 def services() -> Services:
     """Return the stores of the app that handles this request."""
-    return Services.connected(cast(Settings, current_app.extensions[NAME]))
+    return Services.connected(cast(Settings, current_app.extensions[SETTINGS_EXTENSION]))
 
 
 def claimed() -> CallerContext:
-    """The context as the request claims it; Unauthenticated without a usable one, OrgNotAllowed for a foreign host."""
+    """Return the context that the request claims to have. Its token is not checked yet.
+
+    Raises Unauthenticated without a usable context, OrgNotAllowed if the org's host is not allowed.
+    """
     if "claimed" not in g:
-        context = callers.from_header(request.headers.get(HEADER))
+        context = contexts.from_header(request.headers.get(HEADER))
         structlog.contextvars.bind_contextvars(org_id=context.org_id)
-        callers.check_org(context.org_domain_url, services().settings)
-        _org(context)  # the border reads the address with its own eyes; what it would not call is refused here
+        contexts.check_org(context.org_domain_url, services().settings)
+        _org(context)  # refuses here what the client of the org would refuse later
         g.claimed = context
     return cast(CallerContext, g.claimed)
 
 
-def proven(context: CallerContext) -> CallerContext:
-    """The context, once the org has said that the token is this user's in this org.
+def authenticate(context: CallerContext) -> CallerContext:
+    """Return the context once the org has said that the token belongs to this user of this org.
 
-    Its word is kept for five minutes under a keyed hash of host and token. Raises Unauthenticated, SessionExpired,
-    OrgUnreachable.
+    The org's answer is kept for five minutes, under a keyed hash of host and token.
+    Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
-    client, key = services().client, _proof_key(context, services().settings)
+    client, key = services().client, _identity_key(context, services().settings)
     with store.translated():
-        known = cast(bytes | None, client.get(key))
-    bearer = known.decode() if known else _ask_whose(context)
+        kept = cast(bytes | None, client.get(key))
+    bearer = kept.decode() if kept else _ask_identity(context)
     if bearer != _bearer(context.org_id, context.user_id):
         raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
-    if known is None:
+    if kept is None:
         with store.translated():
-            client.set(key, bearer, ex=PROVEN_FOR)
+            client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
     return context
 
 
-def caller() -> CallerContext:
-    """Claimed and proven: what every route needs that has nothing to check in between."""
-    return proven(claimed())
+def authenticated() -> CallerContext:
+    """Return the caller's context, with its token checked: for routes that check nothing in between."""
+    return authenticate(claimed())
 
 
-def required() -> None:
-    """Before a request of a blueprint: one that does not say who calls is not read any further."""
+def require_context() -> None:
+    """Refuse a request that does not say who calls, before anything else of it is read."""
     claimed()
 
 
-def own_job(context: CallerContext, job_id: str) -> Job:
-    """The job if it is one of the caller's org; JobNotFound otherwise: another org's is as good as none."""
+def get_own_job(context: CallerContext, job_id: str) -> Job:
+    """Return a job of the caller's org. Raises JobNotFound, also for a job of another org."""
     if not keys.is_id(job_id):
         raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
     structlog.contextvars.bind_contextvars(job_id=job_id)
     return services().jobs.get(job_id, context.org_id)
 
 
-def show_clause(context: CallerContext, clause: str) -> None:
-    """Let the org judge the clause by a query plan, which reads no rows; its refusal is the caller's to read."""
+def check_clause_in_org(context: CallerContext, clause: str) -> None:
+    """Ask the org for the query plan of the clause, which reads no rows.
+
+    Raises InvalidRequest with the org's own message if the org refuses the clause.
+    """
     try:
         _org(context).explain(f"SELECT Id FROM Opportunity WHERE {wrap(clause)}")
     except OrgRefused as refusal:
-        said = refusal.message.strip()
+        reason = refusal.message.strip()
         raise InvalidRequest(
-            f"{FIELD}: the org refused it: {said}", details=[{"field": FIELD, "message": said, "code": refusal.code}]
+            f"{FIELD}: the org refused it: {reason}",
+            details=[{"field": FIELD, "message": reason, "code": refusal.code}],
         ) from refusal
 
 
 def check_authorization(context: CallerContext, authorization: str | None) -> str:
-    """The developer name of an AppLink authorization (or else the app's own), once it has given a session of this org.
+    """Return the developer name of an AppLink authorization that gives a session of this org.
 
-    Raises InvalidRequest when it does not, OrgUnreachable.
+    ``authorization`` is that name; None means the app's default. Raises InvalidRequest if it gives no session of this
+    org, OrgUnreachable.
     """
     name = authorization or services().settings.authorization
     if name is None:
@@ -109,7 +117,7 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
     return name
 
 
-def _ask_whose(context: CallerContext) -> str:
+def _ask_identity(context: CallerContext) -> str:
     try:
         identity = _org(context).whoami()
     except OrgRefused as refusal:
@@ -124,10 +132,10 @@ def _org(context: CallerContext) -> OrgClient:
 
 
 def _bearer(org_id: str, user_id: str) -> str:
-    return f"{callers.to18(org_id)} {callers.to18(user_id)}"
+    return f"{contexts.to18(org_id)} {contexts.to18(user_id)}"
 
 
-def _proof_key(context: CallerContext, settings: Settings) -> str:
+def _identity_key(context: CallerContext, settings: Settings) -> str:
     secret = hashlib.sha256(b"quotejob: whose token\0" + settings.secret_keys[0].strip().encode()).digest()
     what = f"{context.org_domain_url}\0{context.access_token}".encode()
     return f"quotejob:proof:{hmac.new(secret, what, hashlib.sha256).hexdigest()}"

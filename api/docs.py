@@ -30,7 +30,7 @@ _POLICY = (
 
 @blueprint.get("/openapi.yaml")
 def document() -> Response:
-    """The API's description, made from the code."""
+    """Return the API's description, made from the code."""
     return Response(_document(), content_type="application/yaml; charset=utf-8")
 
 
@@ -44,7 +44,7 @@ def page() -> Response:
 
 @blueprint.get("/docs/<name>")
 def asset(name: str) -> Response:
-    """What Swagger UI is made of."""
+    """Return one of the files of Swagger UI."""
     if name not in _ASSETS:
         raise NotFound
     return send_from_directory(_ASSETS[name], name, max_age=86_400)

@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
 
 
 def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) -> Response:
-    """An error as it goes out."""
+    """Return an error as a response."""
     response = jsonify({"code": code, "message": message, "details": list(details)})
     response.status_code = status
     return response
@@ -55,7 +55,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    """A fault of ours: the log has the story, the caller a sentence and the id to find it by."""
+    """Log an unexpected exception. Answer with a sentence and the request id, by which the log line is found."""
     log.error("A request failed", kind=type(error).__name__, exc_info=error)
     request_id = structlog.contextvars.get_contextvars().get("request_id", "-")
     return answer(500, "INTERNAL_ERROR", f"Something went wrong here; the log has it under request id {request_id}")

@@ -7,36 +7,36 @@ from typing import Any
 
 import structlog
 
-from api import caller as access
+from api import caller
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.flexqueue import FlexQueueSchema, MoveBesideJobRequestSchema, MoveJobRequestSchema, MoveJobResponseSchema
 from quotejob.jobs.flexqueue import QueuePlace
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
-blueprint.before_request(access.required)
+blueprint.before_request(caller.require_context)
 move = partial(
     blueprint.operation,
     method="POST",
-    answer=wire.MoveJobResponseSchema,
+    answer=MoveJobResponseSchema,
     says="Whether it was moved; false when it stood there already",
     errors=(404, 409),
 )
 
 
-@blueprint.operation("", name="getFlexQueue", answer=wire.FlexQueueSchema, says="The Holding jobs, the next one first")
+@blueprint.operation("", name="getFlexQueue", answer=FlexQueueSchema, says="The Holding jobs, the next one first")
 def get_flex_queue() -> dict[str, Any]:
-    """The flex queue
+    """List the flex queue
 
     Lists the Holding jobs of the caller's org in their order. A job with something in waitingFor lets the others pass.
     When each will start and end is an estimate: it plays the queue through, with what earlier jobs have taken.
     """
-    org_id = access.caller().org_id
-    jobs = access.services().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(access.services().forecast.told(org_id, jobs)))}
+    org_id = caller.authenticated().org_id
+    jobs = caller.services().flexqueue.jobs(org_id)
+    return {"jobs": list(enumerate(caller.services().forecast.told(org_id, jobs)))}
 
 
-@move("/moveJobToFront", name="moveJobToFront", body=wire.MoveJobRequestSchema)
+@move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)
 def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the next one
 
@@ -45,7 +45,7 @@ def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], QueuePlace.FRONT)
 
 
-@move("/moveJobToEnd", name="moveJobToEnd", body=wire.MoveJobRequestSchema)
+@move("/moveJobToEnd", name="moveJobToEnd", body=MoveJobRequestSchema)
 def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the last one
 
@@ -54,7 +54,7 @@ def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_id"], QueuePlace.END)
 
 
-@move("/moveBeforeJob", name="moveBeforeJob", body=wire.MoveBesideJobRequestSchema)
+@move("/moveBeforeJob", name="moveBeforeJob", body=MoveBesideJobRequestSchema)
 def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job before another
 
@@ -63,7 +63,7 @@ def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_to_move_id"], QueuePlace.BEFORE, body["job_in_queue_id"])
 
 
-@move("/moveAfterJob", name="moveAfterJob", body=wire.MoveBesideJobRequestSchema)
+@move("/moveAfterJob", name="moveAfterJob", body=MoveBesideJobRequestSchema)
 def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job after another
 
@@ -73,9 +73,9 @@ def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
 
 
 def _move(job_id: str, place: QueuePlace, *other: str) -> dict[str, bool]:
-    context = access.caller()
+    context = caller.authenticated()
     for named in (*other, job_id):
-        access.own_job(context, named)
-    moved = access.services().flexqueue.move(context.org_id, job_id, place, *other)
+        caller.get_own_job(context, named)
+    moved = caller.services().flexqueue.move(context.org_id, job_id, place, *other)
     log.info("Job moved" if moved else "Job stood there already", place=str(place))
     return {"moved": moved}

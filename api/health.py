@@ -1,4 +1,4 @@
-"""Is the process up, and could it serve? For the platform's probes, the mesh and people."""
+"""Health checks: is the process up, and can it do its work? For the platform's probes, the mesh and people."""
 
 from __future__ import annotations
 
@@ -8,47 +8,46 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
 
-from api import caller as access
-from api import errors, workers
+from api import caller, errors, workers
 from quotejob.errors import StoreUnavailable
 
 blueprint = Blueprint("health", __name__)
 
-ANSWER_WITHIN = 1.0  # seconds a worker has for its pong
-BELIEVED_FOR = 5.0  # seconds the last look at the workers is believed
+ANSWER_WITHIN = 1.0  # seconds a worker has to answer a ping
+KEPT_FOR = 5.0  # seconds the last answer is kept
 
 
 @blueprint.get("/health")
 @blueprint.get("/healthcheck", endpoint="healthcheck")  # the AppLink mesh's default route
 def health() -> Response:
-    """The process is up; asks nobody else."""
+    """Answer 200 while the process is up. Asks no other process."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """200 when Redis and at least one Celery worker answer, else 503 with what is missing."""
+    """Answer 200 if Redis and at least one Celery worker answer, else 503 with what is missing."""
     try:
-        access.services().jobs.ping()
+        caller.services().jobs.ping()
     except StoreUnavailable as away:
         return _not_ready("redis", away.message)
-    if not a_worker.answer():
+    if not worker_check.answer():
         return _not_ready("worker", f"No Celery worker answered within {ANSWER_WITHIN:g} s; start one")
     return jsonify({"status": "ready", "redis": "ok", "worker": "ok"})
 
 
-class Probe:
-    """A question that is put at most once in a few seconds, however often and by however many it is asked."""
+class CachedCheck:
+    """A check whose answer is kept for some seconds, so that many requests make one check. Safe for threads."""
 
-    def __init__(self, ask: Callable[[], bool], believed_for: float) -> None:
-        self._ask, self._believed_for = ask, believed_for
+    def __init__(self, ask: Callable[[], bool], kept_for: float) -> None:
+        self._ask, self._kept_for = ask, kept_for
         self._lock = threading.Lock()
         self._asked, self._answer = float("-inf"), False
 
     def answer(self) -> bool:
-        """The last answer, or a new one when that is too old."""
+        """Return the last answer, or a new one if the last is too old."""
         with self._lock:
-            if time.monotonic() - self._asked >= self._believed_for:
+            if time.monotonic() - self._asked >= self._kept_for:
                 self._answer = self._ask()
                 self._asked = time.monotonic()
             return self._answer
@@ -58,4 +57,4 @@ def _not_ready(part: str, message: str) -> Response:
     return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}])
 
 
-a_worker = Probe(lambda: workers.answer(ANSWER_WITHIN), BELIEVED_FOR)
+worker_check = CachedCheck(lambda: workers.is_worker_running(ANSWER_WITHIN), KEPT_FOR)

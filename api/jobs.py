@@ -11,10 +11,22 @@ from typing import Any
 import structlog
 from flask import Response, request
 
-from api import caller as access
-from api import workers
+from api import caller, workers
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.jobs import (
+    BatchExecutionRequestSchema,
+    BatchExecutionResponseSchema,
+    DataCreateQuerySchema,
+    DataJobResponseSchema,
+    IdempotencySchema,
+    JobFilterQuerySchema,
+    JobListQuerySchema,
+    JobListSchema,
+    JobResultsQuerySchema,
+    JobResultsSchema,
+    JobSchema,
+)
+from api.wire.summary import JobSummarySchema
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
@@ -26,7 +38,7 @@ from quotejob.salesforce.clause import check_clause
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
-blueprint.before_request(access.required)
+blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
 CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
@@ -37,9 +49,9 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
     "/executebatch",
     method="POST",
     name="executeBatch",
-    body=wire.BatchExecutionRequestSchema,
-    headers=wire.IdempotencySchema,
-    answer=wire.BatchExecutionResponseSchema,
+    body=BatchExecutionRequestSchema,
+    headers=IdempotencySchema,
+    answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -52,11 +64,11 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     and for a time (notBefore): it runs when all of that holds, keeps its place in the flex queue meanwhile, and lets
     others pass. If a job it depends on ends otherwise, it is Aborted, and so are those that depend on it.
     """
-    context = access.claimed()
+    context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
-    context = access.proven(context)
-    access.show_clause(context, clause)
+    context = caller.authenticate(context)
+    caller.check_clause_in_org(context, clause)
     return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
 
 
@@ -64,9 +76,9 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     "/data/create",
     method="POST",
     name="datacreate",
-    query=wire.DataCreateQuerySchema,
-    headers=wire.IdempotencySchema,
-    answer=wire.DataJobResponseSchema,
+    query=DataCreateQuerySchema,
+    headers=IdempotencySchema,
+    answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -77,15 +89,15 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each.
     """
     count = query["number_of_opportunities"]
-    return _accept(access.caller(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
     "/data/delete",
     method="POST",
     name="datadelete",
-    headers=wire.IdempotencySchema,
-    answer=wire.DataJobResponseSchema,
+    headers=IdempotencySchema,
+    answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(429,),
@@ -95,42 +107,42 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
 
     Moves the sample Opportunities and their Quotes to the recycle bin, and nothing else.
     """
-    return _accept(access.caller(), JobType.SAMPLE_DATA_DELETE, headers)
+    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
-@blueprint.operation("/jobs/<jobId>", name="getJob", answer=wire.JobSchema, says="The job as it stands", errors=(404,))
+@blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it stands", errors=(404,))
 def get_job(job_id: str) -> Job:
     """One job
 
     Says where a job stands, and when it will start and end as far as that can be said.
     """
-    context = access.caller()
-    return access.services().forecast.told(context.org_id, [access.own_job(context, job_id)])[0]
+    context = caller.authenticated()
+    return caller.services().forecast.told(context.org_id, [caller.get_own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
-    "/jobs", name="listJobs", query=wire.JobListQuerySchema, answer=wire.JobListSchema, says="The caller's org's jobs"
+    "/jobs", name="listJobs", query=JobListQuerySchema, answer=JobListSchema, says="The caller's org's jobs"
 )
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
-    """The org's jobs, newest first
+    """List the org's jobs, newest first
 
     Lists the jobs of the caller's org that are asked for, in the order asked for, a page at a time.
     """
     sorting = Sorting(query["sort"], query["order"])
-    org_id = access.caller().org_id
+    org_id = caller.authenticated().org_id
     found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
-    return {"jobs": access.services().forecast.told(org_id, found), "next_cursor": cursor}
+    return {"jobs": caller.services().forecast.told(org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(
     "/jobs/summary",
     name="getJobSummary",
-    query=wire.JobFilterQuerySchema,
-    answer=wire.JobSummarySchema,
+    query=JobFilterQuerySchema,
+    answer=JobSummarySchema,
     says="The caller's org's jobs in figures",
 )
 def get_job_summary(query: dict[str, Any]) -> Summary:
-    """The org's jobs in figures
+    """Summarise the org's jobs in figures
 
     Counts the jobs of the caller's org that are asked for. waitingSeconds are from createdDate to startedDate, of the
     jobs that have started; runSeconds from startedDate to completedDate, of those that have ended; recordsPerSecond are
@@ -138,24 +150,24 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     between would count. startEstimates compare when jobs that had to wait were first estimated to start with when they
     did; endEstimates when Completed jobs were estimated to end, once their pages were known, with when they did.
     """
-    return summarise(_jobs().scan(access.caller().org_id, query["wanted"], FIELDS))
+    return summarise(_jobs().scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 
 
 @blueprint.operation(
     "/jobs/<jobId>/results",
     name="getJobResults",
-    query=wire.JobResultsQuerySchema,
-    answer=wire.JobResultsSchema,
+    query=JobResultsQuerySchema,
+    answer=JobResultsSchema,
     says="Results, one an Opportunity",
     errors=(404,),
 )
 def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Response:
-    """What became of each Opportunity
+    """List what happened to each Opportunity
 
     Gives the results there are so far, a page at a time. With Accept: text/csv it streams all of them as CSV, with the
     columns recordId, outcome, quoteId, code, message; limit and cursor do not count then.
     """
-    access.own_job(access.caller(), job_id)
+    caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
         chunks = _csv(_jobs().iter_results(job_id, query.get("outcome")))
         first = next(chunks)  # read before the answer begins, so that a store that is away is a 503
@@ -168,7 +180,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     "/jobs/<jobId>/abort",
     method="POST",
     name="abortJob",
-    answer=wire.JobSchema,
+    answer=JobSchema,
     says="The job, aborted",
     errors=(404, 409),
 )
@@ -177,10 +189,10 @@ def abort_job(job_id: str) -> Job:
 
     Stops a job between two pages or two writes. What is already written stays; the results say what that is.
     """
-    context = access.caller()
-    access.own_job(context, job_id)
+    context = caller.authenticated()
+    caller.get_own_job(context, job_id)
     job = _jobs().abort(job_id)
-    workers.tell(context.org_id)  # its slot is free for the next one
+    workers.dispatch_org(context.org_id)  # its slot is free for the next one
     return job
 
 
@@ -189,7 +201,7 @@ def abort_job(job_id: str) -> Job:
     method="POST",
     name="resumeJob",
     status=202,
-    answer=wire.JobSchema,
+    answer=JobSchema,
     says="The job, waiting in the flex queue again",
     errors=(404, 409, 429),
 )
@@ -198,22 +210,22 @@ def resume_job(job_id: str) -> Job:
 
     Goes on from what is already written, with this caller's session. Nothing written before is written again.
     """
-    context = access.caller()
-    access.own_job(context, job_id)
+    context = caller.authenticated()
+    caller.get_own_job(context, job_id)
     job = _jobs().resume(job_id, context)
-    workers.tell(context.org_id)
+    workers.dispatch_org(context.org_id)
     return job
 
 
 def _jobs() -> JobStore:
-    return access.services().jobs
+    return caller.services().jobs
 
 
 def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
     log.info("Job submitted" if new else "Job was submitted before with this key", job_type=str(job_type))
-    workers.tell(context.org_id)
+    workers.dispatch_org(context.org_id)
     return {"job_id": job.job_id}
 
 
@@ -222,7 +234,7 @@ def _wants_csv() -> bool:
 
 
 def _csv(results: Iterable[Result]) -> Iterator[str]:
-    """The results as CSV (RFC 4180), in chunks."""
+    """Yield the results as CSV (RFC 4180), in chunks."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)

@@ -18,7 +18,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from api import flexqueue, jobs, schedules
-from api.wire.fields import ErrorSchema
+from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
 _HEAD = "# Made from the code in api/ by bin/openapi; change the code, not this file.\n"
@@ -59,7 +59,7 @@ def make(app: Flask) -> Any:
 
 
 def document() -> str:
-    """The document as YAML, needing no settings."""
+    """Return the document as YAML. Needs no settings."""
     found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
     del found["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's, used by no operation
     for path in found["paths"].values():
@@ -69,7 +69,7 @@ def document() -> str:
 
 
 def _tidy(operation: dict[str, Any]) -> dict[str, Any]:
-    """An operation as a person would write it: words on one line, answers by status."""
+    """Put an operation in reading order: description on one line, answers by status."""
     operation["description"] = " ".join(operation["description"].split())
     operation["responses"] = dict(sorted(operation["responses"].items()))
     return _ordered(operation, _OPERATION)

@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from api import caller as access
-from api import workers
+from api import caller, workers
 from api.blueprint import Blueprint
-from api.wire import fields as wire
+from api.wire.jobs import BatchExecutionResponseSchema
+from api.wire.schedules import ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
 from quotejob.errors import InvalidRequest, ScheduleNotFound
 from quotejob.jobs.job import JobType
 from quotejob.salesforce.clause import FIELD, check_clause
@@ -19,15 +19,15 @@ from quotejob.store import keys
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")
-blueprint.before_request(access.required)
+blueprint.before_request(caller.require_context)
 
 
 @blueprint.operation(
     "",
     method="POST",
     name="createSchedule",
-    body=wire.ScheduleRequestSchema,
-    answer=wire.ScheduleSchema,
+    body=ScheduleRequestSchema,
+    answer=ScheduleSchema,
     status=201,
     says="The schedule, with its next five fire times",
     errors=(409, 429),
@@ -38,42 +38,42 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     Keeps a schedule that submits a job whenever its cron expression says so. Its jobs work as the user of an AppLink
     authorization, which is tried at once, as the WHERE clause is.
     """
-    context = access.claimed()
-    what = _what(body)
-    context = access.proven(context)
+    context = caller.claimed()
+    what = _job_of(body)
+    context = caller.authenticate(context)
     if clause := what["soql_where_clause"]:
-        access.show_clause(context, clause)
-    authorization = access.check_authorization(context, body.get("authorization"))
+        caller.check_clause_in_org(context, clause)
+    authorization = caller.check_authorization(context, body.get("authorization"))
     schedule = _schedules().create(context, **{**body, **what, "authorization": authorization})
     log.info("Schedule created", schedule_id=schedule.schedule_id)
     return schedule
 
 
-@blueprint.operation("", name="listSchedules", answer=wire.ScheduleListSchema, says="The caller's org's schedules")
+@blueprint.operation("", name="listSchedules", answer=ScheduleListSchema, says="The caller's org's schedules")
 def list_schedules() -> dict[str, Any]:
-    """The org's schedules
+    """List the org's schedules
 
     Lists the schedules of the caller's org, newest first.
     """
-    return {"schedules": _schedules().of(access.caller().org_id)}
+    return {"schedules": _schedules().of(caller.authenticated().org_id)}
 
 
 @blueprint.operation(
-    "/<scheduleId>", name="getSchedule", answer=wire.ScheduleSchema, says="The schedule as it stands", errors=(404,)
+    "/<scheduleId>", name="getSchedule", answer=ScheduleSchema, says="The schedule as it stands", errors=(404,)
 )
 def get_schedule(schedule_id: str) -> Schedule:
     """One schedule
 
     Says when it fires next, when it fired, and what is wrong if something is.
     """
-    return _schedules().get(_known(schedule_id), access.caller().org_id)
+    return _schedules().get(_checked_id(schedule_id), caller.authenticated().org_id)
 
 
 @blueprint.operation(
     "/<scheduleId>/pause",
     method="POST",
     name="pauseSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule, paused",
     errors=(404, 409),
 )
@@ -82,14 +82,14 @@ def pause_schedule(schedule_id: str) -> Schedule:
 
     It fires no more until it is resumed. Its jobs go on.
     """
-    return _let_go(_schedules().pause(_known(schedule_id), access.caller().org_id))
+    return _with_slot_freed(_schedules().pause(_checked_id(schedule_id), caller.authenticated().org_id))
 
 
 @blueprint.operation(
     "/<scheduleId>/resume",
     method="POST",
     name="resumeSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule, waiting for its next fire time",
     errors=(404, 409),
 )
@@ -99,9 +99,9 @@ def resume_schedule(schedule_id: str) -> Schedule:
     Takes up a schedule that is PAUSED or in ERROR; its authorization is tried again. What passed meanwhile is not made
     good.
     """
-    context = access.caller()
-    schedule = _schedules().get(_known(schedule_id), context.org_id)
-    access.check_authorization(context, schedule.authorization)
+    context = caller.authenticated()
+    schedule = _schedules().get(_checked_id(schedule_id), context.org_id)
+    caller.check_authorization(context, schedule.authorization)
     return _schedules().resume(schedule_id, context.org_id)
 
 
@@ -109,7 +109,7 @@ def resume_schedule(schedule_id: str) -> Schedule:
     "/<scheduleId>/run",
     method="POST",
     name="runScheduleNow",
-    answer=wire.BatchExecutionResponseSchema,
+    answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
     errors=(404, 409, 429),
@@ -119,9 +119,9 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
 
     Submits its job at once, whatever state the schedule is in; its next fire time stays as it is.
     """
-    context = access.caller()
-    job_id = _schedules().run_now(_known(schedule_id), context.org_id)
-    workers.tell(context.org_id)
+    context = caller.authenticated()
+    job_id = _schedules().run_now(_checked_id(schedule_id), context.org_id)
+    workers.dispatch_org(context.org_id)
     return {"job_id": job_id}
 
 
@@ -129,7 +129,7 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
     "/<scheduleId>",
     method="DELETE",
     name="deleteSchedule",
-    answer=wire.ScheduleSchema,
+    answer=ScheduleSchema,
     says="The schedule as it was, in state DELETED",
     errors=(404,),
 )
@@ -138,30 +138,30 @@ def delete_schedule(schedule_id: str) -> Schedule:
 
     It fires no more. Its jobs stay, and go on.
     """
-    return _let_go(_schedules().delete(_known(schedule_id), access.caller().org_id))
+    return _with_slot_freed(_schedules().delete(_checked_id(schedule_id), caller.authenticated().org_id))
 
 
 def _schedules() -> ScheduleStore:
-    return access.services().schedules
+    return caller.services().schedules
 
 
-def _let_go(schedule: Schedule) -> Schedule:
-    """A slot that was kept for it is free for the next job."""
+def _with_slot_freed(schedule: Schedule) -> Schedule:
+    """Return the schedule. If it was guaranteed, its reserved slot is free now: dispatch the org's next job."""
     if schedule.guaranteed:
-        workers.tell(schedule.org_id)
+        workers.dispatch_org(schedule.org_id)
     return schedule
 
 
-def _known(schedule_id: str) -> str:
-    """The id if it is one; whether there is such a schedule is asked later."""
+def _checked_id(schedule_id: str) -> str:
+    """Return the id if it has the form of one. Raises ScheduleNotFound otherwise. Does not look the schedule up."""
     if not keys.is_id(schedule_id):
         raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of those there are")
     structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
     return schedule_id
 
 
-def _what(body: dict[str, Any]) -> dict[str, Any]:
-    """What the jobs are about, by their type."""
+def _job_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type."""
     clause, kind = body["soql_where_clause"], body["job_type"]
     if kind != JobType.BATCH_QUOTE and clause is not None:
         raise InvalidRequest.field(FIELD, f"has no meaning for {kind}")

@@ -1,4 +1,4 @@
-"""The Celery workers, as the door sees them: told one small thing, and asked whether they are there."""
+"""The Celery workers, as the API sees them: it sends one small message, and asks if a worker runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ log = structlog.get_logger("api")
 _AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
 
 
-def tell(org_id: str) -> None:
-    """Let a worker look into the org's flex queue.
+def dispatch_org(org_id: str) -> None:
+    """Send the message that starts the next jobs of an org.
 
-    The job is stored already: should the message be lost, the sweep finds it, so the caller's answer stays yes.
+    The job is stored already. If the message is lost, the sweep finds the job, so a fault here is only logged.
     """
     try:
         dispatch.delay(org_id=org_id)
@@ -24,8 +24,8 @@ def tell(org_id: str) -> None:
         log.warning("The workers could not be told; the sweep will find the job", kind=type(fault).__name__)
 
 
-def answer(within: float) -> bool:
-    """Whether a worker answers a ping within so many seconds; the first answer is enough."""
+def is_worker_running(within: float) -> bool:
+    """Return whether at least one worker answers a ping within this many seconds."""
     try:
         return bool(dispatch.app.control.inspect(timeout=within, limit=1).ping())
     except _AWAY as fault:

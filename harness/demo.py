@@ -46,7 +46,7 @@ class Failure(Exception):
     "--workers", default=1, show_default=True, type=click.IntRange(1, 32), metavar="N", help="Celery workers."
 )
 @click.option("--profile", metavar="NAME", help="How slow the local org is.  [default: instant; seed with --queue]")
-@click.option("--queue", is_flag=True, help="Instead of one large job: the README's example of who runs when.")
+@click.option("--queue", is_flag=True, help="Instead of one large job: the example of who runs when in docs/api.md.")
 def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
     """The exit code: 0 all right, 1 not, 130 stopped before the job was done."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -126,7 +126,7 @@ def show(stack: Stack, opportunities: int) -> None:
 
 
 def show_queue(stack: Stack) -> None:
-    """The scheduler's example; Failure when it does not end as drawn in the README."""
+    """The scheduler's example; Failure when it does not end as drawn in docs/api.md."""
     stack.start("worker-clock", [*CELERY, "worker", "-Q", "clock", "-c", "1", "-n", "clock@%h"])
     wrong = _example.tell(stack, lambda line: console.print(escape(line), soft_wrap=True))
     if wrong:

@@ -1,4 +1,4 @@
-"""bin/demo --queue: the scheduler's worked example of the README, run through the public API, drawn and checked.
+"""bin/demo --queue: the scheduler's worked example of docs/api.md, run through the public API, drawn and checked.
 
 A and B price Opportunities. C waits for both and for a time. A crowd of others fills the flex queue and keeps it full.
 D is scheduled, with a guaranteed start. E, the last in the queue, is moved to its front by hand.

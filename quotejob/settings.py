@@ -1,7 +1,8 @@
 """The only file that reads the environment: one frozen value, named defaults, units in the comments.
 
 A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`, which says which variable, what it
-holds (secrets excepted) and what it should hold. README.md lists them all; a test holds the two together.
+holds (secrets excepted) and what it should hold. docs/settings.md lists them all, and so does .env.example; a test
+compares .env.example with the code.
 """
 
 from __future__ import annotations

@@ -526,9 +526,9 @@ def test_ready_needs_a_worker(
     def ask() -> bool:
         nonlocal asked
         asked += 1
-        return workers.answer(within=1.0)
+        return workers.is_worker_running(within=1.0)
 
-    monkeypatch.setattr(health, "a_worker", health.Probe(ask, believed_for=1.0))
+    monkeypatch.setattr(health, "worker_check", health.CachedCheck(ask, kept_for=1.0))
     body = refused(client.get("/ready"), 503, "NOT_READY")
     assert [detail["field"] for detail in body["details"]] == ["worker"]
     for _ in range(20):

@@ -1,0 +1,52 @@
+"""The flex queue on the wire. Class names become schema names in openapi.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import RAISE, fields
+
+from api.wire.fields import CamelCase, described, job_id_in_body
+from api.wire.jobs import JobSchema
+
+
+class FlexQueueItemSchema(JobSchema):
+    """A Holding job and its place."""
+
+    position = fields.Integer(required=True, metadata=described("Place in the flex queue; 0 is the next"))
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Of the place and the job."""
+        position, job = obj
+        return position if attr == "position" else super().get_attribute(job, attr, default)
+
+
+class FlexQueueSchema(CamelCase):
+    """The org's Holding jobs in the order in which they will run; those that wait for something let others pass."""
+
+    jobs = fields.List(fields.Nested(FlexQueueItemSchema), required=True)
+
+
+class MoveJobRequestSchema(CamelCase):
+    """Which Holding job to move."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_id = job_id_in_body("The Holding job to move")
+
+
+class MoveBesideJobRequestSchema(CamelCase):
+    """Which Holding job to move, and beside which."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_to_move_id = job_id_in_body("The Holding job to move")
+    job_in_queue_id = job_id_in_body("The Holding job it is moved beside")
+
+
+class MoveJobResponseSchema(CamelCase):
+    """Whether the job had to be moved."""
+
+    moved = fields.Boolean(required=True, metadata=described("False when it stood there already"))

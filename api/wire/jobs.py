@@ -1,0 +1,243 @@
+"""Jobs and their results on the wire. Class names become schema names in openapi.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from marshmallow import RAISE, fields, post_load, validate
+
+from api.wire.fields import (
+    NULLABLE,
+    CamelCase,
+    Instant,
+    OneOrMore,
+    cursor,
+    described,
+    id_in_query,
+    job_id_in_body,
+    name_of_job_type,
+    whole_number,
+    word,
+    zoned_time_in_query,
+)
+from quotejob.jobs.conditions import MOST_PARENTS
+from quotejob.jobs.job import DependsOnOutcome, JobType, Status
+from quotejob.jobs.listing import JobFilter, Order, Sort
+from quotejob.run.receipt import Outcome
+
+MAX_OPPORTUNITIES = 1_000_000
+_SEVERAL_VALUES = "Only these; repeat the parameter, or separate them by commas"
+
+
+class BatchExecutionRequestSchema(CamelCase):
+    """Which Opportunities to price."""
+
+    class Meta:
+        unknown = RAISE  # and the document says so: nobody may think that a "limit" sent along limits the job
+
+    soql_where_clause = fields.String(
+        required=True,
+        error_messages={
+            "required": "is missing; send the condition that stands after WHERE",
+            "invalid": "should be a text",
+            "null": "should be a text",
+        },
+        validate=validate.Length(
+            1, 20_000, error="should have 1 to 20,000 characters; to take every Opportunity say Id != null"
+        ),
+        metadata=described(
+            "The condition of a SOQL query on Opportunity: what stands after WHERE, without the word. Semi-joins are "
+            "allowed, other clauses (ORDER BY, LIMIT, FOR VIEW ...) are not. Percent-encoded, as it travels to the "
+            "org, it may take 15,000 bytes.",
+            example="Name LIKE 'Sample Opportunity%' AND CloseDate = THIS_YEAR",
+        ),
+    )
+
+    depends_on = fields.List(
+        job_id_in_body("Id of a job of this org", required=False),
+        validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),
+        error_messages={"invalid": "should be a list of job ids", "null": "should be a list of job ids"},
+        metadata=described(f"At most {MOST_PARENTS} jobs of this org that have to end before this one runs"),
+    )
+    depends_on_outcome = word(
+        DependsOnOutcome,
+        "How they have to end: Completed, or Finished (any end will do)",
+        load_default=DependsOnOutcome.COMPLETED,
+    )
+    not_before = fields.AwareDateTime(
+        format="iso",
+        error_messages=dict.fromkeys(
+            ("invalid", "invalid_awareness", "null"), "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
+        ),
+        metadata=described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
+    )
+
+
+class BatchExecutionResponseSchema(CamelCase):
+    """The job was accepted; ask getJob how far it is."""
+
+    job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+
+
+class DataJobResponseSchema(BatchExecutionResponseSchema):
+    """The sample data job was accepted; ask getJob how far it is."""
+
+
+class RecordCountsSchema(CamelCase):
+    """Opportunities by what became of them."""
+
+    total = fields.Integer(required=True, metadata=described("Opportunities the job is about"))
+    succeeded = fields.Integer(required=True, metadata=described("got what the job makes"))
+    skipped = fields.Integer(required=True, metadata=described("left alone, with a reason in the results"))
+    failed = fields.Integer(required=True, metadata=described("refused by the org, with its reason in the results"))
+
+
+class WaitingSchema(CamelCase):
+    """A condition that does not hold yet: another job's end, or a time."""
+
+    job_id = fields.String(required=True, allow_none=NULLABLE, metadata=described("The job waited for", format="uuid"))
+    not_before = Instant(required=True, allow_none=NULLABLE, metadata=described("The time waited for"))
+    message = fields.String(required=True, metadata=described("The same as a sentence"))
+
+
+class JobSchema(CamelCase):
+    """A job; the words are AsyncApexJob's: an item is a page of Opportunities."""
+
+    job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+    job_type = name_of_job_type()
+    status = word(Status, required=True)
+    extended_status = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("Why it failed, or what else there is to say")
+    )
+    created_date = Instant(required=True)
+    started_date = Instant(required=True, allow_none=NULLABLE)
+    completed_date = Instant(required=True, allow_none=NULLABLE)
+    estimated_start = Instant(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("While Holding or Queued: when it will start, as far as that can be said"),
+    )
+    estimated_end = Instant(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("While it has not ended: when it will, as far as that can be said"),
+    )
+    created_by_id = fields.String(required=True, metadata=described("The submitting user's id"))
+    soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
+    number_of_opportunities = fields.Integer(
+        required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities were asked for")
+    )
+    depends_on = fields.List(
+        fields.String(metadata={"format": "uuid"}), required=True, metadata=described("The jobs it depends on")
+    )
+    depends_on_outcome = word(DependsOnOutcome, "How these have to end", required=True, allow_none=NULLABLE)
+    not_before = Instant(required=True, allow_none=NULLABLE, metadata=described("It does not run before this time"))
+    waiting_for = fields.List(
+        fields.Nested(WaitingSchema), required=True, metadata=described("While Holding: what does not hold yet")
+    )
+    schedule_id = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The schedule that submitted it", format="uuid")
+    )
+    total_job_items = fields.Integer(required=True, metadata=described("Pages in all; 0 until the job is planned"))
+    job_items_processed = fields.Integer(required=True)
+    number_of_errors = fields.Integer(required=True, metadata=described("Pages with at least one failed record"))
+    records = fields.Nested(RecordCountsSchema, required=True)
+    quotes_created = fields.Integer(required=True)
+    api_calls = fields.Integer(required=True, metadata=described("Requests made to the org so far"))
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Read one field. The object ``records`` on the wire is a group of fields of the job."""
+        return obj if attr == "records" else super().get_attribute(obj, attr, default)
+
+
+class JobListSchema(CamelCase):
+    """Jobs, newest first or as asked."""
+
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+    next_cursor = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("Send it as cursor for the next ones; null at the end")
+    )
+
+
+class JobResultSchema(CamelCase):
+    """What became of one Opportunity."""
+
+    record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
+    outcome = word(Outcome, required=True)
+    quote_id = fields.String(required=True, allow_none=NULLABLE)
+    code = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
+    )
+    message = fields.String(required=True, allow_none=NULLABLE)
+
+
+class JobResultsSchema(CamelCase):
+    """Results of a job, one an Opportunity."""
+
+    results = fields.List(fields.Nested(JobResultSchema), required=True)
+    next_cursor = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("Send it as cursor for the next ones; null at the end")
+    )
+
+
+class IdempotencySchema(CamelCase):
+    """The header that makes a repeated POST harmless."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[!-~]([ -~]{0,253}[!-~])?$", error="should be 1 to 255 printable ASCII characters"),
+        metadata=described("The same key from the same org within 24 hours answers with the same job"),
+    )
+
+
+class DataCreateQuerySchema(CamelCase):
+    """How much sample data."""
+
+    number_of_opportunities = whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
+
+
+class JobFilterQuerySchema(CamelCase):
+    """Which jobs."""
+
+    status = OneOrMore(word(Status), metadata=described(_SEVERAL_VALUES))
+    job_type = OneOrMore(word(JobType), metadata=described(_SEVERAL_VALUES))
+    created_from = zoned_time_in_query("Created at this time or later")
+    created_to = zoned_time_in_query("Created before this time")
+    completed_from = zoned_time_in_query("Ended at this time or later")
+    completed_to = zoned_time_in_query("Ended before this time")
+    schedule_id = id_in_query("Submitted by this schedule")
+    parent_id = id_in_query("Those that depend on this job: it stands in their dependsOn")
+    extended_status = fields.String(
+        validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
+        metadata=described("A text in their extendedStatus; upper and lower case are one", example="ROW_LOCK"),
+    )
+
+    @post_load
+    def _as_filter(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Collect the filters in one value, ``wanted``."""
+        several = {"statuses": frozenset(data.pop("status", ())), "job_types": frozenset(data.pop("job_type", ()))}
+        rest = {field.name: data.pop(field.name) for field in dataclasses.fields(JobFilter) if field.name in data}
+        asked: dict[str, Any] = several | rest
+        return {"wanted": JobFilter(**asked), **data}
+
+
+class JobListQuerySchema(JobFilterQuerySchema):
+    """Which jobs, in which order."""
+
+    sort = word(
+        Sort,
+        "Sorted by this; jobs that do not have it yet come last. A status counts by its place in a job's life",
+        load_default=Sort.CREATED,
+    )
+    order = word(Order, "Largest and latest first, or smallest and earliest", load_default=Order.DESCENDING)
+    limit = whole_number(200, 50, "At most so many")
+    cursor = cursor()
+
+
+class JobResultsQuerySchema(CamelCase):
+    """Which results."""
+
+    outcome = word(Outcome, "Only these")
+    limit = whole_number(1_000, 1_000, "At most so many")
+    cursor = cursor()
