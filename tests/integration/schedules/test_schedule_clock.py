@@ -18,9 +18,9 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from quotejob.jobs.store import JobStore
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
 from quotejob.schedules.store import MISFIRE, ScheduleStore
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -140,7 +140,7 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
         clock.now = max(clock.seen)
         schedules.tick()
         there = list(
-            JobStore(store.client(roomy.redis_url, attempts=1), roomy).scan(caller.org_id, fields=["scheduleId"])
+            Services(roomy, store.client(roomy.redis_url, attempts=1)).search.scan(caller.org_id, fields=["scheduleId"])
         )
         for schedule in made:
             jobs = {job.job_id for job in there if job.schedule_id == schedule.schedule_id}
