@@ -34,7 +34,7 @@ class JobSearch:
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """Return at most ``limit`` jobs of the org, newest first or as ``sorting`` says, and the cursor of the next ones.
+        """Return at most ``limit`` jobs of the org, newest first or as ``sorting`` says, and the next ones' cursor.
 
         The cursor is None when there are no more. No job comes twice or is missed while others are added. Raises
         InvalidRequest for a cursor that is not one of this order.
