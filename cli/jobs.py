@@ -1,10 +1,8 @@
-"""run, jobs, job, abort, resume: submit, watch and stop jobs."""
+"""jobs, job, abort, resume: watch and stop jobs."""
 
 from __future__ import annotations
 
-import sys
-import uuid
-from typing import Any, TextIO
+from typing import Any
 
 import click
 from rich.console import Console
@@ -12,7 +10,7 @@ from rich.console import Console
 from cli import find, options, render, times, wait
 from cli.api import Json
 from cli.options import Session, common, examples
-from cli.problems import OK, CommandError
+from cli.problems import OK
 
 STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
 JOB_TYPES = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")
@@ -28,11 +26,6 @@ COLUMNS = (
     render.Column("CLAUSE", 6, shrink=16),
     render.Column("CREATED AT", 8),
 )
-
-
-def new_key() -> dict[str, str]:
-    """Return the header that makes a submission that was sent twice one job."""
-    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def submitted(session: Session, job_id: str, minutes: float | None) -> int:
@@ -107,75 +100,26 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
 
 @click.command(
     epilog=examples(
-        "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
-        "quotejob run --file clause.soql --not-before 2h",
-        "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
-    )
-)
-@click.argument("clause", required=False)
-@click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
-@click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
-@click.option(
-    "--depends-on-outcome",
-    type=click.Choice(["Completed", "Finished"], case_sensitive=False),
-    help="How these jobs have to end.",
-)
-@click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
-@options.wait
-@common
-def run(
-    session: Session,
-    clause: str | None,
-    file: TextIO | None,
-    depends_on: tuple[str, ...],
-    depends_on_outcome: str | None,
-    not_before: str | None,
-    wait: float | None,
-) -> int:
-    """Price the Opportunities of a SOQL WHERE CLAUSE.
-
-    CLAUSE is the condition that stands after WHERE; `-` reads it from standard input.
-    """
-    body: Json = {"soqlWhereClause": _clause(clause, file)}
-    if depends_on:
-        body["dependsOn"] = [find.job(session.api, _given(each)) for each in depends_on]
-    if depends_on_outcome:
-        body["dependsOnOutcome"] = depends_on_outcome
-    if not_before:
-        body["notBefore"] = not_before
-    answer = session.api.post("/api/executebatch", body, headers=new_key())
-    return submitted(session, answer["jobId"], wait)
-
-
-def _clause(clause: str | None, file: TextIO | None) -> str:
-    if (clause is None) == (file is None):
-        raise click.UsageError("Give a CLAUSE, `-` for standard input, or --file.")
-    if clause is not None and clause != "-":
-        return clause
-    try:
-        text = (file or sys.stdin).read().strip()
-    except UnicodeDecodeError:
-        raise CommandError("The clause is not UTF-8 text: save it as UTF-8.") from None
-    if not text:
-        raise click.UsageError("The clause is empty: write the condition that stands after WHERE.")
-    return text
-
-
-def _given(text: str) -> str:
-    if not text.strip():
-        raise click.UsageError("--depends-on needs an ID.")
-    return text
-
-
-@click.command(
-    epilog=examples(
         "quotejob jobs --status Failed --created-from 1d",
         "quotejob jobs --type BatchQuote --sort completedDate --limit 5",
         "quotejob jobs --json | jq -r '.jobs[].jobId'",
     )
 )
-@click.option("--status", multiple=True, type=click.Choice(STATUSES, case_sensitive=False), help="Repeat for several.")
-@click.option("--type", "job_type", multiple=True, type=click.Choice(JOB_TYPES, case_sensitive=False))
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice(STATUSES, case_sensitive=False),
+    metavar="STATUS",
+    help=f"{', '.join(STATUSES)}; repeat it for several.",
+)
+@click.option(
+    "--type",
+    "job_type",
+    multiple=True,
+    type=click.Choice(JOB_TYPES, case_sensitive=False),
+    metavar="TYPE",
+    help=f"{', '.join(JOB_TYPES)}; repeat it for several.",
+)
 @click.option("--created-from", type=times.Moment(), help="This time or later: ISO 8601, or 2h for two hours ago.")
 @click.option("--created-to", type=times.Moment(), help="Before this time.")
 @click.option("--completed-from", type=times.Moment(), help="Ended at this time or later.")
@@ -183,7 +127,14 @@ def _given(text: str) -> str:
 @click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
 @click.option("--parent", metavar="ID", help="Those that depend on this job.")
 @click.option("--reason", metavar="TEXT", help="This text is in the job's reason (extendedStatus).")
-@click.option("--sort", type=click.Choice(SORTS, case_sensitive=False), default="createdDate", show_default=True)
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS, case_sensitive=False),
+    metavar="FIELD",
+    default="createdDate",
+    show_default=True,
+    help=f"{', '.join(SORTS)}.",
+)
 @click.option("--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many.")
 @common

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from cli import data, jobs, options, queue, results, schedules
+from cli import jobs, options, queue, results, schedules, submit
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, OK, USAGE, CommandError
 
@@ -85,8 +85,8 @@ def open_docs(session: Session) -> int:
 
 
 for _command in (
-    jobs.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, queue.queue,
-    schedules.schedules, data.data, open_docs,
+    submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, queue.queue,
+    schedules.schedules, submit.data, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

@@ -63,8 +63,11 @@ def choose(columns: Sequence[Column], natural: Sequence[int], width: int) -> dic
 
 
 def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table that fits the console."""
+    """Print a table that fits the console. A terminal does not show a column in which every cell is ``-``."""
     cells = [[plain(cell) for cell in row] for row in rows]
+    if screen.is_terminal:
+        used = [index for index in range(len(columns)) if any(row[index] != "-" for row in cells)]
+        columns, cells = [columns[index] for index in used], [[row[index] for index in used] for row in cells]
     natural = [max(cell_len(text) for text in (c.heading, *(row[i] for row in cells))) for i, c in enumerate(columns)]
     kept = choose(columns, natural, screen.width)
     made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")

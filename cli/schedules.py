@@ -121,7 +121,13 @@ def _details(screen: Console, schedule: Json) -> None:
 @click.argument("name")
 @click.option("--cron", required=True, metavar="EXPR", help="Seconds Minutes Hours Day_of_month Month Day_of_week.")
 @click.option("--time-zone", metavar="ZONE", help="IANA name of the zone whose clock counts.  [default: UTC]")
-@click.option("--type", "job_type", type=click.Choice(JOB_TYPES, case_sensitive=False), help="[default: BatchQuote]")
+@click.option(
+    "--type",
+    "job_type",
+    type=click.Choice(JOB_TYPES, case_sensitive=False),
+    metavar="TYPE",
+    help=f"{', '.join(JOB_TYPES)}.  [default: BatchQuote]",
+)
 @click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote.")
 @click.option("--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="Of a SampleDataCreate.")
 @click.option("--start", type=times.Moment(future=True), help="Do not fire before this time.")

@@ -83,7 +83,11 @@ def watcher(screen: Console) -> Iterator[Watch]:
     if not screen.is_terminal:
         yield _lines(screen)
         return
-    columns = (SpinnerColumn(), BarColumn(bar_width=min(24, screen.width // 4)), TextColumn("{task.fields[text]}"))
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=min(24, max(6, screen.width - 70))),
+        TextColumn("{task.fields[text]}"),
+    )
     with Progress(*columns, console=screen, transient=True) as progress:
         task = progress.add_task("", total=None, text="")
 
