@@ -16,7 +16,7 @@ COLUMNS = (
     render.Column("ID"),
     render.Column("TYPE", 3),
     render.Column("STARTS", 1),
-    render.Column("WAITS FOR", 2, shrink=16),
+    render.Column("WAITS FOR", 2, shrink=28),
     render.Column("CREATED", 4),
     render.Column("CLAUSE", 5, shrink=16),
 )

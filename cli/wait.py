@@ -49,10 +49,11 @@ def verdict(job: Json) -> tuple[int, str]:
     """Return the exit code of an ended job, and the sentence for standard error; "" when all is right."""
     job_id, failed = job["jobId"], job["records"]["failed"]
     if job["status"] != "Completed":
-        why = f": {job['extendedStatus']}" if job["extendedStatus"] else "."
-        return JOB_NOT_COMPLETED, f"Job {job_id} is {job['status']}{why} Go on: quotejob resume {job_id}"
+        why = f" ({job['extendedStatus']})" if job["extendedStatus"] else ""
+        return JOB_NOT_COMPLETED, f"Job {job_id} is {job['status']}{why}. Go on: quotejob resume {job_id}"
     if failed:
-        return RECORDS_FAILED, f"{failed:,} records of job {job_id} failed. See why: quotejob failures {job_id}"
+        noun = "record" if failed == 1 else "records"
+        return RECORDS_FAILED, f"{failed:,} {noun} of job {job_id} failed. See why: quotejob failures {job_id}"
     return OK, ""
 
 
