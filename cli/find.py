@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cli.api import Json, QuotejobApi
 from cli.problems import USAGE, CommandError
 
+LAST = "--last"  # in place of an id
 SHORTEST = 4
 MAX_CANDIDATES = 5
 _FULL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -15,8 +16,8 @@ _PART = re.compile(r"[0-9a-f-]+")
 
 
 def job(api: QuotejobApi, given: str) -> str:
-    """Return the whole id of the job; "" stands for the newest one. Raise CommandError for none or several."""
-    if not given:
+    """Return the whole id of the job; LAST stands for the newest one. Raise CommandError for none or several."""
+    if given == LAST:
         newest = next(api.pages("/api/jobs", "jobs", limit=1), None)
         if newest is None:
             raise CommandError("This org has no job yet: submit one with `quotejob run`.", USAGE, "NO_JOB")

@@ -151,9 +151,9 @@ def jobs(session: Session, limit: int, schedule: str | None, parent: str | None,
         "sort": filters["sort"],
         "order": filters["order"],
     }
-    if schedule:
+    if schedule is not None:
         query["scheduleId"] = find.schedule(session.api, schedule)["scheduleId"]
-    if parent:
+    if parent is not None:
         query["parentId"] = find.job(session.api, parent)
     wanted = {name: value for name, value in query.items() if value}
     listed = list(session.api.pages("/api/jobs", "jobs", limit=limit, **wanted))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from cli import orgs, render
+from cli import find, orgs, render
 from cli.api import Json, QuotejobApi
 from cli.problems import CommandError
 
@@ -83,13 +83,13 @@ def common(command: F) -> F:
 
 
 def job_id(command: F) -> F:
-    """Add an id, or --last in its place; the command gets ``given``, "" for --last."""
+    """Add an id, or --last in its place; the command gets ``given``, find.LAST for --last."""
 
     @functools.wraps(command)
     def wrapped(given: str | None, last: bool, **values: Any) -> Any:
         if last == bool(given):
             raise click.UsageError("Give an ID, or --last for the newest job.")
-        return command(given=given or "", **values)
+        return command(given=find.LAST if last else given, **values)
 
     wrapped = click.option("--last", is_flag=True, help="The newest job of the org, in place of ID.")(wrapped)
     return click.argument("given", metavar="ID", required=False)(wrapped)  # type: ignore[return-value]

@@ -48,7 +48,7 @@ def run(
     """
     body: Json = {"soqlWhereClause": _clause(clause, file)}
     if depends_on:
-        body["dependsOn"] = [find.job(session.api, _given(each)) for each in depends_on]
+        body["dependsOn"] = [find.job(session.api, each) for each in depends_on]
     if depends_on_outcome:
         body["dependsOnOutcome"] = depends_on_outcome
     if not_before:
@@ -68,12 +68,6 @@ def _clause(clause: str | None, file: TextIO | None) -> str:
         raise CommandError("The clause is not UTF-8 text: save it as UTF-8.") from None
     if not text:
         raise click.UsageError("The clause is empty: write the condition that stands after WHERE.")
-    return text
-
-
-def _given(text: str) -> str:
-    if not text.strip():
-        raise click.UsageError("--depends-on needs an ID.")
     return text
 
 

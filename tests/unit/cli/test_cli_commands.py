@@ -112,7 +112,7 @@ def test_a_short_id(fake: type[Fake]) -> None:
     several = call("failures", "1f0c")
     assert several.exit_code == 2
     assert all(each in several.stderr for each in IDS)
-    for wrong in ("1f0", "77777", "../x", "job!"):
+    for wrong in ("1f0", "77777", "../x", "job!", "", " "):
         assert call("failures", wrong).exit_code == 2
 
 
