@@ -130,7 +130,9 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """
     sorting = Sorting(query["sort"], query["order"])
     org_id = caller.authenticated().org_id
-    found, cursor = _jobs().recent(org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor"))
+    found, cursor = caller.services().search.recent(
+        org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
+    )
     return {"jobs": caller.services().forecast.with_estimates(org_id, found), "next_cursor": cursor}
 
 
@@ -150,7 +152,7 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     between would count. startEstimates compare when jobs that had to wait were first estimated to start with when they
     did; endEstimates when Completed jobs were estimated to end, once their pages were known, with when they did.
     """
-    return summarise(_jobs().scan(caller.authenticated().org_id, query["wanted"], FIELDS))
+    return summarise(caller.services().search.scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 
 
 @blueprint.operation(
@@ -169,10 +171,10 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """
     caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
-        chunks = _csv(_jobs().iter_results(job_id, query.get("outcome")))
+        chunks = _csv(caller.services().results.stream(job_id, query.get("outcome")))
         first = next(chunks)  # read before the answer begins, so that a store that is away is a 503
         return Response(itertools.chain([first], chunks), mimetype=CSV)
-    found, cursor = _jobs().results(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
+    found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
     return {"results": found, "next_cursor": cursor}
 
 

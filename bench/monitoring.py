@@ -29,6 +29,7 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Sort, Sorting
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import RUNS, JobStore
 from quotejob.jobs.summary import FIELDS, summarise
 from quotejob.salesforce.caller import CallerContext, to18
@@ -97,10 +98,10 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     """Each thing ten times."""
 
     def page(wanted: JobFilter, sort: Sort = Sort.CREATED) -> Callable[[], object]:
-        return lambda: jobs.recent(org_id, wanted, Sorting(sort))
+        return lambda: JobSearch(jobs._redis, jobs).recent(org_id, wanted, Sorting(sort))
 
     def summary() -> object:
-        return summarise(jobs.scan(org_id, JobFilter(), FIELDS))
+        return summarise(JobSearch(jobs._redis, jobs).scan(org_id, JobFilter(), FIELDS))
 
     opened, _ = forecast.open_jobs_with_estimates(org_id)
     history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
@@ -112,7 +113,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     row("listJobs, 50 sorted by completedDate", page(JobFilter(), Sort.COMPLETED))
     row("getJobSummary", summary)
     hour = JobFilter(created_from=clock.now() - timedelta(hours=1))
-    row("getJobSummary, of the last hour", lambda: summarise(jobs.scan(org_id, hour, FIELDS)))
+    row("getJobSummary, of the last hour", lambda: summarise(JobSearch(jobs._redis, jobs).scan(org_id, hour, FIELDS)))
     row("estimates, pure, of 105 open jobs", lambda: estimate(opened, Slots(5), history, clock.now()))
     row("estimates of getFlexQueue, or a Holding getJob", lambda: forecast.with_estimates(org_id, held))
     row("estimates of getJob, running", lambda: forecast.with_estimates(org_id, [first]))

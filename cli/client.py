@@ -40,7 +40,7 @@ class Api:
         self.url = url
         self._org = org
         self._username = username
-        self._session = _session()
+        self._session = new_session()
 
     def another(self) -> Api:
         """The same caller with a connection of its own, for another thread."""
@@ -67,11 +67,11 @@ class Api:
 
     def get(self, path: str, **options: Any) -> Json:
         """GET, as JSON; ApiError unless 2xx."""
-        return _body(self.request("GET", path, **options))
+        return read_body(self.request("GET", path, **options))
 
     def post(self, path: str, body: Any = None, **options: Any) -> Json:
         """POST, as JSON; ApiError unless 2xx."""
-        return _body(self.request("POST", path, json=body, **options))
+        return read_body(self.request("POST", path, json=body, **options))
 
     def submit(self, where: str) -> str:
         """A pricing job for the Opportunities of that WHERE clause; gives its id."""
@@ -120,13 +120,15 @@ class Api:
             query["cursor"] = body["nextCursor"]
 
 
-def _session() -> requests.Session:
+def new_session() -> requests.Session:
+    """Return a session that uses no proxy and no .netrc: both ends are on this machine."""
     session = requests.Session()
-    session.trust_env = False  # no proxy, no .netrc between this machine and itself
+    session.trust_env = False
     return session
 
 
-def _body(response: requests.Response) -> Json:
+def read_body(response: requests.Response) -> Json:
+    """Return the JSON body, numbers with a point as Decimal and a list under ``items``. Raise ApiError unless 2xx."""
     if not response.ok:
         place = f"{response.request.method} {urlsplit(response.url).path}"
         raise ApiError(f"{place} answered {response.status_code}: {response.text[:2000]}")

@@ -19,7 +19,7 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli.local import RUNS, alive
+from cli.local import running_demos
 
 API_VERSION = "66.0"
 
@@ -46,14 +46,13 @@ def local_org() -> tuple[str, str]:
     url, token = os.environ.get("LOCAL_ORG_URL", ""), os.environ.get("LOCAL_ORG_TOKEN", "")
     if url and token:
         return url.rstrip("/"), token
-    running = [file for file in RUNS.glob("*/org.json") if alive(file.parent.name)]
+    running = running_demos()
     if not running:
         give_up(
             "No local org: start bin/demo, or start `python -m localorg` and set LOCAL_ORG_URL and LOCAL_ORG_TOKEN to "
             "the URL and token it prints."
         )
-    org = json.loads(max(running, key=lambda path: path.stat().st_mtime).read_text())
-    return str(org["url"]), str(org["token"])
+    return running[0]["url"], running[0]["token"]
 
 
 def sf_org(alias: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,3 +33,9 @@ def alive(process_id: str) -> bool:
     except (ValueError, ProcessLookupError):
         return False
     return True
+
+
+def running_demos() -> list[dict[str, str]]:
+    """Return what each running bin/demo wrote about itself, the newest first: url and token of its org, its web_url."""
+    files = [file for file in RUNS.glob("*/org.json") if alive(file.parent.name)]
+    return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: -file.stat().st_mtime)]

@@ -16,6 +16,7 @@ CHECKS = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
+    "imports": ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
 }
 
 
@@ -35,7 +36,8 @@ def main() -> None:
 def passes(name: str, command: list[str]) -> bool:
     """Run one check; its own words are shown."""
     print(f"== {name}", flush=True)
-    return subprocess.run([sys.executable, "-m", *command]).returncode == 0
+    words = command if command[0] == "-c" else ["-m", *command]
+    return subprocess.run([sys.executable, *words]).returncode == 0
 
 
 if __name__ == "__main__":

@@ -89,8 +89,8 @@ def start(stack: Stack, workers: int, profile: str) -> None:
     console.print("[bold]Starting[/]")
     stack.start_redis()
     org = stack.start_org(8025, "--profile", profile)
-    write_org(stack.folder, org)
     stack.start_web(8000)
+    write_org(stack.folder, org, stack.web_url)
     for number in range(1, workers + 1):
         stack.start_worker(number)
     stack.start_beat()
@@ -282,11 +282,12 @@ def run_folder() -> Path:
     return folder
 
 
-def write_org(folder: Path, org: LocalOrg) -> None:
-    """For bin/invoke.sh: the local org's address and token, readable by its owner only."""
+def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
+    """For bin/invoke.sh and bin/quotejob: the org's address and token, the API's address; only the owner can read."""
     handle = os.open(folder / "org.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump({"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}, file)
+        about = {"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}
+        json.dump({**about, "web_url": web_url}, file)
 
 
 def clear(folder: Path, *, keep_logs: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.client import API_VERSION, ApiError, Json, _body, _session
+from cli.client import API_VERSION, ApiError, Json, new_session, read_body
 from cli.local import LocalOrg
 
 
@@ -15,7 +15,7 @@ class OrgReader:
     def __init__(self, org: LocalOrg) -> None:
         self.url = org.url
         self._data = f"/services/data/v{API_VERSION}"
-        self._session = _session()
+        self._session = new_session()
         self._session.headers["Authorization"] = f"Bearer {org.token}"
 
     def query(self, soql: str) -> Iterator[Json]:
@@ -43,7 +43,7 @@ class OrgReader:
     def update(self, object_name: str, record_id: str, record: Mapping[str, Any]) -> None:
         """Change one record."""
         url = f"{self.url}{self._data}/sobjects/{object_name}/{record_id}"
-        _body(self._session.patch(url, json=record, timeout=60))
+        read_body(self._session.patch(url, json=record, timeout=60))
 
     def graph(self, requests_: list[Json]) -> dict[str, str]:
         """One composite graph of creates, all or none; gives reference id -> record id."""
@@ -78,7 +78,7 @@ class OrgReader:
         return rows
 
     def _get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
-        return _body(self._session.get(self.url + path, params=params, timeout=60))
+        return read_body(self._session.get(self.url + path, params=params, timeout=60))
 
     def _post(self, path: str, body: Any) -> Json:
-        return _body(self._session.post(self.url + path, json=body, timeout=60))
+        return read_body(self._session.post(self.url + path, json=body, timeout=60))

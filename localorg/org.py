@@ -19,12 +19,12 @@ from localorg.data.events import Events
 from localorg.data.limits import Limits
 from localorg.data.recent import Recent
 from localorg.data.records import Records
+from localorg.data.sessions import Sessions
 from localorg.data.users import Users
 from localorg.ids import IdFactory
 from localorg.lab.costs import Costs
 from localorg.lab.faults import Faults
 from localorg.lab.stats import Stats
-from localorg.login.sessions import Sessions
 from localorg.permissions import User
 from localorg.schema.model import Schema
 from localorg.schema.tables import create_tables

@@ -13,9 +13,11 @@ from quotejob import clock
 from quotejob.dispatch import Dispatcher
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
+from quotejob.run.results import Results
 from quotejob.schedules.firing import Firing
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
@@ -47,6 +49,16 @@ class Services:
     def progress(self) -> Progress:
         """What the steps of all jobs leave for each other."""
         return Progress(self.client)
+
+    @cached_property
+    def results(self) -> Results:
+        """What came of all jobs' records."""
+        return Results(self.progress)
+
+    @cached_property
+    def search(self) -> JobSearch:
+        """The lists of jobs."""
+        return JobSearch(self.client, self.jobs)
 
     @cached_property
     def leases(self) -> Leases:

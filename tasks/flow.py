@@ -124,7 +124,7 @@ def finish(run: Run) -> None:
     """Complete the job when all of it is written, and give its slot away. Twice is harmless: the move happens once."""
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
-    refused = next(run.jobs.iter_results(run.id, Outcome.FAILED), None)
+    refused = next(services().results.stream(run.id, Outcome.FAILED), None)
     reason = {} if refused is None else {"extendedStatus": f"{refused.code}: {refused.message}"}
     if run.jobs.move(run.id, Status.COMPLETED, **reason):
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"

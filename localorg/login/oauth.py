@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from localorg.data.sessions import SCOPES, Session
 from localorg.http.answers import answer
 from localorg.login.identity import identity_url, url_of
-from localorg.login.sessions import SCOPES, Session
 from localorg.org import ORG, Org
 from localorg.permissions import User
 

@@ -1,34 +1,30 @@
-"""Jobs: what was asked, where it stands, what came of it. The truth of a job is in Redis.
+"""Jobs: what was asked and where it stands. The truth of a job is in Redis.
 
-Every change that depends on what is there is one Lua script in ``scripts/``: atomic, and harmless when it is sent
-twice, for the client repeats a command whose answer was lost.
+Every change that depends on what is there is one Lua script in ``store/lua/jobs/``: atomic, and harmless when it is
+sent twice, for the client repeats a command whose answer was lost.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import Any, cast
 
 import redis
 
 from quotejob import clock
-from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
+from quotejob.errors import FlexQueueFull, JobConflict, JobNotFound
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
-from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, DependsOnOutcome, Guess, Job, Status
-from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, ListPosition, Sort, Sorting, span
-from quotejob.run.progress import Progress
-from quotejob.run.receipt import Outcome, Result
+from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, Job, Status
+from quotejob.jobs.rows import read_job
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 from quotejob.store import client as store
-from quotejob.store import keys, rows, scripts
+from quotejob.store import keys, scripts
 
 KEPT = 7 * 24 * 3600  # seconds an ended job and its results are kept
 RUNS = 50  # Completed runs remembered of each type of an org's jobs, for estimates
@@ -44,7 +40,6 @@ class JobStore:
         self._settings = settings
         self._now = now or clock.now
         self._simulated = now is not None
-        self.work = Progress(client)
 
     # -- the caller's side ---------------------------------------------------------------------------------------------
 
@@ -108,84 +103,19 @@ class JobStore:
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """The job as it stands; JobNotFound when there is none, or (with ``org_id``) when it is another org's."""
         with store.translated():
-            found = _decoded(cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id))))
-        if not found or (org_id is not None and found["orgId"] != org_id):
+            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
+        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
-        return self._with_waiting([_read(job_id, found)])[0]
+        return self._with_waiting([read_job(job_id, found)])[0]
 
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
         """Those of the jobs that there are, in the given order."""
-        return self._with_waiting(self._stored(job_ids))
-
-    def recent(
-        self,
-        org_id: str,
-        wanted: JobFilter = EVERY_JOB,
-        sorting: Sorting = NEWEST_FIRST,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> tuple[list[Job], str | None]:
-        """The org's jobs, newest first or as ``sorting`` says, at most ``limit``, and the cursor of the next ones.
-
-        The cursor is None when there are no more. No job comes twice or is missed while others are added.
-        """
-        after = sorting.read(cursor)
-        if sorting.sort is Sort.CREATED:  # as the list is kept: read from where it goes on, as far as it takes
-            stream = self.scan(org_id, wanted, sorting=sorting, after=after)
-            places = [sorting.place(job) for job in islice(stream, limit + 1)]
-        else:
-            scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
-            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
-        found = [job for job in self._stored([place[-1] for place in places[:limit]]) if wanted.takes(job)]
-        return self._with_waiting(found), sorting.cursor(places[limit - 1]) if len(places) > limit else None
-
-    def scan(
-        self,
-        org_id: str,
-        wanted: JobFilter = EVERY_JOB,
-        fields: Sequence[str] = (),
-        sorting: Sorting = NEWEST_FIRST,
-        after: ListPosition | None = None,
-    ) -> Iterator[Job]:
-        """The org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
-
-        Each has what all jobs have, what the filter looks at and these fields of its hash, no more. A chunk is in
-        memory at a time; jobs that are no longer kept leave the list.
-        """
-        names = tuple(dict.fromkeys((*_ALWAYS, *wanted.fields, *fields)))
-        for listed in self._listed(org_id, wanted, sorting, after and after[2:]):
-            with store.translated():
-                pipe = self._redis.pipeline(transaction=False)
-                for job_id in listed:
-                    pipe.hmget(keys.job(job_id), names)
-                listing = dict(zip(listed, cast(list[list[bytes | None]], pipe.execute()), strict=True))
-                gone = [job_id for job_id, row in listing.items() if row[0] is None]
-                if gone:
-                    self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
-            for job_id, row in listing.items():
-                if row[0] is None:
-                    continue
-                job = _read(job_id, {name: raw.decode() for name, raw in zip(names, row, strict=True) if raw})
-                if wanted.takes(job):
-                    yield job
-
-    def results(
-        self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
-    ) -> tuple[list[Result], str | None]:
-        """What came of the job's records so far, at most ``limit``; the cursor gives the next ones."""
-        found: list[Result] = []
-        for place, result in self._results(job_id, cursor):
-            if outcome is not None and result.outcome != outcome:
-                continue
-            if len(found) == limit:
-                return found, place
-            found.append(result)
-        return found, None
-
-    def iter_results(self, job_id: str, outcome: Outcome | str | None = None) -> Iterator[Result]:
-        """All of the job's results so far, a page's or batch's worth in memory at a time."""
-        return (result for _, result in self._results(job_id, None) if outcome is None or result.outcome == outcome)
+        with store.translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            stored = cast(list[dict[bytes, bytes]], pipe.execute())
+        return self._with_waiting([read_job(job_id, row) for job_id, row in zip(job_ids, stored, strict=True) if row])
 
     def abort(self, job_id: str) -> Job:
         """Stop the job; what is already written stays in the org. JobConflict when it had ended before."""
@@ -374,60 +304,14 @@ class JobStore:
             statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
         now = self._now()
 
-        def told(job: Job) -> Job:
+        def with_waiting(job: Job) -> Job:
             if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
                 return job
             waited = {parent.decode() for parent in waits.get(job.job_id, ())}
             stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]
             return replace(job, waiting_for=waiting(job, stands, now))
 
-        return [told(job) for job in jobs]
-
-    def _stored(self, job_ids: Sequence[str]) -> list[Job]:
-        """Those of the jobs that there are, whole, in the given order."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(keys.job(job_id))
-            stored = cast(list[dict[bytes, bytes]], pipe.execute())
-        return [_read(job_id, _decoded(row)) for job_id, row in zip(job_ids, stored, strict=True) if row]
-
-    def _listed(
-        self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None
-    ) -> Iterator[list[str]]:
-        """The ids of the org's list of jobs in chunks that grow, from behind ``after`` (when created in us, id) on.
-
-        Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
-        """
-        key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
-        read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
-        begin, end = (high, low) if sorting.descending else (low, high)
-        step = 100
-        while True:
-            with store.translated():
-                found = read(key, begin if after is None else after[0], end, 0, step, withscores=True)
-            chunk = [(int(score), member.decode()) for member, score in cast(list[tuple[bytes, float]], found)]
-            fresh = [
-                place for place in chunk if after is None or (place < after if sorting.descending else place > after)
-            ]
-            if fresh:
-                after = fresh[-1]
-                yield [job_id for _, job_id in fresh]
-            if len(chunk) < step:
-                return
-            if step < 800 or not fresh:  # nothing new in so many: they are of one moment
-                step *= 2
-
-    def _results(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
-        """Results with the cursor of each, unit by unit in one order: pages, then batches of each wave."""
-        first_unit, first_place = _cursor(cursor)
-        with store.translated():
-            units = [unit.decode() for unit in cast(list[bytes], self._redis.hkeys(keys.job(job_id, "results")))]
-        for unit in sorted(units, key=_unit_order):
-            if _unit_order(unit) >= _unit_order(first_unit):
-                for place, result in enumerate(self.work.unit_results(job_id, unit)):
-                    if unit != first_unit or place >= first_place:
-                        yield f"{unit}:{place}", result
+        return [with_waiting(job) for job in jobs]
 
 
 def _kept(job: Job) -> list[str]:
@@ -439,47 +323,3 @@ def _past_run(job: Job, now: datetime) -> str | None:
     if job.started_date is None or job.resumed_date is not None:
         return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"
-
-
-def _unit_order(unit: str) -> tuple[int, ...]:
-    """Pages ("12") before batches ("0.3") before parts of batches ("0.3.0"), each in number order."""
-    numbers = tuple(int(part) for part in unit.split("."))
-    return (len(numbers), *numbers)
-
-
-def _cursor(cursor: str | None) -> tuple[str, int]:
-    """Where in the results a cursor stands: the unit, and the place of the next result in it."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
-    if found is None:
-        raise InvalidRequest.field("cursor", "is not one this API gave out")
-    return found[1], int(found[2])
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "guaranteed": lambda raw: raw == "1",
-    "status": Status,
-    "dependsOn": lambda raw: tuple(raw.split(",")),
-    "dependsOnOutcome": DependsOnOutcome,
-    "notBefore": clock.moment,
-    **dict.fromkeys(("startGuess", "endGuess"), lambda raw: Guess(*map(clock.moment, raw.split()))),
-    **dict.fromkeys(("createdDate", "startedDate", "completedDate", "resumedDate"), datetime.fromisoformat),
-    **dict.fromkeys(
-        (
-            *("numberOfOpportunities", "totalJobItems", "jobItemsProcessed", "numberOfErrors"),
-            *("total", "succeeded", "skipped", "failed", "quotesCreated", "apiCalls", "waves", "resumedItems"),
-        ),
-        int,
-    ),
-}
-
-
-_ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
-
-
-def _read(job_id: str, stored: dict[str, str]) -> Job:
-    """A Job from its hash, or from a part of it that has _ALWAYS."""
-    return Job(job_id, **rows.read(Job, _READERS, stored))
-
-
-def _decoded(stored: dict[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in stored.items()}

@@ -106,6 +106,10 @@ class Progress:
         names = self._names(keys.stage(job_id, "parts", wave))
         return sorted(name for name in names if name.startswith(f"{wave}.{batch}."))
 
+    def units_with_results(self, job_id: str) -> list[str]:
+        """The pages, batches and parts of batches that reported something of records, in no order."""
+        return self._names(keys.job(job_id, "results"))
+
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
         """What one page, batch or part of a batch reported of its records."""
         stored = self._get(job_id, "results", unit)

@@ -31,6 +31,11 @@ def read(kind: type, readers: Mapping[str, Callable[[str], Any]], stored: Mappin
     return {snake(name): readers.get(name, str)(raw) for name, raw in stored.items() if snake(name) in known}
 
 
+def decoded(stored: Mapping[bytes, bytes] | Mapping[str, bytes]) -> dict[str, str]:
+    """Return what Redis answers as text."""
+    return {name.decode() if isinstance(name, bytes) else name: value.decode() for name, value in stored.items()}
+
+
 @cache
 def snake(name: str) -> str:
     """``createdById`` as ``created_by_id``."""

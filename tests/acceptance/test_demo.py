@@ -67,7 +67,7 @@ def test_once_checks_every_quote_and_leaves_nothing(tmp_path: Path, environment:
 
 @pytest.mark.timeout(400)
 def test_the_example_of_who_runs_when_ends_as_drawn(environment: dict[str, str]) -> None:
-    """The drawing of docs/api.md: three jobs, one of which waits, a guaranteed one past a full queue, one moved by hand."""
+    """As docs/api.md draws it: three jobs, one of them waits, a guaranteed one past a full queue, one moved by hand."""
     done = subprocess.run([DEMO, "--queue", "--once"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "The flex queue is full: 429" in done.stdout

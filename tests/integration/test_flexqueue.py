@@ -18,6 +18,7 @@ from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
 from quotejob.jobs.job import DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
@@ -98,7 +99,7 @@ def test_a_guaranteed_job_goes_past_a_full_queue(jobs: JobStore, caller: CallerC
     assert jobs.promote(caller.org_id, reserved=1, first=named) == [named]
     with pytest.raises(FlexQueueFull):
         submit(jobs, caller)
-    assert len(jobs.recent(caller.org_id)[0]) == 9
+    assert len(JobSearch(jobs._redis, jobs).recent(caller.org_id)[0]) == 9
 
 
 # -- order -------------------------------------------------------------------------------------------------------------
@@ -170,7 +171,9 @@ def test_a_job_runs_when_all_it_depends_on_are_completed(jobs: JobStore, caller:
     run(jobs, a)
     [left] = jobs.get(child).waiting_for
     assert left.message == f"Waits for job {b}, which is Queued, to be Completed"
-    assert jobs.recent(caller.org_id, JobFilter(frozenset([Status.HOLDING])))[0][0].waiting_for == (left,)
+    assert JobSearch(jobs._redis, jobs).recent(caller.org_id, JobFilter(frozenset([Status.HOLDING])))[0][
+        0
+    ].waiting_for == (left,)
     assert jobs.promote(caller.org_id) == []
     run(jobs, b)
     assert jobs.get(child).waiting_for == ()
@@ -237,7 +240,7 @@ def test_unknown_and_foreign_parents_are_refused(jobs: JobStore, caller: CallerC
     assert unknown in refusal.value.message
     assert foreign in refusal.value.message
     assert mine not in refusal.value.message
-    assert len(jobs.recent(caller.org_id)[0]) == 1
+    assert len(JobSearch(jobs._redis, jobs).recent(caller.org_id)[0]) == 1
 
 
 def test_a_time_is_waited_for(redis_url: str, caller: CallerContext) -> None:

@@ -29,6 +29,7 @@ from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
 from quotejob.jobs.job import MOVES, DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -290,7 +291,7 @@ def machine(given: JobStore, pool: ThreadPoolExecutor) -> type[RuleBasedStateMac
         @invariant()
         def it_is_as_the_model_says(self) -> None:
             model = self.model
-            there = {job.job_id: job for job in jobs.recent(self.org, limit=10_000)[0]}
+            there = {job.job_id: job for job in JobSearch(jobs._redis, jobs).recent(self.org, limit=10_000)[0]}
             assert {one: job.status for one, job in there.items()} == {
                 one: job.status for one, job in model.jobs.items()
             }
@@ -345,7 +346,7 @@ def test_what_must_hold_holds_while_all_act_at_once(jobs: JobStore) -> None:
     def actor(seed: int) -> None:
         dice = random.Random(seed)
         while time.monotonic() < until:
-            there = [job.job_id for job in jobs.recent(who.org_id, limit=8)[0]]
+            there = [job.job_id for job in JobSearch(jobs._redis, jobs).recent(who.org_id, limit=8)[0]]
             one, other = (dice.choice(there), dice.choice(there)) if there else ("", "")
             act = dice.randrange(8)
             with suppress(FlexQueueFull, JobConflict):
@@ -395,10 +396,10 @@ def test_what_must_hold_holds_while_all_act_at_once(jobs: JobStore) -> None:
         assert looking.result() > 50
     for _ in range(100):
         promoted.update(jobs.promote(who.org_id))
-        for job in jobs.recent(who.org_id, JobFilter(frozenset(SLOTS)), limit=10_000)[0]:
+        for job in JobSearch(jobs._redis, jobs).recent(who.org_id, JobFilter(frozenset(SLOTS)), limit=10_000)[0]:
             for step in (Status.PREPARING, Status.PROCESSING, Status.COMPLETED):
                 jobs.move(job.job_id, step)
-    everything = jobs.recent(who.org_id, limit=10_000)[0]
+    everything = JobSearch(jobs._redis, jobs).recent(who.org_id, limit=10_000)[0]
     assert len(everything) > 20
     assert {job.status for job in everything} <= ENDS
     assert all(count <= entered[job_id] for job_id, count in promoted.items())

@@ -13,6 +13,7 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Guess, Job, JobType, Status
 from quotejob.jobs.store import RUNS, RUNS_KEPT, JobStore
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -74,7 +75,7 @@ def submit(jobs: JobStore, caller: CallerContext, **also: Conditions) -> str:
 def set_going(jobs: JobStore, job_id: str, pages: int = 4) -> None:
     jobs.move(job_id, Status.PREPARING)
     if jobs.get(job_id).waves is None:
-        jobs.work.store_plan(job_id, [["a", "b"]] * pages, pages, lambda: 1)
+        Progress(jobs._redis).store_plan(job_id, [["a", "b"]] * pages, pages, lambda: 1)
     jobs.move(job_id, Status.PROCESSING)
 
 
@@ -115,7 +116,7 @@ def test_other_ends_and_resumed_runs_are_not_remembered(
     job_id = submit(jobs, caller)
     jobs.promote(caller.org_id)
     set_going(jobs, job_id)
-    jobs.work.record_page(job_id, 0, Receipt("0"))
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("0"))
     jobs.fail(job_id, "x")
     clock.pass_by(1000)
     jobs.resume(job_id, caller)
@@ -151,7 +152,7 @@ def test_open_jobs_are_told_when_they_start_and_end(
     everything = [(None, 40), (0, 60), (3580, 3640), (40, 100), (100, 160), (None, None)]
     assert told(first, second, timed, third, fourth, ended) == everything
     assert [told(one) for one in (first, second, timed, third, fourth, ended)] == [[one] for one in everything]
-    jobs.work.record_page(first, 0, Receipt("0"))
+    Progress(jobs._redis).record_page(first, 0, Receipt("0"))
     [(_, end)] = told(first)
     assert end == pytest.approx((1 * 60 + 5 * 45) / 6)  # a page in 20 s, three to go; or three quarters of a minute
 

@@ -15,8 +15,11 @@ from cryptography.fernet import Fernet
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.results import Results
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -38,7 +41,7 @@ def begun(jobs: JobStore, caller: CallerContext, pages: list[list[str]]) -> str:
     job_id = submit(jobs, caller).job_id
     jobs.promote(caller.org_id)
     jobs.move(job_id, Status.PREPARING)
-    jobs.work.store_plan(job_id, pages, 2, lambda: 3)
+    Progress(jobs._redis).store_plan(job_id, pages, 2, lambda: 3)
     jobs.move(job_id, Status.PROCESSING)
     return job_id
 
@@ -90,7 +93,7 @@ def test_the_flex_queue_has_an_end(jobs: JobStore, caller: CallerContext) -> Non
         submit(jobs, caller)
     with pytest.raises(FlexQueueFull, match="3 jobs"):
         submit(jobs, caller)
-    assert len(jobs.recent(caller.org_id)[0]) == 5
+    assert len(JobSearch(jobs._redis, jobs).recent(caller.org_id)[0]) == 5
 
 
 def test_slots_go_to_who_waited_longest_and_come_back(jobs: JobStore, caller: CallerContext) -> None:
@@ -137,10 +140,10 @@ def test_a_life_ends_once_and_takes_the_token_along(jobs: JobStore, caller: Call
 def test_the_first_plan_wins_whole(jobs: JobStore, caller: CallerContext) -> None:
     """A second plan, of other records, changes nothing."""
     job_id = begun(jobs, caller, [["a", "b"], ["c"], ["d"]])
-    assert not jobs.work.store_plan(job_id, [["x"]], 2, lambda: 1)
+    assert not Progress(jobs._redis).store_plan(job_id, [["x"]], 2, lambda: 1)
     job = jobs.get(job_id)
     assert (job.total_job_items, job.total, job.waves, job.api_calls) == (3, 4, 2, 3)
-    assert jobs.work.page(job_id, 0) == ["a", "b"]
+    assert Progress(jobs._redis).page(job_id, 0) == ["a", "b"]
     assert not list(redis.Redis.from_url(jobs._settings.redis_url).scan_iter("*draft*"))
 
 
@@ -149,14 +152,14 @@ def test_receipts_are_counted_once(jobs: JobStore, caller: CallerContext) -> Non
     job_id = begun(jobs, caller, [["a", "b", "c"], ["d"]])
     skipped = Result("c", Outcome.SKIPPED, code="NO_LINES", message="none")
     for _ in range(2):
-        jobs.work.record_page(job_id, 0, Receipt("0", (skipped,), to_write=2, api_calls=1), b"blob")
-    jobs.work.record_page(job_id, 0, Receipt("1", (Result("d", Outcome.FAILED, code="X", message="y"),)))
+        Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (skipped,), to_write=2, api_calls=1), b"blob")
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("1", (Result("d", Outcome.FAILED, code="X", message="y"),)))
     assert jobs.get(job_id).job_items_processed == 1
-    assert jobs.work.priced(job_id, 0) == b"blob"
+    assert Progress(jobs._redis).priced(job_id, 0) == b"blob"
     made = Result("a", Outcome.SUCCEEDED, "0Q0a")
-    assert jobs.work.record_batch(job_id, 0, Receipt("0.0", (made,), pages={0: (1, 0)}))
-    assert not jobs.work.record_batch(job_id, 0, Receipt("0.0", (made, made), pages={0: (2, 0)}))
-    jobs.work.record_batch(
+    assert Progress(jobs._redis).record_batch(job_id, 0, Receipt("0.0", (made,), pages={0: (1, 0)}))
+    assert not Progress(jobs._redis).record_batch(job_id, 0, Receipt("0.0", (made, made), pages={0: (2, 0)}))
+    Progress(jobs._redis).record_batch(
         job_id, 0, Receipt("0.1", (Result("b", Outcome.FAILED, code="X"),), pages={0: (1, 1)}, api_calls=2)
     )
     job = jobs.get(job_id)
@@ -167,9 +170,11 @@ def test_receipts_are_counted_once(jobs: JobStore, caller: CallerContext) -> Non
 def test_late_receipts_still_count_and_still_expire(jobs: JobStore, caller: CallerContext) -> None:
     """What was being written while the job was aborted is told, and its keys do not stay for ever."""
     job_id = begun(jobs, caller, [["a"]])
-    jobs.work.record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (), to_write=1), b"blob")
     jobs.abort(job_id)
-    jobs.work.record_batch(job_id, 0, Receipt("0.0", (Result("a", Outcome.SUCCEEDED, "0Q0a"),), pages={0: (1, 0)}))
+    Progress(jobs._redis).record_batch(
+        job_id, 0, Receipt("0.0", (Result("a", Outcome.SUCCEEDED, "0Q0a"),), pages={0: (1, 0)})
+    )
     assert jobs.get(job_id).quotes_created == 1
     client = redis.Redis.from_url(jobs._settings.redis_url)
     assert all(client.ttl(key) > 0 for key in client.scan_iter(f"quotejob:job:{job_id}*"))
@@ -181,14 +186,14 @@ def test_results_come_in_pages_of_any_size(jobs: JobStore, caller: CallerContext
     for page in range(12):
         outcome = Outcome.FAILED if page % 3 == 0 else Outcome.SUCCEEDED
         results = tuple(Result(f"{page}-{n}", outcome) for n in range(5))
-        jobs.work.record_page(job_id, 0, Receipt(str(page), results))
-    everything = [result.record_id for result in jobs.iter_results(job_id)]
+        Progress(jobs._redis).record_page(job_id, 0, Receipt(str(page), results))
+    everything = [result.record_id for result in Results(Progress(jobs._redis)).stream(job_id)]
     assert len(set(everything)) == 60
 
     def walk(outcome: Outcome | None, limit: int) -> list[str]:
-        found, cursor = jobs.results(job_id, outcome, limit)
+        found, cursor = Results(Progress(jobs._redis)).page(job_id, outcome, limit)
         while cursor:
-            more, cursor = jobs.results(job_id, outcome, limit, cursor)
+            more, cursor = Results(Progress(jobs._redis)).page(job_id, outcome, limit, cursor)
             found += more
         return [result.record_id for result in found]
 
@@ -199,14 +204,22 @@ def test_results_come_in_pages_of_any_size(jobs: JobStore, caller: CallerContext
 def test_jobs_are_listed_newest_first(jobs: JobStore, caller: CallerContext) -> None:
     """Page by page, filtered, and of the one org only."""
     ids = [submit(jobs, caller).job_id for _ in range(5)][::-1]
-    found, cursor = jobs.recent(caller.org_id, limit=2)
+    found, cursor = JobSearch(jobs._redis, jobs).recent(caller.org_id, limit=2)
     assert [job.job_id for job in found] == ids[:2]
-    rest, end = jobs.recent(caller.org_id, limit=10, cursor=cursor)
+    rest, end = JobSearch(jobs._redis, jobs).recent(caller.org_id, limit=10, cursor=cursor)
     assert [job.job_id for job in rest] == ids[2:]
     assert end is None
     jobs.abort(ids[0])
-    assert [job.job_id for job in jobs.recent(caller.org_id, JobFilter(frozenset([Status.ABORTED])))[0]] == [ids[0]]
-    assert jobs.recent(caller.org_id, JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_DELETE])))[0] == []
+    assert [
+        job.job_id
+        for job in JobSearch(jobs._redis, jobs).recent(caller.org_id, JobFilter(frozenset([Status.ABORTED])))[0]
+    ] == [ids[0]]
+    assert (
+        JobSearch(jobs._redis, jobs).recent(
+            caller.org_id, JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_DELETE]))
+        )[0]
+        == []
+    )
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", ":", "5:", "a:b", "9" * 50 + ":x", "1.2.x:3"])
@@ -214,8 +227,8 @@ def test_a_made_up_cursor_is_refused(jobs: JobStore, caller: CallerContext, curs
     """As bad input, or as an end; never as a crash."""
     job_id = begun(jobs, caller, [["a"]])
     asks: list[Callable[[], object]] = [
-        lambda: jobs.recent(caller.org_id, cursor=cursor),
-        lambda: jobs.results(job_id, cursor=cursor),
+        lambda: JobSearch(jobs._redis, jobs).recent(caller.org_id, cursor=cursor),
+        lambda: Results(Progress(jobs._redis)).page(job_id, cursor=cursor),
     ]
     for ask in asks:
         with contextlib.suppress(InvalidRequest):
@@ -235,13 +248,13 @@ def test_open_jobs_are_known_with_their_silence(jobs: JobStore, caller: CallerCo
 def test_a_completed_job_keeps_its_results_only(jobs: JobStore, caller: CallerContext) -> None:
     """Plan, quotes, receipts, marks and token go; a late receipt finds nothing to change."""
     job_id = begun(jobs, caller, [["a"]])
-    jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)), b"blob")
-    jobs.work.once(job_id, "mark")
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)), b"blob")
+    Progress(jobs._redis).once(job_id, "mark")
     jobs.move(job_id, Status.COMPLETED)
     client = redis.Redis.from_url(jobs._settings.redis_url)
     left = {key.decode().rpartition(":")[2] for key in client.scan_iter(f"quotejob:job:{job_id}:*")}
     assert left == {"results"}
-    assert not jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)))
+    assert not Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)))
     assert jobs.get(job_id).failed == 1
 
 
@@ -249,14 +262,14 @@ def test_a_completed_job_keeps_its_results_only(jobs: JobStore, caller: CallerCo
 def test_an_unfinished_job_is_resumed_with_all_it_knows(jobs: JobStore, caller: CallerContext, end: Status) -> None:
     """It waits in the flex queue again, with the caller's fresh token, and keeps its plan, receipts and counters."""
     job_id = begun(jobs, caller, [["a"], ["b"], ["c"]])
-    jobs.work.record_page(job_id, 0, Receipt("0", (Result("a", Outcome.SKIPPED, code="X"),)))
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (Result("a", Outcome.SKIPPED, code="X"),)))
     jobs.move(job_id, end, extendedStatus="why")
     fresh = replace(caller, access_token="00DRO0000000001!fresh")
     job = jobs.resume(job_id, fresh)
     assert (job.status, job.extended_status, job.completed_date, job.skipped) == (Status.HOLDING, None, None, 1)
     assert jobs.context(job_id) == fresh
     assert jobs.promote(caller.org_id) == [job_id]
-    assert jobs.work.priced_units(job_id, 0) == {0}
+    assert Progress(jobs._redis).priced_units(job_id, 0) == {0}
     client = redis.Redis.from_url(jobs._settings.redis_url)
     assert all(
         client.ttl(key) == -1 or key.endswith(b":context") for key in client.scan_iter(f"quotejob:job:{job_id}*")

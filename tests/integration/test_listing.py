@@ -17,6 +17,7 @@ from quotejob import clock
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort, Sorting
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
@@ -135,7 +136,7 @@ def expected(jobs: list[Job], wanted: JobFilter, sorting: Sorting) -> list[str]:
 def walk(jobs: JobStore, org_id: str, wanted: JobFilter, sorting: Sorting, limit: int) -> Iterator[list[str]]:
     cursor = None
     while True:
-        found, cursor = jobs.recent(org_id, wanted, sorting, limit=limit, cursor=cursor)
+        found, cursor = JobSearch(jobs._redis, jobs).recent(org_id, wanted, sorting, limit=limit, cursor=cursor)
         assert len(found) == limit or cursor is None
         yield [job.job_id for job in found]
         if cursor is None:
@@ -151,7 +152,7 @@ def test_every_filter_in_every_order_is_what_a_plain_list_gives(
     for wanted in FILTERS:
         found = [job_id for page in walk(jobs, org_id, wanted, sorting, 97) for job_id in page]
         assert found == expected(many, wanted, sorting), wanted
-        scanned = [job.job_id for job in jobs.scan(org_id, wanted, ())]
+        scanned = [job.job_id for job in JobSearch(jobs._redis, jobs).scan(org_id, wanted, ())]
         assert sorted(scanned) == sorted(found)
     assert len(expected(many, FILTERS[4], sorting)) == 0
     assert all(expected(many, wanted, sorting) for wanted in FILTERS[:4] + FILTERS[5:])
@@ -181,7 +182,7 @@ def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: Job
     org_id = new_caller().org_id
     there = [put(jobs, job) for job in some(org_id, 1100, seed=3)]
     scanned = []
-    for job in jobs.scan(org_id, JobFilter(), ()):
+    for job in JobSearch(jobs._redis, jobs).scan(org_id, JobFilter(), ()):
         scanned.append(job.job_id)
         if len(scanned) == 300:
             for newer in some(org_id, 400, seed=4):
@@ -193,9 +194,11 @@ def test_a_list_that_ends_with_its_page_has_no_cursor(jobs: JobStore) -> None:
     """And a job that is no longer kept leaves the list when that is read."""
     org_id = new_caller().org_id
     there = [put(jobs, job) for job in some(org_id, 4, seed=5)]
-    assert [jobs.recent(org_id, sorting=sorting, limit=4)[1] for sorting in SORTINGS] == [None] * len(SORTINGS)
+    assert [JobSearch(jobs._redis, jobs).recent(org_id, sorting=sorting, limit=4)[1] for sorting in SORTINGS] == [
+        None
+    ] * len(SORTINGS)
     jobs._redis.delete(keys.job(there[0].job_id))
-    assert len(jobs.recent(org_id)[0]) == 3
+    assert len(JobSearch(jobs._redis, jobs).recent(org_id)[0]) == 3
     assert jobs._redis.zscore(keys.jobs_of(org_id, "jobs"), there[0].job_id) is None
 
 
@@ -203,11 +206,11 @@ def test_a_cursor_is_for_its_own_order(jobs: JobStore, many: list[Job]) -> None:
     """With another sort or order it would name another place: it is refused."""
     org_id = many[0].org_id
     for sorting in SORTINGS:
-        cursor = jobs.recent(org_id, sorting=sorting, limit=3)[1]
+        cursor = JobSearch(jobs._redis, jobs).recent(org_id, sorting=sorting, limit=3)[1]
         for other in SORTINGS:
             if other != sorting:
                 with pytest.raises(InvalidRequest, match="cursor"):
-                    jobs.recent(org_id, sorting=other, cursor=cursor)
+                    JobSearch(jobs._redis, jobs).recent(org_id, sorting=other, cursor=cursor)
 
 
 def test_a_span_that_ends_before_it_begins_is_refused(caller: CallerContext) -> None:

@@ -21,6 +21,7 @@ from cli.local import LocalOrg
 from quotejob import logs
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
@@ -55,7 +56,9 @@ def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[JobStore]:
     made = JobStore(store.connect(settings), settings)
 
     def clear() -> None:
-        for job in made.recent(local_org.org_id, JobFilter(frozenset(Status) - {Status.COMPLETED}), limit=10_000)[0]:
+        for job in JobSearch(made._redis, made).recent(
+            local_org.org_id, JobFilter(frozenset(Status) - {Status.COMPLETED}), limit=10_000
+        )[0]:
             if not made.get(job.job_id).ended:
                 made.abort(job.job_id)
 

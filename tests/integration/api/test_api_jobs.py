@@ -29,7 +29,9 @@ from api import create_app, health, jobs, workers
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
@@ -62,7 +64,7 @@ def app(settings: Settings) -> Iterator[Flask]:
 def client(app: Flask, store_of_jobs: JobStore, local_org: LocalOrg) -> Iterator[FlaskClient]:
     """A client of the API. Whatever jobs a test leaves open are aborted."""
     yield app.test_client()
-    for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
+    for job in JobSearch(store_of_jobs._redis, store_of_jobs).recent(local_org.org_id, limit=200)[0]:
         if not job.ended:
             store_of_jobs.abort(job.job_id)
 
@@ -245,7 +247,9 @@ def _asked(org: LocalOrg) -> int:
     )
 
 
-@pytest.mark.parametrize("method_and_path", ["POST /api/data/delete", "GET /api/jobs", f"GET /api/jobs/{uuid.uuid4()}"])
+@pytest.mark.parametrize(
+    "method_and_path", ["POST /api/data/delete", "GET /api/jobs", f"GET /api/jobs/{uuid.UUID(int=1)}"]
+)
 def test_a_token_the_org_does_not_know_is_401(client: FlaskClient, headers: Headers, method_and_path: str) -> None:
     """Whatever is asked for; the token is not repeated."""
     method, path = method_and_path.split()
@@ -455,18 +459,18 @@ RESULTS = (
 @pytest.fixture
 def job_with_results(client: FlaskClient, headers: Headers, store_of_jobs: JobStore, local_org: LocalOrg) -> str:
     """A job of two pages with results, as workers leave it."""
-    for job in store_of_jobs.recent(local_org.org_id, limit=200)[0]:
+    for job in JobSearch(store_of_jobs._redis, store_of_jobs).recent(local_org.org_id, limit=200)[0]:
         if not job.ended:
             store_of_jobs.abort(job.job_id)
     job_id = accepted(submit(client, headers()))
     assert store_of_jobs.promote(local_org.org_id) == [job_id]
     store_of_jobs.move(job_id, Status.PREPARING)
-    store_of_jobs.work.store_plan(
+    Progress(store_of_jobs._redis).store_plan(
         job_id, [[RESULTS[0].record_id, RESULTS[1].record_id], [RESULTS[2].record_id]], 2, lambda: 1
     )
     store_of_jobs.move(job_id, Status.PROCESSING)
-    store_of_jobs.work.record_page(job_id, 0, Receipt("0", RESULTS[:2]))
-    store_of_jobs.work.record_page(job_id, 0, Receipt("1", RESULTS[2:]))
+    Progress(store_of_jobs._redis).record_page(job_id, 0, Receipt("0", RESULTS[:2]))
+    Progress(store_of_jobs._redis).record_page(job_id, 0, Receipt("1", RESULTS[2:]))
     return job_id
 
 

@@ -15,7 +15,9 @@ from quotejob.dispatch import Claims, Dispatcher
 from quotejob.errors import ScheduleConflict
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.firing import Firing
@@ -138,10 +140,10 @@ def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
     job_id, now = submit(jobs, caller), fire - timedelta(hours=2)
     jobs.promote(caller.org_id)
     jobs.move(job_id, Status.PREPARING)
-    jobs.work.store_plan(job_id, [["a"], ["b"], ["c"]], 5, lambda: 1)
+    Progress(jobs._redis).store_plan(job_id, [["a"], ["b"], ["c"]], 5, lambda: 1)
     jobs.move(job_id, Status.PROCESSING)
     assert dispatcher.claims(caller.org_id, now).reserved == 0
-    jobs.work.record_page(job_id, 0, Receipt("0"))
+    Progress(jobs._redis).record_page(job_id, 0, Receipt("0"))
     client.hset(keys.job(job_id), "startedDate", (now - timedelta(minutes=59)).isoformat())
     assert dispatcher.claims(caller.org_id, now).reserved == 0  # done two minutes before
     client.hset(keys.job(job_id), "startedDate", (now - timedelta(minutes=61)).isoformat())
@@ -230,7 +232,7 @@ def test_two_hundred_fires_under_a_saturated_queue(
     late = 0
     for _ in range(200):
         assert fire is not None
-        while len(jobs.recent(caller.org_id, HOLDING, limit=10)[0]) < 5:
+        while len(JobSearch(jobs._redis, jobs).recent(caller.org_id, HOLDING, limit=10)[0]) < 5:
             submit(jobs, caller)
         dispatcher.promote(caller.org_id, fire - timedelta(seconds=1))
         assert firing.tick(fire) == [caller.org_id]

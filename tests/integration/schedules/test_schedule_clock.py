@@ -140,7 +140,7 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
             firing.tick()  # so that no more than the dead of one step wait to be submitted
         clock.now = max(clock.seen)
         firing.tick()
-        there = list(services.jobs.scan(caller.org_id, fields=["scheduleId"]))
+        there = list(services.search.scan(caller.org_id, fields=["scheduleId"]))
         for schedule in made:
             jobs = {job.job_id for job in there if job.schedule_id == schedule.schedule_id}
             check(schedule, schedules.get(schedule.schedule_id), jobs, clock.seen)

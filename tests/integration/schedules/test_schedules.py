@@ -27,6 +27,7 @@ from quotejob.errors import (
     TooManySchedules,
 )
 from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.context import begin, session
 from quotejob.salesforce.caller import CallerContext, to18
@@ -85,7 +86,7 @@ def create(schedules: ScheduleStore, caller: CallerContext, cron: str = MINUTELY
 
 def made(jobs: JobStore, caller: CallerContext) -> list[Job]:
     """The org's jobs, oldest first."""
-    return jobs.recent(caller.org_id, limit=200)[0][::-1]
+    return JobSearch(jobs._redis, jobs).recent(caller.org_id, limit=200)[0][::-1]
 
 
 def end(jobs: JobStore, caller: CallerContext) -> None:
@@ -324,7 +325,7 @@ def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerCo
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ticker, range(8)))
-    found = [job.job_id for job in Services(roomy, store.client(redis_url, attempts=1)).jobs.scan(caller.org_id)]
+    found = [job.job_id for job in Services(roomy, store.client(redis_url, attempts=1)).search.scan(caller.org_id)]
     expected = []
     for each in several:
         now = schedules.get(each.schedule_id)

@@ -66,7 +66,7 @@ def test_a_new_job_type_runs_through(settings: Settings, client: redis.Redis) ->
         for lacking in outstanding(going, services.progress):  # what the sweep would send to workers
             for message in flow.signatures(going, lacking).values():
                 app.tasks[message.task](**message.kwargs)
-    results, _ = services.jobs.results(job.job_id)
+    results, _ = services.results.page(job.job_id)
     assert {(result.record_id, result.outcome) for result in results} == {(key, Outcome.SUCCEEDED) for key in "abcdefg"}
     done = services.jobs.get(job.job_id)
     assert (done.job_type, done.total, done.succeeded, done.total_job_items, done.waves) == ("Renewals", 7, 7, 3, 2)

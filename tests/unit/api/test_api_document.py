@@ -19,7 +19,7 @@ ERROR = {"$ref": "#/components/schemas/Error"}
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in DOCUMENT["paths"].items():
-        for method in methods.keys() - {"parameters"}:
+        for method in sorted(methods.keys() - {"parameters"}):
             yield method, path, methods[method]
 
 

@@ -79,7 +79,7 @@ def test_a_venv_of_another_folder_is_left_alone(checkout: Path, tmp_path: Path) 
     assert [path.name for path in theirs.iterdir()] == ["kept"]
 
 
-@pytest.mark.parametrize("command", ["demo", "test", "invoke.sh"])
+@pytest.mark.parametrize("command", ["demo", "test", "invoke.sh", "quotejob"])
 def test_an_old_python_is_refused_with_a_clear_message(tmp_path: Path, command: str) -> None:
     """Says which version is needed and which was found."""
     for tool in ("dirname", "basename", "sh"):

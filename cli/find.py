@@ -1,0 +1,64 @@
+"""Ids as people type them: shortened, --last, a schedule's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cli.api import Json, QuotejobApi
+from cli.problems import USAGE, CommandError
+
+LAST = "--last"  # in place of an id
+SHORTEST = 4
+MAX_CANDIDATES = 5
+_FULL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PART = re.compile(r"[0-9a-f-]+")
+
+
+def job(api: QuotejobApi, given: str) -> str:
+    """Return the whole id of the job; LAST stands for the newest one. Raise CommandError for none or several."""
+    if given == LAST:
+        newest = next(api.pages("/api/jobs", "jobs", limit=1), None)
+        if newest is None:
+            raise CommandError("This org has no job yet: submit one with `quotejob run`.", USAGE, "NO_JOB")
+        return str(newest["jobId"])
+    text = given.strip().lower()
+    if _FULL.fullmatch(text):
+        return text
+    return pick(text, (str(each["jobId"]) for each in api.pages("/api/jobs", "jobs")), "job", "quotejob jobs")
+
+
+def schedule(api: QuotejobApi, given: str) -> Json:
+    """Return the schedule of this name, id or beginning of an id."""
+    known: list[Json] = api.get("/api/schedules")["schedules"]
+    for each in known:
+        if given in (each["name"], each["scheduleId"]):
+            return each
+    ids = [str(each["scheduleId"]) for each in known]
+    found = pick(given.strip().lower(), ids, "schedule", "quotejob schedules list")
+    return known[ids.index(found)]
+
+
+def pick(text: str, ids: Iterable[str], what: str, command: str) -> str:
+    """Return the only id that begins with the text; ``what`` and ``command`` are for the error."""
+    hint = f"`{command}` lists them."
+    if not _PART.fullmatch(text):
+        raise CommandError(f"{text!r} names no {what}: {hint}", USAGE, "NOT_FOUND")
+    if len(text) < SHORTEST:
+        raise CommandError(f"{text!r} is too short: give at least {SHORTEST} characters of the id.")
+    found: list[str] = []
+    for each in ids:
+        if each.startswith(text):
+            found.append(each)
+        if len(found) > MAX_CANDIDATES:
+            break
+    if not found:
+        raise CommandError(f"No {what} of this org has an id that begins with {text!r}: {hint}", USAGE, "NOT_FOUND")
+    if len(found) > 1:
+        more = ", ..." if len(found) > MAX_CANDIDATES else ""
+        raise CommandError(
+            f"{text!r} is the beginning of several ids, give more of it: {', '.join(found[:MAX_CANDIDATES])}{more}",
+            USAGE,
+            "AMBIGUOUS",
+        )
+    return found[0]

@@ -1,0 +1,201 @@
+"""jobs, job, abort, resume: watch and stop jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli import find, options, render, times, wait
+from cli.api import Json
+from cli.options import Session, common, examples
+from cli.problems import OK
+
+STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
+JOB_TYPES = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")
+SORTS = ("createdDate", "startedDate", "completedDate", "status", "jobType")
+COLUMNS = (
+    render.Column("ID"),
+    render.Column("STATUS", 1),
+    render.Column("TYPE", 4),
+    render.Column("RECORDS", 2, "right"),
+    render.Column("FAILED", 3, "right"),
+    render.Column("CREATED", 2),
+    render.Column("ENDS", 5),
+    render.Column("CLAUSE", 6, shrink=16),
+    render.Column("CREATED AT", 8),
+)
+
+
+def submitted(session: Session, job_id: str, minutes: float | None) -> int:
+    """Say which job was accepted, and follow it if asked to. Returns the exit code."""
+    if minutes is None:
+        session.say({"jobId": job_id}, f"Job {job_id} is accepted. Look: quotejob job {job_id[:8]}")
+        return OK
+    if not session.as_json:
+        session.side.print(f"Job {job_id}", soft_wrap=True)
+    return show_ended(session, wait.follow(session, job_id, minutes))
+
+
+def show_ended(session: Session, job: Json) -> int:
+    """Print the ended job, and to standard error what went wrong. Returns the exit code."""
+    code, sentence = wait.verdict(job)
+    session.show(job, lambda screen: details(screen, job))
+    if sentence:
+        click.echo(f"Error: {render.plain(sentence)}", err=True)
+    return code
+
+
+def details(screen: Console, job: Json) -> None:
+    """Print one job."""
+    records = job["records"]
+    counts = f"{times.number(records['total'])} in all: " + ", ".join(
+        f"{times.number(records[name])} {name}" for name in ("succeeded", "skipped", "failed")
+    )
+    ended = job["status"] in wait.ENDED
+    pairs: list[tuple[str, object]] = [
+        ("Job", job["jobId"]),
+        ("Status", job["status"]),
+        ("Reason", job["extendedStatus"]),
+        ("Type", job["jobType"]),
+        ("Clause", job["soqlWhereClause"]),
+        ("Opportunities", "" if job["numberOfOpportunities"] is None else f"{job['numberOfOpportunities']:,}"),
+        ("Records", counts if records["total"] else ""),
+        ("Pages", f"{job['jobItemsProcessed']:,} of {job['totalJobItems']:,}" if job["totalJobItems"] else ""),
+        ("Quotes", f"{job['quotesCreated']:,}" if job["jobType"] == "BatchQuote" else ""),
+        ("Org requests", f"{job['apiCalls']:,}"),
+        ("Created", times.both(job["createdDate"])),
+        ("Started", times.both(job["startedDate"]) if job["startedDate"] else ""),
+        ("Starts", times.both(job["estimatedStart"]) if job["estimatedStart"] and not ended else ""),
+        ("Ends", times.both(job["estimatedEnd"]) if job["estimatedEnd"] and not ended else ""),
+        ("Ended", times.both(job["completedDate"]) if job["completedDate"] else ""),
+        *(("Waits for", each["message"]) for each in job["waitingFor"]),
+        ("Depends on", ", ".join(job["dependsOn"])),
+        ("Not before", times.both(job["notBefore"]) if job["notBefore"] else ""),
+        ("Schedule", job["scheduleId"]),
+    ]
+    render.fields(screen, pairs)
+
+
+def job_table(screen: Console, jobs: list[Json]) -> None:
+    """Print jobs as a table; ids are whole in a pipe and short on a terminal."""
+    ids = render.short([job["jobId"] for job in jobs])
+    rows = [
+        (
+            ids[job["jobId"]] if screen.is_terminal else job["jobId"],
+            job["status"],
+            job["jobType"],
+            f"{wait.finished(job):,}/{job['records']['total']:,}" if job["records"]["total"] else "-",
+            times.number(job["records"]["failed"]),
+            times.relative(job["createdDate"]),
+            times.relative(None if job["completedDate"] else job["estimatedEnd"]),
+            job["soqlWhereClause"] or "-",
+            times.local(job["createdDate"]),
+        )
+        for job in jobs
+    ]
+    render.table(screen, COLUMNS, rows)
+
+
+@click.command(
+    epilog=examples(
+        "quotejob jobs --status Failed --created-from 1d",
+        "quotejob jobs --type BatchQuote --sort completedDate --limit 5",
+        "quotejob jobs --json | jq -r '.jobs[].jobId'",
+    )
+)
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice(STATUSES, case_sensitive=False),
+    metavar="STATUS",
+    help=f"{', '.join(STATUSES)}; repeat it for several.",
+)
+@click.option(
+    "--type",
+    "job_type",
+    multiple=True,
+    type=click.Choice(JOB_TYPES, case_sensitive=False),
+    metavar="TYPE",
+    help=f"{', '.join(JOB_TYPES)}; repeat it for several.",
+)
+@click.option("--created-from", type=times.Moment(), help="This time or later: ISO 8601, or 2h for two hours ago.")
+@click.option("--created-to", type=times.Moment(), help="Before this time.")
+@click.option("--completed-from", type=times.Moment(), help="Ended at this time or later.")
+@click.option("--completed-to", type=times.Moment(), help="Ended before this time.")
+@click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
+@click.option("--parent", metavar="ID", help="Those that depend on this job.")
+@click.option("--reason", metavar="TEXT", help="This text is in the job's reason (extendedStatus).")
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS, case_sensitive=False),
+    metavar="FIELD",
+    default="createdDate",
+    show_default=True,
+    help=f"{', '.join(SORTS)}.",
+)
+@click.option("--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many.")
+@common
+def jobs(session: Session, limit: int, schedule: str | None, parent: str | None, **filters: Any) -> int:
+    """List the org's jobs, the newest first."""
+    query = {
+        "status": filters["status"],
+        "jobType": filters["job_type"],
+        "createdFrom": filters["created_from"],
+        "createdTo": filters["created_to"],
+        "completedFrom": filters["completed_from"],
+        "completedTo": filters["completed_to"],
+        "extendedStatus": filters["reason"],
+        "sort": filters["sort"],
+        "order": filters["order"],
+    }
+    if schedule is not None:
+        query["scheduleId"] = find.schedule(session.api, schedule)["scheduleId"]
+    if parent is not None:
+        query["parentId"] = find.job(session.api, parent)
+    wanted = {name: value for name, value in query.items() if value}
+    listed = list(session.api.pages("/api/jobs", "jobs", limit=limit, **wanted))
+    if not listed and not session.as_json:
+        click.echo("No jobs.", err=True)
+        return OK
+    session.show({"jobs": listed}, lambda screen: job_table(screen, listed))
+    return OK
+
+
+@click.command(epilog=examples("quotejob job --last", "quotejob job 1f0c --wait 10"))
+@options.job_id
+@options.wait
+@common
+def job(session: Session, given: str, wait: float | None) -> int:
+    """Show one job."""
+    found = find.job(session.api, given)
+    if wait is not None:
+        return submitted(session, found, wait)
+    shown = session.api.get(f"/api/jobs/{found}")
+    session.show(shown, lambda screen: details(screen, shown))
+    return OK
+
+
+@click.command(epilog=examples("quotejob abort 1f0c", "quotejob abort --last"))
+@options.job_id
+@common
+def abort(session: Session, given: str) -> int:
+    """Stop a job. What is written stays."""
+    stopped = session.api.post(f"/api/jobs/{find.job(session.api, given)}/abort")
+    session.say(stopped, f"Job {stopped['jobId']} is {stopped['status']}.")
+    return OK
+
+
+@click.command(epilog=examples("quotejob resume 1f0c --wait 10", "quotejob resume --last"))
+@options.job_id
+@options.wait
+@common
+def resume(session: Session, given: str, wait: float | None) -> int:
+    """Go on with a Failed or Aborted job."""
+    resumed = session.api.post(f"/api/jobs/{find.job(session.api, given)}/resume")
+    if wait is not None:
+        return submitted(session, resumed["jobId"], wait)
+    session.say(resumed, f"Job {resumed['jobId']} goes on; it is {resumed['status']}.")
+    return OK

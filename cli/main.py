@@ -1,0 +1,95 @@
+"""bin/quotejob: the group of all commands, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from cli import jobs, options, queue, results, schedules, submit
+from cli.options import Session, common, examples
+from cli.problems import EXIT_CODES, INTERRUPTED, OK, USAGE, CommandError
+
+NAME = "quotejob"
+
+
+class Commands(click.Group):
+    """A group whose commands return exit codes and raise CommandError."""
+
+    def main(  # type: ignore[override]  # it always ends the process, as click's does in standalone mode
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run one command and exit with its code."""
+        words = list(sys.argv[1:] if args is None else args)
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(words, prog_name or NAME, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = error.exit_code
+        except click.ClickException as error:
+            code = _fail(CommandError(_with_help(error), USAGE), words)
+        except CommandError as error:
+            code = _fail(error, words)
+        except (click.Abort, KeyboardInterrupt):
+            code = _fail(CommandError("Stopped.", INTERRUPTED, "INTERRUPTED"), words)
+        sys.exit(code if isinstance(code, int) else OK)
+
+
+def _with_help(error: click.ClickException) -> str:
+    """Return click's sentence, and where the help is."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    return f"{message} See `{context.command_path} --help`." if context else message
+
+
+def _fail(error: CommandError, words: Sequence[str]) -> int:
+    options.print_error(error, "--json" in words)
+    return error.exit_code
+
+
+_CODES = "\n".join(f"  {code:<5} {text}" for code, text in EXIT_CODES.items())
+_COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"     (or zsh_source)'
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "quotejob data create 1000 --wait 5",
+        "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
+        "quotejob failures --last",
+    )
+    + f"\n\n\b\nExit codes (1, 3 and 69 only with --wait):\n{_CODES}\n\n\b\n{_COMPLETION}",
+)
+def quotejob() -> None:
+    """Price the Opportunities of a Salesforce org, and see how that goes.
+
+    Commands talk to the quotejob API: the running demo's, or the one of --url or QUOTEJOB_URL. The org is --org, an
+    alias of the sf command; without it the running demo's org, else QUOTEJOB_ORG, or QUOTEJOB_INSTANCE_URL with
+    QUOTEJOB_ACCESS_TOKEN. An ID may be shortened to 4 characters or more.
+    """
+
+
+@click.command("open", epilog=examples("quotejob open", "quotejob open --json"))
+@common
+def open_docs(session: Session) -> int:
+    """Open the API's documentation in the browser; in a pipe, print its address."""
+    url = f"{session.url}/docs"
+    session.say({"url": url}, url)
+    if not session.as_json and session.screen.is_terminal:
+        click.launch(url)
+    return OK
+
+
+for _command in (
+    submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, queue.queue,
+    schedules.schedules, submit.data, open_docs,
+):  # fmt: skip
+    quotejob.add_command(_command)
+
+
+if __name__ == "__main__":
+    quotejob()

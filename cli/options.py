@@ -1,0 +1,117 @@
+"""The options that every command has, and what they become: a session with the API, the output and the exit code."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from cli import find, orgs, render
+from cli.api import Json, QuotejobApi
+from cli.problems import CommandError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Session:
+    """One command's options; the org is asked only when the API is first used."""
+
+    def __init__(self, org: str | None, url: str | None, as_json: bool) -> None:
+        self._org = org
+        self._url = url
+        self.as_json = as_json
+
+    @functools.cached_property
+    def url(self) -> str:
+        """The API's address."""
+        return orgs.api_url(self._url)
+
+    @functools.cached_property
+    def api(self) -> QuotejobApi:
+        """The API, called as the org's user."""
+        return QuotejobApi(self.url, orgs.header(self._org, self.url))
+
+    @functools.cached_property
+    def screen(self) -> Console:
+        """Standard output."""
+        return render.console()
+
+    @functools.cached_property
+    def side(self) -> Console:
+        """Where progress goes: standard output, with --json standard error."""
+        return render.console(stderr=True) if self.as_json else self.screen
+
+    def show(self, answer: Json, human: Callable[[Console], None]) -> None:
+        """Print the answer: one JSON object with --json, else what ``human`` prints."""
+        if self.as_json:
+            print_json(answer)
+        else:
+            human(self.screen)
+
+    def say(self, answer: Json, *lines: str) -> None:
+        """Print the answer as JSON, or the lines as they are."""
+        text = "\n".join(render.plain(line) for line in lines)
+        self.show(answer, lambda screen: screen.print(text, soft_wrap=True))
+
+
+def print_json(answer: Json) -> None:
+    """Print one JSON object; on a terminal with indents."""
+    click.echo(json.dumps(answer, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def common(command: F) -> F:
+    """Add --org, --url and --json; the command gets a ``session`` in their place."""
+
+    @functools.wraps(command)
+    def wrapped(org: str | None, url: str | None, as_json: bool, **values: Any) -> Any:
+        return command(session=Session(org, url, as_json), **values)
+
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object."),
+        click.option(
+            "--url", envvar="QUOTEJOB_URL", metavar="URL", help="Address of the API.  [default: the running demo's]"
+        ),
+        click.option("--org", metavar="ORG", help="An alias of the sf command, or `local`: the running demo's org."),
+    ):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]  # click's options keep the function
+
+
+def job_id(command: F) -> F:
+    """Add an id, or --last in its place; the command gets ``given``, find.LAST for --last."""
+
+    @functools.wraps(command)
+    def wrapped(given: str | None, last: bool, **values: Any) -> Any:
+        if last == bool(given):
+            raise click.UsageError("Give an ID, or --last for the newest job.")
+        return command(given=find.LAST if last else given, **values)
+
+    wrapped = click.option("--last", is_flag=True, help="The newest job of the org, in place of ID.")(wrapped)
+    return click.argument("given", metavar="ID", required=False)(wrapped)  # type: ignore[return-value]
+
+
+wait = click.option(
+    "--wait",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Follow the job until it has ended, at most so long.",
+)
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a --help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def print_error(error: CommandError, as_json: bool) -> None:
+    """Print the sentence to standard error; with --json the error object to standard output too."""
+    sentence = " ".join(render.plain(error.message).split())  # the org draws arrows with spaces
+    click.echo(f"Error: {sentence}", err=True)
+    if as_json:
+        about = {"jobId": error.job_id} if error.job_id else {}
+        print_json({"error": {"code": error.code, "message": error.message, **about}})

@@ -1,0 +1,60 @@
+"""Which API and which org a command talks to."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from cli import invoke
+from cli.local import running_demos
+from cli.problems import NOT_SERVED, USAGE, CommandError
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+HOW_TO_NAME_AN_ORG = (
+    "No org is named: start bin/demo, use --org or QUOTEJOB_ORG with an alias of the sf command, or set "
+    "QUOTEJOB_INSTANCE_URL and QUOTEJOB_ACCESS_TOKEN."
+)
+
+
+def api_url(given: str | None) -> str:
+    """Return the API's address: the given one, else the running demo's, else the default."""
+    url = (given or next((demo.get("web_url", "") for demo in running_demos()), "") or DEFAULT_URL).rstrip("/")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise CommandError(f"{url!r} is not an http:// or https:// address: correct --url or QUOTEJOB_URL.")
+    return url
+
+
+def header(org: str | None, url: str) -> str:
+    """Return the x-client-context header of the org's user for the API at ``url``."""
+    with _reasons():
+        return invoke.context(*_credentials(org, url))
+
+
+def _credentials(org: str | None, url: str) -> tuple[str, str]:
+    """Return the org's address and an access token."""
+    instance, token = os.environ.get("QUOTEJOB_INSTANCE_URL", ""), os.environ.get("QUOTEJOB_ACCESS_TOKEN", "")
+    if org is None and instance and token:
+        return instance.rstrip("/"), token
+    demo = next((demo for demo in running_demos() if demo.get("web_url") == url), None)
+    if demo and org in (None, "local"):  # each demo's API takes the token of its own org
+        return demo["url"], demo["token"]
+    named = org or os.environ.get("QUOTEJOB_ORG") or ("local" if os.environ.get("LOCAL_ORG_URL") else "")
+    if not named:
+        raise CommandError(HOW_TO_NAME_AN_ORG, USAGE, "NO_ORG")
+    return invoke.local_org() if named == "local" else invoke.sf_org(named)
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn what ends ``bin/invoke.sh`` into CommandError; the exit code tells a silent org from a wrong name."""
+    words = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(words):
+            yield
+    except SystemExit as error:
+        asked = isinstance(error.__context__, OSError)  # the org was asked, and did not answer or refused
+        message = words.getvalue().strip() + (" Log in again, or check --org." if asked else "")
+        raise CommandError(message, NOT_SERVED if asked else USAGE, "ORG_REFUSED" if asked else "NO_ORG") from None

@@ -1,0 +1,35 @@
+"""The errors of the command line, and its exit codes."""
+
+from __future__ import annotations
+
+OK = 0
+RECORDS_FAILED = 1
+USAGE = 2
+JOB_NOT_COMPLETED = 3
+NOT_SERVED = 4
+WAIT_RAN_OUT = 69
+INTERRUPTED = 130
+
+EXIT_CODES = {
+    OK: "All right.",
+    RECORDS_FAILED: "The job is Completed, but records failed (see `quotejob failures`).",
+    USAGE: "The command, an id or a value is wrong, or the job's state does not allow this.",
+    JOB_NOT_COMPLETED: "The job is Failed or Aborted.",
+    NOT_SERVED: "The API or the org did not answer, or refused (401, 403, 429, 5xx).",
+    WAIT_RAN_OUT: "The time of --wait is over. The job goes on.",
+    INTERRUPTED: "Ctrl-C. A submitted job goes on.",
+}
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked. ``message`` is one sentence that says what to do.
+
+    ``code`` is a MACHINE_WORD for --json, ``exit_code`` one of the above, ``job_id`` the job it is about.
+    """
+
+    def __init__(self, message: str, exit_code: int = USAGE, code: str = "USAGE", job_id: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.code = code
+        self.job_id = job_id

@@ -1,0 +1,111 @@
+"""results and failures: what became of each record."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli import find, options, render
+from cli.api import Json
+from cli.options import Session, common, examples
+from cli.problems import OK
+
+SHOWN = 100  # rows of a table
+FIRST_RECORDS = 5
+COLUMNS = (
+    render.Column("RECORD"),
+    render.Column("OUTCOME", 1),
+    render.Column("QUOTE", 3),
+    render.Column("CODE", 4, shrink=12),
+    render.Column("MESSAGE", 2, shrink=20),
+)
+
+
+@click.command(
+    epilog=examples(
+        "quotejob results --last --outcome failed",
+        "quotejob results 1f0c --csv > results.csv",
+    )
+)
+@options.job_id
+@click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed"], case_sensitive=False))
+@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help=f"At most so many.  [default: {SHOWN} in a table, else all]"
+)
+@common
+def results(session: Session, given: str, outcome: str | None, as_csv: bool, limit: int | None) -> int:
+    """Show what became of each record of a job."""
+    if as_csv and (session.as_json or limit):
+        raise click.UsageError("--csv prints all results, and no JSON: leave out --json and --limit.")
+    path = f"/api/jobs/{find.job(session.api, given)}/results"
+    query = {"outcome": outcome} if outcome else {}
+    if as_csv:
+        _print_csv(session, path, query)
+        return OK
+    human = limit is None and not session.as_json and session.screen.is_terminal
+    found = list(session.api.pages(path, "results", limit=SHOWN + 1 if human else limit, **query))
+    more = human and len(found) > SHOWN
+    session.show({"results": found}, lambda screen: _table(screen, found[:SHOWN] if more else found))
+    if not session.as_json and (more or not found):
+        text = f"The first {SHOWN}; --limit N shows more, --csv all." if more else "No results."
+        click.echo(text, err=True)
+    return OK
+
+
+def _print_csv(session: Session, path: str, query: dict[str, Any]) -> None:
+    with session.api.request("GET", path, params=query, headers={"Accept": "text/csv"}, stream=True) as response:
+        stream = sys.stdout.buffer
+        for chunk in response.iter_content(64 * 1024):
+            stream.write(chunk)
+        stream.flush()
+
+
+def _table(screen: Console, found: list[Json]) -> None:
+    names = ("recordId", "outcome", "quoteId", "code", "message")
+    if found:
+        render.table(screen, COLUMNS, [[each[name] or "-" for name in names] for each in found])
+
+
+@click.command(epilog=examples("quotejob failures --last", "quotejob failures 1f0c --json"))
+@options.job_id
+@common
+def failures(session: Session, given: str) -> int:
+    """Say why records of a job failed: each reason once, with its first records."""
+    job_id = find.job(session.api, given)
+    groups = grouped(session.api.pages(f"/api/jobs/{job_id}/results", "results", outcome="failed"))
+    answer = {"jobId": job_id, "failures": groups}
+    if groups:
+        session.show(answer, lambda screen: _print_groups(screen, groups))
+    else:
+        session.say(answer, f"No record of job {job_id} failed.")
+    return OK
+
+
+def grouped(failed: Iterable[Json]) -> list[Json]:
+    """Return code, message, count and the first record ids of each reason, the most frequent first."""
+    groups: dict[tuple[str, str], Json] = {}
+    for each in failed:
+        key = each["code"] or "", each["message"] or ""
+        group = groups.setdefault(key, {"code": key[0], "message": key[1], "count": 0, "records": []})
+        group["count"] += 1
+        if len(group["records"]) < FIRST_RECORDS:
+            group["records"].append(each["recordId"])
+    return sorted(groups.values(), key=lambda group: -group["count"])
+
+
+def _print_groups(screen: Console, groups: list[Json]) -> None:
+    for number, group in enumerate(groups):
+        if number:
+            screen.print()
+        noun = "record" if group["count"] == 1 else "records"
+        screen.print(render.plain(f"{group['count']:,} {noun}: {group['code']}"), style="bold")
+        screen.print(render.plain(group["message"]))
+        more = ["..."] if group["count"] > len(group["records"]) else []
+        for batch in itertools.chain(group["records"], more):
+            screen.print(f"  {render.plain(batch)}")

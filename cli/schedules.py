@@ -1,0 +1,188 @@
+"""schedules: jobs by the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli import find, options, render, times
+from cli.api import Json
+from cli.jobs import JOB_TYPES, submitted
+from cli.options import Session, common, examples
+from cli.problems import OK
+
+COLUMNS = (
+    render.Column("ID"),
+    render.Column("NAME", 1, shrink=12),
+    render.Column("STATE", 2),
+    render.Column("NEXT", 2),
+    render.Column("CRON", 4),
+    render.Column("ZONE", 5),
+    render.Column("FIRED", 6, "right"),
+    render.Column("NEXT AT", 7),
+)
+WIRE_NAMES = {
+    "name": "name",
+    "cron": "cronExpression",
+    "time_zone": "timeZone",
+    "job_type": "jobType",
+    "clause": "soqlWhereClause",
+    "opportunities": "numberOfOpportunities",
+    "start": "startTime",
+    "end": "endTime",
+    "misfire": "misfire",
+    "overlap": "overlap",
+    "guaranteed": "guaranteed",
+    "authorization": "authorization",
+}
+_schedule = click.argument("given", metavar="ID|NAME")
+
+
+@click.group(epilog=examples("quotejob schedules list", "quotejob schedules run 'Nightly quotes' --wait 10"))
+def schedules() -> None:
+    """Submit jobs by the clock."""
+
+
+@schedules.command("list", epilog=examples("quotejob schedules list", "quotejob schedules list --json"))
+@common
+def list_schedules(session: Session) -> int:
+    """List the org's schedules, the newest first."""
+    answer = session.api.get("/api/schedules")
+    if not answer["schedules"] and not session.as_json:
+        click.echo("No schedules.", err=True)
+        return OK
+    session.show(answer, lambda screen: _table(screen, answer["schedules"]))
+    return OK
+
+
+def _table(screen: Console, known: list[Json]) -> None:
+    ids = render.short([each["scheduleId"] for each in known])
+    rows = [
+        (
+            ids[each["scheduleId"]] if screen.is_terminal else each["scheduleId"],
+            each["name"],
+            each["state"],
+            times.relative(each["nextFireTime"]),
+            each["cronExpression"],
+            each["timeZone"],
+            times.number(each["timesTriggered"]),
+            times.local(each["nextFireTime"]),
+        )
+        for each in known
+    ]
+    render.table(screen, COLUMNS, rows)
+
+
+@schedules.command(epilog=examples("quotejob schedules show 'Nightly quotes'"))
+@_schedule
+@common
+def show(session: Session, given: str) -> int:
+    """Show one schedule."""
+    found = find.schedule(session.api, given)
+    session.show(found, lambda screen: _details(screen, found))
+    return OK
+
+
+def _details(screen: Console, schedule: Json) -> None:
+    number = schedule["numberOfOpportunities"]
+    following = [("Then" if index else "Fires", times.both(at)) for index, at in enumerate(schedule["nextFireTimes"])]
+    pairs: list[tuple[str, object]] = [
+        ("Schedule", schedule["scheduleId"]),
+        ("Name", schedule["name"]),
+        ("State", schedule["state"]),
+        ("Reason", schedule["extendedStatus"]),
+        ("Cron", schedule["cronExpression"]),
+        ("Time zone", schedule["timeZone"]),
+        ("Type", schedule["jobType"]),
+        ("Clause", schedule["soqlWhereClause"]),
+        ("Opportunities", "" if number is None else times.number(number)),
+        *following,
+        ("Fired last", times.both(schedule["previousFireTime"]) if schedule["previousFireTime"] else ""),
+        ("Fired", f"{schedule['timesTriggered']:,} times, {schedule['timesSkipped']:,} skipped"),
+        ("Start", times.both(schedule["startTime"]) if schedule["startTime"] else ""),
+        ("End", times.both(schedule["endTime"]) if schedule["endTime"] else ""),
+        ("Misfire", schedule["misfire"]),
+        ("Overlap", schedule["overlap"]),
+        ("Guaranteed", "yes" if schedule["guaranteed"] else "no"),
+        ("Authorization", schedule["authorization"]),
+        ("Last job", schedule["lastJobId"]),
+    ]
+    render.fields(screen, pairs)
+
+
+@schedules.command(
+    epilog=examples(
+        "quotejob schedules create Nightly --cron '0 0 22 ? * MON-FRI' \\",
+        "    --time-zone Europe/Zurich --clause 'IsClosed = false' --authorization worker",
+    )
+)
+@click.argument("name")
+@click.option("--cron", required=True, metavar="EXPR", help="Seconds Minutes Hours Day_of_month Month Day_of_week.")
+@click.option("--time-zone", metavar="ZONE", help="IANA name of the zone whose clock counts.  [default: UTC]")
+@click.option(
+    "--type",
+    "job_type",
+    type=click.Choice(JOB_TYPES, case_sensitive=False),
+    metavar="TYPE",
+    help=f"{', '.join(JOB_TYPES)}.  [default: BatchQuote]",
+)
+@click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote.")
+@click.option("--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="Of a SampleDataCreate.")
+@click.option("--start", type=times.Moment(future=True), help="Do not fire before this time.")
+@click.option("--end", type=times.Moment(future=True), help="Do not fire after this time.")
+@click.option("--misfire", type=click.Choice(["runOnce", "skip"], case_sensitive=False), help="If times were missed.")
+@click.option("--overlap", type=click.Choice(["skip", "queue"]), help="If the job before has not ended.")
+@click.option("--guaranteed", is_flag=True, default=None, help="Keep a slot free for it when its time comes.")
+@click.option("--authorization", metavar="NAME", help="AppLink authorization whose user the jobs work as.")
+@common
+def create(session: Session, **values: Any) -> int:
+    """Create a schedule."""
+    body = {WIRE_NAMES[name]: value for name, value in values.items() if value is not None}
+    made = session.api.post("/api/schedules", body)
+    session.show(made, lambda screen: _details(screen, made))
+    return OK
+
+
+def _change(session: Session, given: str, verb: str) -> int:
+    """Pause, resume or delete a schedule, and say its new state."""
+    path = f"/api/schedules/{find.schedule(session.api, given)['scheduleId']}"
+    changed = session.api.delete(path) if verb == "delete" else session.api.post(f"{path}/{verb}")
+    state = "deleted" if verb == "delete" else changed["state"]
+    session.say(changed, f"Schedule {changed['name']} ({changed['scheduleId']}) is {state}.")
+    return OK
+
+
+@schedules.command(epilog=examples("quotejob schedules pause Nightly"))
+@_schedule
+@common
+def pause(session: Session, given: str) -> int:
+    """Stop a schedule from firing. Its jobs go on."""
+    return _change(session, given, "pause")
+
+
+@schedules.command(epilog=examples("quotejob schedules resume Nightly"))
+@_schedule
+@common
+def resume(session: Session, given: str) -> int:
+    """Let a paused schedule fire again."""
+    return _change(session, given, "resume")
+
+
+@schedules.command(epilog=examples("quotejob schedules delete Nightly"))
+@_schedule
+@common
+def delete(session: Session, given: str) -> int:
+    """Delete a schedule. Its jobs stay, and go on."""
+    return _change(session, given, "delete")
+
+
+@schedules.command(epilog=examples("quotejob schedules run Nightly --wait 10"))
+@_schedule
+@options.wait
+@common
+def run(session: Session, given: str, wait: float | None) -> int:
+    """Submit a schedule's job now."""
+    path = f"/api/schedules/{find.schedule(session.api, given)['scheduleId']}/run"
+    return submitted(session, session.api.post(path)["jobId"], wait)

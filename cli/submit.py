@@ -1,0 +1,99 @@
+"""run and data: submit jobs."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import TextIO
+
+import click
+
+from cli import find, options, times
+from cli.api import Json
+from cli.jobs import submitted
+from cli.options import Session, common, examples
+from cli.problems import CommandError
+
+
+@click.command(
+    epilog=examples(
+        "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
+        "quotejob run --file clause.soql --not-before 2h",
+        "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
+    )
+)
+@click.argument("clause", required=False)
+@click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
+@click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
+@click.option(
+    "--depends-on-outcome",
+    type=click.Choice(["Completed", "Finished"], case_sensitive=False),
+    help="How these jobs have to end.",
+)
+@click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
+@options.wait
+@common
+def run(
+    session: Session,
+    clause: str | None,
+    file: TextIO | None,
+    depends_on: tuple[str, ...],
+    depends_on_outcome: str | None,
+    not_before: str | None,
+    wait: float | None,
+) -> int:
+    """Price the Opportunities of a SOQL WHERE CLAUSE.
+
+    CLAUSE is the condition that stands after WHERE; `-` reads it from standard input.
+    """
+    body: Json = {"soqlWhereClause": _clause(clause, file)}
+    if depends_on:
+        body["dependsOn"] = [find.job(session.api, each) for each in depends_on]
+    if depends_on_outcome:
+        body["dependsOnOutcome"] = depends_on_outcome
+    if not_before:
+        body["notBefore"] = not_before
+    answer = session.api.post("/api/executebatch", body, headers=new_key())
+    return submitted(session, answer["jobId"], wait)
+
+
+def _clause(clause: str | None, file: TextIO | None) -> str:
+    if (clause is None) == (file is None):
+        raise click.UsageError("Give a CLAUSE, `-` for standard input, or --file.")
+    if clause is not None and clause != "-":
+        return clause
+    try:
+        text = (file or sys.stdin).read().strip()
+    except UnicodeDecodeError:
+        raise CommandError("The clause is not UTF-8 text: save it as UTF-8.") from None
+    if not text:
+        raise click.UsageError("The clause is empty: write the condition that stands after WHERE.")
+    return text
+
+
+def new_key() -> dict[str, str]:
+    """Return the header that makes a submission that was sent twice one job."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+@click.group(epilog=examples("quotejob data create 1000 --wait 5", "quotejob data delete"))
+def data() -> None:
+    """Create and delete sample Opportunities."""
+
+
+@data.command(epilog=examples("quotejob data create 50", "quotejob data create 1000 --wait 5"))
+@click.argument("number", metavar="N", type=click.IntRange(1, 1_000_000))
+@options.wait
+@common
+def create(session: Session, number: int, wait: float | None) -> int:
+    """Create N Opportunities named Sample Opportunity 0, 1, 2 ..."""
+    path = f"/api/data/create?numberOfOpportunities={number}"
+    return submitted(session, session.api.post(path, headers=new_key())["jobId"], wait)
+
+
+@data.command(epilog=examples("quotejob data delete --wait 5"))
+@options.wait
+@common
+def delete(session: Session, wait: float | None) -> int:
+    """Move the sample Opportunities and their Quotes to the recycle bin."""
+    return submitted(session, session.api.post("/api/data/delete", headers=new_key())["jobId"], wait)

@@ -1,0 +1,60 @@
+"""What came of a job's records: read page by page of an answer, or as a stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from quotejob.errors import InvalidRequest
+from quotejob.run.progress import Progress
+from quotejob.run.receipt import Outcome, Result
+
+
+class Results:
+    """The results of all jobs, in one order: pages, then batches of each wave. May raise StoreUnavailable."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def page(
+        self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
+    ) -> tuple[list[Result], str | None]:
+        """Return at most ``limit`` results so far, and the cursor of the next ones (None: there are no more).
+
+        Raises InvalidRequest for a cursor that is none.
+        """
+        found: list[Result] = []
+        for place, result in self._placed(job_id, cursor):
+            if outcome is not None and result.outcome != outcome:
+                continue
+            if len(found) == limit:
+                return found, place
+            found.append(result)
+        return found, None
+
+    def stream(self, job_id: str, outcome: Outcome | str | None = None) -> Iterator[Result]:
+        """Yield all results so far, with a page's or batch's worth in memory at a time."""
+        return (result for _, result in self._placed(job_id, None) if outcome is None or result.outcome == outcome)
+
+    def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
+        """Yield results from the cursor on, each with a cursor of its own."""
+        first_unit, first_place = _read(cursor)
+        for unit in sorted(self._progress.units_with_results(job_id), key=_unit_order):
+            if _unit_order(unit) >= _unit_order(first_unit):
+                for place, result in enumerate(self._progress.unit_results(job_id, unit)):
+                    if unit != first_unit or place >= first_place:
+                        yield f"{unit}:{place}", result
+
+
+def _unit_order(unit: str) -> tuple[int, ...]:
+    """Return a key that sorts pages ("12") before batches ("0.3") before parts of batches ("0.3.0"), each by number."""
+    numbers = tuple(int(part) for part in unit.split("."))
+    return (len(numbers), *numbers)
+
+
+def _read(cursor: str | None) -> tuple[str, int]:
+    """Return where in the results a cursor stands: the unit, and the place of the next result in it."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
+    if found is None:
+        raise InvalidRequest.field("cursor", "is not one this API gave out")
+    return found[1], int(found[2])

@@ -1,0 +1,170 @@
+"""bin/quotejob against the running system: its page word for word, --json, exit codes, no ANSI in a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.client import Api
+from harness.org_reader import OrgReader
+from harness.process import ROOT, clean_environment
+from harness.stack import Stack
+
+Quotejob = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = [sys.executable, "-P", "-m", "cli.main"]  # what bin/quotejob becomes
+PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+ANSI = re.compile(r"\x1b")
+
+
+@pytest.fixture
+def environment(stack: Stack) -> dict[str, str]:
+    """What a user's shell has: the addresses of the system, nothing else."""
+    assert stack.org
+    org = {"QUOTEJOB_INSTANCE_URL": stack.org.url, "QUOTEJOB_ACCESS_TOKEN": stack.org.token}
+    return {**clean_environment(), "PYTHONPATH": str(ROOT), "QUOTEJOB_URL": stack.web_url, "TZ": "UTC", **org}
+
+
+@pytest.fixture
+def quotejob(environment: dict[str, str]) -> Quotejob:
+    """``quotejob("jobs", "--json", input="")``: one command, in a pipe."""
+
+    def call(*words: str, **options: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, **options)
+        assert not ANSI.search(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def bad_opportunity(reader: OrgReader, name: str, make_opportunity: Callable[..., str]) -> str:
+    """An Opportunity whose Quote the org refuses: it would expire after the last date there is."""
+    record_id = make_opportunity(f"{name} bad")
+    reader.update("Opportunity", record_id, {"CloseDate": "4000-12-31"})
+    return record_id
+
+
+def same(line: str) -> str:
+    """Return the line without what differs from run to run."""
+    line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", line)
+    line = re.sub(r"quotejob job [0-9a-f]{8}", "quotejob job ID", line)
+    line = re.sub(r"\((now|\d+ \w+ ago)\)", "(AGO)", line)
+    line = re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d", "TIME", line)
+    return re.sub(r"(Org requests +)\d+", r"\1N", line)
+
+
+def session_lines(text: str) -> list[str]:
+    """Return the lines to compare; how often a waiting command reports on the way is left to chance."""
+    lines = [same(line) for line in text.splitlines()]
+    return [line for line in lines if not re.match(r"TIME UTC  (?!Completed)", line)]
+
+
+def test_the_session_of_the_page(environment: dict[str, str], tmp_path: Path) -> None:
+    """Every command of docs/command-line.md prints what stands there."""
+    program = tmp_path / "quotejob"
+    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    shell = {**environment, "PATH": f"{tmp_path}:{environment['PATH']}"}
+    blocks = "".join(re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+    for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", blocks, re.MULTILINE):
+        done = subprocess.run(command, shell=True, env=shell, capture_output=True, text=True)
+        assert session_lines(done.stdout) == session_lines(printed), (command, done.stderr)
+        time.sleep(0.01)  # so that --last is the later one
+
+
+def test_a_record_that_fails_is_explained(quotejob: Quotejob, name: str, bad_opportunity: str) -> None:
+    """run --wait exits with 1 and names the command that says why; it names the reason and the record."""
+    done = quotejob("run", "-", "--wait", "2", input=f"Name LIKE '{name}%'")
+    assert done.returncode == 1, done.stderr
+    assert "1 record of job" in done.stderr
+    job_id = re.search(r"quotejob failures (\S+)", done.stderr)
+    assert job_id
+    said = quotejob("failures", job_id[1][:13])
+    assert said.returncode == 0
+    assert bad_opportunity in said.stdout
+    [group] = json.loads(quotejob("failures", job_id[1], "--json").stdout)["failures"]
+    assert (group["count"], group["records"]) == (1, [bad_opportunity])
+    assert group["code"]
+    assert group["message"]
+    rows = quotejob("results", job_id[1], "--outcome", "failed", "--csv").stdout.splitlines()
+    assert rows[0] == "recordId,outcome,quoteId,code,message"
+    assert rows[1].startswith(f"{bad_opportunity},failed,")
+
+
+def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
+    """With --json, all right or not."""
+
+    def object_of(*words: str, code: int = 0) -> dict[str, object]:
+        done = quotejob(*words, "--json")
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        answer = json.loads(done.stdout)
+        assert isinstance(answer, dict)
+        assert ("error" in answer) == (code in (2, 4, 69))
+        return answer
+
+    schedule = ("--cron", "0 0 22 ? * MON-FRI", "--clause", f"Name = '{name}'", "--authorization", "worker")
+    first = str(object_of("run", f"Name = '{name}'", "--wait", "2")["jobId"])
+    later = str(object_of("run", f"Name = '{name}'", "--not-before", "2h", "--depends-on", first[:13])["jobId"])
+    for words in (
+        ["jobs", "--status", "holding", "--type", "BatchQuote", "--created-from", "1d", "--sort", "status"],
+        ["job", first],
+        ["results", first],
+        ["failures", "--last"],
+        ["queue"],
+        ["queue", "move", later, "--to", "0"],
+        ["abort", later],
+        ["resume", later],
+        ["abort", "--last"],
+        ["schedules", "create", name, *schedule],
+        ["schedules", "list"],
+        ["schedules", "show", name],
+        ["schedules", "pause", name],
+        ["schedules", "resume", name],
+        ["schedules", "run", name, "--wait", "2"],
+        ["schedules", "delete", name],
+        ["data", "create", "1", "--wait", "2"],
+        ["data", "delete", "--wait", "2"],
+        ["open"],
+    ):
+        object_of(*words)
+    object_of("job", "00000000-0000-4000-8000-000000000000", code=2)
+    object_of("run", "Nonsense =", code=2)
+    object_of("nonsense", code=2)
+
+
+def test_the_exit_codes_of_waiting(quotejob: Quotejob, name: str) -> None:
+    """69 when the time is over, 3 for an aborted job, 4 for nobody there; the id is always named."""
+    done = quotejob("run", f"Name = '{name}'", "--not-before", "2h", "--wait", "0.01")
+    assert done.returncode == 69
+    job_id = done.stdout.split()[1]
+    assert job_id in done.stderr
+    assert quotejob("abort", job_id).returncode == 0
+    assert quotejob("job", job_id, "--wait", "1").returncode == 3
+    assert quotejob("abort", job_id).returncode == 2
+    assert quotejob("jobs", "--url", "http://127.0.0.1:9").returncode == 4
+
+
+def test_ctrl_c_leaves_the_job_alone(environment: dict[str, str], api: Api, name: str) -> None:
+    """130, the job's id and how to look; the job goes on."""
+    words = ["run", f"Name = '{name}'", "--not-before", "2h", "--wait", "5"]
+    with subprocess.Popen(
+        [*COMMAND, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stdout
+        job_id = waiting.stdout.readline().split()[1]
+        waiting.stdout.readline()
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130, said
+    assert f"quotejob job {job_id}" in said
+    assert api.job(job_id)["status"] == "Holding"
+    api.post(f"/api/jobs/{job_id}/abort")

@@ -1,0 +1,161 @@
+"""Exit codes and ids against a small API that answers as it is told: what a healthy system does not show."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import queue
+from cli.main import quotejob
+
+USER = {"user_id": "005AA0000000001AAA", "organization_id": "00DAA0000000001AAA", "preferred_username": "a@b.example"}
+IDS = ["1f0c7a2b-fdd0-4652-8bae-a742e541bb37", "1f0c9999-fdd0-4652-8bae-a742e541bb37"]
+
+
+class Fake(BaseHTTPRequestHandler):
+    """An org that knows everybody, and an API with one answer for each path."""
+
+    answers: dict[str, list[tuple[int, Any, dict[str, str]]]] = {}
+
+    def do_GET(self) -> None:
+        """Give the path's answers in order, the last one for ever."""
+        path = self.path.partition("?")[0]
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        queued = self.answers.get(path, [(404, {"code": "NOT_FOUND", "message": "Nothing here"}, {})])
+        status, body, headers = queued.pop(0) if len(queued) > 1 else queued[0]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(json.dumps(USER if path.endswith("userinfo") else body).encode())
+
+    do_POST = do_GET
+
+    def log_message(self, *words: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fake]]:
+    """The API's answers, to be filled; the environment names it and the org."""
+    Fake.answers = {"/services/oauth2/userinfo": [(200, {}, {})]}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Fake) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("QUOTEJOB_URL", url)
+        monkeypatch.setenv("QUOTEJOB_INSTANCE_URL", url)
+        monkeypatch.setenv("QUOTEJOB_ACCESS_TOKEN", "00DAA0000000001!AQ.verysecret")
+        yield Fake
+        server.shutdown()
+
+
+def call(*words: str) -> Result:
+    """Run one command."""
+    return CliRunner().invoke(quotejob, words)
+
+
+def refused(status: int, **headers: str) -> tuple[int, Any, dict[str, str]]:
+    """Return an error as the API words it."""
+    return status, {"code": "SOME_CODE", "message": f"Answer {status}"}, headers
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"), [(400, 2), (404, 2), (409, 2), (401, 4), (403, 4), (429, 4), (500, 4), (503, 4)]
+)
+def test_a_refusal_has_its_exit_code(fake: type[Fake], status: int, exit_code: int) -> None:
+    """One sentence on standard error; with --json the error object on standard output."""
+    fake.answers["/api/jobs"] = [refused(status)]
+    done = call("jobs", "--json")
+    assert done.exit_code == exit_code
+    assert json.loads(done.stdout) == {"error": {"code": "SOME_CODE", "message": f"Answer {status}"}}
+    assert done.stderr == f"Error: Answer {status}\n"
+
+
+def test_retry_after_is_kept(fake: type[Fake]) -> None:
+    """A 429 that names a time is tried again."""
+    fake.answers["/api/jobs"] = [refused(429, **{"Retry-After": "0"}), (200, {"jobs": [], "nextCursor": None}, {})]
+    assert call("jobs", "--json").exit_code == 0
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, fake: type[Fake]) -> None:
+    """An API that is not there, and an org that is not there: 4, and the token is not shown."""
+    monkeypatch.setenv("QUOTEJOB_URL", "http://127.0.0.1:9")
+    away = call("jobs")
+    assert (away.exit_code, away.stdout) == (4, "")
+    assert "cannot be reached" in away.stderr
+    monkeypatch.setenv("QUOTEJOB_INSTANCE_URL", "http://127.0.0.1:9")
+    lost = call("jobs", "--json")
+    assert lost.exit_code == 4
+    assert json.loads(lost.stdout)["error"]["code"] == "ORG_REFUSED"
+    assert "verysecret" not in lost.output + away.output
+
+
+def test_something_else_answers(fake: type[Fake]) -> None:
+    """A page that is not the API's is said, not shown."""
+    fake.answers["/api/jobs"] = [(200, ["not", "an", "object"], {})]
+    done = call("jobs")
+    assert done.exit_code == 4
+    assert "check that --url" in done.stderr
+
+
+def test_a_short_id(fake: type[Fake]) -> None:
+    """Enough of it finds the job; too little names the candidates; less than four characters is refused."""
+    fake.answers["/api/jobs"] = [(200, {"jobs": [{"jobId": each} for each in IDS], "nextCursor": None}, {})]
+    fake.answers[f"/api/jobs/{IDS[1]}/results"] = [(200, {"results": [], "nextCursor": None}, {})]
+    assert json.loads(call("failures", "1F0C9", "--json").stdout)["jobId"] == IDS[1]
+    several = call("failures", "1f0c")
+    assert several.exit_code == 2
+    assert all(each in several.stderr for each in IDS)
+    for wrong in ("1f0", "77777", "../x", "job!", "", " "):
+        assert call("failures", wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["job"],
+        ["job", "1f0c", "--last"],
+        ["run"],
+        ["run", "a", "--file", __file__],
+        ["jobs", "--created-from", "yesterday"],
+        ["data", "create", "0"],
+        ["queue", "move", "1f0c"],
+        ["queue", "move", "1f0c", "--front", "--end"],
+        ["queue", "--json", "move", "1f0c", "--front"],
+        ["results", "1f0c", "--csv", "--json"],
+        ["nonsense"],
+        ["open", "--url", "example.org"],
+    ],
+)
+def test_a_wrong_command_is_2(fake: type[Fake], words: list[str]) -> None:
+    """One sentence, no usage page, no traceback."""
+    done = call(*words)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("Error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_places_of_the_queue() -> None:
+    """The job itself does not count; a place past the end is the end."""
+    assert queue.place("b", ["a", "b", "c"], 0) == ("moveBeforeJob", "a")
+    assert queue.place("a", ["a", "b", "c"], 1) == ("moveBeforeJob", "c")
+    assert queue.place("a", ["a", "b", "c"], 2) == ("moveJobToEnd", None)
+    assert queue.place("a", ["a", "b", "c"], 99) == ("moveJobToEnd", None)
+
+
+def test_every_help_has_examples() -> None:
+    """And the group's help has the exit codes."""
+    commands = [["queue", "move"], *([name] for name in quotejob.commands)]
+    for group in ("schedules", "data"):
+        commands += [[group, name] for name in quotejob.commands[group].commands]  # type: ignore[attr-defined]
+    for words in commands:
+        done = call(*words, "--help")
+        assert done.exit_code == 0
+        assert "Examples:" in done.stdout, words
+    assert "69" in call("--help").stdout
