@@ -33,7 +33,7 @@ def get_flex_queue() -> dict[str, Any]:
     """
     org_id = caller.authenticated().org_id
     jobs = caller.services().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(caller.services().forecast.told(org_id, jobs)))}
+    return {"jobs": list(enumerate(caller.services().forecast.with_estimates(org_id, jobs)))}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)

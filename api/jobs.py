@@ -117,7 +117,7 @@ def get_job(job_id: str) -> Job:
     Says where a job stands, and when it will start and end as far as that can be said.
     """
     context = caller.authenticated()
-    return caller.services().forecast.told(context.org_id, [caller.get_own_job(context, job_id)])[0]
+    return caller.services().forecast.with_estimates(context.org_id, [caller.get_own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -133,7 +133,7 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     found, cursor = caller.services().search.recent(
         org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
     )
-    return {"jobs": caller.services().forecast.told(org_id, found), "next_cursor": cursor}
+    return {"jobs": caller.services().forecast.with_estimates(org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(

@@ -55,7 +55,7 @@ def list_schedules() -> dict[str, Any]:
 
     Lists the schedules of the caller's org, newest first.
     """
-    return {"schedules": _schedules().of(caller.authenticated().org_id)}
+    return {"schedules": _schedules().list_for_org(caller.authenticated().org_id)}
 
 
 @blueprint.operation(
@@ -120,7 +120,7 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
     Submits its job at once, whatever state the schedule is in; its next fire time stays as it is.
     """
     context = caller.authenticated()
-    job_id = _schedules().run_now(_checked_id(schedule_id), context.org_id)
+    job_id = caller.services().firing.run_now(_checked_id(schedule_id), context.org_id)
     workers.dispatch_org(context.org_id)
     return {"job_id": job_id}
 

@@ -33,6 +33,7 @@ from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import RUNS, JobStore
 from quotejob.jobs.summary import FIELDS, summarise
 from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -47,10 +48,8 @@ def main() -> None:
     asked = parser.parse_args()
     with testing.private_redis() as url:
         settings = Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),))
-        jobs, forecast = (
-            JobStore(store.client(url, attempts=1), settings),
-            Forecast(store.client(url, attempts=1), settings),
-        )
+        services = Services(settings, store.client(url, attempts=1))
+        jobs, forecast = services.jobs, services.forecast
         caller = CallerContext(
             request_id="r", org_id=to18("00D" + uuid.uuid4().hex[:12]), org_domain_url="https://x.my.salesforce.com",
             api_version="66.0", namespace="", access_token="t", user_id=to18("005RO0000000001"), username="u@x.org",
@@ -104,7 +103,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     def summary() -> object:
         return summarise(JobSearch(jobs._redis, jobs).scan(org_id, JobFilter(), FIELDS))
 
-    opened, _ = forecast.of(org_id)
+    opened, _ = forecast.open_jobs_with_estimates(org_id)
     history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]
@@ -116,8 +115,8 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     hour = JobFilter(created_from=clock.now() - timedelta(hours=1))
     row("getJobSummary, of the last hour", lambda: summarise(JobSearch(jobs._redis, jobs).scan(org_id, hour, FIELDS)))
     row("estimates, pure, of 105 open jobs", lambda: estimate(opened, Slots(5), history, clock.now()))
-    row("estimates of getFlexQueue, or a Holding getJob", lambda: forecast.told(org_id, held))
-    row("estimates of getJob, running", lambda: forecast.told(org_id, [first]))
+    row("estimates of getFlexQueue, or a Holding getJob", lambda: forecast.with_estimates(org_id, held))
+    row("estimates of getJob, running", lambda: forecast.with_estimates(org_id, [first]))
     row(
         "dispatch's note, looking",
         lambda: (jobs._redis.delete(keys.jobs_of(org_id, "looked")), forecast.note_starts(org_id)),

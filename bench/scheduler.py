@@ -128,7 +128,7 @@ class Place:
         self.running: dict[str, list[str]] = {}
         for org in self.orgs:
             org.enqueue_jobs(5 + setting.holding)
-            self.running[org.id] = org.schedules.promote(org.id)
+            self.running[org.id] = org.dispatcher.promote(org.id)
 
     def turn(self, number: int, step: str) -> None:
         """What is to be there before the step, in the org whose turn it is."""
@@ -145,7 +145,7 @@ class Place:
     def promotion(self) -> None:
         """The slot of a job that has ended goes to the first in the queue."""
         running = self.running[self.org.id]
-        running += self.org.schedules.promote(self.org.id)
+        running += self.org.dispatcher.promote(self.org.id)
         assert len(running) == 5
 
     def move(self) -> None:

@@ -353,7 +353,7 @@ class Load:
                 self.found.ended[job.status] = self.found.ended.get(job.status, 0) + 1
         decided = 0
         for org in self.orgs:
-            for schedule in self.simulation.schedules.of(org.id):
+            for schedule in self.simulation.schedules.list_for_org(org.id):
                 decided += schedule.times_triggered + schedule.times_skipped
                 assert not (schedule.guaranteed and schedule.times_skipped), "a guaranteed fire time was skipped"
         assert decided == len(self.fires), "a fire time lost or doubled"

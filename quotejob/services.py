@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import redis
 
 from quotejob import clock
+from quotejob.dispatch import Dispatcher
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
@@ -17,9 +18,10 @@ from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
 from quotejob.run.results import Results
+from quotejob.schedules.firing import Firing
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
-from quotejob.store.client import connect
+from quotejob.store.client import connect, server_time
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,29 @@ class Services:
     @cached_property
     def schedules(self) -> ScheduleStore:
         """The store of schedules."""
-        return ScheduleStore(self.client, self.settings, self.now)
+        return ScheduleStore(self.client, self.settings, self._fire_clock)
+
+    @cached_property
+    def firing(self) -> Firing:
+        """What fires due schedules."""
+        return Firing(self.client, self.schedules, self.jobs, self._fire_clock)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """What gives free slots to Holding jobs."""
+        return Dispatcher(self.client, self.settings, self.jobs, self.forecast, self._fire_clock)
 
     @cached_property
     def forecast(self) -> Forecast:
         """The estimates of all jobs."""
-        return Forecast(self.client, self.settings, self.now or clock.now)
+        return Forecast(self.client, self.settings, self.jobs, self.now or clock.now)
 
     @cached_property
     def flexqueue(self) -> FlexQueue:
-        """The order of the jobs that wait."""
+        """The order of the Holding jobs."""
         return FlexQueue(self.client, self.jobs)
+
+    @cached_property
+    def _fire_clock(self) -> Callable[[], datetime]:
+        """The clock that fire times go by: Redis's, because all processes share it; or the one that was given."""
+        return self.now or partial(server_time, self.client)

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to the jobs that have waited longest. Twice is harmless: a job is promoted once."""
-    for job_id in services().schedules.promote(org_id):
+    for job_id in services().dispatcher.promote(org_id):
         queue = "clock" if services().jobs.get(job_id).guaranteed else None
         plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
     if not dispatch.request.called_directly:  # by a tick, which has other orgs to see to

@@ -22,7 +22,9 @@ log = structlog.get_logger()
 def tick() -> None:
     """Let the schedules fire that are due. Twice, or several at once, is harmless: a fire time is decided once."""
     try:
-        for seconds in services().schedules.coming(AHEAD):  # how far off: a worker's clock may be another than Redis's
+        for seconds in services().firing.seconds_to_fire_times(
+            AHEAD
+        ):  # how far off: a worker's clock may be another than Redis's
             tick_at.apply_async(countdown=seconds, expires=AHEAD + LATE)
         _fire()
         for org_id in services().jobs.waking():
@@ -41,5 +43,5 @@ def tick_at() -> None:
 
 
 def _fire() -> None:
-    for org_id in services().schedules.tick():
+    for org_id in services().firing.tick():
         dispatch(org_id=org_id)

@@ -19,9 +19,9 @@ from api.wire.fields import (
 )
 from api.wire.jobs import MAX_OPPORTUNITIES
 from quotejob.jobs.job import JobType
-from quotejob.schedules.cron import LONGEST
+from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
-from quotejob.schedules.store import LONGEST_NAME
+from quotejob.schedules.store import MAX_NAME_LENGTH
 
 
 class ScheduleRequestSchema(CamelCase):
@@ -30,11 +30,11 @@ class ScheduleRequestSchema(CamelCase):
     class Meta:
         unknown = RAISE
 
-    name = text("What people call it; once in an org", LONGEST_NAME, "Nightly quotes", required=True)
+    name = text("What people call it; once in an org", MAX_NAME_LENGTH, "Nightly quotes", required=True)
     cron_expression = text(
         "Seconds Minutes Hours Day_of_month Month Day_of_week [Year], as System.schedule takes it; one of the two day "
         "fields is ?. Lists, ranges and steps in every field; L, W, # and names where the platform has them.",
-        LONGEST,
+        MAX_EXPRESSION_LENGTH,
         "0 0 22 ? * MON-FRI",
         required=True,
     )

@@ -17,35 +17,37 @@ from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
 
-LOOKED_AT = 500  # Holding jobs of an org that are estimated, the first in its queue; of those behind nothing is said
-SELDOM = 5000  # ms between two looks at an org's flex queue for jobs of which nothing is noted yet
+MAX_ESTIMATED_HOLDING = 500  # Holding jobs of an org that get an estimate: the first ones in its queue
+NOTE_STARTS_INTERVAL = 5000  # ms between two times that an org's estimated starts are noted
 
 
 class Forecast:
     """Estimates for the jobs of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, settings: Settings, clock: Callable[[], datetime] = clock.now) -> None:
+    def __init__(
+        self, client: redis.Redis, settings: Settings, jobs: JobStore, now: Callable[[], datetime] = clock.now
+    ) -> None:
         self._redis = client
         self._settings = settings
-        self._now = clock
-        self._jobs = JobStore(client, settings, clock)
+        self._jobs = jobs
+        self._now = now
 
-    def told(self, org_id: str, jobs: Sequence[Job]) -> list[Job]:
+    def with_estimates(self, org_id: str, jobs: Sequence[Job]) -> list[Job]:
         """The jobs, those of them that have not ended with an estimated start and end."""
         going = [job for job in jobs if not job.ended]
         if not going:
             return list(jobs)
         if any(job.status is Status.HOLDING for job in going):
-            found = self.of(org_id)[1]
+            found = self.open_jobs_with_estimates(org_id)[1]
         else:
             found = estimate(going, Slots(self._settings.active_jobs), self._history(org_id, going), self._now())
         return [_with(job, found.get(job.job_id)) for job in jobs]
 
-    def of(self, org_id: str) -> tuple[list[Job], dict[str, Estimate]]:
+    def open_jobs_with_estimates(self, org_id: str) -> tuple[list[Job], dict[str, Estimate]]:
         """The org's open jobs, the Holding ones in their order, and what can be said of each."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
-            pipe.zrange(keys.jobs_of(org_id, "holding"), 0, LOOKED_AT - 1)
+            pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
             pipe.smembers(keys.jobs_of(org_id, "active"))
             pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
             pipe.get(keys.jobs_of(org_id, "reserved"))
@@ -56,7 +58,7 @@ class Forecast:
         slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(going_first)), going_first)
         return jobs, estimate(jobs, slots, self._history(org_id, jobs), self._now())
 
-    def ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
+    def estimated_ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
         """The org's jobs that have a slot, each with when it will be done."""
         with store.translated():
             ids = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "active")))
@@ -72,9 +74,9 @@ class Forecast:
         with store.translated():
             if not self._redis.exists(keys.jobs_of(org_id, "holding")):
                 return
-            if not self._redis.set(keys.jobs_of(org_id, "looked"), 1, px=SELDOM, nx=True):
+            if not self._redis.set(keys.jobs_of(org_id, "looked"), 1, px=NOTE_STARTS_INTERVAL, nx=True):
                 return
-        jobs, found = self.of(org_id)
+        jobs, found = self.open_jobs_with_estimates(org_id)
         new = [job.job_id for job in jobs if job.status is Status.HOLDING and job.start_guess is None]
         self._note("startGuess", Status.HOLDING, {job_id: found[job_id].start for job_id in new})
 

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from quotejob.errors import InvalidRequest
 
 FIELD = "cronExpression"
-LONGEST = 255  # characters
+MAX_EXPRESSION_LENGTH = 255  # characters
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), start=1)}
@@ -73,7 +73,7 @@ class Cron:
         """Read an expression; InvalidRequest names the field that is wrong."""
         zone = zone_of(time_zone)
         parts = expression.upper().split()
-        if len(expression) > LONGEST or len(parts) not in (6, 7):
+        if len(expression) > MAX_EXPRESSION_LENGTH or len(parts) not in (6, 7):
             names = " ".join(each.name for each in _FIELDS[:-1])
             raise _wrong(f"should have 6 or 7 fields ({names} and, if wanted, Year), not {len(parts)}")
         of_month, of_week = parts[3], parts[5]

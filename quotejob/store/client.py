@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
@@ -77,6 +78,13 @@ def concerns(client: redis.Redis) -> list[str]:
     if not persistence.get("aof_enabled"):
         found.append("Redis has no append-only file: jobs accepted since its last snapshot are lost when it ends")
     return found
+
+
+def server_time(client: redis.Redis) -> datetime:
+    """Return the time by the clock of Redis, which all processes share: aware, UTC. Raises StoreUnavailable."""
+    with translated():
+        seconds, microseconds = client.time()
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 @contextmanager

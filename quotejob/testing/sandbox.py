@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import redis
 from cryptography.fernet import Fernet
 
+from quotejob.dispatch import Dispatcher
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.jobs.job import DependsOnOutcome, Job, JobType, Status
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.schedules.firing import Firing
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
@@ -66,6 +68,16 @@ class Org:
     def schedules(self) -> ScheduleStore:
         """The store of schedules."""
         return self._simulation.schedules
+
+    @property
+    def firing(self) -> Firing:
+        """What fires due schedules."""
+        return self._simulation.firing
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What gives free slots to Holding jobs."""
+        return self._simulation.dispatcher
 
     def another_org(self) -> Org:
         """A further org in the same Redis, under the same clock."""
@@ -197,7 +209,7 @@ class Org:
 
     def run_schedule_now(self, schedule_id: str) -> str:
         """Submit its job outside the plan; the job's id."""
-        return self.schedules.run_now(schedule_id, self.id)
+        return self._simulation.firing.run_now(schedule_id, self.id)
 
     def delete_schedule(self, schedule_id: str) -> Schedule:
         """Forget the schedule; its jobs stay."""

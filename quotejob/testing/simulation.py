@@ -70,6 +70,7 @@ class Simulation:
         self.clock = clock
         made = Services(settings, client, clock)
         self.jobs, self.flex_queue, self.schedules = made.jobs, made.flexqueue, made.schedules
+        self.firing, self.dispatcher = made.firing, made.dispatcher
         self.ran: list[Ran] = []  # in the order in which they started
         self._redis = client
         self._fates: dict[str, Fate] = {}  # of jobs and of schedules
@@ -107,12 +108,12 @@ class Simulation:
             coming, self._known = self._known or self._coming(), None
             self._end_jobs()
             if ticking := coming.fired or (coming.fire is not None and coming.fire <= self.clock.now):
-                self._changed.update(dict.fromkeys(self.schedules.tick(self.clock.now)))
+                self._changed.update(dict.fromkeys(self.firing.tick(self.clock.now)))
             if coming.alarm is not None and coming.alarm <= self.clock.now:
                 self._changed.update(dict.fromkeys(self.jobs.waking()))
             orgs, self._changed = list(self._changed), {}
             for org_id in orgs:
-                self._start(self.schedules.promote(org_id, self.clock.now))
+                self._start(self.dispatcher.promote(org_id, self.clock.now))
             looked_at += orgs
             if not orgs or not (ticking or (self._ends and self._ends[0][0] <= self.clock.now)):
                 return looked_at

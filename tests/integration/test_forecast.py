@@ -54,13 +54,18 @@ def client(redis_url: str) -> redis.Redis:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings, clock: Clock) -> JobStore:
-    return JobStore(client, settings, clock)
+def services(client: redis.Redis, settings: Settings, clock: Clock) -> Services:
+    return Services(settings, client, clock)
 
 
 @pytest.fixture
-def forecasts(client: redis.Redis, settings: Settings, clock: Clock) -> Forecast:
-    return Forecast(client, settings, clock)
+def jobs(services: Services) -> JobStore:
+    return services.jobs
+
+
+@pytest.fixture
+def forecasts(services: Services) -> Forecast:
+    return services.forecast
 
 
 def submit(jobs: JobStore, caller: CallerContext, **also: Conditions) -> str:
@@ -141,7 +146,7 @@ def test_open_jobs_are_told_when_they_start_and_end(
             tuple(
                 moment and (moment - clock.now).total_seconds() for moment in (job.estimated_start, job.estimated_end)
             )
-            for job in forecasts.told(caller.org_id, jobs.get_many(ids))
+            for job in forecasts.with_estimates(caller.org_id, jobs.get_many(ids))
         ]  # type: ignore[misc]
 
     everything = [(None, 40), (0, 60), (3580, 3640), (40, 100), (100, 160), (None, None)]
@@ -168,7 +173,7 @@ def test_a_reserved_slot_is_nobodys(
         client.delete(keys.jobs_of(caller.org_id, "first"))
         if first:
             client.zadd(keys.jobs_of(caller.org_id, "first"), dict.fromkeys(first, 1))
-        told = forecasts.told(caller.org_id, jobs.get_many(ids))
+        told = forecasts.with_estimates(caller.org_id, jobs.get_many(ids))
         return [(job.estimated_start - clock.now).total_seconds() for job in told if job.estimated_start]
 
     assert starts() == [40, 100]
@@ -203,7 +208,7 @@ def test_the_first_estimated_start_is_noted(
     ids.append(submit(jobs, caller))
     forecasts.note_starts(caller.org_id)
     assert jobs.get(ids[-1]).start_guess is None
-    assert 0 < client.pttl(keys.jobs_of(caller.org_id, "looked")) <= forecast.SELDOM  # type: ignore[operator]
+    assert 0 < client.pttl(keys.jobs_of(caller.org_id, "looked")) <= forecast.NOTE_STARTS_INTERVAL  # type: ignore[operator]
 
 
 def test_a_tick_leaves_the_noting_to_others(
@@ -266,8 +271,8 @@ def test_a_queue_longer_than_is_looked_at(
     jobs: JobStore, forecasts: Forecast, monkeypatch: pytest.MonkeyPatch, clock: Clock, caller: CallerContext
 ) -> None:
     """Of the jobs far behind nothing is said."""
-    monkeypatch.setattr(forecast, "LOOKED_AT", 3)
+    monkeypatch.setattr(forecast, "MAX_ESTIMATED_HOLDING", 3)
     ran(jobs, caller, clock, 10)
     ids = [submit(jobs, caller) for _ in range(5)]
-    told: list[Job] = forecasts.told(caller.org_id, jobs.get_many(ids))
+    told: list[Job] = forecasts.with_estimates(caller.org_id, jobs.get_many(ids))
     assert [job.estimated_start is None for job in told] == [False, False, False, True, True]

@@ -275,7 +275,7 @@ def test_a_tick_asks_a_full_org_once(org: Org, own_redis: str) -> None:
     org.run_due(at=NOON + 5 * MINUTE + timedelta(seconds=30))
     with redis.Redis.from_url(own_redis) as client:
         client.config_resetstat()
-        org.schedules.tick()
+        org.firing.tick()
         assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
     for schedule in schedules:
         assert org.schedule(schedule.schedule_id).extended_status.startswith("Waits for room")

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from api import create_app
 from cli.local import LocalOrg
 from quotejob.salesforce.caller import to18
-from quotejob.schedules.store import ScheduleStore
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from tasks.queues import key, waiting
@@ -65,8 +65,8 @@ def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterato
         return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)  # type: ignore[arg-type]
 
     def clean() -> None:
-        schedules = ScheduleStore(store.connect(settings), settings)
-        for schedule in schedules.of(local_org.org_id):
+        schedules = Services.connected(settings).schedules
+        for schedule in schedules.list_for_org(local_org.org_id):
             schedules.delete(schedule.schedule_id, local_org.org_id)
 
     clean()

@@ -11,6 +11,7 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
+from quotejob.dispatch import Claims, Dispatcher
 from quotejob.errors import ScheduleConflict
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.listing import JobFilter
@@ -19,9 +20,10 @@ from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
-from quotejob.schedules.guarantee import Claims
+from quotejob.schedules.firing import Firing
 from quotejob.schedules.schedule import Overlap, Schedule
 from quotejob.schedules.store import ScheduleStore
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -44,13 +46,28 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings) -> JobStore:
-    return JobStore(client, settings)
+def services(client: redis.Redis, settings: Settings) -> Services:
+    return Services(settings, client)
 
 
 @pytest.fixture
-def schedules(client: redis.Redis, settings: Settings) -> ScheduleStore:
-    return ScheduleStore(client, settings)
+def jobs(services: Services) -> JobStore:
+    return services.jobs
+
+
+@pytest.fixture
+def schedules(services: Services) -> ScheduleStore:
+    return services.schedules
+
+
+@pytest.fixture
+def firing(services: Services) -> Firing:
+    return services.firing
+
+
+@pytest.fixture
+def dispatcher(services: Services) -> Dispatcher:
+    return services.dispatcher
 
 
 def create(schedules: ScheduleStore, caller: CallerContext, cron: str, **what: Any) -> Schedule:
@@ -63,57 +80,59 @@ def submit(jobs: JobStore, caller: CallerContext) -> str:
 
 
 def test_a_slot_is_kept_free_and_the_queue_passed(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+    firing: Firing, dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """With a full flex queue and other jobs waiting, the job is Queued in the moment it fires."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
     assert fire is not None
     long_before, before = fire - timedelta(hours=1), fire - timedelta(minutes=9)
     waiting = [submit(jobs, caller) for _ in range(7)]
-    assert schedules.claims(caller.org_id, long_before).reserved == 0
-    assert schedules.promote(caller.org_id, before) == waiting[:1]
-    assert schedules.promote(caller.org_id, before) == []
-    assert schedules.tick(fire) == [caller.org_id]
-    [job_id] = schedules.promote(caller.org_id, fire)
+    assert dispatcher.claims(caller.org_id, long_before).reserved == 0
+    assert dispatcher.promote(caller.org_id, before) == waiting[:1]
+    assert dispatcher.promote(caller.org_id, before) == []
+    assert firing.tick(fire) == [caller.org_id]
+    [job_id] = dispatcher.promote(caller.org_id, fire)
     assert jobs.get(job_id).schedule_id
-    assert schedules.claims(caller.org_id, fire).first == ()
+    assert dispatcher.claims(caller.org_id, fire).priority_job_ids == ()
     jobs.abort(job_id)
-    assert schedules.promote(caller.org_id, fire) == waiting[1:2]
+    assert dispatcher.promote(caller.org_id, fire) == waiting[1:2]
 
 
 def test_between_firing_and_submitting_the_slot_is_kept(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+    firing: Firing, dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """A tick that dies in the middle does not lose the slot to another job."""
     schedule = create(schedules, caller, "0 0 22 1 5 ? 2031")
     assert schedule.next_fire_time
     for _ in range(3):
         submit(jobs, caller)
-    schedules._fire(schedule, schedule.next_fire_time)
-    assert len(schedules.claims(caller.org_id, schedule.next_fire_time).first) == 1
-    assert len(schedules.promote(caller.org_id, schedule.next_fire_time)) == 1
-    schedules.tick(schedule.next_fire_time)
-    [job_id] = schedules.promote(caller.org_id, schedule.next_fire_time)
+    firing.fire(schedule, schedule.next_fire_time)
+    assert len(dispatcher.claims(caller.org_id, schedule.next_fire_time).priority_job_ids) == 1
+    assert len(dispatcher.promote(caller.org_id, schedule.next_fire_time)) == 1
+    firing.tick(schedule.next_fire_time)
+    [job_id] = dispatcher.promote(caller.org_id, schedule.next_fire_time)
     assert jobs.get(job_id).schedule_id == schedule.schedule_id
 
 
-def test_a_deleted_schedule_claims_nothing(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_a_deleted_schedule_claims_nothing(
+    firing: Firing, dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """Nor one that is paused, nor what had fired and was not submitted before the end."""
     schedule = create(schedules, caller, "0 0 22 1 5 ? 2031")
     assert schedule.next_fire_time
     at = schedule.next_fire_time
     schedules.pause(schedule.schedule_id, caller.org_id)
-    assert schedules.claims(caller.org_id, at).reserved == 0
+    assert dispatcher.claims(caller.org_id, at).reserved == 0
     schedules.resume(schedule.schedule_id, caller.org_id)
-    assert schedules.claims(caller.org_id, at).reserved == 1
-    schedules._fire(schedule, at)
+    assert dispatcher.claims(caller.org_id, at).reserved == 1
+    firing.fire(schedule, at)
     schedules.delete(schedule.schedule_id, caller.org_id)
-    schedules.tick(at)
-    assert schedules.claims(caller.org_id, at) == Claims(0, ())
+    firing.tick(at)
+    assert dispatcher.claims(caller.org_id, at) == Claims(0, ())
 
 
 def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
-    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """A running job that says it will take until after the fire time makes the last slot count."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -123,16 +142,16 @@ def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
     jobs.move(job_id, Status.PREPARING)
     Progress(jobs._redis).store_plan(job_id, [["a"], ["b"], ["c"]], 5, lambda: 1)
     jobs.move(job_id, Status.PROCESSING)
-    assert schedules.claims(caller.org_id, now).reserved == 0
+    assert dispatcher.claims(caller.org_id, now).reserved == 0
     Progress(jobs._redis).record_page(job_id, 0, Receipt("0"))
     client.hset(keys.job(job_id), "startedDate", (now - timedelta(minutes=59)).isoformat())
-    assert schedules.claims(caller.org_id, now).reserved == 0  # done two minutes before
+    assert dispatcher.claims(caller.org_id, now).reserved == 0  # done two minutes before
     client.hset(keys.job(job_id), "startedDate", (now - timedelta(minutes=61)).isoformat())
-    assert schedules.claims(caller.org_id, now).reserved == 1
+    assert dispatcher.claims(caller.org_id, now).reserved == 1
 
 
 def test_a_job_without_progress_counts_by_what_others_took(
-    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """A job that was Queued just now, of a kind that took three hours; and one that waits for its org to have calls."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -140,13 +159,30 @@ def test_a_job_without_progress_counts_by_what_others_took(
     job_id, now = submit(jobs, caller), fire - timedelta(hours=2)
     jobs.promote(caller.org_id)
     client.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"1000 {2 * 3600 * 1000 - 1} ")
-    assert schedules.claims(caller.org_id, now).reserved == 0
+    assert dispatcher.claims(caller.org_id, now).reserved == 0
     client.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"1000 {3 * 3600 * 1000} ")
-    assert schedules.claims(caller.org_id, now).reserved == 1  # two and a half hours, the median
+    assert dispatcher.claims(caller.org_id, now).reserved == 1  # two and a half hours, the median
     client.delete(keys.jobs_of(caller.org_id, "runs:BatchQuote"))
-    assert schedules.claims(caller.org_id, now).reserved == 0
+    assert dispatcher.claims(caller.org_id, now).reserved == 0
     jobs.explain(job_id, "Waiting: the org's daily API allocation is used up; the job goes on by itself")
-    assert schedules.claims(caller.org_id, now).reserved == 1
+    assert dispatcher.claims(caller.org_id, now).reserved == 1
+
+
+def test_an_early_reservation_goes_by_the_clock_that_was_given(
+    client: redis.Redis, settings: Settings, caller: CallerContext
+) -> None:
+    """A job of three hours that began an hour ago is late for a fire time in an hour, in simulated 2031."""
+    simulated = Services(settings, client, lambda: NOW)
+    create(simulated.schedules, caller, "0 0 13 1 5 ? 2031")
+    client.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"1000 {3 * 3600 * 1000} ")
+    earlier = Services(settings, client, lambda: NOW - timedelta(hours=1))
+    job_id = submit(earlier.jobs, caller)
+    earlier.jobs.promote(caller.org_id)
+    for status in (Status.PREPARING, Status.PROCESSING):
+        earlier.jobs.move(job_id, status)
+    assert simulated.dispatcher.claims(caller.org_id).reserved == 1
+    in_time = Services(settings, client, lambda: NOW - timedelta(hours=3))
+    assert in_time.dispatcher.claims(caller.org_id).reserved == 0
 
 
 @pytest.mark.parametrize(
@@ -188,7 +224,7 @@ def test_a_paused_schedule_comes_back_only_if_there_is_a_slot(schedules: Schedul
 
 
 def test_two_hundred_fires_under_a_saturated_queue(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+    firing: Firing, dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """Simulated: every ten minutes, with the flex queue always full: each time the job is Queued as it fires."""
     schedule = create(schedules, caller, "0 0/10 * * * ?", overlap=Overlap.QUEUE, start_time=NOW)
@@ -198,9 +234,9 @@ def test_two_hundred_fires_under_a_saturated_queue(
         assert fire is not None
         while len(JobSearch(jobs._redis, jobs).recent(caller.org_id, HOLDING, limit=10)[0]) < 5:
             submit(jobs, caller)
-        schedules.promote(caller.org_id, fire - timedelta(seconds=1))
-        assert schedules.tick(fire) == [caller.org_id]
-        promoted = schedules.promote(caller.org_id, fire)
+        dispatcher.promote(caller.org_id, fire - timedelta(seconds=1))
+        assert firing.tick(fire) == [caller.org_id]
+        promoted = dispatcher.promote(caller.org_id, fire)
         late += schedule.job_id(fire) not in promoted
         for job_id in promoted[:2]:
             jobs.fail(job_id, "done")

@@ -18,8 +18,8 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from quotejob.schedules.firing import MISFIRE_AFTER
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
-from quotejob.schedules.store import MISFIRE, ScheduleStore
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -128,7 +128,8 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
     @given(begin=some.sampled_from(DAYS), steps=steps, misfire=some.sampled_from(list(Misfire)))
     def run(begin: datetime, steps: list[Step], misfire: Misfire) -> None:
         clock, caller = JumpingClock(begin), new_caller()
-        schedules = ScheduleStore(store.client(roomy.redis_url, attempts=1), roomy, clock)
+        services = Services(roomy, store.client(roomy.redis_url, attempts=1), clock)
+        schedules, firing = services.schedules, services.firing
         what = {"soql_where_clause": "a", "authorization": "worker", "overlap": Overlap.QUEUE, "misfire": misfire}
         made = [
             schedules.create(caller, f"s {uuid.uuid4()}", cron, time_zone=zone, **what)  # type: ignore[arg-type]
@@ -136,12 +137,10 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
         ]
         for step in steps:
             together(roomy, clock, step)
-            schedules.tick()  # so that no more than the dead of one step wait to be submitted
+            firing.tick()  # so that no more than the dead of one step wait to be submitted
         clock.now = max(clock.seen)
-        schedules.tick()
-        there = list(
-            Services(roomy, store.client(roomy.redis_url, attempts=1)).search.scan(caller.org_id, fields=["scheduleId"])
-        )
+        firing.tick()
+        there = list(services.search.scan(caller.org_id, fields=["scheduleId"]))
         for schedule in made:
             jobs = {job.job_id for job in there if job.schedule_id == schedule.schedule_id}
             check(schedule, schedules.get(schedule.schedule_id), jobs, clock.seen)
@@ -159,7 +158,7 @@ def together(settings: Settings, clock: JumpingClock, step: Step) -> None:
         client = Mortal(settings.redis_url, death, step.heard)
         start.wait()
         try:
-            ScheduleStore(client, settings, clock).tick()
+            Services(settings, client, clock).firing.tick()
         except Died:
             pass
         finally:
@@ -185,13 +184,13 @@ def check(first: Schedule, last: Schedule, jobs: set[str], seen: Iterable[dateti
     ways: dict[datetime, set[tuple[int, int]]] = {first.next_fire_time: {(0, 0)}}
     while (fire := min(ways)) < last.next_fire_time:
         before = ways.pop(fire)
-        late = [look for look in seen if look - fire > MISFIRE]
+        late = [look for look in seen if look - fire > MISFIRE_AFTER]
         if runs := first.job_id(fire) in jobs:
             nexts = {first.fires_after(fire)}
             if first.misfire is Misfire.RUN_ONCE:
                 nexts |= {first.fires_after(look) for look in late}
         else:
-            nexts = {first.fires_after(look - MISFIRE) for look in late if first.misfire is Misfire.SKIP}
+            nexts = {first.fires_after(look - MISFIRE_AFTER) for look in late if first.misfire is Misfire.SKIP}
         for following in nexts:
             assert following
             ways.setdefault(following, set()).update((made + runs, skipped + (not runs)) for made, skipped in before)

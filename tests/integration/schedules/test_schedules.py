@@ -31,8 +31,9 @@ from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.context import begin, session
 from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.schedules.firing import Firing
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
-from quotejob.schedules.store import MOST, ScheduleStore
+from quotejob.schedules.store import MAX_SCHEDULES_PER_ORG, ScheduleStore
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -55,16 +56,26 @@ def client(redis_url: str) -> redis.Redis:
 
 
 @pytest.fixture
-def jobs(client: redis.Redis, settings: Settings) -> JobStore:
-    return JobStore(client, settings)
+def services(client: redis.Redis, settings: Settings) -> Iterator[Services]:
+    """No schedule of another test is due."""
+    client.delete(keys.DUE, keys.FIRED)
+    yield Services(settings, client)
+    client.delete(keys.DUE, keys.FIRED)
 
 
 @pytest.fixture
-def schedules(client: redis.Redis, settings: Settings) -> Iterator[ScheduleStore]:
-    """No schedule of another test is due."""
-    client.delete(keys.DUE, keys.FIRED)
-    yield ScheduleStore(client, settings)
-    client.delete(keys.DUE, keys.FIRED)
+def jobs(services: Services) -> JobStore:
+    return services.jobs
+
+
+@pytest.fixture
+def schedules(services: Services) -> ScheduleStore:
+    return services.schedules
+
+
+@pytest.fixture
+def firing(services: Services) -> Firing:
+    return services.firing
 
 
 def create(schedules: ScheduleStore, caller: CallerContext, cron: str = MINUTELY, **what: Any) -> Schedule:
@@ -99,7 +110,7 @@ def test_a_schedule_is_kept_as_it_was_asked(schedules: ScheduleStore, caller: Ca
     assert (found.job_type, found.number_of_opportunities) == (JobType.SAMPLE_DATA_CREATE, 7)
     assert (found.start_time, found.end_time, found.state) == (start, stop, State.WAITING)
     assert found.next_fire_times == [datetime(2031, 3, 1, 21, tzinfo=UTC), datetime(2031, 3, 2, 21, tzinfo=UTC)]
-    assert schedules.of(caller.org_id) == [found]
+    assert schedules.list_for_org(caller.org_id) == [found]
 
 
 def test_what_cannot_be_is_refused(schedules: ScheduleStore, caller: CallerContext) -> None:
@@ -126,7 +137,7 @@ def test_what_cannot_be_is_refused(schedules: ScheduleStore, caller: CallerConte
 
 def test_an_org_has_so_many(schedules: ScheduleStore, caller: CallerContext) -> None:
     """One hundred, as on the platform; a deleted one makes room."""
-    ids = [create(schedules, caller, DAILY).schedule_id for _ in range(MOST)]
+    ids = [create(schedules, caller, DAILY).schedule_id for _ in range(MAX_SCHEDULES_PER_ORG)]
     with pytest.raises(TooManySchedules, match="100"):
         create(schedules, caller, DAILY)
     assert schedules.delete(ids[0], caller.org_id).state is State.DELETED
@@ -135,23 +146,25 @@ def test_an_org_has_so_many(schedules: ScheduleStore, caller: CallerContext) -> 
         schedules.get(ids[0])
 
 
-def test_another_orgs_schedule_is_not_there(schedules: ScheduleStore, caller: CallerContext) -> None:
+def test_another_orgs_schedule_is_not_there(firing: Firing, schedules: ScheduleStore, caller: CallerContext) -> None:
     """However it is asked for."""
     schedule_id, other = create(schedules, caller).schedule_id, to18("00DAAAAAAAAAAAA")
-    for ask in (schedules.get, schedules.pause, schedules.resume, schedules.delete, schedules.run_now):
+    for ask in (schedules.get, schedules.pause, schedules.resume, schedules.delete, firing.run_now):
         with pytest.raises(ScheduleNotFound):
             ask(schedule_id, other)
-    assert schedules.of(other) == []
+    assert schedules.list_for_org(other) == []
 
 
-def test_each_fire_time_makes_one_job(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_each_fire_time_makes_one_job(
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """Ticks long before, at, and twice after; the job says which schedule made it."""
     schedule = create(schedules, caller)
     first = schedule.next_fire_time
     assert first is not None
-    assert schedules.tick(first - timedelta(seconds=1)) == []
+    assert firing.tick(first - timedelta(seconds=1)) == []
     for moment in (first, first, first + timedelta(seconds=2)):
-        schedules.tick(moment)
+        firing.tick(moment)
     [job] = made(jobs, caller)
     assert (job.job_id, job.schedule_id, job.authorization) == (schedule.job_id(first), schedule.schedule_id, "worker")
     assert (job.status, job.soql_where_clause, job.created_by_id) == (Status.HOLDING, "Name != null", caller.user_id)
@@ -163,12 +176,12 @@ def test_each_fire_time_makes_one_job(schedules: ScheduleStore, jobs: JobStore, 
 
 
 def test_a_schedule_ends_with_its_last_fire_time(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """Then it is COMPLETE and never due again."""
     last = schedules.now().replace(second=0, microsecond=0) + 2 * MINUTE
     schedule = create(schedules, caller, end_time=last)
-    schedules.tick(last + 5 * MINUTE)
+    firing.tick(last + 5 * MINUTE)
     end(jobs, caller)
     assert [job.job_id for job in made(jobs, caller)] == [schedule.job_id(last - MINUTE)]  # the missed made good by one
     found = schedules.get(schedule.schedule_id)
@@ -179,48 +192,58 @@ def test_a_schedule_ends_with_its_last_fire_time(
 
 @pytest.mark.parametrize(("policy", "runs", "skipped"), [(Misfire.RUN_ONCE, 1, 0), (Misfire.SKIP, 0, 1)])
 def test_what_passed_while_nothing_ran(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext, policy: Misfire, runs: int, skipped: int
+    firing: Firing,
+    schedules: ScheduleStore,
+    jobs: JobStore,
+    caller: CallerContext,
+    policy: Misfire,
+    runs: int,
+    skipped: int,
 ) -> None:
     """An hour without a tick: the missed times are made good by one run, or by none; the next time is as planned."""
     schedule = create(schedules, caller, "0 0/10 * * * ?", misfire=policy)
     assert schedule.next_fire_time
     late = schedule.next_fire_time + timedelta(minutes=65)
-    schedules.tick(late)
+    firing.tick(late)
     assert len(made(jobs, caller)) == runs
     found = schedules.get(schedule.schedule_id)
     assert (found.times_triggered, found.times_skipped) == (runs, skipped)
     assert found.next_fire_time == schedule.next_fire_time + timedelta(minutes=70)
 
 
-def test_a_short_stop_loses_nothing(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_a_short_stop_loses_nothing(
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """Fire times of less than a minute ago are each made good, also where missed ones are to be skipped."""
     schedule = create(schedules, caller, "0/20 * * * * ?", misfire=Misfire.SKIP)
     assert schedule.next_fire_time
-    schedules.tick(schedule.next_fire_time + timedelta(seconds=45))
+    firing.tick(schedule.next_fire_time + timedelta(seconds=45))
     assert [job.job_id for job in made(jobs, caller)] == [
         schedule.job_id(schedule.next_fire_time + timedelta(seconds=20 * n)) for n in range(3)
     ]
 
 
-def test_overlap_skip_waits_for_its_own_job(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_overlap_skip_waits_for_its_own_job(
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """A fire time at which the job before has not ended is skipped, with the reason; afterwards it runs again."""
     schedule = create(schedules, caller, overlap=Overlap.SKIP)
     assert schedule.next_fire_time
     for minute in range(3):
-        schedules.tick(schedule.next_fire_time + minute * MINUTE)
+        firing.tick(schedule.next_fire_time + minute * MINUTE)
     [job] = made(jobs, caller)
     found = schedules.get(schedule.schedule_id)
     assert (found.times_triggered, found.times_skipped) == (1, 2)
     assert job.job_id in (found.extended_status or "")
     with pytest.raises(ScheduleConflict, match=job.job_id):
-        schedules.run_now(schedule.schedule_id, caller.org_id)
+        firing.run_now(schedule.schedule_id, caller.org_id)
     jobs.abort(job.job_id)
-    schedules.tick(schedule.next_fire_time + 3 * MINUTE)
+    firing.tick(schedule.next_fire_time + 3 * MINUTE)
     assert len(made(jobs, caller)) == 2
     assert schedules.get(schedule.schedule_id).extended_status is None
 
 
-def test_paused_is_paused(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_paused_is_paused(firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
     """No fire time counts until it is resumed, and none is made good then."""
     schedule = create(schedules, caller, "0 0 * * * ?")
     assert schedule.next_fire_time
@@ -228,7 +251,7 @@ def test_paused_is_paused(schedules: ScheduleStore, jobs: JobStore, caller: Call
     assert (paused.state, paused.next_fire_time) == (State.PAUSED, None)
     with pytest.raises(ScheduleConflict, match="PAUSED"):
         schedules.pause(schedule.schedule_id, caller.org_id)
-    schedules.tick(schedule.next_fire_time)
+    firing.tick(schedule.next_fire_time)
     assert made(jobs, caller) == []
     resumed = schedules.resume(schedule.schedule_id, caller.org_id)
     assert (resumed.state, resumed.next_fire_time) == (State.WAITING, schedule.next_fire_time)
@@ -236,22 +259,24 @@ def test_paused_is_paused(schedules: ScheduleStore, jobs: JobStore, caller: Call
         schedules.resume(schedule.schedule_id, caller.org_id)
 
 
-def test_run_now_is_outside_the_plan(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext) -> None:
+def test_run_now_is_outside_the_plan(
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+) -> None:
     """It runs at once, in whatever state, and leaves the next fire time alone; a full flex queue refuses it."""
     schedule = create(schedules, caller, DAILY)
     schedules.pause(schedule.schedule_id, caller.org_id)
     for _ in range(5):
-        job_id = schedules.run_now(schedule.schedule_id, caller.org_id)
+        job_id = firing.run_now(schedule.schedule_id, caller.org_id)
         assert jobs.get(job_id).schedule_id == schedule.schedule_id
     with pytest.raises(FlexQueueFull):
-        schedules.run_now(schedule.schedule_id, caller.org_id)
-    schedules.tick()
+        firing.run_now(schedule.schedule_id, caller.org_id)
+    firing.tick()
     assert len(made(jobs, caller)) == 5
     assert schedules.resume(schedule.schedule_id, caller.org_id).next_fire_time == schedule.next_fire_time
 
 
 def test_a_full_flex_queue_delays_and_loses_nothing(
-    schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext
 ) -> None:
     """What has fired waits outside and goes in as soon as there is room."""
     schedule = create(schedules, caller)
@@ -259,26 +284,26 @@ def test_a_full_flex_queue_delays_and_loses_nothing(
         jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
     assert schedule.next_fire_time
     for minute in range(2):
-        schedules.tick(schedule.next_fire_time + minute * MINUTE)
+        firing.tick(schedule.next_fire_time + minute * MINUTE)
     assert "flex queue" in (schedules.get(schedule.schedule_id).extended_status or "")
     end(jobs, caller)
-    schedules.tick()
+    firing.tick()
     fired = {job.job_id for job in made(jobs, caller) if job.schedule_id}
     assert fired == {schedule.job_id(schedule.next_fire_time + n * MINUTE) for n in range(2)}
 
 
 def test_a_tick_that_died_in_between_is_finished_by_the_next(
-    schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """Decided and not submitted, or submitted and not noted: the job is made, and made once."""
     schedule = create(schedules, caller)
     assert schedule.next_fire_time
-    schedules._fire(schedules.get(schedule.schedule_id), schedule.next_fire_time)
+    firing.fire(schedules.get(schedule.schedule_id), schedule.next_fire_time)
     assert made(jobs, caller) == []
     member = client.zrange(keys.FIRED, 0, -1)
-    schedules.tick(schedule.next_fire_time)
+    firing.tick(schedule.next_fire_time)
     client.zadd(keys.FIRED, {member[0]: 1})  # as if it had not been noted
-    schedules.tick(schedule.next_fire_time)
+    firing.tick(schedule.next_fire_time)
     assert [job.job_id for job in made(jobs, caller)] == [schedule.job_id(schedule.next_fire_time)]
     assert client.zcard(keys.FIRED) == 0
 
@@ -286,13 +311,13 @@ def test_a_tick_that_died_in_between_is_finished_by_the_next(
 def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerContext) -> None:
     """Eight tickers over two simulated hours, their clocks jumping: every fire time once, no other."""
     roomy = replace(settings, holding_jobs=10_000)
-    schedules = ScheduleStore(store.client(redis_url, attempts=1), roomy)
+    schedules = Services(roomy, store.client(redis_url, attempts=1)).schedules
     several = [create(schedules, caller, cron) for cron in (MINUTELY, "30 0/7 * * * ?", "0 0/30 * * * ?")]
     begin_at = min(each.next_fire_time for each in several if each.next_fire_time)
     start = threading.Barrier(8)
 
     def ticker(seed: int) -> None:
-        mine, dice = ScheduleStore(store.client(redis_url, attempts=1), roomy), random.Random(seed)
+        mine, dice = Services(roomy, store.client(redis_url, attempts=1)).firing, random.Random(seed)
         start.wait()
         for minute in range(120):
             for jump in (dice.choice((-3600, -1, 1, 25)), 0):
@@ -328,16 +353,21 @@ def applinked(settings: Settings, local_org: LocalOrg) -> Settings:
     return replace(settings, applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token")
 
 
-def scheduled(schedules: ScheduleStore, jobs: JobStore, caller: CallerContext, **what: Any) -> Job:
+def scheduled(firing: Firing, schedules: ScheduleStore, jobs: JobStore, caller: CallerContext, **what: Any) -> Job:
     schedule = create(schedules, caller, DAILY, **what)
-    return jobs.get(schedules.run_now(schedule.schedule_id, caller.org_id))
+    return jobs.get(firing.run_now(schedule.schedule_id, caller.org_id))
 
 
 def test_a_scheduled_job_works_with_its_authorization(
-    schedules: ScheduleStore, jobs: JobStore, applinked: Settings, theirs: CallerContext, client: redis.Redis
+    firing: Firing,
+    schedules: ScheduleStore,
+    jobs: JobStore,
+    applinked: Settings,
+    theirs: CallerContext,
+    client: redis.Redis,
 ) -> None:
     """A fresh token when it starts, kept for its further steps, and fetched again once it is gone."""
-    job = scheduled(schedules, jobs, theirs)
+    job = scheduled(firing, schedules, jobs, theirs)
     made = Services(applinked, client)
     org = begin(job.job_id, jobs, made.progress, made.leases, applinked).org
     assert to18(org.whoami().organization_id) == theirs.org_id
@@ -353,10 +383,15 @@ def test_a_scheduled_job_works_with_its_authorization(
 
 
 def test_an_authorization_that_gives_nothing(
-    schedules: ScheduleStore, jobs: JobStore, applinked: Settings, theirs: CallerContext, caller: CallerContext
+    firing: Firing,
+    schedules: ScheduleStore,
+    jobs: JobStore,
+    applinked: Settings,
+    theirs: CallerContext,
+    caller: CallerContext,
 ) -> None:
     """Unknown, of another org, or no add-on: it failed. AppLink away: try again."""
-    job = scheduled(schedules, jobs, theirs)
+    job = scheduled(firing, schedules, jobs, theirs)
     with pytest.raises(AuthorizationFailed, match="404"):
         session(replace(job, authorization="unknown"), jobs, applinked)
     with pytest.raises(AuthorizationFailed, match="another org"):
@@ -379,10 +414,10 @@ def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: ScheduleStore
 
 
 def test_what_a_newer_version_keeps_is_passed_over(
-    schedules: ScheduleStore, client: redis.Redis, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, client: redis.Redis, caller: CallerContext
 ) -> None:
     """While a deploy is going on, as with jobs: the schedule is read, and fires."""
     schedule = create(schedules, caller)
     client.hset(f"quotejob:schedule:{schedule.schedule_id}", "fieldOfTomorrow", "1")
     assert schedules.get(schedule.schedule_id) == schedule
-    assert schedules.tick(schedule.next_fire_time) == [caller.org_id]
+    assert firing.tick(schedule.next_fire_time) == [caller.org_id]

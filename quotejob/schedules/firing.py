@@ -1,0 +1,209 @@
+"""What the clock does with schedules: it fires those that are due and submits their jobs.
+
+One Lua script (``store/lua/schedules/fire.lua``) decides a fire time: whether it runs, and when the next one is. It
+puts what fired on a list. The jobs are then submitted from that list, as often as it takes. The id of a job is made of
+the schedule and the fire time, so a tick that runs twice makes the same job. No fire time makes two jobs, and none that
+fired is lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import cast
+
+import redis
+
+from quotejob import clock
+from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
+from quotejob.jobs.store import JobStore
+from quotejob.salesforce.caller import CallerContext
+from quotejob.schedules import rows
+from quotejob.schedules.schedule import Misfire, Schedule
+from quotejob.schedules.store import MAX_REASON_LENGTH, ScheduleStore
+from quotejob.store import client as store
+from quotejob.store import keys, scripts
+
+MISFIRE_AFTER = timedelta(seconds=60)  # a fire time that is later than this is missed; its misfire policy applies
+MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule that may wait for room in the flex queue
+DUE_PAGE_SIZE = 200  # schedules that are read at once
+MAX_ROUNDS_PER_TICK = 100  # the next tick takes what is still due after these
+
+
+class Firing:
+    """Fires schedules and submits their jobs.
+
+    In: the time. Out: the orgs that have something to dispatch. ``now`` is the clock that fire times go by. Every
+    method may raise StoreUnavailable when Redis does not answer.
+    """
+
+    def __init__(
+        self, client: redis.Redis, schedules: ScheduleStore, jobs: JobStore, now: Callable[[], datetime]
+    ) -> None:
+        self._redis = client
+        self._schedules = schedules
+        self._jobs = jobs
+        self._now = now
+
+    def seconds_to_fire_times(self, within: float) -> list[float]:
+        """Return how many seconds away the next fire times are, up to ``within`` seconds, each time once."""
+        now = clock.ms(self._now())
+        until = now + int(within * 1000)
+        with store.translated():
+            found = cast(
+                list[tuple[bytes, float]],
+                self._redis.zrangebyscore(keys.DUE, f"({now}", until, 0, DUE_PAGE_SIZE, withscores=True),
+            )
+        return [(score - now) / 1000 for score in sorted({score for _, score in found})]
+
+    def tick(self, now: datetime | None = None) -> list[str]:
+        """Fire due schedules and submit their jobs. Returns the ids of the orgs to dispatch. Safe to run twice.
+
+        An org is to be dispatched when it has a new job, or when a guaranteed schedule skipped its fire time and so
+        leaves a reserved slot.
+        """
+        now = now or self._now()
+        orgs: dict[str, None] = {}
+        for _ in range(MAX_ROUNDS_PER_TICK):
+            due = self._due(now)
+            for schedule in due:
+                if self.fire(schedule, now) == "skipped" and schedule.guaranteed:
+                    orgs[schedule.org_id] = None
+            orgs.update(dict.fromkeys(self._submit_fired()))
+            if not due:
+                break
+        return list(orgs)
+
+    def run_now(self, schedule_id: str, org_id: str) -> str:
+        """Submit the schedule's job at once and return its id. Works in every state; the next fire time stays.
+
+        Raises ScheduleNotFound, FlexQueueFull, and ScheduleConflict when the job before has not ended and ``overlap``
+        is skip.
+        """
+        schedule, now, job_id = self._schedules.get(schedule_id, org_id), self._now(), str(uuid.uuid4())
+        if self._decide(schedule, job_id, now) == "busy":
+            raise ScheduleConflict(
+                f"Its job {schedule.last_job_id} has not ended: wait for it, abort it, or use overlap queue"
+            )
+        try:
+            self._submit(replace(schedule, guaranteed=False), job_id)
+        except FlexQueueFull:
+            self._settle(schedule.schedule_id, job_id)
+            raise
+        return job_id
+
+    def fire(self, schedule: Schedule, now: datetime) -> str:
+        """Decide the fire time that is due. Its job is not submitted yet.
+
+        Returns "fired", "skipped", or "not_due": it was decided before, or the schedule is not in a state to fire.
+        """
+        due = schedule.next_fire_time
+        if due is None:
+            return "not_due"
+        missed = now - due > MISFIRE_AFTER
+        skip_reason = ""
+        try:
+            if missed and schedule.misfire is Misfire.SKIP:
+                following = schedule.fires_after(now - MISFIRE_AFTER)
+                skip_reason = f"Skipped because nothing ran at {due:%Y-%m-%d %H:%M:%S} UTC nor until a minute later"
+            else:
+                following = schedule.fires_after(max(due, now) if missed else due)
+        except QuotejobError as unknown:  # a time zone that this machine does not know
+            self._schedules.stop(schedule.schedule_id, unknown.message)
+            return "not_due"
+        return self._decide(schedule, schedule.job_id(due), due, following, skip_reason, planned=True)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _due(self, now: datetime) -> list[Schedule]:
+        with store.translated():
+            found = cast(list[bytes], self._redis.zrangebyscore(keys.DUE, "-inf", clock.ms(now), 0, DUE_PAGE_SIZE))
+        return rows.get_many(self._redis, [schedule_id.decode() for schedule_id in found])
+
+    def _decide(
+        self,
+        schedule: Schedule,
+        job_id: str,
+        moment: datetime,
+        following: datetime | None = None,
+        skip_reason: str = "",
+        *,
+        planned: bool = False,
+    ) -> str:
+        answer = scripts.run(
+            self._redis,
+            "schedules/fire",
+            **rows.script_keys(schedule),
+            fired=keys.FIRED,
+            first=keys.jobs_of(schedule.org_id, "first"),
+            job_prefix=keys.job(""),
+            id=schedule.schedule_id,
+            planned=clock.ms(moment) if planned else None,
+            following=clock.ms(following) if following else None,
+            job_id=job_id,
+            moment=clock.ms(moment),
+            most_fired=MAX_FIRES_TO_SUBMIT,
+            reason=skip_reason or None,
+        )
+        return cast(bytes, answer).decode()
+
+    def _submit_fired(self) -> list[str]:
+        """Submit the jobs of what fired and return their orgs. A job that finds its flex queue full waits."""
+        with store.translated():
+            fired = [member.decode().split(" ") for member in cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))]
+        known = {
+            schedule.schedule_id: schedule
+            for schedule in rows.get_many(self._redis, list({schedule_id for schedule_id, _ in fired}))
+        }
+        orgs: dict[str, None] = {}
+        full: dict[str, str] = {}  # org without room -> the refusal; its other jobs are not tried in this tick
+        waiting: dict[str, str] = {}
+        for schedule_id, job_id in fired:
+            schedule = known.get(schedule_id)
+            if schedule is None:
+                self._settle(schedule_id, job_id)
+                continue
+            if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
+                try:
+                    self._submit(schedule, job_id)
+                    orgs[schedule.org_id] = None
+                    continue
+                except FlexQueueFull as refusal:
+                    full[schedule.org_id] = f"Waits for room in the flex queue: {refusal}"
+            waiting[schedule_id] = full[schedule.org_id]
+        for schedule_id, reason in waiting.items():
+            self._explain(schedule_id, reason)
+        return list(orgs)
+
+    def _submit(self, schedule: Schedule, job_id: str) -> None:
+        """Submit the schedule's job. Twice makes one job, because its id is given."""
+        nobody = CallerContext(
+            request_id=f"schedule {schedule.schedule_id}", org_id=schedule.org_id, org_domain_url="", api_version="",
+            namespace="", access_token="", user_id=schedule.created_by_id, username="",
+        )  # fmt: skip
+        self._jobs.submit(
+            nobody,
+            schedule.job_type,
+            soql_where_clause=schedule.soql_where_clause,
+            number_of_opportunities=schedule.number_of_opportunities,
+            job_id=job_id,
+            guaranteed=schedule.guaranteed,
+            schedule_id=schedule.schedule_id,
+            authorization=schedule.authorization,
+        )
+        self._settle(schedule.schedule_id, job_id)
+
+    def _settle(self, schedule_id: str, job_id: str) -> None:
+        """Remove a job from the list of what fired and is not submitted yet."""
+        with store.translated():
+            pipe = self._redis.pipeline()
+            pipe.zrem(keys.FIRED, f"{schedule_id} {job_id}")
+            pipe.srem(rows.key(schedule_id, "fired"), job_id)
+            pipe.execute()
+
+    def _explain(self, schedule_id: str, reason: str) -> None:
+        with store.translated():
+            if self._redis.exists(rows.key(schedule_id)):
+                self._redis.hset(rows.key(schedule_id), "extendedStatus", reason[:MAX_REASON_LENGTH])

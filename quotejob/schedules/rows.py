@@ -1,0 +1,76 @@
+"""A schedule as a hash in Redis: its keys, how it is written and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import redis
+
+from quotejob import clock
+from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
+from quotejob.store import client as store
+from quotejob.store import keys, rows
+
+_READERS: dict[str, Any] = {
+    "state": State,
+    "misfire": Misfire,
+    "overlap": Overlap,
+    "guaranteed": lambda raw: raw == "1",
+    **dict.fromkeys(("createdDate", "startTime", "endTime", "nextFireTime", "previousFireTime"), clock.moment),
+    **dict.fromkeys(("numberOfOpportunities", "timesTriggered", "timesSkipped"), int),
+}
+
+
+def key(schedule_id: str, part: str = "") -> str:
+    """Return the key of a schedule's hash, or of a part that is kept beside it."""
+    return f"quotejob:schedule:{schedule_id}:{part}" if part else f"quotejob:schedule:{schedule_id}"
+
+
+def script_keys(schedule: Schedule) -> dict[str, str]:
+    """Return the keys that all scripts in store/lua/schedules need, by the names they have there."""
+    org_id = schedule.org_id
+    return {
+        "schedule": key(schedule.schedule_id),
+        "fired_here": key(schedule.schedule_id, "fired"),
+        "due": keys.DUE,
+        "schedules": keys.jobs_of(org_id, "schedules"),
+        "names": keys.jobs_of(org_id, "schedule-names"),
+        "guaranteed_key": keys.jobs_of(org_id, "guaranteed"),
+        "revision_key": keys.jobs_of(org_id, "guaranteed-revision"),
+    }
+
+
+def to_row(schedule: Schedule) -> dict[str, Any]:
+    """Return the fields of the schedule's hash. Times are in milliseconds; a field that is None is left out."""
+    row: dict[str, Any] = {}
+    for name in Schedule.__dataclass_fields__:
+        value = getattr(schedule, name)
+        if name != "schedule_id" and value is not None:
+            if isinstance(value, datetime):
+                value = clock.ms(value)
+            first, *others = name.split("_")
+            row[first + "".join(other.title() for other in others)] = int(value) if isinstance(value, bool) else value
+    return row
+
+
+def from_row(schedule_id: str, row: Mapping[bytes, bytes]) -> Schedule:
+    """Return the schedule that a hash holds. Fields that this version does not know are ignored."""
+    decoded = {name.decode(): value.decode() for name, value in row.items()}
+    return Schedule(schedule_id, **rows.read(Schedule, _READERS, decoded))
+
+
+def get_many(client: redis.Redis, schedule_ids: Sequence[str]) -> list[Schedule]:
+    """Return those of the schedules that exist, in the given order. The others are removed from the list of due ones.
+
+    The state EXECUTING is not told apart from WAITING here. Raises StoreUnavailable.
+    """
+    with store.translated():
+        pipe = client.pipeline(transaction=False)
+        for schedule_id in schedule_ids:
+            pipe.hgetall(key(schedule_id))
+        found = dict(zip(schedule_ids, cast(list[dict[bytes, bytes]], pipe.execute()), strict=True))
+        if gone := [schedule_id for schedule_id, row in found.items() if not row]:
+            client.zrem(keys.DUE, *gone)
+    return [from_row(schedule_id, row) for schedule_id, row in found.items() if row]
