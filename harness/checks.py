@@ -1,7 +1,9 @@
-"""bin/test, inside .venv: the checks, then pytest; all run even when one fails, and any failure fails the whole.
+"""bin/test, inside .venv: the checks, then the tests; all run even when one fails, and any failure fails the whole.
 
-pytest comes last and its summary is the last line. Which checks failed before it is said once more just above that
-line, and then pytest's exit code is not 0 either (tests/conftest.py reads QUOTEJOB_FAILED_CHECKS).
+Unit, integration and contract tests run side by side on two processes, each with its own Redis and local org. The
+acceptance tests start whole systems and run alone, afterwards: pytest's summary of them is the last line. What failed
+before is said once more just above that line, and then the exit code is not 0 either (tests/conftest.py reads
+QUOTEJOB_FAILED_CHECKS).
 """
 
 from __future__ import annotations
@@ -12,24 +14,27 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKS = {
+CHECKS = {  # what is run by Python: a module with its arguments, or -c and a program
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
     "imports": ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
+    "pytest: unit, integration, contract": ["pytest", "-n", "2", "--dist", "loadfile", "-m", "not acceptance"],
 }
 
 
 def main() -> None:
     """Run the checks, unless arguments ask for pytest alone; then become pytest, so that signals reach it."""
     os.chdir(ROOT)
-    arguments = sys.argv[1:]
-    failed = [] if arguments else [name for name, command in CHECKS.items() if not passes(name, command)]
     temporary = ROOT / ".pytest_tmp"
     temporary.mkdir(exist_ok=True)
-    os.environ["QUOTEJOB_FAILED_CHECKS"] = ", ".join(failed)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(temporary)  # pytest's temporary folders stay inside the checkout
-    print("== pytest", flush=True)
+    arguments = sys.argv[1:]
+    if not arguments:
+        failed = [name for name, command in CHECKS.items() if not passes(name, command)]
+        os.environ["QUOTEJOB_FAILED_CHECKS"] = ", ".join(failed)
+        arguments = ["-m", "acceptance"]
+    print(f"== pytest {' '.join(arguments)}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
 
 

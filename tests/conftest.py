@@ -52,8 +52,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis server: the one of REDIS_URL when that was set, else a private one with an append-only file."""
-    if GIVEN_REDIS_URL:
+    """A Redis server: the one of REDIS_URL when that was set, else a private one with an append-only file.
+
+    Of several processes that run tests, only the first takes the one of REDIS_URL: it is not to be shared.
+    """
+    if GIVEN_REDIS_URL and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
         yield GIVEN_REDIS_URL
         return
     with redis_server.private(durable=True) as url:

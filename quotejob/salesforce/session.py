@@ -6,7 +6,7 @@ first: the first encrypts, every one decrypts, so a key can be rotated while job
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -15,25 +15,27 @@ from quotejob.errors import SessionExpired
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 
+_FIELDS = frozenset(field.name for field in fields(CallerContext))
 TIME_TO_LIVE = 24 * 3600  # seconds; a Salesforce session lives at most that long
 WHILE_HOLDING = 30 * 24 * 3600  # seconds; an AppLink authorization renews the session of a job that waited for longer
 
 
 def seal(context: CallerContext, settings: Settings) -> bytes:
-    """The context, encrypted, ready to be stored."""
+    """Return the context encrypted, ready to be stored."""
     return _cipher(settings).encrypt(orjson.dumps(asdict(context)))
 
 
 def unseal(stored: bytes | None, settings: Settings) -> CallerContext:
-    """The context back; SessionExpired when it is gone, or was sealed with a key we no longer have."""
+    """Return the context. Raises SessionExpired when it is gone, or was sealed with a key that is no longer set."""
     if stored is None:
         raise SessionExpired("The caller's session is no longer kept for this job; submit it again")
     try:
-        return CallerContext(**orjson.loads(_cipher(settings).decrypt(stored)))
+        kept = orjson.loads(_cipher(settings).decrypt(stored))
     except InvalidToken:
         raise SessionExpired(
             "The caller's session was stored with a key that is no longer in QUOTEJOB_SECRET_KEY"
         ) from None
+    return CallerContext(**{name: value for name, value in kept.items() if name in _FIELDS})  # a newer version has more
 
 
 def _cipher(settings: Settings) -> MultiFernet:

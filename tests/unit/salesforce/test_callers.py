@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quotejob.errors import OrgNotAllowed, Unauthenticated
 from quotejob.salesforce.caller import CallerContext, check_org, from_header, to18
+from quotejob.salesforce.session import seal, unseal
 from quotejob.settings import Settings
 
 SETTINGS = Settings(redis_url="redis://127.0.0.1", secret_keys=())
@@ -154,3 +156,13 @@ def test_the_type_hides_its_token() -> None:
     context = from_header(header(DOCUMENT))
     assert TOKEN not in repr(replace(context, namespace="x"))
     assert isinstance(context, CallerContext)
+
+
+def test_what_a_newer_version_seals_is_read() -> None:
+    """While versions run side by side: a field that this one does not know is passed over."""
+    key = Fernet.generate_key()
+    settings = replace(SETTINGS, secret_keys=(key.decode(),))
+    context = from_header(header(DOCUMENT))
+    assert unseal(seal(context, settings), settings) == context
+    newer = Fernet(key).encrypt(json.dumps(asdict(context) | {"region": "EU"}).encode())
+    assert unseal(newer, settings) == context

@@ -1,0 +1,77 @@
+"""The API as an application in this process, with the real Redis and the real local org behind it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from _api import Headers
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import create_app
+from cli.local import LocalOrg
+from quotejob.jobs.search import JobSearch
+from quotejob.jobs.store import JobStore
+from quotejob.settings import Settings
+from quotejob.store import client as store
+
+
+@pytest.fixture(scope="module")
+def settings(redis_url: str) -> Iterator[Settings]:
+    """Settings for local orgs; Celery reads the environment itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "REDIS_URL", redis_url)
+        keys = (Fernet.generate_key().decode(),)
+        yield Settings(redis_url=redis_url, secret_keys=keys, local_org=True, active_jobs=1, holding_jobs=100)
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> Iterator[Flask]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield create_app(settings)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def client(app: Flask, store_of_jobs: JobStore, local_org: LocalOrg) -> Iterator[FlaskClient]:
+    """A client of the API. Whatever jobs a test leaves open are aborted."""
+    yield app.test_client()
+    for job in JobSearch(store_of_jobs._redis, store_of_jobs).recent(local_org.org_id, limit=200)[0]:
+        if not job.ended:
+            store_of_jobs.abort(job.job_id)
+
+
+@pytest.fixture(scope="module")
+def store_of_jobs(settings: Settings) -> JobStore:
+    return JobStore(store.connect(settings), settings)
+
+
+@pytest.fixture
+def headers(local_org: LocalOrg) -> Headers:
+    """The caller's context as the mesh sends it, with changes, and further headers."""
+
+    def make(extra: dict[str, str] | None = None, **changes: Any) -> dict[str, str]:
+        document = {
+            "requestId": "request-1",
+            "orgId": local_org.org_id,
+            "orgDomainUrl": local_org.url,
+            "apiVersion": "66.0",
+            "namespace": "",
+            "accessToken": local_org.token,
+            "userContext": {"userId": local_org.user_id, "username": "ann@acme.example"},
+            **changes,
+        }
+        return {"x-client-context": base64.b64encode(json.dumps(document).encode()).decode(), **(extra or {})}
+
+    return make
