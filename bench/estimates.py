@@ -1,8 +1,8 @@
-"""How good are the estimates? Jobs of many sizes through a real system, then what getJobSummary says of them.
+"""How good are the estimates? Runs jobs of many sizes on a real system and prints what getJobSummary reports.
 
     .venv/bin/python bench/estimates.py --jobs 60 --profile seed
 
-The jobs are submitted in three rounds. For the first nothing has run before; the others are judged by themselves.
+The jobs are submitted in three rounds. Before the first one there are no earlier runs. Each round has its own figures.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def show(number: int, summary: dict[str, dict[str, float]]) -> None:
-    """One round."""
+    """Print the figures of one round."""
     waiting, run = summary["waitingSeconds"], summary["runSeconds"]
     print(f"\nround {number}: {summary['total']} jobs")
     print(f"  waited   median {waiting['p50']:6.1f} s   p90 {waiting['p90']:6.1f} s")

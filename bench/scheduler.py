@@ -1,11 +1,11 @@
-"""Does the scheduler keep its word with thousands of jobs, and what does it cost to give a slot away?
+"""Does the scheduler keep its promises with thousands of jobs, and what does one promotion cost?
 
     .venv/bin/python bench/scheduler.py
 
-First 10,000 jobs of 200 orgs in simulated time, every event checked by a plain model (bench/simulated.py). Then the
-cost of one promotion, as a slot comes free in an org that has 10 ... 10,000 jobs Holding, and beside 1 ... 2,000 orgs;
-and that of a submission and of a move by hand. Absolute times say as much about the machine as about quotejob; the
-ratios within the run and the counts of commands do not.
+The first part runs 10,000 jobs of 200 orgs in simulated time. A plain model checks every event (bench/simulated.py).
+The second part measures one promotion, with 10 to 10,000 jobs Holding in the org and with 1 to 2,000 orgs. It also
+measures a submission and a move by hand. Absolute times depend on the machine. The ratios and the counts of commands do
+not.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from bench.simulated import START, Found, simulate
 from quotejob import testing
 from quotejob.jobs.job import Status
 
-TIMES = 200  # promotions measured at each size
+PROMOTIONS_PER_SIZE = 200  # promotions measured at each size
 HOLDING = (10, 100, 1000, 10_000)
 ORGS = (1, 200, 2000)
-OURS = ("cmdstat_info", "cmdstat_config", "cmdstat_config|resetstat")  # the measuring itself
+MEASURING_COMMANDS = ("cmdstat_info", "cmdstat_config", "cmdstat_config|resetstat")  # not counted
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cost:
-    """What something costs at the median: its own time and the server's, and the commands the server ran for it."""
+    """The median cost of a step: all its time, the time in the server, and the commands that the server ran."""
 
     microseconds: float
     server: float  # microseconds
-    commands: float  # those inside scripts too
+    commands: float  # those inside scripts are counted
 
 
 def main() -> int:
-    """Print both; exit code 0."""
+    """Run and print both parts. Returns the exit code 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--orgs", type=int, default=200)
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def tell(found: Found, seed: int) -> None:
-    """What came of the simulation."""
+    """Print the results of the simulation."""
     ended = ", ".join(f"{count:,} {status}" for status, count in sorted(found.ended.items()))
     row(f"jobs of {found.orgs} orgs (seed {seed})", f"{found.submitted:,} submitted, {found.scheduled:,} scheduled")
     row("all ended", ended)
@@ -90,11 +90,11 @@ def tell(found: Found, seed: int) -> None:
     row("took", f"{found.seconds:.0f} s")
 
 
-def costs(settings: Sequence[Setting], times: int = TIMES) -> dict[Setting, dict[str, Cost]]:
-    """What each step costs in each of the settings.
+def costs(settings: Sequence[Setting], times: int = PROMOTIONS_PER_SIZE) -> dict[Setting, dict[str, Cost]]:
+    """Return what each step costs in each of the settings.
 
-    The settings take turns, so that what else the machine does meets all alike; moves by hand come last, as a long one
-    leaves the processor's caches cold.
+    The settings take turns, so that other load on the machine affects all of them alike. Moves by hand come last,
+    because a long one leaves the caches of the processor cold.
     """
     with ExitStack() as stack:
         url = stack.enter_context(testing.private_redis())
@@ -118,7 +118,7 @@ def costs(settings: Sequence[Setting], times: int = TIMES) -> dict[Setting, dict
 
 
 class Place:
-    """One setting, in a database of its own: every org's slots are taken."""
+    """One setting, in its own database. All slots of all orgs are taken."""
 
     def __init__(self, stack: ExitStack, url: str, number: int, setting: Setting) -> None:
         self.setting = setting
@@ -131,7 +131,7 @@ class Place:
             self.running[org.id] = org.dispatcher.promote(org.id)
 
     def turn(self, number: int, step: str) -> None:
-        """What is to be there before the step, in the org whose turn it is."""
+        """Prepare the step in the org whose turn it is."""
         self.org = self.orgs[number % len(self.orgs)]
         if step == "promotion":
             self.org.jobs.move(self.running[self.org.id].pop(0), Status.FAILED)
@@ -139,33 +139,33 @@ class Place:
             self.last = self.org.flex_queue_order()[-1]
 
     def submission(self) -> None:
-        """Another job comes."""
+        """Submit another job."""
         self.org.enqueue_jobs(1)
 
     def promotion(self) -> None:
-        """The slot of a job that has ended goes to the first in the queue."""
+        """Give the slot of a job that has ended to the first in the queue."""
         running = self.running[self.org.id]
         running += self.org.dispatcher.promote(self.org.id)
         assert len(running) == 5
 
     def move(self) -> None:
-        """The last becomes the first."""
+        """Move the last job to the front."""
         assert self.org.move_job_to_front(self.last)
 
 
 def measured(client: redis.Redis, call: Callable[[], object]) -> tuple[float, float, int]:
-    """Its microseconds, those of them in the server, and the commands the server ran."""
+    """Measure a call. Returns its microseconds, those of them in the server, and the commands the server ran."""
     client.config_resetstat()
     began = time.perf_counter()
     call()
     own = (time.perf_counter() - began) * 1e6
-    stats = {name: told for name, told in client.info("commandstats").items() if name not in OURS}
+    stats = {name: stat for name, stat in client.info("commandstats").items() if name not in MEASURING_COMMANDS}
     server = sum(stats[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_exec") if name in stats)  # and all inside
-    return own, server, sum(told["calls"] for told in stats.values())
+    return own, server, sum(stat["calls"] for stat in stats.values())
 
 
 def table(what: str, costs: dict[Setting, dict[str, Cost]], size: Callable[[Setting], int], step: str) -> None:
-    """A row for each size, with the ratios to the first."""
+    """Print a row for each size, with the ratios to the first."""
     print(f"\n| {what} | time | ratio | of that in Redis | ratio | commands |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     first = next(iter(costs.values()))[step]
@@ -179,7 +179,7 @@ def table(what: str, costs: dict[Setting, dict[str, Cost]], size: Callable[[Sett
 
 
 def row(what: str, figure: str) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     print(f"{what:<60} {figure:>50}", flush=True)
 
 

@@ -1,8 +1,8 @@
-"""How late does a guaranteed schedule start while its org's flex queue is full? Real processes, real time.
+"""How late do guaranteed schedules start while the flex queue is full? Measured with real processes in real time.
 
     .venv/bin/python bench/schedules.py --fires 200
 
-Fires every two seconds; measured is the time from each fire time to its job being Processing, by the workers' log.
+A schedule fires every two seconds. The time from each fire time until its job is Processing is read from the logs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from cli.client import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 
-EVERY = 2  # seconds between two fires
+FIRE_INTERVAL = 2  # seconds between two fires
 WORKERS = {"own": (["-c", "2"], ["-Q", "clock", "-c", "1"]), "shared": (["-c", "2"], ["-c", "1"])}  # options of each
 
 
 def main() -> None:
-    """Start everything, let it fire, print."""
+    """Start everything, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--fires", type=int, default=200)
     parser.add_argument("--workers", choices=list(WORKERS), default="own", help="a worker of its own for the clock?")
@@ -51,8 +51,12 @@ def main() -> None:
 
 
 def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
-    """Keep the queue full until all have fired; then how late each was."""
-    schedule = {"name": "Guaranteed", "cronExpression": f"0/{EVERY} * * * * ?", "soqlWhereClause": "Name = 'none'"}
+    """Keep the queue full until all fire times have passed. Then print how late each job was."""
+    schedule = {
+        "name": "Guaranteed",
+        "cronExpression": f"0/{FIRE_INTERVAL} * * * * ?",
+        "soqlWhereClause": "Name = 'none'",
+    }
     more = {"guaranteed": True, "overlap": "queue", "authorization": "worker"}
     made = api.post("/api/schedules", {**schedule, **more})
     path, first = f"/api/schedules/{made['scheduleId']}", datetime.fromisoformat(made["nextFireTime"]).timestamp()
@@ -67,7 +71,7 @@ def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
     time.sleep(3)
     mine = api.jobs(scheduleId=made["scheduleId"], order="asc")
     began = stack.began()
-    late = sorted(began[job["jobId"]] - first - EVERY * place for place, job in enumerate(mine))
+    late = sorted(began[job["jobId"]] - first - FIRE_INTERVAL * place for place, job in enumerate(mine))
     row("fires", str(len(late)))
     row("jobs Holding meanwhile, at least", str(least))
     for name, share in (("median", 0.5), ("95th percentile", 0.95), ("99th percentile", 0.99), ("longest", 1.0)):
@@ -75,7 +79,7 @@ def measure(stack: Stack, api: Api, fires: int, holding: int) -> None:
 
 
 def row(what: str, figure: str) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     print(f"{what:<60} {figure:>12}", flush=True)
 
 

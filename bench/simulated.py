@@ -1,9 +1,9 @@
 """Thousands of jobs of many orgs through the scheduler in simulated time, checked at every event by a plain model.
 
-The load is skewed and seeded: a few orgs submit hundreds of jobs at once, are refused and try again; most submit a
-few. Jobs take random times, depend on others, wait for a time, fail, are moved and aborted by hand; some orgs have
-schedules, some of these guaranteed. The model keeps every queue as a list and looks at it from the first job to the
-last; it shares nothing with the scripts in Redis. Whatever it finds wrong is an AssertionError.
+The load is skewed and seeded. A few orgs submit hundreds of jobs at once, are refused and try again. Most orgs submit a
+few. Jobs take random times, depend on others, wait for a time, fail, and are moved and aborted by hand. Some orgs have
+schedules, and some of these are guaranteed. The model keeps every queue as a list and reads it from the first job to
+the last. It shares nothing with the scripts in Redis. A difference raises AssertionError.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.jobs.job import ENDED, DependsOnOutcome, JobType, Status
 from quotejob.schedules.schedule import Overlap, Schedule
 from quotejob.store import keys
-from quotejob.testing import Fate, Org, Ran
+from quotejob.testing import Fate, Ran, SandboxOrg
 
 START = datetime(2031, 5, 1, tzinfo=UTC)
 SUBMITTED_FOR = timedelta(hours=10)  # after that, only what waits
@@ -47,7 +47,7 @@ class Known:
 
 @dataclass(slots=True)
 class Found:
-    """What came of a simulation."""
+    """The results of a simulation."""
 
     orgs: int
     submitted: int = 0
@@ -65,7 +65,7 @@ class Found:
 
 
 class Model:
-    """The flex queues of all orgs, as plain as can be."""
+    """The flex queues of all orgs, in the simplest form."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Known] = {}
@@ -74,7 +74,7 @@ class Model:
         self.children: dict[str, list[str]] = {}
 
     def submit(self, job_id: str, known: Known) -> None:
-        """A job at the end of its queue, unless it waits in vain."""
+        """Add a job to the end of its queue, unless it waits in vain."""
         assert job_id not in self.jobs, "accepted twice"
         self.jobs[job_id] = known
         self.queues[known.org_id].append(job_id)
@@ -84,7 +84,7 @@ class Model:
             self.end(job_id, Status.ABORTED)
 
     def start(self, job_id: str, now: datetime, reserved: int) -> None:
-        """A job gets a slot: there has to be one, and nobody before it may be able to go."""
+        """Give a job a slot. There has to be one, and no job before it may be ready."""
         job = self.jobs[job_id]
         queue, active = self.queues[job.org_id], self.active[job.org_id]
         assert job.status is Status.HOLDING, f"{job.status}, and started"
@@ -97,7 +97,7 @@ class Model:
         job.status = Status.PROCESSING
 
     def end(self, job_id: str, status: Status) -> None:
-        """A job ends, and those that now wait in vain."""
+        """End a job, and those that now wait in vain."""
         job = self.jobs[job_id]
         if job.status is Status.HOLDING:
             self.queues[job.org_id].remove(job_id)
@@ -108,7 +108,7 @@ class Model:
                 self.end(child, Status.ABORTED)
 
     def move(self, job_id: str, place: QueuePlace, other: str) -> None:
-        """A job to another place of its queue."""
+        """Move a job to another position of its queue."""
         queue = self.queues[self.jobs[job_id].org_id]
         if job_id == other:
             return
@@ -118,14 +118,14 @@ class Model:
         queue.insert(at, job_id)
 
     def in_vain(self, job: Known) -> bool:
-        """Whether one of its parents has ended otherwise than it wants."""
+        """Return whether a parent ended in another way than the job needs."""
         ends = (self.jobs[parent].status for parent in job.conditions.depends_on)
         return job.conditions.outcome is DependsOnOutcome.COMPLETED and any(
             status in (Status.FAILED, Status.ABORTED) for status in ends
         )
 
     def may_go(self, job_id: str, now: datetime) -> bool:
-        """Whether everything that a Holding job waits for has come."""
+        """Return whether a Holding job is ready."""
         conditions = self.jobs[job_id].conditions
         return (conditions.not_before is None or conditions.not_before <= now) and all(
             self.jobs[parent].status in ENDED for parent in conditions.depends_on
@@ -135,7 +135,7 @@ class Model:
 class Load:
     """The load on a sandbox, and the checks."""
 
-    def __init__(self, first: Org, client: redis.Redis, jobs: int, orgs: int, seed: int) -> None:
+    def __init__(self, first: SandboxOrg, client: redis.Redis, jobs: int, orgs: int, seed: int) -> None:
         self.simulation, self.client = first._simulation, client
         self.clock, self.random = first.clock, random.Random(seed)
         self.orgs = [first, *(first.another_org() for _ in range(orgs - 1))]
@@ -152,7 +152,7 @@ class Load:
         self._submissions(jobs)
 
     def run(self) -> Found:
-        """All of it, to the last job's end."""
+        """Run everything, until the last job has ended."""
         began = time.perf_counter()
         while self._moment():
             pass
@@ -163,7 +163,7 @@ class Load:
     # -- the load ------------------------------------------------------------------------------------------------------
 
     def _schedules(self) -> None:
-        """Every fifth org has a guaranteed schedule or two, every seventh another."""
+        """Give every fifth org one or two guaranteed schedules, and every seventh another one."""
         for number, org in enumerate(self.orgs):
             minute = self.random.randrange(60)
             wanted = [(f"0 {minute} * * * ?", True), (f"0 {(minute + 3) % 60}/30 * * * ?", True)][: 2 - number % 2]
@@ -180,7 +180,7 @@ class Load:
                     self.guarantees[org.id].append(schedule)
 
     def _submissions(self, jobs: int) -> None:
-        """Who submits how many when."""
+        """Plan who submits how many jobs when."""
         heavy = self.orgs[: max(1, round(len(self.orgs) * HEAVY))]
         left = jobs
         while left:
@@ -202,8 +202,8 @@ class Load:
     def _some_time(self) -> datetime:
         return START + self.random.random() * SUBMITTED_FOR // timedelta(milliseconds=1) * timedelta(milliseconds=1)
 
-    def _submit(self, org: Org, count: int) -> str:
-        """So many jobs at once; what is refused is tried again some minutes later."""
+    def _submit(self, org: SandboxOrg, count: int) -> str:
+        """Submit so many jobs at once. Refused ones are tried again some minutes later."""
         for done in range(count):
             conditions, fate = self._conditions(org), self._fate(org)
             try:
@@ -223,7 +223,7 @@ class Load:
             self.found.submitted += 1
         return org.id
 
-    def _conditions(self, org: Org) -> Conditions:
+    def _conditions(self, org: SandboxOrg) -> Conditions:
         recent, parents, not_before = self.recent[org.id], (), None
         if recent and self.random.random() < DEPENDENT:
             parents = tuple(self.random.sample(recent, min(len(recent), self.random.randrange(1, 4))))
@@ -231,7 +231,7 @@ class Load:
             not_before = self.clock.now + timedelta(seconds=self.random.randrange(7200))
         return Conditions(parents, self.random.choice(list(DependsOnOutcome)), not_before)
 
-    def _fate(self, org: Org) -> Fate:
+    def _fate(self, org: SandboxOrg) -> Fate:
         lasting = timedelta(seconds=1, milliseconds=int(self.random.expovariate(1 / 180_000)))
         if self.guarantees[org.id]:
             lasting = min(lasting, LONGEST_BESIDE_GUARANTEED)
@@ -261,7 +261,7 @@ class Load:
     # -- the checks ----------------------------------------------------------------------------------------------------
 
     def _moment(self) -> bool:
-        """The next moment at which something happens; False when nothing ever will."""
+        """Run the next moment at which something happens. Returns False when there is none."""
         times = [self.agenda[0][0]] if self.agenda else []
         if (coming := self.simulation.next_event()) is not None:
             times.append(coming)
@@ -279,7 +279,7 @@ class Load:
         return True
 
     def _compare(self, org_ids: list[str]) -> None:
-        """Let the model do what the scheduler did, which it has to allow, and compare the two."""
+        """Repeat in the model what the scheduler did, which the model has to allow, and compare the two."""
         now = self.clock.now
         stored = self._stored(org_ids)
         ended = sorted(
@@ -299,7 +299,7 @@ class Load:
             self._check_org(org_id, queue, active, reserved, now)
 
     def _stored(self, org_ids: list[str]) -> dict[str, tuple[list[str], set[str], int]]:
-        """The orgs' queues, active jobs and reserved slots, as they stand in Redis."""
+        """Return the orgs' queues, active jobs and reserved slots in Redis."""
         pipe = self.client.pipeline(transaction=False)
         for org_id in org_ids:
             pipe.zrange(keys.jobs_of(org_id, "holding"), 0, -1)
@@ -312,7 +312,7 @@ class Load:
         }
 
     def _note_fired(self, job_ids: list[str]) -> None:
-        """Jobs that nobody submitted come of a fire time that has come."""
+        """Add jobs that nobody submitted to the model. Each belongs to a fire time that has come."""
         for job_id in job_ids:
             if job_id not in self.model.jobs:
                 schedule, fire = self.fires[job_id]
@@ -343,7 +343,7 @@ class Load:
         self.found.most_holding = max(self.found.most_holding, waiting)
 
     def _everything_ended(self) -> None:
-        """No job is left, each ended as the model says, and every fire time was decided once."""
+        """Check that no job is left, that each ended as in the model, and that every fire time was decided once."""
         assert self.client.zcard(keys.OPEN) == 0, "jobs that have not ended"
         ids = list(self.model.jobs)
         for start in range(0, len(ids), 500):
@@ -362,7 +362,7 @@ class Load:
 
 
 def simulate(jobs: int, orgs: int, seed: int) -> Found:
-    """Run the load on a Redis of its own. AssertionError when a cap, the order, a slot or a fire time is not kept."""
+    """Run the load on a private Redis. Raises AssertionError when a limit, order, slot or fire time is wrong."""
     with (
         testing.private_redis() as url,
         testing.sandbox(at=START, redis_url=url) as first,

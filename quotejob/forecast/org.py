@@ -1,4 +1,4 @@
-"""Estimates for an org's jobs as they stand now, and what is noted of them to see later how good they were."""
+"""Estimates for the jobs of an org, and notes of them. getJobSummary compares the notes with what happened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ NOTE_STARTS_INTERVAL = 5000  # ms between two times that an org's estimated star
 
 
 class Forecast:
-    """Estimates for the jobs of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
+    """Estimates when the jobs of all orgs start and end.
+
+    In: the id of an org, or jobs. Out: jobs with estimates, or Estimate values. ``now`` is the clock of ``jobs``. Every
+    method may raise StoreUnavailable when Redis does not answer.
+    """
 
     def __init__(
         self, client: redis.Redis, settings: Settings, jobs: JobStore, now: Callable[[], datetime] = clock.now
@@ -33,18 +37,23 @@ class Forecast:
         self._now = now
 
     def with_estimates(self, org_id: str, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs, those of them that have not ended with an estimated start and end."""
-        going = [job for job in jobs if not job.ended]
-        if not going:
+        """Return the jobs. Those that have not ended have an estimated start and end; None: unknown."""
+        open_jobs = [job for job in jobs if not job.ended]
+        if not open_jobs:
             return list(jobs)
-        if any(job.status is Status.HOLDING for job in going):
+        if any(job.status is Status.HOLDING for job in open_jobs):
             found = self.open_jobs_with_estimates(org_id)[1]
         else:
-            found = estimate(going, Slots(self._settings.active_jobs), self._history(org_id, going), self._now())
+            found = estimate(
+                open_jobs, Slots(self._settings.active_jobs), self._history(org_id, open_jobs), self._now()
+            )
         return [_with(job, found.get(job.job_id)) for job in jobs]
 
     def open_jobs_with_estimates(self, org_id: str) -> tuple[list[Job], dict[str, Estimate]]:
-        """The org's open jobs, the Holding ones in their order, and what can be said of each."""
+        """Return the org's open jobs and an estimate for each, by job id. Holding jobs are in queue order.
+
+        Of the flex queue only the first MAX_ESTIMATED_HOLDING jobs are in it.
+        """
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
@@ -53,13 +62,13 @@ class Forecast:
             pipe.get(keys.jobs_of(org_id, "reserved"))
             holding, active, first, reserved = pipe.execute()
         jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
-        going_first = {job_id.decode() for job_id in first}
-        going_first &= {job.job_id for job in jobs if job.status is Status.HOLDING}
-        slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(going_first)), going_first)
+        priority_job_ids = {job_id.decode() for job_id in first}
+        priority_job_ids &= {job.job_id for job in jobs if job.status is Status.HOLDING}
+        slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(priority_job_ids)), priority_job_ids)
         return jobs, estimate(jobs, slots, self._history(org_id, jobs), self._now())
 
     def estimated_ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
-        """The org's jobs that have a slot, each with when it will be done."""
+        """Return the org's active jobs, each with the time at which it will end; None: unknown."""
         with store.translated():
             ids = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "active")))
         jobs = self._jobs.get_many([job_id.decode() for job_id in ids])
@@ -67,9 +76,9 @@ class Forecast:
         return [(job, paces.end(job, now)) for job in jobs]
 
     def note_starts(self, org_id: str) -> None:
-        """Note when the org's Holding jobs are estimated to start, of those of which nothing is noted yet.
+        """Store the estimated start of each Holding job of the org that has no such note yet.
 
-        At most once in a while: whatever the number of jobs and of those who ask, it costs little.
+        Does so at most once in NOTE_STARTS_INTERVAL, so it stays cheap however often it is called.
         """
         with store.translated():
             if not self._redis.exists(keys.jobs_of(org_id, "holding")):
@@ -81,18 +90,18 @@ class Forecast:
         self._note("startGuess", Status.HOLDING, {job_id: found[job_id].start for job_id in new})
 
     def note_end(self, job: Job) -> None:
-        """Note when a job that is about to be processed is estimated to end."""
+        """Store the estimated end of a job that has just become Processing. A note that exists stays."""
         if job.end_guess is None and job.resumed_date is None:
             end = Paces(self._history(job.org_id, [job])).end(job, self._now())
             self._note("endGuess", Status.PROCESSING, {job.job_id: end})
 
     def _note(self, field: str, status: Status, moments: Mapping[str, datetime | None]) -> None:
         made = clock.ms(self._now())
-        said = {
+        notes = {
             keys.job(job_id): f"{made} {clock.ms(moment)}" for job_id, moment in moments.items() if moment is not None
         }
-        if said:
-            scripts.run(self._redis, "jobs/guess", field=field, status=status, estimates=said)
+        if notes:
+            scripts.run(self._redis, "jobs/guess", field=field, status=status, estimates=notes)
 
     def _history(self, org_id: str, jobs: Iterable[Job]) -> dict[str, list[PastRun]]:
         """Return the org's last Completed runs of the jobs' types, newest first."""
@@ -102,10 +111,10 @@ class Forecast:
             for job_type in job_types:
                 pipe.lrange(keys.jobs_of(org_id, f"runs:{job_type}"), 0, -1)
             found = cast(list[list[bytes]], pipe.execute())
-        return {job_type: [_ran(row) for row in rows] for job_type, rows in zip(job_types, found, strict=True)}
+        return {job_type: [_past_run(row) for row in rows] for job_type, rows in zip(job_types, found, strict=True)}
 
 
-def _ran(row: bytes) -> PastRun:
+def _past_run(row: bytes) -> PastRun:
     records, milliseconds, schedule_id = row.decode().split(" ")
     return PastRun(int(records), int(milliseconds) / 1000, schedule_id or None)
 
@@ -113,5 +122,5 @@ def _ran(row: bytes) -> PastRun:
 def _with(job: Job, found: Estimate | None) -> Job:
     if found is None or job.ended:
         return job
-    said: dict[str, Any] = {"estimated_start": found.start, "estimated_end": found.end}
-    return replace(job, **said)
+    estimates: dict[str, Any] = {"estimated_start": found.start, "estimated_end": found.end}
+    return replace(job, **estimates)

@@ -1,16 +1,16 @@
 """Cron expressions as the platform writes them: ``Seconds Minutes Hours Day_of_month Month Day_of_week [Year]``.
 
-Each field takes values, names (JAN, MON), ranges (also around the end: ``FRI-MON``), steps (``0/15``, ``8-18/2``),
-lists of these, and ``*``. One of the two day fields is ``?``. Day_of_month also knows ``L`` (last), ``L-3``, ``15W``
-(the weekday nearest to the 15th, in the same month) and ``LW``; Day_of_week counts from 1 = SUN and knows ``L``
-(Saturday), ``6L`` (the last Friday) and ``6#3`` (the third Friday). Beyond the platform, Seconds and Minutes take
-lists, ranges and steps too.
+Each field takes ``*``, values, names (JAN, MON), ranges (``FRI-MON`` runs over the end), steps (``0/15``, ``8-18/2``)
+and lists of these. Exactly one of the two day fields is ``?``. Day_of_month also takes ``L`` (the last day), ``L-3``,
+``15W`` (the weekday nearest to the 15th in the same month) and ``LW``. Day_of_week counts from 1 = SUN. It also takes
+``L`` (Saturday), ``6L`` (the last Friday) and ``6#3`` (the third Friday). Seconds and Minutes also take lists, ranges
+and steps, which the platform does not.
 
-When the clocks change, an expression that names hours goes by the clock on the wall: a time that does not exist fires
-at the first moment after the gap, a time that exists twice fires the first time. One that runs in every hour goes by
-time passed, as an interval should: nothing is added or left out on either day.
+When the clocks change, an expression that names hours uses local time. A local time that does not exist fires at the
+first moment after the gap. A local time that exists twice fires the first time. An expression for every hour uses
+elapsed time instead, as an interval should: it adds and leaves out nothing on these days.
 
-The packages there are count weekdays differently, or know neither W nor years, or fire twice on one of the two days.
+Existing packages were not used: they count weekdays differently, or lack W or years, or fire twice on these days.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from quotejob.errors import InvalidRequest
 
-FIELD = "cronExpression"
+EXPRESSION_FIELD = "cronExpression"  # of the API
 MAX_EXPRESSION_LENGTH = 255  # characters
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), start=1)}
 _SECOND = timedelta(seconds=1)
 
-Days = Callable[[int, int], set[int]]  # the days of a year's month on which something happens
+Days = Callable[[int, int], set[int]]  # year, month -> the days of that month
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What one field may hold."""
+    """The values that one field may hold."""
 
     name: str
     low: int
@@ -59,19 +59,19 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cron:
-    """An expression in a time zone: a series of moments."""
+    """An expression in a time zone. In: a moment. Out: the fire times after it, aware, in UTC."""
 
     expression: str
     zone: ZoneInfo
-    _times: tuple[list[int], list[int], list[int]]  # hours, minutes, seconds, each in order
+    _times: tuple[list[int], list[int], list[int]]  # hours, minutes, seconds, each sorted
     _months: frozenset[int]
     _years: list[int]
     _days: Days
 
     @classmethod
     def parse(cls, expression: str, time_zone: str = "UTC") -> Cron:
-        """Read an expression; InvalidRequest names the field that is wrong."""
-        zone = zone_of(time_zone)
+        """Parse an expression. Raises InvalidRequest, which names the field that is wrong."""
+        zone = time_zone_named(time_zone)
         parts = expression.upper().split()
         if len(expression) > MAX_EXPRESSION_LENGTH or len(parts) not in (6, 7):
             names = " ".join(each.name for each in _FIELDS[:-1])
@@ -87,48 +87,50 @@ class Cron:
         return cls(" ".join(parts), zone, (hours, minutes, seconds), months, years, days)
 
     def next(self, after: datetime) -> datetime | None:
-        """The first moment later than ``after`` (aware), in UTC; None when there is none before the year 2100."""
+        """Return the first fire time later than ``after`` (aware), in UTC. None: there is none before the year 2100."""
         after = after.astimezone(UTC).replace(microsecond=0)
-        return self._next_by_time_passed(after) if len(self._times[0]) == 24 else self._next_by_the_wall(after)
+        return self._next_by_elapsed_time(after) if len(self._times[0]) == 24 else self._next_by_local_time(after)
 
     def preview(self, after: datetime, count: int = 5) -> list[datetime]:
-        """The next ``count`` moments, or as many as there are."""
+        """Return the next ``count`` fire times, or fewer when there are not so many."""
         found: list[datetime] = []
         while len(found) < count and (moment := self.next(after)) is not None:
             found.append(moment)
             after = moment
         return found
 
-    # -- from the clock on the wall to moments -------------------------------------------------------------------------
+    # -- from local time to UTC ----------------------------------------------------------------------------------------
 
-    def _next_by_the_wall(self, after: datetime) -> datetime | None:
-        wall = self._wall(after)
-        while (found := self._reading_after(wall)) is not None:
-            wall = found
-            if (moment := self._moment(wall)) > after:  # else its first time has passed: this is the second
+    def _next_by_local_time(self, after: datetime) -> datetime | None:
+        local = self._local(after)
+        while (found := self._local_time_after(local)) is not None:
+            local = found
+            if (
+                moment := self._moment(local)
+            ) > after:  # otherwise this local time exists twice, and the first one has passed
                 return moment
         return None
 
-    def _next_by_time_passed(self, after: datetime) -> datetime | None:
-        wall, offset = self._wall(after), self._offset(after)
-        while (found := self._reading_after(wall)) is not None:
+    def _next_by_elapsed_time(self, after: datetime) -> datetime | None:
+        local, offset = self._local(after), self._offset(after)
+        while (found := self._local_time_after(local)) is not None:
             moment = (found - offset).replace(tzinfo=UTC)
             if self._offset(moment) == offset:
                 return moment
-            change = self._change(after, moment)  # look again from there, with the new difference to UTC
+            change = self._change(after, moment)  # search again from there, with the new offset
             offset = self._offset(change)
-            wall, after = self._wall(change) - _SECOND, change
+            local, after = self._local(change) - _SECOND, change
         return None
 
-    def _moment(self, wall: datetime) -> datetime:
-        """When the clock shows this first; the first moment after the gap when it never does."""
-        early = wall.replace(tzinfo=self.zone).astimezone(UTC)
-        if self._wall(early) == wall:
+    def _moment(self, local: datetime) -> datetime:
+        """Return the first moment with this local time, or the first moment after the gap when it does not exist."""
+        early = local.replace(tzinfo=self.zone).astimezone(UTC)
+        if self._local(early) == local:
             return early
-        return self._change(wall.replace(tzinfo=self.zone, fold=1).astimezone(UTC), early)
+        return self._change(local.replace(tzinfo=self.zone, fold=1).astimezone(UTC), early)
 
     def _change(self, before: datetime, after: datetime) -> datetime:
-        """The moment between two with different offsets at which the offset of the first ends."""
+        """Return when the offset of ``before`` ends. ``after`` is a later moment with another offset."""
         offset = self._offset(before)
         low, high = 0, int((after - before).total_seconds())
         while high - low > 1:
@@ -139,30 +141,30 @@ class Cron:
                 high = middle
         return before + high * _SECOND
 
-    def _wall(self, moment: datetime) -> datetime:
+    def _local(self, moment: datetime) -> datetime:
         return moment.astimezone(self.zone).replace(tzinfo=None, fold=0)
 
     def _offset(self, moment: datetime) -> timedelta:
         return moment.astimezone(self.zone).utcoffset() or timedelta()
 
-    # -- on the wall ---------------------------------------------------------------------------------------------------
+    # -- local time ----------------------------------------------------------------------------------------------------
 
-    def _reading_after(self, wall: datetime) -> datetime | None:
-        """The next reading of the clock that fits, later than ``wall``."""
-        later = self._time_after(wall) if self._fits(wall.date()) else None
+    def _local_time_after(self, local: datetime) -> datetime | None:
+        """Return the next local time later than ``local`` that fits the expression."""
+        later = self._time_after(local) if self._fits(local.date()) else None
         if later is not None:
-            return datetime.combine(wall.date(), datetime.min.time()).replace(
+            return datetime.combine(local.date(), datetime.min.time()).replace(
                 hour=later[0], minute=later[1], second=later[2]
             )
-        for day in self._days_after(wall.date()):
+        for day in self._days_after(local.date()):
             hours, minutes, seconds = self._times
             return datetime(day.year, day.month, day.day, hours[0], minutes[0], seconds[0])  # noqa: DTZ001
         return None
 
-    def _time_after(self, wall: datetime) -> tuple[int, int, int] | None:
-        """Hour, minute, second of the next fitting time of the same day."""
+    def _time_after(self, local: datetime) -> tuple[int, int, int] | None:
+        """Return hour, minute and second of the next time on the same day that fits, if there is one."""
         hours, minutes, seconds = self._times
-        hour, minute, second = wall.hour, wall.minute, wall.second + 1
+        hour, minute, second = local.hour, local.minute, local.second + 1
         if hour in hours:
             if minute in minutes and (found := _at_least(seconds, second)) is not None:
                 return hour, minute, found
@@ -184,8 +186,8 @@ class Cron:
                     yield from (date(year, month, each) for each in fitting)
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone of an IANA name, as Europe/Zurich; InvalidRequest when there is none."""
+def time_zone_named(name: str) -> ZoneInfo:
+    """Return the time zone of an IANA name such as Europe/Zurich. Raises InvalidRequest for an unknown name."""
     if name not in _zones():
         raise InvalidRequest.field("timeZone", "should be an IANA name, as Europe/Zurich or UTC")
     return ZoneInfo(name)
@@ -205,16 +207,16 @@ def _at_least(values: list[int], least: int) -> int | None:
 
 
 def _wrong(message: str) -> InvalidRequest:
-    return InvalidRequest.field(FIELD, message)
+    return InvalidRequest.field(EXPRESSION_FIELD, message)
 
 
 def _values(what: _Field, text: str) -> set[int]:
-    """Every value of a field of plain terms."""
+    """Return all values of a field that has only plain terms."""
     return {value for term in text.split(",") for value in _term(what, term)}
 
 
 def _term(what: _Field, term: str) -> Iterator[int]:
-    """One of: * n n-m */s n/s n-m/s."""
+    """Yield the values of one term: ``*``, ``n``, ``n-m``, ``*/s``, ``n/s`` or ``n-m/s``."""
     span, slash, stride = term.partition("/")
     start, dash, end = span.partition("-")
     size = what.high - what.low + 1
@@ -245,7 +247,7 @@ def _value(what: _Field, text: str, term: str) -> int:
 
 
 def _shown(term: str) -> str:
-    """A term as it may stand in an answer."""
+    """Return a term quoted and shortened, for an error message."""
     return repr(term[:20])
 
 
@@ -278,31 +280,31 @@ def _days_of_week(text: str) -> Days:
 def _day_of_week(term: str) -> Days:
     what = _FIELDS[5]
     if term == "L":
-        return lambda year, month: set(_on(year, month, 7))
+        return lambda year, month: set(_days_on(year, month, 7))
     if found := re.fullmatch("([0-9]|[A-Z]{3})L", term, re.ASCII):
         weekday = _value(what, found[1], term)
-        return lambda year, month: {_on(year, month, weekday)[-1]}
+        return lambda year, month: {_days_on(year, month, weekday)[-1]}
     if found := re.fullmatch("([0-9]|[A-Z]{3})#([0-9])", term, re.ASCII):
         weekday, place = _value(what, found[1], term), int(found[2])
         if not 1 <= place <= 5:
             raise _wrong(f"Day_of_week: {_shown(term)} should count from #1 to #5")
-        return lambda year, month: set(_on(year, month, weekday)[place - 1 : place])
+        return lambda year, month: set(_days_on(year, month, weekday)[place - 1 : place])
     days = frozenset(_term(what, term))
-    return lambda year, month: {day for each in days for day in _on(year, month, each)}
+    return lambda year, month: {day for each in days for day in _days_on(year, month, each)}
 
 
 def _length(year: int, month: int) -> int:
     return calendar.monthrange(year, month)[1]
 
 
-def _on(year: int, month: int, weekday: int) -> list[int]:
-    """The days of the month that fall on a weekday (1 = SUN), in order."""
+def _days_on(year: int, month: int, weekday: int) -> list[int]:
+    """Return the days of the month that fall on a weekday (1 = SUN), in order."""
     first = 1 + (weekday - 1 - (date(year, month, 1).weekday() + 1)) % 7
     return list(range(first, _length(year, month) + 1, 7))
 
 
 def _weekday_near(year: int, month: int, day: int) -> int:
-    """The day from Monday to Friday nearest to a day, without leaving the month."""
+    """Return the day from Monday to Friday that is nearest to a day, in the same month."""
     weekday = date(year, month, day).weekday()
     if weekday == 5:
         return day - 1 if day > 1 else day + 2

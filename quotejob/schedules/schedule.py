@@ -1,4 +1,4 @@
-"""A schedule: the words, the frozen value, its fire times. :mod:`quotejob.schedules.store` keeps them."""
+"""A schedule as a value: its fields, its states and its fire times. :mod:`quotejob.schedules.store` keeps it."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from quotejob import clock
 from quotejob.jobs.job import JobType
 from quotejob.schedules.cron import Cron
 
-PREVIEW = 5  # fire times shown ahead
-_IDS = uuid.UUID("8a0c1e8e-2a55-5d0b-9f0f-2f6d1c9a7e11")  # the name space of scheduled jobs' ids
+PREVIEW_FIRE_TIMES = 5  # how many of the next fire times a schedule shows
+_IDS = uuid.UUID("8a0c1e8e-2a55-5d0b-9f0f-2f6d1c9a7e11")  # the UUID namespace of the ids of scheduled jobs
 
 
 class State(StrEnum):
-    """Where a schedule stands; CronTrigger.State has the same words."""
+    """The states of a schedule; those of CronTrigger.State."""
 
-    WAITING = "WAITING"  # for its next fire time
-    EXECUTING = "EXECUTING"  # its last job has not ended; otherwise as WAITING
+    WAITING = "WAITING"  # it waits for its next fire time
+    EXECUTING = "EXECUTING"  # as WAITING, and its last job has not ended
     PAUSED = "PAUSED"
-    COMPLETE = "COMPLETE"  # there is no further fire time
+    COMPLETE = "COMPLETE"  # it has no further fire time
     ERROR = "ERROR"  # its authorization gives no session; extendedStatus says why
     DELETED = "DELETED"
 
 
 class Misfire(StrEnum):
-    """What becomes of fire times that passed while nothing ran."""
+    """What happens when one or more fire times were missed by more than a minute."""
 
-    RUN_ONCE = "runOnce"  # all of them together are made good by one run
-    SKIP = "skip"
+    RUN_ONCE = "runOnce"  # run once for all of them
+    SKIP = "skip"  # do not run
 
 
 class Overlap(StrEnum):
-    """What becomes of a fire time at which the schedule's job before has not ended."""
+    """What happens at a fire time when the schedule's job before has not ended."""
 
-    SKIP = "skip"
-    QUEUE = "queue"  # another job all the same
+    SKIP = "skip"  # do not run
+    QUEUE = "queue"  # submit another job
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as it stands. Names are CronTrigger's and CronJobDetail's where those have them."""
+    """A schedule. Fields have the names of CronTrigger and CronJobDetail where these have such a field."""
 
     schedule_id: str
     org_id: str
     name: str
     cron_expression: str
     time_zone: str
-    authorization: str  # developer name of the AppLink authorization its jobs work with
+    authorization: str  # developer name of the AppLink authorization that its jobs use
     created_date: datetime
     created_by_id: str
     job_type: str = JobType.BATCH_QUOTE
@@ -72,30 +72,30 @@ class Schedule:
 
     @cached_property
     def cron(self) -> Cron:
-        """When it fires, its start and end time left aside."""
+        """When it fires, without regard to its start and end time."""
         return Cron.parse(self.cron_expression, self.time_zone)
 
     def fires_after(self, moment: datetime) -> datetime | None:
-        """The first fire time later than the moment, between start and end time."""
+        """Return the first fire time later than ``moment``, between start and end time. None: there is none."""
         if self.start_time is not None:
             moment = max(moment, self.start_time - timedelta(microseconds=1))
         found = self.cron.next(moment)
         return None if found is None or (self.end_time is not None and found > self.end_time) else found
 
     def fires(self, after: datetime) -> Iterator[datetime]:
-        """Every fire time later than the moment."""
+        """Yield every fire time later than ``after``, in order."""
         while (found := self.fires_after(after)) is not None:
             yield found
             after = found
 
     @property
     def next_fire_times(self) -> list[datetime]:
-        """The next fire times, from the coming one on; [] for one that is not going to fire."""
+        """The next fire times, in order. [] when the schedule will not fire."""
         found = [] if self.next_fire_time is None else [self.next_fire_time]
-        while found and len(found) < PREVIEW and (later := self.fires_after(found[-1])) is not None:
+        while found and len(found) < PREVIEW_FIRE_TIMES and (later := self.fires_after(found[-1])) is not None:
             found.append(later)
         return found
 
     def job_id(self, fire_time: datetime) -> str:
-        """The id of the job of a fire time: always the same."""
+        """Return the id of the job of a fire time. It is always the same for the same fire time."""
         return str(uuid.uuid5(_IDS, f"{self.schedule_id} {clock.ms(fire_time)}"))

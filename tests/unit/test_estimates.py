@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quotejob.forecast.estimate import LONGEST, Estimate, Pace, Paces, PastRun, Slots, estimate
+from quotejob.forecast.estimate import MAX_ESTIMATE_SECONDS, Estimate, Pace, Paces, PastRun, Slots, estimate
 from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def running(done: int, pages: int, elapsed: float, **also: Any) -> Job:
 
 
 def left(one: Job, *runs: PastRun) -> float | None:
-    return Paces({QUOTES: runs}).left(one, NOW)
+    return Paces({QUOTES: runs}).seconds_left(one, NOW)
 
 
 # -- one job -----------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_a_job_that_has_done_nothing_yet_takes_what_others_took() -> None:
     assert left(job("h"), PastRun(1000, 50)) == 50
     assert left(job("h", job_type=CREATE, number_of_opportunities=10), PastRun(1000, 50)) is None
     create = Paces({CREATE: [PastRun(100, 10)]})
-    assert create.left(job("h", job_type=CREATE, number_of_opportunities=50), NOW) == 5
+    assert create.seconds_left(job("h", job_type=CREATE, number_of_opportunities=50), NOW) == 5
 
 
 def test_a_resumed_job_goes_on_from_where_it_was() -> None:
@@ -115,7 +115,7 @@ def test_of_a_job_that_waits_for_its_org_nothing_is_said() -> None:
     """Nor of one whose pace gives no time anybody would plan with."""
     assert left(running(5, 10, 50, extended_status="Waiting: the org's daily API allocation is used up")) is None
     assert left(running(1, 10_000_000, 3600)) is None
-    assert left(job("h"), PastRun(1, LONGEST + 1)) is None
+    assert left(job("h"), PastRun(1, MAX_ESTIMATE_SECONDS + 1)) is None
 
 
 # -- the queue ---------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_slots_fall_free_and_are_taken_in_turn() -> None:
 def test_a_guaranteed_job_goes_first_into_a_slot_that_is_kept_free() -> None:
     """The others leave as many slots as are reserved."""
     jobs = [job("a"), job("b"), job("g")]
-    found = estimate(jobs, Slots(2, reserved=1, first={"g"}), TEN_SECONDS, NOW)
+    found = estimate(jobs, Slots(2, reserved=1, priority_job_ids={"g"}), TEN_SECONDS, NOW)
     assert {name: one.start for name, one in found.items()} == {"g": at(0), "a": at(10), "b": at(20)}
     assert estimate(jobs, Slots(1, reserved=1), TEN_SECONDS, NOW)["a"] == Estimate()
     assert estimate([job("q", Status.QUEUED)], Slots(1), TEN_SECONDS, NOW) == {"q": Estimate(at(0), at(10))}
