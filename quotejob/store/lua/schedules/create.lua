@@ -1,8 +1,8 @@
--- Keep a new schedule: all of it or nothing, once.
+-- Store a new schedule: all of it or nothing. Running it twice stores it once.
 -- args  schedule, schedules, names, due, guaranteed_key, revision_key (keys; the middle ones of the org), id, created (us),
---       most (schedules of an org), name, first_fire (ms), guaranteed, revision (that was looked at), fields
--- Gives 'new', 'full', 'name' (it is taken) or 'stale' (the guaranteed schedules are others than those looked at).
-if redis.call('EXISTS', args.schedule) == 1 then return 'new' end -- this very call, repeated
+--       most (schedules of an org), name, first_fire (ms), guaranteed, revision (the one that was read), fields
+-- Returns 'new', 'full', 'name' (it is taken) or 'stale' (the guaranteed schedules changed after the revision was read).
+if redis.call('EXISTS', args.schedule) == 1 then return 'new' end -- the same call again
 if redis.call('ZCARD', args.schedules) >= args.most then return 'full' end
 if redis.call('HEXISTS', args.names, args.name) == 1 then return 'name' end
 if args.guaranteed then

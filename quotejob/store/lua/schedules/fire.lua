@@ -1,14 +1,14 @@
--- One fire time of a schedule is decided, once, however many ticks try: what came of it and when the next one is.
--- The job is submitted afterwards, from the list of what has fired, as often as it takes; its id is given by the time.
+-- Decide one fire time of a schedule: whether it runs, and when the next one is. It is decided once, however many ticks
+-- try. The job is submitted later, from the list of what has fired. Its id is made of the schedule and the fire time.
 -- args  schedule, due, guaranteed_key, fired, fired_here (jobs of this schedule in fired), first (the org's jobs that go
---       first), job_prefix (keys); id, planned (ms; the fire time, or nil: now, outside the plan), following (ms; the next
---       fire time, or nil), job_id, moment (ms), most_fired (and not yet submitted), reason (why it is not to run, or nil)
--- Gives 'fired', 'skipped', 'busy' (outside the plan only) or 'not_due' (decided before, or in no state to fire).
+--       first), job_prefix (keys); id, planned (ms; the fire time, or nil: run now), following (ms; the next
+--       fire time, or nil), job_id, moment (ms), most_fired (fired and not yet submitted), reason (why it does not run, or nil)
+-- Returns 'fired', 'skipped', 'busy' (run now only) or 'not_due' (decided before, or in a state that does not fire).
 local state, next_one, overlap, last, guaranteed = unpack(
   redis.call('HMGET', args.schedule, 'state', 'nextFireTime', 'overlap', 'lastJobId', 'guaranteed'))
 if not state then return 'not_due' end
 if args.planned and (state ~= 'WAITING' or next_one ~= string.format('%.0f', args.planned)) then return 'not_due' end
-if not args.planned and last == args.job_id then return 'fired' end -- this very call, repeated
+if not args.planned and last == args.job_id then return 'fired' end -- the same call again
 
 local fired = redis.call('SCARD', args.fired_here)
 local reason = args.reason

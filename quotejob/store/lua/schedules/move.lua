@@ -1,8 +1,8 @@
--- One move of a schedule's life.
+-- Move a schedule from one state to another.
 -- args  schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (keys; fired_here: jobs of this schedule
---       in fired), id, state (the target), next_fire (ms, or nil: it does not fire), revision (that was looked at, or
+--       in fired), id, state (the target), next_fire (ms, or nil: it does not fire), revision (the one that was read, or
 --       nil), reason (or nil), origins (the states it may come from)
--- Gives the state it had before ('' when there is no such schedule), or 'stale': the guaranteed schedules are others now.
+-- Returns the state it had before ('' when there is no such schedule), or 'stale': the guaranteed schedules changed.
 local state, guaranteed, name = unpack(redis.call('HMGET', args.schedule, 'state', 'guaranteed', 'name'))
 if not state then return '' end
 local allowed = false
