@@ -48,7 +48,7 @@ class ScheduleRequestSchema(CamelCase):
     end_time = zoned_time("No fire time after this")
     misfire = word(
         Misfire,
-        "What becomes of fire times missed by more than a minute: one run makes all good, or they are skipped",
+        "If fire times were missed by more than a minute: run once (runOnce), or do not run (skip)",
         load_default=Misfire.RUN_ONCE,
     )
     overlap = word(
