@@ -18,7 +18,7 @@ from quotejob.jobs.job import Job
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
-from quotejob.salesforce.clause import FIELD, wrap
+from quotejob.salesforce.clause import FIELD, select_opportunities
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -92,7 +92,7 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
     try:
-        _org(context).explain(f"SELECT Id FROM Opportunity WHERE {wrap(clause)}")
+        _org(context).explain(select_opportunities(clause))
     except OrgRefused as refusal:
         reason = refusal.message.strip()
         raise InvalidRequest(

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from cli.local import LocalOrg
+from cli.local import API_VERSION, LocalOrg
 
-API_VERSION = "66.0"
 ENDED = frozenset({"Completed", "Failed", "Aborted"})
 Json = dict[str, Any]
 

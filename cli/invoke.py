@@ -19,9 +19,7 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli.local import running_demos
-
-API_VERSION = "66.0"
+from cli.local import API_VERSION, running_demos
 
 
 def main(arguments: list[str]) -> int:

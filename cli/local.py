@@ -21,6 +21,7 @@ class LocalOrg:
         return f"LocalOrg(url={self.url!r}, org_id={self.org_id!r}, user_id={self.user_id!r})"
 
 
+API_VERSION = "66.0"  # of the Salesforce API
 RUNS = Path(__file__).resolve().parent.parent / ".demo"
 
 

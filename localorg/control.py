@@ -12,6 +12,7 @@ from localorg.http.answers import answer, bearer, read_json
 from localorg.lab.faults import BadFault
 from localorg.login.oauth import GRANTS
 from localorg.org import ORG, Org
+from localorg.versions import LATEST
 
 routes = web.RouteTableDef()
 
@@ -158,7 +159,7 @@ def _org(org: Org, name: str, url: str) -> dict[str, Any]:
         "developer_name": name,
         "instance_url": url,
         "type": "SalesforceOrg",
-        "api_version": "66.0",
+        "api_version": LATEST,
         "user_auth": user,
     }
 

@@ -25,6 +25,7 @@ from quotejob.jobs.conditions import MOST_PARENTS
 from quotejob.jobs.job import DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
+from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
 _SEVERAL_VALUES = "Only these; repeat the parameter, or separate them by commas"
@@ -44,7 +45,7 @@ class BatchExecutionRequestSchema(CamelCase):
             "null": "should be a text",
         },
         validate=validate.Length(
-            1, 20_000, error="should have 1 to 20,000 characters; to take every Opportunity say Id != null"
+            1, MAX_LENGTH, error=f"should have 1 to {MAX_LENGTH:,} characters; to take every Opportunity say Id != null"
         ),
         metadata=described(
             "The condition of a SOQL query on Opportunity: what stands after WHERE, without the word. Semi-joins are "

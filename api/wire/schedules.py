@@ -19,6 +19,7 @@ from api.wire.fields import (
 )
 from api.wire.jobs import MAX_OPPORTUNITIES
 from quotejob.jobs.job import JobType
+from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
 from quotejob.schedules.store import MAX_NAME_LENGTH
@@ -41,7 +42,7 @@ class ScheduleRequestSchema(CamelCase):
     time_zone = text("IANA name of the zone whose clock counts", 64, "Europe/Zurich", load_default="UTC")
     job_type = word(JobType, "What to run", load_default=JobType.BATCH_QUOTE)
     soql_where_clause = text(
-        "Of a BatchQuote, as executeBatch takes it", 20_000, "Name LIKE 'Sample Opportunity%'", load_default=None
+        "Of a BatchQuote, as executeBatch takes it", MAX_LENGTH, "Name LIKE 'Sample Opportunity%'", load_default=None
     )
     number_of_opportunities = whole_number(MAX_OPPORTUNITIES, 10, "Of a SampleDataCreate: how many", JsonNumber)
     start_time = zoned_time("No fire time before this")

@@ -20,8 +20,8 @@ from localorg.errors import OrgError
 from localorg.ids import IdFactory, normalise
 from localorg.permissions import Action, User, check
 from localorg.schema.model import Field, Schema
+from localorg.versions import LATEST
 
-LATEST = "66.0"
 """The newest API version served."""
 _MOST_REMEMBERED = 50_000  # ids
 

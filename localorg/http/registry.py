@@ -20,8 +20,8 @@ from localorg.errors import OrgError
 from localorg.lab.stats import Work
 from localorg.org import Org
 from localorg.permissions import User
+from localorg.versions import NEWEST_VERSION, OLDEST_VERSION
 
-OLDEST_VERSION, NEWEST_VERSION = 50, 66
 _ADDRESS = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?(?:\?([^#]*))?(?:#.*)?")
 
 

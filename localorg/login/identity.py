@@ -9,10 +9,10 @@ from aiohttp import web
 from localorg import errors
 from localorg.errors import OrgError
 from localorg.http.answers import answer
-from localorg.http.registry import NEWEST_VERSION, OLDEST_VERSION
 from localorg.ids import normalise
 from localorg.org import ORG
 from localorg.permissions import User
+from localorg.versions import NEWEST_VERSION, OLDEST_VERSION
 
 routes = web.RouteTableDef()
 

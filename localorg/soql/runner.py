@@ -20,6 +20,7 @@ from localorg.soql.literals import Now, Person, stored
 from localorg.soql.locales import formatted
 from localorg.soql.plans import MOST_ROWS, Count, Groups, Plan, Record, Rows
 from localorg.soql.reader import Reader
+from localorg.versions import LATEST
 
 MOST_BATCH, LEAST_BATCH = 2_000, 200
 _SETTINGS = 'SELECT "TimeZoneSidKey", "LocaleSidKey" FROM "User" WHERE "Id" = ?'
@@ -67,7 +68,7 @@ class Soql:
         connection.create_function("local", 1, self._local)
         self._remembered = lru_cache(_REMEMBERED)(self._compile)
 
-    def query(self, text: str, *, version: str = "66.0", batch_size: int = MOST_BATCH, deleted: bool = False) -> Answer:
+    def query(self, text: str, *, version: str = LATEST, batch_size: int = MOST_BATCH, deleted: bool = False) -> Answer:
         """The first page. `batch_size` is kept within 200 and 2,000; `deleted` is queryAll: the recycle bin too."""
         plan = self._plan(text, deleted=deleted)
         reader = self._reader(version, max(LEAST_BATCH, min(MOST_BATCH, batch_size)))
@@ -77,7 +78,7 @@ class Soql:
             return self._groups(plan, reader)
         return self._tracked(plan, self._rows(plan, reader))
 
-    def more(self, locator: str, *, version: str = "66.0") -> Answer:
+    def more(self, locator: str, *, version: str = LATEST) -> Answer:
         """The page a locator (`01g...-2000`) stands for. A page can be read again; OrgError INVALID_QUERY_LOCATOR."""
         cursor, start = self.cursors.find(locator)
         return self._tracked(cursor.plan, _page(self._reader(version, cursor.batch_size), cursor, start))

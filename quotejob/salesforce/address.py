@@ -24,6 +24,9 @@ class Context(Protocol):
     def org_id(self) -> str: ...
 
 
+API_VERSION = "66.0"  # of the Salesforce API, where a caller names none
+
+
 @dataclass(frozen=True, slots=True)
 class OrgAddress:
     """An org's address and a token for it. The token is not in the repr.
@@ -34,7 +37,7 @@ class OrgAddress:
 
     instance_url: str  # https://host[:port]; anything after it is ignored
     access_token: str = field(repr=False)
-    api_version: str = "66.0"  # "66.0"; "v66.0" is taken too
+    api_version: str = API_VERSION  # "66.0"; "v66.0" is taken too
     org_id: str = ""  # 18 characters, 00D...
 
     def __post_init__(self) -> None:

@@ -62,9 +62,13 @@ def check_clause(text: str) -> str:
     return clause
 
 
-def wrap(clause: str) -> str:
-    """A checked clause in parentheses, so that whatever is joined to it applies to all of it."""
-    return f"({clause})"
+def select_opportunities(clause: str) -> str:
+    """Return the query for the Opportunities that match a checked clause: the org judges it, and a job runs it.
+
+    The clause is in parentheses, so that what follows applies to all of it. Opportunities of one Account are together,
+    so that two writers seldom want the same parent's lock.
+    """
+    return f"SELECT Id FROM Opportunity WHERE ({clause}) ORDER BY AccountId, Id"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.jobs.job import DependsOnOutcome, Job, JobType, Status
 from quotejob.jobs.store import JobStore
+from quotejob.salesforce.address import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.schedules.firing import Firing
 from quotejob.schedules.schedule import Schedule
@@ -48,7 +49,7 @@ class SandboxOrg:
         self.id = to18("00D" + uuid.uuid4().hex[:12])
         self.caller = CallerContext(
             request_id="sandbox", org_id=self.id, org_domain_url="https://sandbox.my.salesforce.com",
-            api_version="66.0", namespace="", access_token="00D!nobody", user_id=to18("005000000000001"),
+            api_version=API_VERSION, namespace="", access_token="00D!nobody", user_id=to18("005000000000001"),
             username="tester@sandbox.example",
         )  # fmt: skip
         self._simulation = simulation

@@ -10,7 +10,7 @@ from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes.quotes.writer import KEY_FIELD
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
-from quotejob.salesforce.clause import wrap
+from quotejob.salesforce.clause import select_opportunities
 
 WAVE = 20_000  # records a wave (one chord): bounds what waits in Redis between pricing and writing
 _DEPLOY = (
@@ -22,10 +22,7 @@ _DEPLOY = (
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     run.progress.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
-    # Those of one Account stand together, so that two writers seldom want the same parent's lock.
-    found = run.org.query(
-        f"SELECT Id FROM Opportunity WHERE {wrap(run.job.soql_where_clause or '')} ORDER BY AccountId, Id"
-    )
+    found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
     size = run.settings.page_size
     store_plan(run, (row["Id"] for row in found), page_size=size, wave_size=max(1, WAVE // size))
 

@@ -9,7 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quotejob.errors import InvalidRequest
-from quotejob.salesforce.clause import MAX_DEPTH, MAX_ENCODED, MAX_LENGTH, MAX_STRING, check_clause, wrap
+from quotejob.salesforce.clause import (
+    MAX_DEPTH,
+    MAX_ENCODED,
+    MAX_LENGTH,
+    MAX_STRING,
+    check_clause,
+    select_opportunities,
+)
 
 TAKEN = [
     "Id != null",
@@ -125,7 +132,7 @@ def test_anything_else_is_refused_with_its_reason(clause: str, reason: str) -> N
 def test_white_space_around_is_dropped() -> None:
     """What is stored and shown is the condition itself."""
     assert check_clause("\n  Id != null \t") == "Id != null"
-    assert wrap("Id != null") == "(Id != null)"
+    assert select_opportunities("Id != null").startswith("SELECT Id FROM Opportunity WHERE (Id != null) ORDER BY ")
 
 
 PIECES = st.sampled_from(
@@ -187,12 +194,13 @@ def test_nothing_but_a_refusal_is_ever_raised(clause: str) -> None:
 @settings(max_examples=500)
 @given(CLAUSES | CONDITIONS)
 def test_a_clause_that_passes_cannot_leave_its_parentheses(clause: str) -> None:
-    """Read by another reader: the wrapper's own parenthesis closes at the very end, outside any string."""
+    """Read by another reader: the statement's own parenthesis closes at the very end, outside any string."""
     try:
-        wrapped = wrap(check_clause(clause))
+        statement = select_opportunities(check_clause(clause))
     except InvalidRequest:
         return
-    depths, words = read_by_another(wrapped)
+    condition = statement.removeprefix("SELECT Id FROM Opportunity WHERE ").removesuffix(" ORDER BY AccountId, Id")
+    depths, words = read_by_another(condition)
     assert depths[-1] == 0
     assert all(depth >= 1 for depth in depths[:-1])
     assert not words & {"LIMIT", "ORDER", "GROUP", "HAVING", "FOR", "UPDATE", "OFFSET", "WITH", "USING"}
