@@ -1,4 +1,4 @@
--- Keep a new schedule: all of it or nothing, once.
+-- Store a new schedule, once: all of it or nothing.
 -- args  schedule, schedules, names, due, guaranteed_key, revision_key (keys; the middle ones of the org), id, created (us),
 --       most (schedules of an org), name, first_fire (ms), guaranteed, revision (that was looked at), fields
 -- Gives 'new', 'full', 'name' (it is taken) or 'stale' (the guaranteed schedules are others than those looked at).

@@ -1,5 +1,5 @@
--- One fire time of a schedule is decided, once, however many ticks try: what came of it and when the next one is.
--- The job is submitted afterwards, from the list of what has fired, as often as it takes; its id is given by the time.
+-- Decide one fire time of a schedule, once, even if many ticks try: the result, and the next fire time.
+-- The job is submitted later, from the list ``fired``, and tried until it succeeds. Its id is made from the fire time.
 -- args  schedule, due, guaranteed_key, fired, fired_here (jobs of this schedule in fired), first (the org's jobs that go
 --       first), job_prefix (keys); id, planned (ms; the fire time, or nil: now, outside the plan), following (ms; the next
 --       fire time, or nil), job_id, moment (ms), most_fired (and not yet submitted), reason (why it is not to run, or nil)

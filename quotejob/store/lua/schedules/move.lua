@@ -1,4 +1,4 @@
--- One move of a schedule's life.
+-- Move a schedule to another state.
 -- args  schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (keys; fired_here: jobs of this schedule
 --       in fired), id, state (the target), next_fire (ms, or nil: it does not fire), revision (that was looked at, or
 --       nil), reason (or nil), origins (the states it may come from)
