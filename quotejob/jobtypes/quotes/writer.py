@@ -51,7 +51,7 @@ Group = tuple[PricedQuote, ...]  # the quotes of one graph
 
 
 def nodes(quote: PricedQuote) -> int:
-    """How many nodes of a composite graph the quote needs."""
+    """Return the number of composite graph nodes that the quote needs."""
     return 1 + len(quote.lines)
 
 
@@ -188,7 +188,7 @@ class Writer:
         return None
 
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
-        """The lines the org lacks."""
+        """Return the lines that the org does not have."""
         rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
         have = {row["OpportunityLineItemId"] for row in rows}
         return [line for line in quote.lines if line.opportunity_line_id not in have]
@@ -264,7 +264,7 @@ def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
 
 
 def _take(waiting: deque[Group]) -> dict[str, Group]:
-    """The next request's graphs: graph id -> its quotes."""
+    """Return the graphs of the next request: graph id -> its quotes."""
     request: dict[str, Group] = {}
     filled = 0
     while waiting and len(request) < MAX_GRAPHS:
