@@ -57,7 +57,7 @@ def _short(text: str) -> str:
 
 
 class _Refused(Exception):
-    """What YAML would take and we do not."""
+    """An error for YAML that we do not accept."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -231,7 +231,7 @@ class _File:
         return str(node.value)
 
     def percent(self, node: yaml.Node, what: str) -> Decimal:
-        """A number from 0 to 100, as a fraction."""
+        """Return a number from 0 to 100 as a fraction."""
         expected = "a number from 0 to 100, such as 10 or 7.5"
         number = self.number(node, what, expected)
         if number > 100:
