@@ -136,7 +136,7 @@ class Writer:
         return [(quote,) for quote in group if quote.opportunity_id not in written]
 
     def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
-        """The quotes of this job that the org already has, of these Opportunities: Opportunity id -> quote id."""
+        """Return the quotes of this job that the org has for these Opportunities: Opportunity id -> quote id."""
         found: dict[str, str] = {}
         for start in range(0, len(opportunity_ids), _KEYS):
             keys = ", ".join(f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _KEYS])
@@ -276,7 +276,7 @@ def _take(waiting: deque[Group]) -> dict[str, Group]:
 
 
 def _worst(errors: Sequence[NodeError]) -> NodeError:
-    """The error that decides: first what passes by itself, then what a person must mend, then what a record is."""
+    """Return the error that decides: first one to try again, then one a person must mend, then one of a record."""
     order = [Kind.RETRY, Kind.WAIT, Kind.GIVE_UP, Kind.RECORD]
     return min(errors, key=lambda error: order.index(error.kind))
 
