@@ -1,4 +1,4 @@
-"""Moments: aware, in UTC, and as the numbers that Redis keeps of them."""
+"""Times: aware, in UTC, and as the numbers that Redis stores."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 
 
 def moment(ms: float | str) -> datetime:
-    """What ms() took, aware, UTC."""
+    """Return the time for a number from ms(): aware, UTC."""
     return datetime.fromtimestamp(float(ms) / 1000, UTC)
 
 
 def now() -> datetime:
-    """The time, aware, UTC."""
+    """Return the current time: aware, UTC."""
     return datetime.now(UTC)
 
 
 def ms(moment: datetime | None = None) -> int:
-    """Milliseconds since 1970 of the moment, or of now."""
+    """Return the milliseconds since 1970 of the moment, or of now."""
     return int((moment or now()).timestamp() * 1000)
 
 
 def us(moment: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return the microseconds since 1970 of the moment."""
     return int(moment.timestamp() * 1_000_000)

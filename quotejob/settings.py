@@ -30,7 +30,7 @@ SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the processes of quotejob need to know of their surroundings."""
+    """The settings of quotejob's processes."""
 
     redis_url: str = field(repr=False)  # redis:// or rediss://; may hold a password
     secret_keys: tuple[str, ...] = field(repr=False)  # Fernet keys, newest first
@@ -140,7 +140,7 @@ def redis_ca() -> str:
 
 @cache
 def current() -> Settings:
-    """The settings of this process, read once."""
+    """Return the settings of this process. They are read once."""
     return load()
 
 

@@ -1,4 +1,4 @@
-"""The corridor: Celery tasks, each body one call into quotejob. ``celery -A tasks worker`` finds ``app`` here."""
+"""Celery tasks. Each task calls quotejob to do its work. ``celery -A tasks worker`` finds ``app`` here."""
 
 from tasks.app import app
 

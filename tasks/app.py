@@ -1,4 +1,4 @@
-"""The Celery application, and what a worker process does when it starts. Nothing connects at import."""
+"""The Celery application, and the checks at the start of a worker process. An import does not connect to anything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app.config_from_object("celeryconfig")
 
 
 class CheckedStart(bootsteps.StartStopStep):
-    """Before the first task: read settings and rules (a worker that cannot price must not start), look at Redis."""
+    """The checks before the first task: settings, pricing rules, Redis. A worker that cannot price does not start."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
@@ -43,10 +43,10 @@ app.steps["worker"].add(CheckedStart)
 
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
-    """Taking this signal is how Celery is told to leave logging alone."""
+    """Configure our logging. Celery does not configure logging if something handles this signal."""
     logs.configure(current().log_level)
 
 
 def services() -> Services:
-    """Return this process's stores; they wait for a Redis that restarts."""
+    """Return this process's stores. They wait while Redis restarts."""
     return Services.connected(current(), patient=True)

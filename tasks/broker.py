@@ -1,8 +1,8 @@
-"""Kombu's Redis transport with one gap closed, so that a worker outlives a Redis that restarts while it works.
+"""Kombu's Redis transport with one fault corrected: a worker does not end when Redis restarts.
 
-When Redis goes away, Celery closes the connection in two steps, and in the second kombu (5.7) may still want to give
-back the messages a worker holds. It then asks a connection that is taken apart for its address, and gets an
-AttributeError that nobody expects and that ends the worker. Here it gets a connection error, and Celery waits.
+When Redis goes away, Celery closes the connection in two steps. In the second step kombu (5.7) may still try to give
+back the messages that the worker holds. It asks the closed connection for its address and gets an AttributeError,
+which ends the worker. With this transport it gets a connection error, and Celery waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 
 class Channel(kombu.transport.redis.Channel):
-    """A channel that says so when its connection is closed."""
+    """A channel that raises a connection error when its connection is closed."""
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.connection.client is None:
@@ -30,5 +30,5 @@ class Transport(kombu.transport.redis.Transport):
 
 
 def install() -> None:
-    """Have every broker connection of this process use it."""
+    """Make every broker connection of this process use this transport."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.broker:Transport"))

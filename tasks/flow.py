@@ -1,12 +1,12 @@
-"""The run, top to bottom: dispatch, plan, pages (a chord), commit (its body), finish; in waves.
+"""The steps of a job in their order: dispatch, plan, pages (a chord), commit (its body), finish; in waves.
 
     dispatch -> plan -> [page page page ...] -> commit -> [batch batch ...] -> wave_written -> finish
                           chord of wave 0        body         chord of its own    body
                         [page page ...]   wave 1 is priced while wave 0 is written; and so on
 
-The chord is the trigger; the job's state in Redis is the truth. Each step looks there what is done, so any of them may
+The chord only triggers the next step. The job's state is in Redis. Each step reads there what is done. So any step may
 run twice, at the same time, or after the job ended. What a job type does in a step is in its handler
-(:mod:`quotejob.jobtypes`). What gets lost on the way is sent again by :mod:`tasks.sweep`.
+(:mod:`quotejob.jobtypes`). :mod:`tasks.sweep` sends lost messages again.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from tasks.app import app, services
 from tasks.queues import share
 from tasks.steps import step
 
-SLOW: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 may take its time
+SLOW: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
 
 log = structlog.get_logger()
 
 
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
-    """Give the org's free slots to the jobs that have waited longest. Twice is harmless: a job is promoted once."""
+    """Give the org's free slots to its Holding jobs, in order. May run twice: a job is promoted once."""
     for job_id in services().dispatcher.promote(org_id):
         queue = "clock" if services().jobs.get(job_id).guaranteed else None
         plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
-    if not dispatch.request.called_directly:  # by a tick, which has other orgs to see to
+    if not dispatch.request.called_directly:  # a tick calls it directly, and has no time for estimates
         services().forecast.note_starts(org_id)
 
 
 @step("quotejob.plan", unit="plan", **SLOW)
 def plan(run: Run) -> None:
-    """Fix the job's pages, then set it going. Twice is harmless: the first plan stored wins.
+    """Fix the job's pages, then send its first steps. May run twice: the first plan that is stored wins.
 
-    A resumed job has its plan and goes on with what it lacks.
+    A resumed job has its plan already. It continues with what is outstanding.
     """
     handler = handler_of(run.job.job_type)
     run.jobs.move(run.id, Status.PREPARING)
@@ -63,16 +63,16 @@ def plan(run: Run) -> None:
 
 @step("quotejob.start_wave")
 def start_wave(run: Run, wave: int) -> None:
-    """Send the wave's pages as a chord whose body is its commit, when it is the wave's turn.
+    """Send the wave's pages as a chord if the wave may start. The body of the chord is the wave's commit.
 
-    Twice is harmless: only the first who asks sends.
+    May run twice: only the first call sends.
     """
     if waves.may_start(run.job, run.progress, wave) and run.progress.once(run.id, sent(wave)):
         send(run.job, Outstanding("pages", wave, tuple(waves.pages_of_wave(run.job, wave))))
 
 
 def _work_page(run: Run, wave: int, page: int) -> None:
-    """Work off one page: read and price it. Twice is harmless: its first receipt wins."""
+    """Read and price one page. May run twice: its first receipt wins."""
     handler_of(run.job.job_type).work_page(run, wave, page)
 
 
@@ -86,9 +86,10 @@ load_page = step("quotejob.load_page", unit="page {wave} {page}", give_up=_give_
 
 @step("quotejob.commit", unit="commit {wave}")
 def commit(run: Run, wave: int) -> None:
-    """Write the wave's quotes in parallel, and meanwhile price the next wave: the body of the wave's pages.
+    """Pack the wave's quotes and send its batches. Send the next wave, so that it is priced at the same time.
 
-    Twice is harmless: the packing is fixed once, and whoever fixed it sends the batches.
+    This is the body of the chord of the wave's pages. May run twice: the packing is fixed once, and the call that fixed
+    it sends the batches.
     """
     if not waves.wave_is_priced(run.job, run.progress, wave):
         return  # a copy of this message came early
@@ -107,13 +108,16 @@ def _give_up_batch(run: Run, wave: int, batch: int) -> None:
 
 @step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)
 def write_batch(run: Run, wave: int, batch: int) -> None:
-    """Write one batch into the org. Twice is harmless: each Quote has a unique key."""
+    """Write one batch into the org. May run twice: each Quote has a unique key."""
     handler_of(run.job.job_type).write_batch(run, wave, batch)
 
 
 @step("quotejob.wave_written")
 def wave_written(run: Run, wave: int) -> None:
-    """Make room for a further wave, or end the job: the body of a wave's batches. Twice is harmless."""
+    """Start the wave after the next, and finish the job if all is written. May run twice.
+
+    This is the body of the chord of a wave's batches.
+    """
     if waves.wave_is_written(run.job, run.progress, wave):
         _send_next_wave(run.job, wave + 2)
         finish.delay(job_id=run.id)
@@ -121,7 +125,7 @@ def wave_written(run: Run, wave: int) -> None:
 
 @step("quotejob.finish")
 def finish(run: Run) -> None:
-    """Complete the job when all of it is written, and give its slot away. Twice is harmless: the move happens once."""
+    """Complete the job if all of it is written, and dispatch the org's next job. May run twice."""
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
     refused = next(services().results.stream(run.id, Outcome.FAILED), None)
@@ -133,13 +137,13 @@ def finish(run: Run) -> None:
 
 
 def _send_next_wave(job: Job, wave: int) -> None:
-    """Have a wave started, if there is one of that number."""
+    """Send the step that starts a wave, if the job has a wave with this number."""
     if wave < (job.waves or 0):
         start_wave.delay(job_id=job.job_id, wave=wave)
 
 
 def send(job: Job, lacking: Outstanding, messages: Mapping[str, Signature] | None = None) -> None:
-    """Send what a job lacks, or only these messages: pages and batches as a chord, with what comes after them."""
+    """Send the outstanding steps, or these messages only. Pages and batches form a chord; the body is the next step."""
     header = list((signatures(job, lacking) if messages is None else messages).values())
     bodies = {"pages": commit, "batches": wave_written}
     if lacking.step in bodies:
@@ -150,7 +154,7 @@ def send(job: Job, lacking: Outstanding, messages: Mapping[str, Signature] | Non
 
 
 def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
-    """Return the messages of what a job lacks, by the unit each is for. Raises UnknownJobType."""
+    """Return the messages of the outstanding steps, by unit. Raises UnknownJobType."""
     of_wave = {"job_id": job.job_id, "wave": lacking.wave}
     match lacking.step:
         case "pages":
@@ -166,5 +170,5 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
 
 
 def _in_turn(messages: dict[str, Signature]) -> dict[str, Signature]:
-    """Give each message the priority of its place, so that jobs share the workers fairly."""
+    """Set the priority of each message by its place, so that jobs share the workers fairly."""
     return {unit: message.set(priority=share(place)) for place, (unit, message) in enumerate(messages.items())}

@@ -1,8 +1,8 @@
-"""The broker's queues: whose turn it is in them, and what waits there.
+"""The broker's queues: the priority of messages, and which messages wait there.
 
-Pages and batches of many jobs share the workers. The priority of a message is how far into its job's work it is: the
-first pages of a job come before the further ones of another, so a small job never waits behind a large one, and large
-ones advance side by side.
+Pages and batches of many jobs share the workers. The priority of a message depends on its place in its wave: the first
+pages of a job come before the later pages of another job. So a small job does not wait for a large one, and large jobs
+advance at the same time.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ Message = tuple[str, frozenset[tuple[str, Any]]]
 
 
 def key(task: str, arguments: Mapping[str, Any]) -> Message:
-    """What tells messages apart: the task's name and its keyword arguments."""
+    """Return the key that identifies a message: the task's name and its keyword arguments."""
     return task, frozenset(arguments.items())
 
 
 def share(place: int) -> int:
-    """The priority (0 is the highest) of a page or batch at this place of its wave: one for 0, 1-2, 3-6, 7-14 ..."""
+    """Return the priority of the page or batch at this place of its wave. 0 is the highest.
+
+    The places 0, 1-2, 3-6, 7-14 ... have one priority each.
+    """
     return min(9, (place + 1).bit_length() - 1)
 
 
 def waiting(client: redis.Redis) -> set[Message]:
-    """Every message that no worker has taken yet, read from kombu's own lists without changing them."""
+    """Return all messages that no worker has taken yet. Reads kombu's own lists and does not change them."""
     with store.translated():
         return {message for name in lists() for message in _read(cast(list[bytes], client.lrange(name, 0, -1)))}
 
 
 def lists() -> list[str]:
-    """The lists in Redis that hold waiting messages: one for each queue and priority, named as kombu does."""
+    """Return the names of the lists in Redis that hold waiting messages: kombu has one for each queue and priority."""
     steps = app.conf.broker_transport_options["priority_steps"]
     separator = "\x06\x16"  # kombu.transport.redis.Channel.sep
     return [
@@ -52,4 +55,4 @@ def _read(messages: list[bytes]) -> Iterator[Message]:
             _, arguments, *_ = orjson.loads(base64.b64decode(document["body"]))
             yield key(document["headers"]["task"], arguments)
         except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # not one of ours: what no worker of this version sends, no job waits for
+            continue  # not sent by this version of quotejob, so no job waits for it

@@ -1,8 +1,8 @@
-"""The cross-cutting care of every step of a job, in one place: its lease, its log lines, its errors, trying again.
+"""What all steps of a job have in common: the lease, the log lines, the errors, the next try.
 
-A step never raises into its chord and never waits for another try in Celery. What one record did wrong is data. What
-the org or the network did wrong gives the lease back with a time to wait, and the sweep sends the unit again when that
-has passed. What cannot be mended ends the job as Failed with the reason; it can be resumed.
+A step never raises into its chord, and does not use Celery's retries. An error of one record is data. After a fault of
+the org or the network, the step gives the lease back with a time to wait. When this time has passed, the sweep sends
+the unit again. Any other error ends the job as Failed with the reason. A Failed job can be resumed.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from quotejob.settings import current
 from tasks.app import app, services
 
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
-MAX_FAULTS = 40  # of a job, with nothing done in between, before it fails: well over half an hour
-MAX_SURPRISES = 2  # errors nobody expected
-LONGEST_PAUSE = 60.0  # seconds after a passing fault
-LONGEST_WAIT = 300.0  # seconds between two looks whether an exhausted org has calls again
+MAX_FAULTS = 40  # faults of a job with no success in between, before the job fails; more than half an hour
+MAX_SURPRISES = 2  # unexpected errors
+LONGEST_PAUSE = 60.0  # seconds after a fault
+LONGEST_WAIT = 300.0  # seconds between two tries when the org's daily API allocation is used up
 
 P = ParamSpec("P")
 Work = Callable[Concatenate[Run, P], None]
@@ -48,10 +48,10 @@ log = structlog.get_logger()
 
 
 def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = None, **options: Any) -> Any:
-    """Make a Celery task of a function of a Run. Its messages carry the job's id and small numbers, nothing else.
+    """Make a Celery task from a function of a Run. Its messages hold only the job's id and small numbers.
 
-    ``unit`` names what it holds a lease on, as "page {wave} {page}"; a step without one only sends others. ``give_up``
-    settles the unit once it has ended its worker process MAX_DEATHS times.
+    ``unit`` is the name of the unit it holds a lease on, for example "page {wave} {page}". A step without a unit only
+    sends other steps. ``give_up`` settles the unit after it has ended its worker process MAX_DEATHS times.
     """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
@@ -60,7 +60,7 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
             with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
                 try:
                     _Attempt(job_id, unit.format(**numbers), give_up).run(work, numbers)
-                except StoreUnavailable as away:  # nothing can be noted: the lease runs out, the sweep sends again
+                except StoreUnavailable as away:  # nothing can be stored: the lease ends, the sweep sends again
                     log.warning(f"Giving the step up: {away}")
 
         made: Task = app.task(name=name, **options)(task)
@@ -70,7 +70,7 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
 
 
 class _Attempt:
-    """One try of one step: do it, and settle whatever comes of it. Nothing is raised but StoreUnavailable."""
+    """One try of one step, with the handling of its errors. Raises only StoreUnavailable."""
 
     def __init__(self, job_id: str, unit: str, give_up: Callable[..., None] | None) -> None:
         self._job_id = job_id
@@ -120,7 +120,10 @@ class _Attempt:
             run.jobs.explain(run.id, None)
 
     def _again(self, fault: BaseException, kind: str, most: int | None, longest: float) -> None:
-        """Leave the unit to the sweep, after a pause that grows while nothing gets done; or end the job."""
+        """Release the unit with a pause, after which the sweep sends it again. After too many faults, fail the job.
+
+        The pause grows with each fault, until something succeeds.
+        """
         count = services().progress.another_fault(self._job_id, kind)
         if most is not None and count >= most:
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
@@ -130,7 +133,7 @@ class _Attempt:
         self._release(wait=pause)
 
     def _renew_session(self, fault: SessionExpired) -> None:
-        """Take a fresh token from the AppLink authorization, once; without one the job fails, and can be resumed."""
+        """Get a fresh token from the AppLink authorization, once. Without one, fail the job; it can be resumed."""
         fresh = self._fresh_session()
         if fresh is None:
             self._fail(
@@ -144,7 +147,7 @@ class _Attempt:
     def _fresh_session(self) -> CallerContext | None:
         try:
             context = services().jobs.context(self._job_id)
-        except SessionExpired:  # it is no longer kept: nobody knows whom the job works as
+        except SessionExpired:  # the session is no longer stored, so the job's user is unknown
             return None
         if services().progress.another_fault(self._job_id, "session") > 1:
             return None
@@ -153,7 +156,7 @@ class _Attempt:
         return applink.renewed(context, replace(settings, authorization=authorization))
 
     def _fail(self, reason: str) -> None:
-        """End the job, and let the next one of its org have the slot."""
+        """End the job as Failed, and dispatch the next job of its org."""
         if services().jobs.fail(self._job_id, reason):
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
         app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})
@@ -164,7 +167,7 @@ class _Attempt:
 
 
 def _stop_schedule(job_id: str, error: AuthorizationFailed) -> None:
-    """Take the job's schedule, if it has one, into ERROR: its next job would find no session either."""
+    """Move the job's schedule, if it has one, to ERROR: its next job would get no session either."""
     schedule_id = services().jobs.get(job_id).schedule_id
     if schedule_id is not None:
         services().schedules.stop(schedule_id, f"{error.code}: {error}")

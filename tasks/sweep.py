@@ -1,7 +1,7 @@
-"""The sweep: sends again what should be going on and is not.
+"""The sweep: it sends outstanding units again when nobody works on them.
 
-A worker, a message, or the body of a chord was lost. The sweep reads Redis and nothing else: no org and no AppLink can
-hold it up. Each job is looked after by itself; what goes wrong with one of them is logged, and the others go on.
+A worker, a message, or the body of a chord can get lost. The sweep reads only Redis, so a slow org or AppLink does not
+delay it. It handles each job separately. An error with one job is logged, and the sweep continues with the others.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tasks.app import app, services
 from tasks.flow import dispatch, send, signatures
 from tasks.queues import Message, key, waiting
 
-SILENT_AFTER = 9.0  # seconds without a sign of life after which a job's messages are looked for in the queues
-HOLDING_PER_SWEEP = 200  # jobs, and orgs, that one sweep looks at because they have been Holding for so long
+SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
+HOLDING_PER_SWEEP = 200  # Holding jobs, and orgs, that one sweep checks; the same number for each
 
-Queued = Callable[[], set[Message]]  # the messages that no worker has taken yet, read once a sweep
+Queued = Callable[[], set[Message]]  # the messages that no worker has taken yet, read once for each sweep
 log = structlog.get_logger()
 
 
 @app.task(name="quotejob.sweep")
 def sweep() -> None:
-    """Send again what nobody works on. Twice, or several at once, is harmless: of those who want to send, one may."""
+    """Send again the units that nobody works on. Several sweeps may run at once: only one of them may send a unit."""
     try:
         jobs = services().jobs
         for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
@@ -45,7 +45,7 @@ def sweep() -> None:
 
 @contextmanager
 def _by_itself() -> Iterator[None]:
-    """Log what goes wrong with one job, and keep it from the others."""
+    """Log an error with one job, so that the sweep continues with the others."""
     try:
         yield
     except StoreUnavailable:
@@ -57,19 +57,19 @@ def _by_itself() -> Iterator[None]:
 
 
 def _look_after(job_id: str, silence: float, queued: Queued) -> None:
-    """Send what a job lacks: at once where a lease has run out, after a while of silence all that no queue knows."""
+    """Send the lost units of a job: those whose lease has ended, and after SILENT_AFTER those that are in no queue."""
     jobs, held = services().jobs, services().leases.held(job_id)
     silent = silence > SILENT_AFTER
     if not silent and not held:
         return
-    if silent:  # whatever comes of it, this job is looked for in the queues again only after another such while
+    if silent:  # in any case, the next search in the queues is at least SILENT_AFTER later
         jobs.touch(job_id)
     try:
         job = jobs.get(job_id)
     except JobNotFound:
         jobs.forget(job_id)
         return
-    if job.ended or job.status is Status.HOLDING:  # HOLDING: it ended, and was resumed
+    if job.ended or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
         return
     for lacking in outstanding(job, services().progress):
         messages = signatures(job, lacking)
@@ -83,7 +83,7 @@ def _look_after(job_id: str, silence: float, queued: Queued) -> None:
 
 
 def _is_lost(lease: str | None, message: Signature, queued: Queued | None) -> bool:
-    """Return whether nobody may be at work on a unit: its lease tells, else the queues, if they are asked."""
+    """Return whether a unit may be lost: somebody took its lease (offer() checks if it ended), or no queue has it."""
     if lease is None or lease == SENT:
         return queued is not None and key(message.task, message.kwargs) not in queued()
     return True

@@ -1,7 +1,7 @@
-"""The schedules' clock: a tick every second from beat, and one at the very moment of each fire time that comes.
+"""The schedules' clock: beat sends a tick every second, and each tick sends one more for each fire time that is near.
 
-Any number of ticks may run, at once or late: what is due is decided once, in Redis (:mod:`quotejob.schedules`). A tick
-also has those jobs go whose time (notBefore) has come.
+Any number of ticks may run, at once or late: each fire time is decided once, in Redis (:mod:`quotejob.schedules`). A
+tick also dispatches the jobs whose time (notBefore) has come.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from quotejob.errors import StoreUnavailable
 from tasks.app import app, services
 from tasks.flow import dispatch
 
-AHEAD = 2.0  # seconds a tick looks ahead; more than beat's interval, so that a tick may be late
-LATE = 5.0  # seconds after its moment a tick of its own is of no use any more: those of beat have been there
+AHEAD = 2.0  # seconds that a tick looks ahead; more than beat's interval, so that a tick may be late
+LATE = 5.0  # seconds after its fire time at which a tick_at expires: beat's ticks have run by then
 
 log = structlog.get_logger()
 
 
 @app.task(name="quotejob.tick")
 def tick() -> None:
-    """Let the schedules fire that are due. Twice, or several at once, is harmless: a fire time is decided once."""
+    """Fire due schedules. Several ticks may run at once: each fire time is decided once."""
     try:
         for seconds in services().firing.seconds_to_fire_times(
             AHEAD
-        ):  # how far off: a worker's clock may be another than Redis's
+        ):  # seconds, not a time: a worker's clock may differ from Redis's
             tick_at.apply_async(countdown=seconds, expires=AHEAD + LATE)
         _fire()
         for org_id in services().jobs.waking():
@@ -35,7 +35,7 @@ def tick() -> None:
 
 @app.task(name="quotejob.tick_at")
 def tick_at() -> None:
-    """A tick at the moment of a fire time."""
+    """Fire due schedules at the moment of a fire time."""
     try:
         _fire()
     except StoreUnavailable as away:

@@ -1,1 +1,1 @@
-"""Jobs: their values, their store, the flex queue."""
+"""Jobs: their values, their store, their lists and the flex queue."""

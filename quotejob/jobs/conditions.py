@@ -1,6 +1,6 @@
-"""What a job may wait for before it runs: the ends of other jobs, and a time. It runs when all of it holds.
+"""The conditions of a job: other jobs that must end first, and a time. The job runs when all conditions hold.
 
-The waiting itself is done in ``store/lua/jobs/queue.lua``, in the same step as every change it depends on.
+The script ``store/lua/jobs/queue.lua`` checks the conditions, in the same step as each change that they depend on.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzin
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The jobs (of the same org) that must have ended, how, and the time before which the job does not run.
+    """The jobs (of the same org) that must end first, how they must end, and the earliest time to run.
 
-    Raises InvalidRequest for what no job can wait for.
+    Raises InvalidRequest for conditions that no job can wait for.
     """
 
     depends_on: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Conditions:
                 raise InvalidRequest.field("notBefore", "should be a time of the years 2000 to 2999")
 
     def stored(self) -> dict[str, Any]:
-        """The fields of the job's hash; notBefore in ms, rounded up, so that it is never too early."""
+        """Return the fields of the job's hash. notBefore is in ms, rounded up, so that it is never too early."""
         found: dict[str, Any] = {}
         if self.depends_on:
             found |= {"dependsOn": ",".join(self.depends_on), "dependsOnOutcome": self.outcome}
@@ -53,7 +53,7 @@ class Conditions:
         return found
 
     def seconds_to_wait(self, now: datetime) -> int:
-        """For how long the job waits for its time at least."""
+        """Return the seconds until the job's time: it waits at least so long."""
         return 0 if self.not_before is None else max(0, math.ceil((self.not_before - now).total_seconds()))
 
 
@@ -61,7 +61,7 @@ UNCONDITIONAL = Conditions()
 
 
 def waiting(job: Job, statuses: Iterable[tuple[str, str]], now: datetime) -> tuple[Waiting, ...]:
-    """What a Holding job still waits for; ``statuses`` are the jobs it waits for, each with where it stands."""
+    """Return what a Holding job still waits for. ``statuses`` are the ids and statuses of the jobs it waits for."""
     wanted = "to be Completed" if job.depends_on_outcome is DependsOnOutcome.COMPLETED else "to end"
     found = [
         Waiting(f"Waits for job {parent}, which is {status}, {wanted}", job_id=parent) for parent, status in statuses
@@ -73,12 +73,12 @@ def waiting(job: Job, statuses: Iterable[tuple[str, str]], now: datetime) -> tup
 
 
 def unknown_jobs(ids: Iterable[str]) -> InvalidRequest:
-    """The refusal of conditions on jobs that are not there, or are another org's: both alike."""
+    """Return the error for conditions on jobs that do not exist or belong to another org. It is the same for both."""
     listed = ", ".join(one[:40] for one in ids)
     return InvalidRequest.field("dependsOn", f"there is no such job in this org: {listed}")
 
 
 def vain(parent: str, status: str) -> JobConflict:
-    """The refusal to resume a job that would wait for something that cannot come."""
+    """Return the error for the resume of a job whose condition can no longer hold."""
     stands = f"is {status}; resume that one first" if status else "is no longer kept; submit a new job instead"
     return JobConflict(f"This job depends on job {parent}, which {stands}")

@@ -1,6 +1,6 @@
-"""The order of an org's flex queue: its Holding jobs, first in, first out unless somebody moves one.
+"""The order of an org's flex queue: its Holding jobs, first in, first out, unless a caller moves one.
 
-The words are those of the platform's FlexQueue class. ``store/lua/jobs/promote.lua`` decides what leaves the queue.
+The words come from the platform's FlexQueue class. ``store/lua/jobs/promote.lua`` decides which jobs leave the queue.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from quotejob.store import keys
 
 
 class QueuePlace(StrEnum):
-    """Where to move a job."""
+    """The place to move a job to."""
 
     FRONT = "front"
     END = "end"
@@ -34,7 +34,7 @@ class FlexQueue:
         self._jobs = jobs
 
     def jobs(self, org_id: str) -> list[Job]:
-        """The org's Holding jobs in their order, with what each still waits for."""
+        """Return the org's Holding jobs in their order, with what each still waits for."""
         with store.translated():
             found = cast(list[bytes], self._redis.zrange(keys.jobs_of(org_id, "holding"), 0, -1))
         return [job for job in self._jobs.get_many([one.decode() for one in found]) if job.status is Status.HOLDING]
@@ -42,8 +42,8 @@ class FlexQueue:
     def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.
 
-        False when it stands there already. Raises JobNotFound for a job the org does not have, JobConflict for one that
-        is not Holding.
+        Returns False if the job is there already. Raises JobNotFound for a job that the org does not have, JobConflict
+        for a job that is not Holding.
         """
         answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, place=place, other=other or None).decode()
         if answer in ("moved", "there"):

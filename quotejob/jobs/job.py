@@ -1,11 +1,11 @@
-"""A job's life and what is known of it: the words, the allowed moves, the frozen values.
+"""A job and its statuses: the words, the allowed moves, the frozen values.
 
-The life (the platform's words and meanings, as AsyncApexJob)::
+The statuses (words and meanings as in AsyncApexJob)::
 
     Holding -> Queued -> Preparing -> Processing -> Completed | Failed | Aborted
     Failed, Aborted -> Holding, on resume
 
-MOVES is the one place that knows which moves are allowed; :mod:`quotejob.jobs.store` makes each atomically and once.
+Only MOVES says which moves are allowed. :mod:`quotejob.jobs.store` makes each move atomically and once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class JobType(StrEnum):
-    """What a job does: the names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all there are."""
+    """The names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all job types."""
 
     BATCH_QUOTE = "BatchQuote"
     SAMPLE_DATA_CREATE = "SampleDataCreate"
@@ -24,11 +24,11 @@ class JobType(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a job stands; AsyncApexJob.Status has the same words."""
+    """The status of a job, in the words of AsyncApexJob.Status."""
 
     HOLDING = "Holding"  # in the flex queue
     QUEUED = "Queued"  # has a slot, waits for a worker
-    PREPARING = "Preparing"  # the org is asked which records match
+    PREPARING = "Preparing"  # the plan is made: which records match
     PROCESSING = "Processing"  # pages are priced and written
     COMPLETED = "Completed"  # done; may hold record errors
     FAILED = "Failed"  # could not be finished; extendedStatus says why
@@ -38,8 +38,8 @@ class Status(StrEnum):
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.ABORTED})
 ALIVE = (Status.HOLDING, Status.QUEUED, Status.PREPARING, Status.PROCESSING)
 RESUMABLE = (Status.FAILED, Status.ABORTED)
-# Which states a job may come from, by the state it goes to. Queued is reached by promote() alone, Holding by submit()
-# and, from the states in RESUMABLE, by resume().
+# The statuses that a job may come from, by the status it goes to. Only promote() makes a job Queued. submit() makes it
+# Holding, and so does resume() from the statuses in RESUMABLE.
 MOVES: dict[Status, tuple[Status, ...]] = {
     Status.PREPARING: (Status.QUEUED,),
     Status.PROCESSING: (Status.PREPARING,),
@@ -50,15 +50,15 @@ MOVES: dict[Status, tuple[Status, ...]] = {
 
 
 class DependsOnOutcome(StrEnum):
-    """How the jobs that a job depends on have to end for it to run."""
+    """How the parents of a job must end, so that it can run."""
 
-    COMPLETED = "Completed"  # with another end of one of them it is Aborted
-    FINISHED = "Finished"  # any end will do
+    COMPLETED = "Completed"  # if a parent ends otherwise, the job is Aborted
+    FINISHED = "Finished"  # any end
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One condition that does not hold yet: another job's end, or a time."""
+    """A condition that does not hold yet: another job's end, or a time."""
 
     message: str
     job_id: str | None = None
@@ -67,7 +67,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What was estimated of a job when that could first be said; compared in the end with what came true."""
+    """The first estimate for a job. It is compared later with the real time."""
 
     made: datetime
     meant: datetime
@@ -75,10 +75,10 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands. An *item* is a page, as in AsyncApexJob; *records* are Opportunities."""
+    """A job in its current state. An *item* is a page, as in AsyncApexJob. *Records* are Opportunities."""
 
     job_id: str
-    job_type: str  # a JobType, or the name of a type that another version or a plug-in has
+    job_type: str  # a JobType, or the name of a job type from another version or a plug-in
     status: Status
     org_id: str
     created_date: datetime
@@ -93,8 +93,8 @@ class Job:
     not_before: datetime | None = None
     waiting_for: tuple[Waiting, ...] = ()  # while Holding
     schedule_id: str | None = None
-    guaranteed: bool = False  # of a guaranteed schedule: it goes first
-    authorization: str | None = None  # of AppLink: gives the session of a job without a caller
+    guaranteed: bool = False  # comes from a guaranteed schedule, so it goes first
+    authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0
     number_of_errors: int = 0  # pages with at least one failed record
@@ -104,15 +104,15 @@ class Job:
     failed: int = 0
     quotes_created: int = 0
     api_calls: int = 0
-    waves: int | None = None  # known once planned
-    resumed_date: datetime | None = None  # when it last went on after a Failed or Aborted end
-    resumed_items: int = 0  # the items that were processed then
+    waves: int | None = None  # None before the plan
+    resumed_date: datetime | None = None  # when it was last resumed and continued
+    resumed_items: int = 0  # items that were processed at that time
     start_guess: Guess | None = None
     end_guess: Guess | None = None
-    estimated_start: datetime | None = None  # these two are worked out where somebody asks: see quotejob.forecast
+    estimated_start: datetime | None = None  # both estimates are computed on request: see quotejob.forecast
     estimated_end: datetime | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether the job's life is over."""
+        """True if the job has ended."""
         return self.status in ENDED

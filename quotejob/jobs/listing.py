@@ -1,4 +1,4 @@
-"""Which of an org's jobs, in which order, and where a list goes on: what listJobs and getJobSummary are asked."""
+"""The filter, the order and the cursor of a list of jobs, for listJobs and getJobSummary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quotejob import clock
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, JobType, Status
 
-# In an order: whether there is a value, the value, when the job was created (us), its id.
+# The place of a job in an order: whether it has a value, the value, when the job was created (us), its id.
 ListPosition = tuple[bool, int, int, str]
 _STATUSES = list(Status)
 _JOB_TYPES: list[str] = list(JobType)
@@ -22,9 +22,9 @@ _JOB_TYPES: list[str] = list(JobType)
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs; what is left empty asks for nothing. Times are aware, ``from`` counts and ``to`` does not.
+    """A filter for jobs. An empty field filters nothing. Times are aware; ``from`` is inclusive, ``to`` is exclusive.
 
-    Raises InvalidRequest when a span ends before it begins.
+    Raises InvalidRequest if a span ends before it begins.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -34,8 +34,8 @@ class JobFilter:
     completed_from: datetime | None = None
     completed_to: datetime | None = None
     schedule_id: str | None = None
-    parent_id: str | None = None  # one of the jobs it depends on
-    extended_status: str | None = None  # a text in extendedStatus; upper and lower case are one
+    parent_id: str | None = None  # a job that it depends on
+    extended_status: str | None = None  # a text in extendedStatus; case does not matter
 
     def __post_init__(self) -> None:
         for name in ("created", "completed"):
@@ -44,7 +44,7 @@ class JobFilter:
                 raise InvalidRequest.field(f"{name}From", f"should not be later than {name}To")
 
     def takes(self, job: Job) -> bool:
-        """Whether it is one of these."""
+        """Return whether the job passes the filter."""
         return (
             (not self.statuses or job.status in self.statuses)
             and (not self.job_types or job.job_type in self.job_types)
@@ -60,7 +60,7 @@ class JobFilter:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields of a job's hash that takes() looks at, beside those that every job has."""
+        """The fields of a job's hash that takes() reads, in addition to ALWAYS."""
         asked = {
             "completedDate": self.completed_from or self.completed_to,
             "scheduleId": self.schedule_id,
@@ -74,17 +74,17 @@ EVERY_JOB = JobFilter()
 
 
 class Sort(StrEnum):
-    """What a list is sorted by. Jobs that do not have it yet come last, whatever the order."""
+    """The value that a list is sorted by. Jobs without this value come last in both orders."""
 
     CREATED = "createdDate"
     STARTED = "startedDate"
     COMPLETED = "completedDate"
-    STATUS = "status"  # in the order of a job's life
+    STATUS = "status"  # in the order in which a job has them
     JOB_TYPE = "jobType"
 
 
 class Order(StrEnum):
-    """Which end comes first: of times the latest, or the earliest."""
+    """The direction of the order: descending (for times, the latest first) or ascending."""
 
     DESCENDING = "desc"
     ASCENDING = "asc"
@@ -92,36 +92,36 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """A total order of jobs: by ``sort``, then by when they were created, then by id."""
+    """A total order of jobs: by ``sort``, then by creation time, then by id."""
 
     sort: Sort = Sort.CREATED
     order: Order = Order.DESCENDING
 
     @property
     def descending(self) -> bool:
-        """Whether the largest comes first."""
+        """True if the largest value comes first."""
         return self.order is Order.DESCENDING
 
     def place(self, job: Job) -> ListPosition:
-        """Where a job stands in this order; one that has no value yet stands at its end."""
+        """Return the place of a job in this order. A job without a value is at the end."""
         value = self._value(job)
         return (value is not None) == self.descending, value or 0, clock.us(job.created_date), job.job_id
 
     def comes_after(self, place: ListPosition, other: ListPosition | None) -> bool:
-        """Whether a list that has come as far as ``other`` (None: it has not begun) has ``place`` still before it."""
+        """Return whether ``place`` comes after ``other`` in this order. None for ``other`` is the start of the list."""
         return other is None or (place < other if self.descending else place > other)
 
     def first(self, count: int, places: Iterable[ListPosition]) -> list[ListPosition]:
-        """The first of many places, in order, with no more than ``count`` in memory."""
+        """Return the first ``count`` places, in order. Holds at most ``count`` places in memory."""
         return heapq.nlargest(count, places) if self.descending else heapq.nsmallest(count, places)
 
     def cursor(self, place: ListPosition) -> str:
-        """A place as callers carry it."""
+        """Return the cursor for a place, a text for callers."""
         side, value, created, job_id = place
         return f"{self._mark}{int(side)}:{value}:{created}:{job_id}"
 
     def read(self, cursor: str | None) -> ListPosition | None:
-        """The place that a cursor names. InvalidRequest unless it is one of a list in this very order."""
+        """Return the place of a cursor. Raises InvalidRequest if the cursor does not belong to this order."""
         if cursor is None:
             return None
         found = re.fullmatch(r"([0-9][ad])([01]):([0-9]{1,20}):([0-9]{1,20}):([0-9a-f-]{36})", cursor)
@@ -160,6 +160,6 @@ def _within(moment: datetime | None, start: datetime | None, end: datetime | Non
 
 
 def span(wanted: JobFilter) -> tuple[Any, Any]:
-    """The scores of the org's list of jobs, lowest and highest, between which those created in time lie."""
+    """Return the lowest and highest score, in the org's list of jobs, of the creation times that are wanted."""
     low = "-inf" if wanted.created_from is None else clock.us(wanted.created_from)
     return low, "+inf" if wanted.created_to is None else clock.us(wanted.created_to)

@@ -1,4 +1,4 @@
-"""How a job's hash in Redis is read. Fields of a newer version are passed over, and so is what is not there."""
+"""Read a job's hash from Redis. Fields of a newer version and missing fields are ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quotejob import clock
 from quotejob.jobs.job import DependsOnOutcome, Guess, Job, Status
 from quotejob.store import rows
 
-ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # what every job's hash has
+ALWAYS = ("status", "jobType", "orgId", "createdDate", "createdById")  # the fields that every job's hash has
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "guaranteed": lambda raw: raw == "1",
@@ -31,5 +31,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def read_job(job_id: str, stored: Mapping[bytes, bytes] | Mapping[str, bytes]) -> Job:
-    """Return a Job from its hash, or from a part of it that has ALWAYS."""
+    """Return a Job from its hash, or from a part of the hash that has the fields in ALWAYS."""
     return Job(job_id, **rows.read(Job, _READERS, rows.decoded(stored)))

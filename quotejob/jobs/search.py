@@ -1,4 +1,4 @@
-"""The lists of an org's jobs: filtered, sorted, page by page, in a bounded memory."""
+"""Lists of an org's jobs: filtered, sorted, page by page, in limited memory."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class JobSearch:
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """Return at most ``limit`` jobs of the org, newest first or as ``sorting`` says, and the next ones' cursor.
+        """Return at most ``limit`` jobs of the org, in the order of ``sorting``, and the cursor of the next jobs.
 
-        The cursor is None when there are no more. No job comes twice or is missed while others are added. Raises
-        InvalidRequest for a cursor that is not one of this order.
+        The cursor is None if there are no more. When jobs are added meanwhile, no job comes twice and none is missed.
+        Raises InvalidRequest for a cursor that does not belong to this order.
         """
         after = sorting.read(cursor)
-        if sorting.sort is Sort.CREATED:  # as the list is kept: read from where it goes on, as far as it takes
+        if sorting.sort is Sort.CREATED:  # Redis keeps this order: read from the cursor on, only as much as needed
             stream = self.scan(org_id, wanted, sorting=sorting, after=after)
             places = [sorting.place(job) for job in islice(stream, limit + 1)]
         else:
@@ -57,10 +57,10 @@ class JobSearch:
         sorting: Sorting = NEWEST_FIRST,
         after: ListPosition | None = None,
     ) -> Iterator[Job]:
-        """Yield the org's jobs that are wanted, by when they were created, from behind a place of that ``sorting`` on.
+        """Yield the org's jobs that pass the filter, by creation time, starting after a place of ``sorting``.
 
-        Each has what all jobs have, what the filter looks at and these fields of its hash, no more. A chunk is in
-        memory at a time; jobs that are no longer kept leave the list.
+        Each job has only ALWAYS, the fields that the filter reads, and ``fields``. One chunk is in memory at a time.
+        Jobs that are no longer stored are removed from the list.
         """
         names = tuple(dict.fromkeys((*ALWAYS, *wanted.fields, *fields)))
         for job_ids in self._chunks(org_id, wanted, sorting, after and after[2:]):
@@ -69,7 +69,7 @@ class JobSearch:
                     yield job
 
     def _parts(self, org_id: str, job_ids: Sequence[str], names: Sequence[str]) -> list[dict[str, bytes] | None]:
-        """These fields of each job's hash; None for a job that is no longer kept, which leaves the list."""
+        """Return these fields of each job's hash. None: the job is no longer stored, and is removed from the list."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             for job_id in job_ids:
@@ -85,9 +85,9 @@ class JobSearch:
     def _chunks(
         self, org_id: str, wanted: JobFilter, sorting: Sorting, after: tuple[int, str] | None
     ) -> Iterator[list[str]]:
-        """Yield the ids of the org's jobs in chunks that grow, from behind ``after`` (when created in us, id) on.
+        """Yield the ids of the org's jobs in growing chunks, starting after ``after`` (creation time in us, id).
 
-        Goes by place and not by count, so that jobs added or forgotten meanwhile move nothing.
+        Uses the place and not the count, so that jobs added or removed meanwhile make no difference.
         """
         key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
         read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
@@ -105,5 +105,5 @@ class JobSearch:
                 yield [job_id for _, job_id in fresh]
             if len(chunk) < size:
                 return
-            if size < LARGEST_CHUNK or not fresh:  # nothing new in so many: they are of one moment
+            if size < LARGEST_CHUNK or not fresh:  # no new ids in a full chunk: all have the same time
                 size *= 2

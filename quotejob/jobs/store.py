@@ -1,7 +1,7 @@
-"""Jobs: what was asked and where it stands. The truth of a job is in Redis.
+"""The store of jobs in Redis.
 
-Every change that depends on what is there is one Lua script in ``store/lua/jobs/``: atomic, and harmless when it is
-sent twice, for the client repeats a command whose answer was lost.
+Each change that depends on stored data is one Lua script in ``store/lua/jobs/``. A script is atomic, and can be sent
+twice without harm, because the client repeats a command whose answer was lost.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
 
-KEPT = 7 * 24 * 3600  # seconds an ended job and its results are kept
-RUNS = 50  # Completed runs remembered of each type of an org's jobs, for estimates
-RUNS_KEPT = 30 * 24 * 3600  # seconds they are, after the last one
-IDEMPOTENT_FOR = 24 * 3600  # seconds the same Idempotency-Key means the same job
+KEPT = 7 * 24 * 3600  # seconds that an ended job and its results are stored
+RUNS = 50  # Completed runs that are stored for each job type of an org, for estimates
+RUNS_KEPT = 30 * 24 * 3600  # seconds that these runs are stored after the last one
+IDEMPOTENT_FOR = 24 * 3600  # seconds that the same Idempotency-Key means the same job
 
 
 class JobStore:
@@ -57,10 +57,10 @@ class JobStore:
         schedule_id: str | None = None,
         authorization: str | None = None,
     ) -> tuple[Job, bool]:
-        """Accept a job into the flex queue of the caller's org; gives it and whether it is new.
+        """Add a job to the flex queue of the caller's org. Return the job and whether it is new.
 
-        The same idempotency key from the same org within 24 hours gives the job it gave before; the same ``job_id``, as
-        a schedule makes it of its fire time, gives that job as it stands. A ``guaranteed`` job goes past a full queue.
+        The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
+        which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
         Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
         """
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
@@ -101,7 +101,7 @@ class JobStore:
         return self.get(known.decode()), answer == b"new"
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
-        """The job as it stands; JobNotFound when there is none, or (with ``org_id``) when it is another org's."""
+        """Return the job. Raises JobNotFound if it does not exist or, with ``org_id``, if it belongs to another org."""
         with store.translated():
             found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
@@ -109,7 +109,7 @@ class JobStore:
         return self._with_waiting([read_job(job_id, found)])[0]
 
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
-        """Those of the jobs that there are, in the given order."""
+        """Return those of the jobs that exist, in the given order."""
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
             for job_id in job_ids:
@@ -118,17 +118,17 @@ class JobStore:
         return self._with_waiting([read_job(job_id, row) for job_id, row in zip(job_ids, stored, strict=True) if row])
 
     def abort(self, job_id: str) -> Job:
-        """Stop the job; what is already written stays in the org. JobConflict when it had ended before."""
+        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
         reason = "Aborted on request; quotes already written stay in the org, see the job's results"
         if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
             raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
         return self.get(job_id)
 
     def resume(self, job_id: str, context: CallerContext) -> Job:
-        """Put a Failed or Aborted job back into the flex queue; it goes on from what is written, with this context.
+        """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
 
-        JobConflict when it is in another state, or depends on a job that has ended otherwise; FlexQueueFull when there
-        is no room.
+        Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
+        the queue is full.
         """
         job = self.get(job_id, context.org_id)
         answer = self.run(
@@ -151,16 +151,16 @@ class JobStore:
         return self.get(job_id)
 
     def ping(self) -> None:
-        """Raise StoreUnavailable unless Redis answers."""
+        """Raise StoreUnavailable if Redis does not answer."""
         with store.translated():
             self._redis.ping()
 
     # -- the workers' side ---------------------------------------------------------------------------------------------
 
     def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
-        """Give the org's free slots to the Holding jobs that may go, in order; the ids that became Queued just now.
+        """Give the org's free slots to its ready jobs, in order. Return the ids that this call made Queued.
 
-        ``reserved`` slots are left free; only the job ``first`` takes any free slot, before all others.
+        ``reserved`` slots stay free. Only the job ``first`` may take any free slot; it goes before all others.
         """
         promoted = self.run(
             "jobs/promote",
@@ -173,21 +173,21 @@ class JobStore:
         return [job_id.decode() for job_id in promoted]
 
     def waking(self) -> list[str]:
-        """The orgs where the time has come that a job waits for; promote() tends to them."""
+        """Return the orgs in which the time of a waiting job has come. Call promote() for each of them."""
         found = self.run("jobs/waking")
         return [org_id.decode() for org_id in found]
 
     def look_again(self, silence: float, most: int) -> list[str]:
-        """Look again at what waits and was not looked at for ``silence`` seconds, ``most`` jobs and orgs at a time.
+        """Check again the Holding jobs and orgs that were not checked for ``silence`` seconds, ``most`` of each.
 
-        A job may go, or is Aborted as what it waits for cannot come any more. Gives the orgs that have jobs that may
-        go; promote() tends to them.
+        A job becomes ready, or is Aborted because a condition can no longer hold. Returns the orgs that have ready
+        jobs. Call promote() for each of them.
         """
         found = self.run("jobs/look_again", silence=int(silence * 1000), most=most)
         return [org_id.decode() for org_id in found]
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
-        """Take the job to ``status`` if its life allows; whether this call did it. ``also``: more fields to set."""
+        """Move the job to ``status`` if MOVES allows it. Return whether it did. ``also``: more fields to set."""
         job, now = self.get(job_id), self._now()
         if status in ENDED:
             also["completedDate"] = now.isoformat()
@@ -217,11 +217,11 @@ class JobStore:
         return before in origins
 
     def fail(self, job_id: str, reason: str) -> bool:
-        """End the job as Failed, saying why; whether this call did it."""
+        """End the job as Failed with this reason. Return whether this call did it."""
         return self.move(job_id, Status.FAILED, extendedStatus=reason[:1000])
 
     def explain(self, job_id: str, reason: str | None) -> None:
-        """Say in extendedStatus what a job that has not ended is waiting for; None when it goes on."""
+        """Set extendedStatus to what a job that has not ended waits for. None: it continues."""
         with store.translated():
             if reason is None:
                 self._redis.hdel(keys.job(job_id), "extendedStatus")
@@ -229,12 +229,12 @@ class JobStore:
                 self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
 
     def context(self, job_id: str) -> CallerContext:
-        """The caller the job works for; SessionExpired when their session is no longer kept."""
+        """Return the caller that the job works for. Raises SessionExpired if the session is no longer stored."""
         with store.translated():
             return tokens.unseal(cast(bytes | None, self._redis.get(keys.job(job_id, "context"))), self._settings)
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
-        """Keep another context for the job, one with a fresh token, unless it has ended."""
+        """Store a context with a fresh token for the job, unless the job has ended."""
         scripts.run(
             self._redis,
             "jobs/renew_context",
@@ -245,9 +245,9 @@ class JobStore:
         )
 
     def open(self) -> list[tuple[str, float]]:
-        """Every job that has a slot, with the seconds since its last sign of life, both by Redis's clock.
+        """Return every job that has a slot, with the seconds since its last sign of life, by Redis's clock.
 
-        A sign that lies ahead was given before that clock was turned back: it counts by how far.
+        A sign of life in the future means that the clock was turned back. Then the seconds are the distance to it.
         """
         with store.translated():
             pipe = self._redis.pipeline()
@@ -258,18 +258,18 @@ class JobStore:
         return [(job_id.decode(), abs(now - score) / 1000) for job_id, score in found]
 
     def touch(self, job_id: str) -> None:
-        """Note a sign of life of a job that has a slot."""
+        """Store a sign of life of a job that has a slot."""
         scripts.run(self._redis, "jobs/touch", open=keys.OPEN, id=job_id)
 
     def forget(self, job_id: str) -> None:
-        """Take a job that no longer exists off the list of open ones."""
+        """Remove a job that no longer exists from the list of open jobs."""
         with store.translated():
             self._redis.zrem(keys.OPEN, job_id)
 
     def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
-        """Run a script that needs jobs/queue.lua. Its time is Redis's, the one clock of all processes.
+        """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.
 
-        ``now`` is what it writes where a person reads a time. In simulated time it is what the script goes by, too.
+        ``now`` is the time that the script writes for people to read. In simulated time the script also works with it.
         """
         now = now or self._now()
         simulated = clock.ms(now) if self._simulated else None
@@ -291,7 +291,7 @@ class JobStore:
         )
 
     def _with_waiting(self, jobs: list[Job]) -> list[Job]:
-        """The jobs, those Holding with what they still wait for."""
+        """Return the jobs. Holding jobs have what they still wait for."""
         held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
         with store.translated():
             pipe = self._redis.pipeline(transaction=False)
@@ -319,7 +319,7 @@ def _kept(job: Job) -> list[str]:
 
 
 def _past_run(job: Job, now: datetime) -> str | None:
-    """What estimates remember of a run: records, milliseconds, schedule. Nothing of one that had stopped in between."""
+    """Return what is stored of a run for estimates: records, milliseconds, schedule. None if the job was resumed."""
     if job.started_date is None or job.resumed_date is not None:
         return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"

@@ -1,4 +1,4 @@
-"""Jobs in figures: how many of which kind, how long they waited and ran, and how good the estimates were."""
+"""Jobs in figures: counts, times of waiting and running, and the quality of the estimates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from itertools import product
 
 from quotejob.jobs.job import Guess, Job, JobType, Status
 
-# What of a job's hash is looked at, beside what every job has.
+# The fields of a job's hash that are read, in addition to ALWAYS.
 FIELDS = (
     *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed"),
     *("startGuess", "endGuess"),
@@ -21,7 +21,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many jobs there are of a status, of a type, or of both."""
+    """The number of jobs with a status, with a job type, or with both."""
 
     jobs: int
     status: Status | None = None
@@ -30,7 +30,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A distribution. Each percentile is a value that occurred: the smallest that so many per cent do not exceed."""
+    """A distribution. Each percentile is a value that occurred (nearest rank)."""
 
     count: int
     mean: float | None = None
@@ -43,13 +43,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How far estimates were from what came true."""
+    """The difference between estimates and real times."""
 
     count: int
-    median_error_seconds: float | None = None  # earlier or later alike
+    median_error_seconds: float | None = None  # without sign
     p90_error_seconds: float | None = None
-    median_error_share: float | None = None  # of the time that was in fact still ahead when the estimate was made
-    bias_seconds: float | None = None  # the median with its sign: positive when things came later than estimated
+    median_error_share: float | None = None  # of the real time from the estimate to the event
+    bias_seconds: float | None = None  # the median with its sign; positive: later than estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,18 @@ class Summary:
     """Jobs in figures."""
 
     total: int
-    by_status: list[Count]  # in the order of a job's life, with those of which there are none
+    by_status: list[Count]  # in the order of the statuses, zero counts included
     by_job_type: list[Count]
-    by_status_and_job_type: list[Count]  # without those of which there are none
-    waiting_seconds: Figures  # from createdDate to startedDate, of the jobs that have started
-    run_seconds: Figures  # from startedDate to completedDate, of those that ended without having been resumed
-    records_per_second: Figures  # of these, where there were records
+    by_status_and_job_type: list[Count]  # without zero counts
+    waiting_seconds: Figures  # from createdDate to startedDate, for jobs that have started
+    run_seconds: Figures  # from startedDate to completedDate, for ended jobs that were never resumed
+    records_per_second: Figures  # for the same jobs, if they had records
     start_estimates: Quality
     end_estimates: Quality
 
 
 def summarise(jobs: Iterable[Job]) -> Summary:
-    """The jobs in figures; some dozens of bytes of each are kept meanwhile."""
+    """Return the jobs in figures. Holds some dozens of bytes for each job in memory."""
     kinds: Counter[tuple[Status, str]] = Counter()
     waited, ran, rates = array("d"), array("d"), array("d")
     starts, ends = _Errors(), _Errors()
@@ -103,7 +103,7 @@ def summarise(jobs: Iterable[Job]) -> Summary:
 
 
 class _Errors:
-    """What estimates were off by."""
+    """The errors of the estimates."""
 
     def __init__(self) -> None:
         self._late, self._shares = array("d"), array("d")
@@ -133,5 +133,5 @@ def _figures(values: Sequence[float]) -> Figures:
 
 
 def _rank(ordered: Sequence[float], per_cent: int) -> float:
-    """The nearest rank, to three places."""
+    """Return the nearest-rank percentile, rounded to three places."""
     return round(ordered[-(-len(ordered) * per_cent // 100) - 1], 3)

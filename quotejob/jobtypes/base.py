@@ -1,4 +1,4 @@
-"""What the engine asks of a job type. A new one is a folder beside this file and one line in registry.py."""
+"""The interface of a job type. A new job type is a folder beside this file and one line in registry.py."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JobHandler(ABC):
         run.progress.record_page(run.id, wave, Receipt(str(page), results))
 
     def pack(self, run: Run, wave: int) -> int | None:
-        """Fix the batches of a wave; how many there are, or None when they were fixed before. Here: none to write."""
+        """Fix the batches of a wave. Return their number, or None if they were fixed before. Default: no batches."""
         return 0 if run.progress.store_batches(run.id, wave, []) else None
 
     def write_batch(self, run: Run, wave: int, batch: int) -> None:

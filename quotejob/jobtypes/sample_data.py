@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class SampleDataCreate(JobHandler):
-    """Make sample Opportunities with their lines."""
+    """The job type that creates sample Opportunities with their lines."""
 
     name = JobType.SAMPLE_DATA_CREATE
     slow = True
@@ -48,7 +48,7 @@ class SampleDataCreate(JobHandler):
 
 
 class SampleDataDelete(JobHandler):
-    """Delete the sample Opportunities and their Quotes."""
+    """The job type that deletes the sample Opportunities and their Quotes."""
 
     name = JobType.SAMPLE_DATA_DELETE
     slow = True
@@ -137,7 +137,7 @@ def _shelf(run: Run) -> _Shelf:
 def _make_opportunities(
     run: Run, page: int, numbers: Sequence[str], shelf: _Shelf
 ) -> tuple[dict[int, str], list[Result]]:
-    """The new ids by number, and the refusals."""
+    """Make the Opportunities. Return the new ids by number, and the refused ones."""
     log.info(f"Creating {len(numbers)} Opportunities with Bulk API 2.0")
     closes = (run.job.created_date.date() + timedelta(days=30)).isoformat()
     rows = (
@@ -157,7 +157,7 @@ def _make_opportunities(
 
 
 def _make_lines(run: Run, page: int, made: Mapping[int, str], shelf: _Shelf) -> list[Result]:
-    """Give each new Opportunity its lines; what came of each Opportunity."""
+    """Make the lines of each new Opportunity. Return the result of each Opportunity."""
     columns = ["OpportunityId", "PricebookEntryId", "Quantity", "UnitPrice"]
     written = _ingest(run, page, "OpportunityLineItem", "insert", _line_rows(made, shelf), columns)
     refused = {row["OpportunityId"]: _refused(row["OpportunityId"], row) for row in written.failed()}
@@ -173,7 +173,7 @@ def _line_rows(made: Mapping[int, str], shelf: _Shelf) -> Iterator[dict[str, str
 
 
 def _delete(run: Run, page: int, object_name: str, ids: Iterator[str]) -> dict[str, Result]:
-    """Delete the records; the refusals, by id."""
+    """Delete the records. Return the refused ones, by id."""
     deleted = _ingest(run, page, object_name, "delete", ({"Id": record_id} for record_id in ids), ["Id"])
     refused = (_refused(row["Id"], row) for row in deleted.failed())
     return {result.record_id: result for result in refused if result.code != _GONE}

@@ -1,4 +1,4 @@
-"""What travels between the rooms: frozen values, each field explained. Money and quantities are Decimal."""
+"""The values of pricing: frozen, each field explained. Money and quantities are Decimal."""
 
 from __future__ import annotations
 

@@ -123,14 +123,14 @@ def quote_name(opportunity_name: str) -> str:
 
 
 def country_key(text: str) -> str:
-    """What two spellings of a country have in common: no case, accents or punctuation. Empty: says no country."""
+    """Return a country's name without case, accents and punctuation, for comparison. Empty: no country."""
     plain = unicodedata.normalize("NFKD", text).casefold().replace("&", " and ")
     letters = (letter for letter in plain if letter not in ".'\u2019`" and not unicodedata.combining(letter))
     return " ".join("".join(letter if letter.isalnum() else " " for letter in letters).split())
 
 
 def product_key(text: str) -> str:
-    """A product code or family without case and surrounding blanks, as the platform compares text."""
+    """Return a product code or family without case and surrounding blanks, as the platform compares text."""
     return text.strip().casefold()
 
 

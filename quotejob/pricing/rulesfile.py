@@ -57,7 +57,7 @@ def _short(text: str) -> str:
 
 
 class _Refused(Exception):
-    """What YAML would take and we do not."""
+    """An error for YAML that we do not accept."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -190,7 +190,7 @@ class _File:
         allowed: Iterable[str] = (),
         same: Callable[[str], str] = str,
     ) -> dict[str, yaml.Node]:
-        """The rows of a mapping. Without ``required`` and ``allowed`` any key will do; ``same`` tells equal keys."""
+        """Return the rows of a mapping. Default: any key is valid; ``same`` finds equal keys."""
         if not isinstance(node, yaml.MappingNode) or not node.value:
             self.expected(node, what, "a mapping")
         known = [*required, *allowed]
@@ -214,7 +214,7 @@ class _File:
         return list(node.value)
 
     def words(self, node: yaml.Node | None, what: str) -> Iterable[yaml.ScalarNode]:
-        """The texts in a list, each alone or in a list of its own (the names of one country)."""
+        """Yield the texts in a list, each alone or in a list of its own (the names of one country)."""
         for item in self.items(node, what) if node is not None else ():
             for word in self.items(item, what) if isinstance(item, yaml.SequenceNode) else [item]:
                 self.text(word, what)
@@ -231,7 +231,7 @@ class _File:
         return str(node.value)
 
     def percent(self, node: yaml.Node, what: str) -> Decimal:
-        """A number from 0 to 100, as a fraction."""
+        """Return a number from 0 to 100 as a fraction."""
         expected = "a number from 0 to 100, such as 10 or 7.5"
         number = self.number(node, what, expected)
         if number > 100:

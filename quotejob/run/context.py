@@ -1,4 +1,4 @@
-"""A run: one job in the hands of one step, with the stores and the org it works with."""
+"""A run: a job as one step works on it, with its stores and its org."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from quotejob.settings import Settings
 
 @dataclass(frozen=True)
 class Run:
-    """A job as one step sees it."""
+    """A job as one step works on it."""
 
     job: Job
     jobs: JobStore
     progress: Progress
     leases: Leases
     settings: Settings
-    lease: Lease | None = None  # of the unit this step works on; steps that only send others have none
+    lease: Lease | None = None  # on the unit of this step; None for steps that only send others
 
     @property
     def id(self) -> str:
@@ -34,33 +34,33 @@ class Run:
 
     @cached_property
     def org(self) -> OrgClient:
-        """The org the job works for, opened at first use: a step that only sends others never needs it.
+        """The client of the job's org, made at first use. A step that only sends others does not need it.
 
-        Raises SessionExpired when the caller's session is gone, AuthorizationFailed and OrgUnreachable when AppLink
-        gives a scheduled job none.
+        Raises SessionExpired if the caller's session is no longer stored; AuthorizationFailed and OrgUnreachable if
+        AppLink gives no session to a scheduled job.
         """
         context = session(self.job, self.jobs, self.settings)
         return OrgClient(OrgAddress.of(context), read_timeout=self.settings.org_timeout)
 
     def go_on(self) -> None:
-        """Renew the lease, and rest when the org is to be spared; called before every request that writes.
+        """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
 
-        Raises JobStopped when the job has ended, LeaseLost when somebody else has taken this unit over.
+        Raises JobStopped if the job has ended, LeaseLost if another step has taken this unit.
         """
         if self.lease is not None:
             self.lease.go_on()
 
     def slow_down(self, seconds: float) -> None:
-        """Have everybody who works for this org rest before the next request."""
+        """Make every step that works for this org sleep before its next request."""
         self.leases.slow_down(self.job.org_id, seconds)
 
 
 def begin(
     job_id: str, jobs: JobStore, progress: Progress, leases: Leases, settings: Settings, unit: str | None = None
 ) -> Run:
-    """Take up a step of the job, and the lease of ``unit`` with it. Nothing is asked of the org or of AppLink.
+    """Begin a step of the job, and take the lease of ``unit``. Sends no request to the org or to AppLink.
 
-    Raises JobStopped when the job has ended, LeaseLost when somebody else works on the unit.
+    Raises JobStopped if the job has ended, LeaseLost if another step works on the unit.
     """
     job = jobs.get(job_id)
     if job.ended:
@@ -70,7 +70,7 @@ def begin(
 
 
 def session(job: Job, jobs: JobStore, settings: Settings) -> CallerContext:
-    """Return whom the job works as: its caller, or, of a scheduled job, whom its authorization stands for."""
+    """Return the context that the job works with: its caller's, or for a scheduled job its authorization's."""
     if job.authorization is None:
         return jobs.context(job.job_id)
     with contextlib.suppress(SessionExpired):

@@ -1,10 +1,10 @@
-"""Leases: who works on what right now. A unit of work nobody holds any more is found by the sweep and sent again.
+"""Leases: which step works on which unit now. The sweep finds a unit whose lease has ended, and sends it again.
 
-A unit is one page, one batch, one wave's packing, or the plan of a job. Whoever works on it holds its lease and renews
-it from a thread of its own; whoever dies, or stands still too long, loses it. Losing a lease makes nothing wrong by
-itself (first receipts win, and the org's unique keys guard every write): leases keep work from being done twice at
-once, and from not being done at all. How they stand in Redis, and what a clock that jumps does to them:
-``store/lua/run/lease.lua``.
+A unit is one page, one batch, one wave's packing, or the plan of a job. The step that works on it holds its lease and
+renews it from a separate thread. A step that dies or stops for too long loses the lease. A lost lease does no damage:
+the first receipt wins, and the org's unique keys protect every write. Leases prevent that two steps do the same work at
+once, and that work is never done. ``store/lua/run/lease.lua`` says how leases are stored, and what happens when the
+clock jumps.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from quotejob.errors import JobStopped, LeaseLost, QuotejobError
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
 
-LENGTH = 9.0  # seconds a lease lasts without being renewed
+LENGTH = 9.0  # seconds until a lease ends if it is not renewed
 RENEWED = 3.0  # seconds between two renewals
-SENT_FOR = 10.0  # seconds a sent unit is left alone before it may be sent again
-SENT = "sent"  # in a holder's place: the unit was sent again, and nobody has it yet
-LONGEST_REST = 5.0  # seconds one step waits at a time because the org is to be spared
+SENT_FOR = 10.0  # seconds after which a sent unit may be sent again
+SENT = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
+LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's slowdown
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Leases:
         self._redis = client
 
     def claim(self, job_id: str, unit: str, org_id: str) -> Lease:
-        """Take the unit's lease. LeaseLost when it is held, or is to wait; JobStopped when the job has ended."""
+        """Take the unit's lease. Raises LeaseLost if it is held or must wait, JobStopped if the job has ended."""
         holder = uuid.uuid4().hex
         state, deaths = scripts.run(
             self._redis,
@@ -55,17 +55,17 @@ class Leases:
         return Lease(self._redis, job_id, unit, org_id, holder, deaths)
 
     def offer(self, job_id: str, unit: str) -> bool:
-        """Whether the unit is nobody's and may be sent again; of several who ask at once, one hears yes."""
+        """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
         return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=int(SENT_FOR * 1000)))
 
     def held(self, job_id: str) -> dict[str, str]:
-        """Every unit with a lease, run out or not, and who holds it: a step, SENT, or "wait"."""
+        """Return every unit with a lease, ended or not, and its holder: a step, SENT, or "wait"."""
         with store.translated():
             found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id, "leases")))
         return {unit.decode(): lease.decode().partition(" ")[0] for unit, lease in found.items()}
 
     def slow_down(self, org_id: str, seconds: float) -> None:
-        """Have every worker of the org rest before its next request; a longer rest already ordered stays."""
+        """Make every step for the org sleep before its next request. A longer slowdown that is already set stays."""
         length = max(1, int(seconds * 1000))
         with store.translated():
             self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
@@ -75,32 +75,32 @@ class Leases:
 
 
 class Lease:
-    """One unit, held by one step of one process."""
+    """The lease on one unit, held by one step of one process."""
 
     def __init__(self, client: redis.Redis, job_id: str, unit: str, org_id: str, holder: str, deaths: int) -> None:
         self._redis = client
         self.job_id = job_id
         self.unit = unit
-        self.deaths = deaths  # how many holders before this one died at it
+        self.deaths = deaths  # number of earlier holders that died
         self._org_id = org_id
         self._holder = holder
 
     def go_on(self) -> None:
-        """Renew, and rest if the org is to be spared; asked before every request that writes.
+        """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
 
-        Raises JobStopped when the job has ended, LeaseLost when somebody else has taken over.
+        Raises JobStopped if the job has ended, LeaseLost if another step has taken the unit.
         """
         while rest := self._renew():
             time.sleep(min(rest, LONGEST_REST))
 
     def release(self, *, wait: float = 0) -> None:
-        """Give the unit up: it is done, or nobody may take it for ``wait`` seconds."""
+        """Give the lease back: the unit is done or, with ``wait``, nobody may take it for so many seconds."""
         leases, milliseconds = keys.job(self.job_id, "leases"), int(wait * 1000)
         scripts.run(self._redis, "run/release", leases=leases, unit=self.unit, holder=self._holder, wait=milliseconds)
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew from a thread while the block runs. While Redis is away nothing is renewed: the lease may be lost."""
+        """Renew the lease from a thread while the block runs. It may be lost while Redis is away."""
         done = threading.Event()
 
         def renew() -> None:
@@ -116,7 +116,7 @@ class Lease:
             done.set()
 
     def _renew(self) -> float:
-        """Seconds to rest."""
+        """Renew the lease. Return the seconds to sleep."""
         state, rest = scripts.run(
             self._redis,
             "run/renew",

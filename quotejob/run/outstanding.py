@@ -1,7 +1,6 @@
-"""What is outstanding in a job, read off what is done: the sweep sends it, and a resumed job goes on with it.
+"""The outstanding steps of a job. The sweep sends them, and a resumed job continues with them.
 
-Only the job and its receipts are read, never the org. Nothing is remembered beside the receipts, so nothing can be
-forgotten.
+They are computed from the job and its receipts only. The org is not asked, and nothing else is stored.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from quotejob.run.waves import may_start, pages_of_wave, wave_is_priced, wave_is
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """Steps that a job still needs, all of one wave and one kind. ``numbers`` are its pages or batches."""
+    """Steps that a job still needs, all of one wave and one kind. ``numbers`` are the pages or batches."""
 
     step: str  # plan, start_wave, pages, commit, batches, finish
     wave: int = 0
@@ -23,7 +22,7 @@ class Outstanding:
 
 
 def outstanding(job: Job, progress: Progress) -> list[Outstanding]:
-    """Return everything that could be going on in the job right now and has not reported yet."""
+    """Return all steps that may run now and have not reported yet."""
     if job.status is not Status.PROCESSING:
         return [Outstanding("plan")]
     open_waves = [wave for wave in range(job.waves or 0) if not _is_over(job, progress, wave)]
@@ -34,7 +33,7 @@ def outstanding(job: Job, progress: Progress) -> list[Outstanding]:
 
 
 def sent(wave: int) -> str:
-    """Return the mark of a wave whose pages have been sent."""
+    """Return the name of the note that the pages of a wave were sent."""
     return f"wave {wave} sent"
 
 
@@ -52,7 +51,7 @@ def _of_wave(job: Job, progress: Progress, wave: int) -> Outstanding | None:
 
 
 def _is_over(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave is written; noted once it is, so that a job of many waves is looked through quickly."""
+    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast."""
     over = f"wave {wave} over"
     if progress.note(job.job_id, over) is not None:
         return True

@@ -1,6 +1,6 @@
-"""What a job's steps leave for each other: the plan, receipts of pages and batches, priced quotes, notes.
+"""The progress of jobs: the plan, receipts of pages and batches, priced quotes, notes.
 
-Counters are never a bare +1: they change in the same Lua step that takes in a page's or batch's first receipt.
+Counters change only in the Lua script that stores the first receipt of a page or batch, so a repeat does not count.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.store import client as store
 from quotejob.store import keys, rows, scripts
 
-Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page which it holds
+Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 
 
 class Progress:
-    """The state of every job's work. Every method may raise StoreUnavailable when Redis does not answer."""
+    """The progress of all jobs. Every method may raise StoreUnavailable if Redis does not answer."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -32,7 +32,7 @@ class Progress:
     def store_plan(
         self, job_id: str, pages: Iterable[Sequence[str]], wave_size: int, api_calls: Callable[[], int]
     ) -> bool:
-        """Fix the job's records: the first plan wins, whole. ``pages`` may be a stream. Whether this one was taken."""
+        """Fix the job's plan. The first plan wins. Return whether this plan was stored. ``pages`` may be a stream."""
         draft = keys.job(job_id, f"draft:{uuid.uuid4()}")
         count = total = 0
         with store.translated():
@@ -54,7 +54,7 @@ class Progress:
         return bool(taken)
 
     def page(self, job_id: str, page: int) -> list[str]:
-        """The record ids (or other keys) planned for one page."""
+        """Return the record ids (or other keys) that the plan has for one page."""
         stored = self._get(job_id, "pages", str(page))
         if stored is None:
             raise JobNotFound(f"Job {job_id} has no page {page}")
@@ -63,55 +63,55 @@ class Progress:
     # -- pages ---------------------------------------------------------------------------------------------------------
 
     def record_page(self, job_id: str, wave: int, receipt: Receipt, priced: bytes = b"") -> bool:
-        """Take in a page's receipt and its priced quotes, once; True for the first."""
+        """Store a page's receipt and its priced quotes, once. Return True if it was the first."""
         failed = sum(result.outcome is Outcome.FAILED for result in receipt.results)
         return self._record(job_id, "priced", wave, receipt, priced, [(receipt.unit, receipt.to_write, failed)])
 
     def priced_units(self, job_id: str, wave: int) -> set[int]:
-        """The pages of the wave that have reported."""
+        """Return the pages of the wave that have reported."""
         return {int(unit) for unit in self._names(keys.stage(job_id, "priced", wave))}
 
     def priced(self, job_id: str, page: int) -> bytes | None:
-        """The page's priced quotes, as stored; None when there are none (any more)."""
+        """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._get(job_id, "quotes", str(page))
 
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
-        """Drop the priced quotes of pages whose writing has been decided."""
+        """Delete the priced quotes of pages that need no more writing."""
         with store.translated():
             self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch]) -> bool:
-        """Fix how the wave's quotes are packed; the first packing wins. Whether this one was taken."""
+        """Fix the wave's packing. The first packing wins. Return whether this packing was stored."""
         with store.translated():
             return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
 
     def batches(self, job_id: str, wave: int) -> list[Batch] | None:
-        """The wave's packing, or None before it is packed."""
+        """Return the wave's packing. None: it is not packed yet."""
         stored = self._get(job_id, "batches", str(wave))
         return None if stored is None else cast(list[Batch], rows.unsqueeze(stored))
 
     def record_batch(self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True) -> bool:
-        """Take in a batch's receipt, once; True for the first. Not ``whole``: the job ended while it was written."""
+        """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile."""
         pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
         return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
-        """The batches of the wave that have reported."""
+        """Return the batches of the wave that have reported."""
         return {int(unit.split(".")[1]) for unit in self._names(keys.stage(job_id, "written", wave))}
 
     def parts(self, job_id: str, wave: int, batch: int) -> list[str]:
-        """The units of what was written of a batch before the job ended, and was resumed: "wave.batch.number"."""
+        """Return the parts of a batch that were written before the job ended, as "wave.batch.number"."""
         names = self._names(keys.stage(job_id, "parts", wave))
         return sorted(name for name in names if name.startswith(f"{wave}.{batch}."))
 
     def units_with_results(self, job_id: str) -> list[str]:
-        """The pages, batches and parts of batches that reported something of records, in no order."""
+        """Return the pages, batches and parts of batches that reported results, in no order."""
         return self._names(keys.job(job_id, "results"))
 
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
-        """What one page, batch or part of a batch reported of its records."""
+        """Return the results of one page, batch or part of a batch."""
         stored = self._get(job_id, "results", unit)
         reported = rows.unsqueeze(stored) if stored else []
         return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
@@ -119,12 +119,12 @@ class Progress:
     # -- notes ---------------------------------------------------------------------------------------------------------
 
     def once(self, job_id: str, what: str) -> bool:
-        """True for the first who asks, so that several triggers of one step start it once."""
+        """Return True for the first call only. So several triggers start one step once."""
         with store.translated():
             return bool(self._redis.hsetnx(keys.job(job_id, "marks"), what, clock.now().isoformat()))
 
     def note(self, job_id: str, what: str, value: str | None = None) -> str | None:
-        """Keep (with ``value``) or read a small checkpoint of a long step, as the ids of its Bulk jobs."""
+        """Store (with ``value``) or read a small checkpoint of a long step, for example the ids of its Bulk jobs."""
         if value is not None:
             with store.translated():
                 self._redis.hset(keys.job(job_id, "marks"), what, value)
@@ -133,7 +133,7 @@ class Progress:
         return None if found is None else found.decode()
 
     def another_fault(self, job_id: str, kind: str) -> int:
-        """Count a fault after which a step is tried again; how many of its kind there were since anything succeeded."""
+        """Count a fault. Return the number of faults of this kind since the last success."""
         with store.translated():
             count = self._redis.hincrby(keys.job(job_id, "faults"), kind, 1)
             self._redis.expire(keys.job(job_id, "faults"), 24 * 3600)
@@ -176,7 +176,7 @@ class Progress:
 
 
 def _row(result: Result) -> list[str | None]:
-    """A result as stored: its fields in order, the empty end cut off."""
+    """Return a result as it is stored: its fields in order, without empty fields at the end."""
     row = [getattr(result, field.name) for field in fields(Result)]
     while row[-1] is None:
         row.pop()

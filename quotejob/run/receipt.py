@@ -1,15 +1,15 @@
-"""What a page or a batch reports: counts, keys and errors, and no payload."""
+"""Receipts: the counts, keys and errors that a page or a batch reports. They have no payload."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-MAX_DEATHS = 3  # times a page or a batch may end its worker process before it is given up
+MAX_DEATHS = 3  # deaths of workers at a page or a batch, after which it is given up
 
 
 class Outcome(StrEnum):
-    """What came of one record."""
+    """What happened to one record."""
 
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one record (an Opportunity); ``record_id`` is its key."""
+    """What happened to one record (an Opportunity). ``record_id`` is its key."""
 
     record_id: str
     outcome: Outcome
@@ -28,7 +28,7 @@ class Result:
 
 
 def lost(record_id: str) -> Result:
-    """What is said of a record whose page or batch has ended its worker again and again."""
+    """Return the result of a record whose page or batch has ended its worker too often."""
     reason = (
         f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then run a new job for it"
     )
@@ -37,10 +37,10 @@ def lost(record_id: str) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a page or a batch reports: who did what, no payload."""
+    """What a page or a batch reports: the results and the counts, no payload."""
 
-    unit: str  # "12": page 12; "0.3": wave 0, batch 3; "0.3.0": what was written of it before the job ended
-    results: tuple[Result, ...] = ()  # the records decided here
-    to_write: int = 0  # page: quotes priced and waiting to be written
-    pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes dealt with, of these failed)
+    unit: str  # "12": page 12; "0.3": wave 0, batch 3; "0.3.0": the part written before the job ended
+    results: tuple[Result, ...] = ()  # of the records that this unit decided
+    to_write: int = 0  # page: quotes that are priced and not yet written
+    pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes decided, failed ones of these)
     api_calls: int = 0

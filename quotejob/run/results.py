@@ -1,4 +1,4 @@
-"""What came of a job's records: read page by page of an answer, or as a stream."""
+"""The results of a job's records, read in parts with a cursor or as a stream."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Results:
     def page(
         self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
     ) -> tuple[list[Result], str | None]:
-        """Return at most ``limit`` results so far, and the cursor of the next ones (None: there are no more).
+        """Return at most ``limit`` of the results so far, and the cursor of the next results (None: no more).
 
-        Raises InvalidRequest for a cursor that is none.
+        Raises InvalidRequest for an invalid cursor.
         """
         found: list[Result] = []
         for place, result in self._placed(job_id, cursor):
@@ -33,11 +33,11 @@ class Results:
         return found, None
 
     def stream(self, job_id: str, outcome: Outcome | str | None = None) -> Iterator[Result]:
-        """Yield all results so far, with a page's or batch's worth in memory at a time."""
+        """Yield all results so far. Only one page or batch is in memory at a time."""
         return (result for _, result in self._placed(job_id, None) if outcome is None or result.outcome == outcome)
 
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
-        """Yield results from the cursor on, each with a cursor of its own."""
+        """Yield the results after the cursor, each with its own cursor."""
         first_unit, first_place = _read(cursor)
         for unit in sorted(self._progress.units_with_results(job_id), key=_unit_order):
             if _unit_order(unit) >= _unit_order(first_unit):
@@ -53,7 +53,7 @@ def _unit_order(unit: str) -> tuple[int, ...]:
 
 
 def _read(cursor: str | None) -> tuple[str, int]:
-    """Return where in the results a cursor stands: the unit, and the place of the next result in it."""
+    """Return the position of a cursor: the unit, and the place of the next result in it."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
     if found is None:
         raise InvalidRequest.field("cursor", "is not one this API gave out")

@@ -1,4 +1,4 @@
-"""Waves: how a job's pages are cut into chords, and when the next chord may start."""
+"""Waves: how a job's pages are divided into chords, and when the next chord may start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quotejob.run.progress import Progress
 
 
 def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
-    """Cut the keys into pages, and these into waves (of that many pages), and fix them as the job's plan."""
+    """Cut the keys into pages, and the pages into waves of ``wave_size`` pages. Store them as the job's plan."""
     run.progress.store_plan(run.id, batched(keys, page_size), wave_size, lambda: run.org.calls)
 
 
@@ -22,16 +22,16 @@ def pages_of_wave(job: Job, wave: int) -> range:
 
 
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield the keys in lists of ``size``, the last one shorter (itertools.batched is of Python 3.12)."""
+    """Yield the keys in lists of ``size``; the last may be shorter (itertools.batched needs Python 3.12)."""
     stream = iter(keys)
     while chunk := list(islice(stream, size)):
         yield chunk
 
 
 def may_start(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave may be priced: the one before is priced, and the one before that is written.
+    """Return whether the wave may be priced: the wave before it is priced, and the wave before that is written.
 
-    So at most two waves of priced quotes wait in Redis, however large the job.
+    So Redis holds the priced quotes of at most two waves, even for a large job.
     """
     return (
         wave < (job.waves or 0)
@@ -46,7 +46,7 @@ def wave_is_priced(job: Job, progress: Progress, wave: int) -> bool:
 
 
 def wave_is_written(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether every batch of the wave has reported; then its priced quotes are dropped."""
+    """Return whether every batch of the wave has reported. If so, delete the wave's priced quotes."""
     batches = progress.batches(job.job_id, wave)
     if batches is None or len(progress.written_units(job.job_id, wave)) < len(batches):
         return False

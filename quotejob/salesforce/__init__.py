@@ -1,7 +1,7 @@
-"""The border: the only code that knows simple-salesforce and requests. Everything that leaves it is ours.
+"""The only code that uses simple-salesforce and requests. It returns and raises only quotejob's own types.
 
-Errors leave it as :class:`~quotejob.errors.OrgError` and its kinds, numbers with a fraction as Decimal, sub-queries as
-plain lists, and no token in any message.
+It raises :class:`~quotejob.errors.OrgError` and its kinds. Numbers with a fraction are Decimal, sub-queries are plain
+lists. No message has a token in it.
 """
 
 from quotejob.salesforce.address import OrgAddress

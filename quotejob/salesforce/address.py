@@ -1,4 +1,4 @@
-"""Which org, and with what token."""
+"""The address of an org, and the token for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quotejob.errors import OrgNotAllowed, SessionExpired
 
 
 class Context(Protocol):
-    """The part of a caller's context that says where its org is."""
+    """The part of a caller's context that has the address of the org."""
 
     @property
     def org_domain_url(self) -> str: ...
@@ -46,13 +46,13 @@ class OrgAddress:
             raise OrgNotAllowed("apiVersion is not a version of the Salesforce API, such as 66.0.")
         if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
             raise OrgNotAllowed("The org's address must be https, or http on this machine.")
-        # Anything else would fail while the header is written, in an error that quotes the token.
+        # Another character would fail when the header is written, and that error would show the token.
         if not re.fullmatch(r"[!-~]+", self.access_token):
             raise SessionExpired("The access token is empty or holds characters that no access token has.")
 
     @classmethod
     def of(cls, context: Context) -> OrgAddress:
-        """The address in a caller's context."""
+        """Return the address in a caller's context."""
         return cls(context.org_domain_url, context.access_token, context.api_version, context.org_id)
 
     @property
@@ -61,7 +61,7 @@ class OrgAddress:
 
     @property
     def host(self) -> str:
-        """Host and port, as a URL has them."""
+        """The host and port, as in a URL."""
         netloc = urlsplit(self.instance_url).netloc
         if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", netloc, re.ASCII):
             raise OrgNotAllowed("The org's address must be a plain host name, with a port or without.")
@@ -69,7 +69,7 @@ class OrgAddress:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the org runs on this machine."""
+        """True if the org runs on this machine."""
         name = urlsplit(f"//{self.host}").hostname or ""
         try:
             return ipaddress.ip_address(name).is_loopback

@@ -1,7 +1,7 @@
-"""Fresh access tokens from Heroku AppLink, for when the caller's own has expired, and for scheduled jobs.
+"""Fresh access tokens from Heroku AppLink, for callers whose token has expired and for scheduled jobs.
 
 Source: the AppLink SDKs' ``getAuthorization`` (``GET {API_URL}/authorizations/{developer_name}``). The authorization
-acts as the user it was made for; it is used only when it is for the job's own org.
+acts as the user it was made for. It is used only if it is for the job's own org.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
-    """The context with a fresh token and its user, or None: none is configured, not for this org, or not to be had."""
+    """Return the context with a fresh token and its user. None: no authorization, wrong org, or no token."""
     if settings.authorization is None:
         return None
     try:
@@ -36,9 +36,9 @@ def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
 def session(
     authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = TIMEOUT
 ) -> CallerContext:
-    """A session of the org's, from the authorization of that developer name.
+    """Return a session of the org, from the authorization with this developer name.
 
-    Raises AuthorizationFailed, saying why, when it gives none; OrgUnreachable when AppLink does not answer.
+    Raises AuthorizationFailed with the reason if it gives none, OrgUnreachable if AppLink does not answer.
     """
     if not (settings.applink_api_url and settings.applink_token):
         raise AuthorizationFailed("This app has no AppLink add-on: HEROKU_APPLINK_API_URL and _TOKEN are not set")

@@ -1,7 +1,7 @@
-"""Bulk API 2.0 ingest: any number of rows, in constant memory, and a killed run can be taken up again.
+"""Bulk API 2.0 ingest: any number of rows, in constant memory. A run that was killed can be continued.
 
-The steps go through simple-salesforce's plain calls. Its bulk2 handler holds the whole file and the whole result in
-memory, waits without a deadline and reports nothing on the way, and its single steps are private.
+The steps use simple-salesforce's plain calls. Its bulk2 handler holds the whole file and the whole result in memory,
+has no deadline, reports no progress, and its single steps are private.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
 class Checkpoint(Protocol):
-    """Where the ids of uploaded jobs are kept, so that a killed run can be taken up again."""
+    """The storage for the ids of uploaded jobs, so that a killed run can be continued."""
 
     def load(self) -> list[str]:
-        """The ids saved by an earlier run, in order; empty for none."""
+        """Return the ids that an earlier run saved, in order; empty for none."""
         ...
 
     def save(self, job_ids: list[str]) -> None:
-        """Keep these ids; called once more for each uploaded part, with all ids so far."""
+        """Store these ids. Called after each uploaded part, with all ids so far."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is to do."""
+    """The work of a new job."""
 
     object_name: str
     operation: str  # insert, update, upsert, delete
@@ -53,9 +53,9 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What became of the rows. Each method fetches from the org anew and yields row after row.
+    """The results of the rows. Each method fetches them from the org again and yields one row at a time.
 
-    Rows come in any order and are the uploaded ones, known by their own columns, with the org's columns added.
+    The rows come in any order. Each has its uploaded columns and the org's columns.
     """
 
     job_ids: tuple[str, ...]
@@ -65,15 +65,15 @@ class IngestResult:
     _connection: Connection = field(repr=False, compare=False)
 
     def succeeded(self) -> Iterator[dict[str, str]]:
-        """The rows that were written, with sf__Id and sf__Created."""
+        """Yield the rows that were written, with sf__Id and sf__Created."""
         return self._rows("successfulResults")
 
     def failed(self) -> Iterator[dict[str, str]]:
-        """The rows that were refused, with sf__Id and sf__Error ("CODE:message:fields --")."""
+        """Yield the rows that were refused, with sf__Id and sf__Error ("CODE:message:fields --")."""
         return self._rows("failedResults")
 
     def unprocessed(self) -> Iterator[dict[str, str]]:
-        """The rows the org did not get to."""
+        """Yield the rows that the org did not process."""
         return self._rows("unprocessedrecords")
 
     def _rows(self, kind: str) -> Iterator[dict[str, str]]:
@@ -92,13 +92,13 @@ def ingest(
     deadline: float = 3600,
     max_upload: int = MAX_UPLOAD,
 ) -> IngestResult:
-    """Upload rows, let the org process them, wait for its end. No rows: no job, and an empty result.
+    """Upload rows, start the org's jobs, and wait for their end. Without rows: no job, and an empty result.
 
-    A row gives text for each of ``columns``: ISO dates, "" or nothing for not given, "#N/A" for null. Over
-    ``max_upload`` bytes they are cut into several jobs. A job's id is saved when its data is up and before the org may
-    start on it, so a repeat with the same ``checkpoint`` and the same rows in the same order writes none twice.
-    ``on_progress`` is told rows processed and rows failed, when these change. After ``deadline`` seconds the error is
-    OrgUnreachable, code BULK_DEADLINE; the org works on, and a repeat picks its jobs up. A row refused is no error.
+    A row has text for each of ``columns``: ISO dates, "" or nothing for a missing value, "#N/A" for null. More than
+    ``max_upload`` bytes are divided into several jobs. A job's id is saved after the upload and before the start. So a
+    repeat with the same ``checkpoint`` and the same rows in the same order writes no row twice. ``on_progress`` gets
+    the rows processed and the rows failed, when these change. After ``deadline`` seconds it raises OrgUnreachable, code
+    BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
     """
     until = time.monotonic() + deadline
     job_ids = list(checkpoint.load()) if checkpoint else []
@@ -116,7 +116,7 @@ def ingest(
 
 
 def parts(rows: Iterable[Mapping[str, str]], columns: Sequence[str], max_upload: int) -> Iterator[IO[bytes]]:
-    """The rows as CSV files of at most ``max_upload`` bytes, each with the header row, to be read and closed."""
+    """Yield the rows as CSV files of at most ``max_upload`` bytes, each with the header row. The caller closes them."""
     header = _line(columns)
     part: IO[bytes] | None = None
     size = 0
@@ -149,7 +149,7 @@ def _rewound(part: IO[bytes]) -> IO[bytes]:
 
 
 def _upload(connection: Connection, job: NewJob, part: IO[bytes]) -> str:
-    """The id of an Open job that holds the part. Each try makes a new one: a job never started does nothing."""
+    """Upload the part into a new Open job. Return its id. Each try makes a new job: an unstarted job does nothing."""
 
     def attempt() -> str:
         job_id = _create(connection, job)
@@ -194,7 +194,7 @@ def _info(connection: Connection, job_id: str) -> dict[str, Any]:
 
 
 def _start(connection: Connection, job_id: str) -> None:
-    """Let the org begin. A refusal because it has begun already, after an answer that was lost, is none."""
+    """Start the job. If an answer was lost, the org may refuse because the job has started: that is no error."""
     try:
         connection.safe(lambda: _set_state(connection, job_id, "UploadComplete"))
     except OrgRefused:
@@ -205,7 +205,7 @@ def _start(connection: Connection, job_id: str) -> None:
 def _wait(
     connection: Connection, job_ids: Sequence[str], on_progress: Callable[[int, int], None] | None, until: float
 ) -> list[dict[str, Any]]:
-    """What the org says of each job, once all have ended."""
+    """Wait until all jobs have ended. Return the org's information on each job."""
     infos: dict[str, dict[str, Any]] = {job_id: {"state": "unknown"} for job_id in job_ids}
     told = (0, 0)
     pause = FIRST_PAUSE
@@ -247,7 +247,7 @@ def _complaints(infos: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _download(connection: Connection, path: str) -> Iterator[dict[str, str]]:
-    """The rows of a result file: fetched whole into a file on disk, so that a broken connection only costs a repeat."""
+    """Yield the rows of a result file. It is fetched to disk first; a broken connection needs only a repeat."""
     file = tempfile.TemporaryFile(prefix="quotejob-")  # noqa: SIM115 - closed with the text over it
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         connection.safe(lambda: _fetch(connection, path, file))

@@ -1,6 +1,6 @@
-"""Who calls: the context the AppLink service mesh puts into the ``x-client-context`` header, base64 of JSON.
+"""The caller: the context that the AppLink service mesh puts into the ``x-client-context`` header, as base64 of JSON.
 
-The header's form is that of the AppLink SDKs (PyPI ``heroku-applink``, ``ClientContext``).
+The form of the header comes from the AppLink SDKs (PyPI ``heroku-applink``, ``ClientContext``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SUFFIX_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerContext:
-    """A caller and the org they speak for. The token is never shown."""
+    """A caller: a user and an org. The token is never shown."""
 
     request_id: str
     org_id: str  # 18 characters, 00D...
@@ -38,7 +38,7 @@ class CallerContext:
 
 
 def from_header(value: str | None) -> CallerContext:
-    """Decode the header; raise Unauthenticated, which never repeats any of it, when it is missing or not a context."""
+    """Return the context in the header. Raises Unauthenticated, without the header's text, if there is no valid one."""
     if not value:
         raise Unauthenticated("The x-client-context header is missing; call through the AppLink service mesh")
     if len(value) > MAX_HEADER:
@@ -65,7 +65,7 @@ def from_header(value: str | None) -> CallerContext:
 
 
 def check_org(url: str, settings: Settings) -> None:
-    """Raise OrgNotAllowed unless the address is https on an allowed host, or loopback where local orgs are allowed."""
+    """Raise OrgNotAllowed unless the address is https on an allowed host, or loopback if local orgs are allowed."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -84,7 +84,7 @@ def check_org(url: str, settings: Settings) -> None:
 
 
 def to18(record_id: str) -> str:
-    """The 18-character form of a 15- or 18-character id (SOAP API guide, ID field type: case-folding suffix)."""
+    """Return the 18-character form of a 15- or 18-character id (SOAP API guide, ID field type: case-folding suffix)."""
     groups = (record_id[start : start + 5] for start in (0, 5, 10))
     suffix = "".join(
         _SUFFIX_LETTERS[sum(1 << place for place, letter in enumerate(group) if "A" <= letter <= "Z")]

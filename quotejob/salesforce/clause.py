@@ -1,11 +1,11 @@
-"""A WHERE clause from a stranger, checked as text before any org sees it.
+"""The check of a caller's WHERE clause, as text, before it is sent to an org.
 
-The clause ends up inside ``SELECT ... FROM Opportunity WHERE (<clause>) ...``. What must not happen is that it closes
-that parenthesis, opens a string that swallows the rest, or carries another clause (LIMIT would silently cut a job
-short, FOR VIEW would write). So it is cut into tokens, strings first, and only tokens a condition can be made of pass:
-everything not known is refused. Whether the fields exist and the types fit is the org's to say (its query plan).
+The clause becomes part of ``SELECT ... FROM Opportunity WHERE (<clause>) ...``. It must not close that parenthesis,
+open a string that does not end, or add another clause (LIMIT would make the job smaller without notice, FOR VIEW would
+write). So the clause is cut into tokens, strings first. Only tokens of a condition are accepted, all others are
+refused. The org checks with its query plan that the fields exist and the types fit.
 
-Tokens, escapes and date literals are those of the SOQL and SOSL Reference ("Condition Expression Syntax", "Quoted
+Tokens, escapes and date literals come from the SOQL and SOSL Reference ("Condition Expression Syntax", "Quoted
 String Escape Sequences", "Date Formats and Date Literals in WHERE", "Comparison Operators" for semi-joins).
 """
 
@@ -23,7 +23,7 @@ FIELD = "soqlWhereClause"
 MAX_LENGTH = 20_000  # characters of a clause
 MAX_ENCODED = 15_000  # bytes of it in a URI; the org reads queries by GET and takes URIs of 16,384 bytes
 MAX_STRING = 4_000  # characters of one string in it (SOQL limits)
-MAX_DEPTH = 100  # parentheses within parentheses; no clause a person writes comes near
+MAX_DEPTH = 100  # nested parentheses; a clause that a person writes has far fewer
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 _TOKEN = re.compile(
@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
-# Words that begin or belong to a clause, so can never stand in a condition. SELECT, FROM and WHERE may in a semi-join.
+# Words of other clauses, which are not allowed in a condition. SELECT, FROM and WHERE are allowed in a semi-join.
 _CLAUSE_WORDS = frozenset(
     (
         *("SELECT", "TYPEOF", "FROM", "USING", "WHERE", "WITH", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "OFFSET"),
@@ -49,7 +49,7 @@ _CLAUSE_WORDS = frozenset(
 
 
 def check_clause(text: str) -> str:
-    """The clause without white space around it, or InvalidRequest, which says what is wrong at which character."""
+    """Return the clause without white space around it. Raises InvalidRequest with the fault and its character."""
     clause = text.strip(" \t\r\n")
     if not clause:
         _refuse("is empty; to take every Opportunity say so, as Id != null")
@@ -79,7 +79,7 @@ class _Token:
 
 
 def _tokens(clause: str) -> Iterator[_Token]:
-    """The clause's tokens without white space; anything that is not a token of a condition is refused."""
+    """Yield the clause's tokens without white space. Raises InvalidRequest for anything else."""
     place = 0
     while place < len(clause):
         match = _TOKEN.match(clause, place)
@@ -92,7 +92,7 @@ def _tokens(clause: str) -> Iterator[_Token]:
 
 
 class _Reader:
-    """Reads a clause once, left to right, keeping the open parentheses and which of them belong to a semi-join."""
+    """A reader of a clause, from left to right. It keeps the open parentheses and knows which belong to a semi-join."""
 
     def __init__(self) -> None:
         self.opened: list[int] = []  # places of the parentheses still open
@@ -135,7 +135,7 @@ class _Reader:
         self.join_depth, self.join_awaits = 0, None
 
     def _clause_word(self, token: _Token) -> None:
-        """SELECT opens a semi-join right after ``IN (``; its FROM, then its WHERE, stand at that same depth, once."""
+        """Check a clause word: SELECT only after ``IN (``; then FROM and WHERE, once each, at the same depth."""
         word, depth = token.text.upper(), len(self.opened)
         if word == "SELECT" and self.before == ("IN", "(") and not self.join_depth:
             self.join_depth, self.join_awaits = depth, "FROM"
@@ -157,7 +157,7 @@ def _misplaced(word: str, place: int) -> str:
 
 
 def _not_a_token(clause: str, place: int) -> str:
-    """Why no token starts here, in words."""
+    """Return the reason why no token starts here."""
     letter, at = clause[place], f"at character {place + 1}"
     if letter == "'":
         return f"the string {at} is not closed, or holds a control character or an unknown escape (\\' writes a quote)"

@@ -1,4 +1,4 @@
-"""One org's connection: simple-salesforce on our wire, errors translated, safe calls repeated."""
+"""The connection to one org: simple-salesforce on a Wire. Errors are translated, safe calls are repeated."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class Connection:
-    """What the calls of one gateway share.
+    """The connection that all calls of one OrgClient share.
 
-    ``retry_for`` is how many seconds after its first try a safe call may be tried again, 0 for never.
+    ``retry_for``: for so many seconds after its first try, a safe call may be tried again. 0 means never.
     """
 
     def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float) -> None:
@@ -48,7 +48,7 @@ class Connection:
             return call()
 
     def safe(self, call: Callable[[], T]) -> T:
-        """Make a call that does no harm when made twice; passing faults are waited out. Raises OrgError."""
+        """Make a call that is harmless if it is repeated. Repeats it after faults. Raises OrgError."""
         tries = Retrying(
             retry=retry_if_exception(_passes),
             wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
@@ -59,7 +59,7 @@ class Connection:
         return answer
 
     def unexpected(self, what: str) -> OrgError:
-        """The error for a success whose body does not hold what it should."""
+        """Return the error for a successful answer with an unexpected body."""
         message = f"{self.address.host} answered without {what}: is this a Salesforce org?"
         return OrgUnreachable(message, code=UNEXPECTED_ANSWER)
 

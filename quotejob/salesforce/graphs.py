@@ -1,6 +1,6 @@
-"""Composite graph: what goes out and what comes back (REST API guide, Composite Graph).
+"""Composite graph: the request and the answer (REST API guide, Composite Graph).
 
-A graph is all or nothing; graphs of one request do not touch each other. Answers are found by id, never by place.
+A graph is all or nothing. Graphs of one request are independent. Answers are found by id, never by place.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class NodeError:
 
     @property
     def kind(self) -> Kind:
-        """What there is to do about it: a row lock passes, a missing field does not."""
+        """The kind of error, which says what to do: a row lock is tried again, a missing field is not."""
         return kind_of(self.code, self.message, self.http_status)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphOutcome:
-    """What became of one graph."""
+    """What happened to one graph."""
 
     graph_id: str
     ok: bool
@@ -64,7 +64,7 @@ class GraphOutcome:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON with every Decimal written digit for digit."""
+    """Return the value as JSON. Each Decimal keeps all its digits."""
     return orjson.dumps(value, default=_exact)
 
 
@@ -75,7 +75,7 @@ def _exact(value: Any) -> orjson.Fragment:
 
 
 def request_body(graphs: Sequence[Graph], api_version: str) -> bytes:
-    """The body of a graph request. Raises ValueError for one no org would take, before it costs a call."""
+    """Return the body of a graph request. Raises ValueError if no org would accept it, so no call is wasted."""
     _check(graphs)
     return to_json({"graphs": [_graph(graph, api_version) for graph in graphs]})
 
@@ -100,7 +100,7 @@ def _node(node: Node, api_version: str) -> dict[str, Any]:
 
 
 def read_answer(answer: Any) -> dict[str, GraphOutcome]:
-    """The outcomes in an answer's body, by graph id. Raises KeyError or TypeError when it is no such body."""
+    """Return the outcomes in an answer's body, by graph id. Raises KeyError or TypeError for another body."""
     return {graph["graphId"]: _outcome(graph) for graph in answer["graphs"]}
 
 
@@ -123,5 +123,8 @@ def _errors(node: dict[str, Any]) -> Iterator[NodeError]:
 
 
 def _innocent(fault: Fault) -> bool:
-    """Halted for another's sake. A reference to nothing has the same code, and is the node's own fault."""
+    """Return whether the node stopped only because another node failed.
+
+    A reference to nothing has the same code, but is the node's own error.
+    """
     return fault.code == HALTED and kind_of(fault.code, fault.message) is Kind.RETRY

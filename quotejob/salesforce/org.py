@@ -1,4 +1,4 @@
-"""The gateway: everything quotejob asks of an org."""
+"""The org client: every request that quotejob sends to an org."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADERS = 512  # bytes of our headers, the token aside, with room to spare
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a token belongs to."""
+    """The user and the org of a token."""
 
     user_id: str  # 18 characters, 005...
     organization_id: str  # 18 characters, 00D...
@@ -48,15 +48,15 @@ class OrgClient:
 
     @property
     def calls(self) -> int:
-        """HTTP requests made so far through this object; every try counts."""
+        """The number of HTTP requests through this object so far; every try counts."""
         return self._connection.wire.calls
 
     def whoami(self) -> Identity:
-        """Whom the token belongs to. SessionExpired when the org does not accept it."""
+        """Return the user and the org of the token. Raises SessionExpired if the org does not accept it."""
         return self._connection.safe(self._userinfo)
 
     def explain(self, soql: str) -> None:
-        """Have the org check a query without reading a row. OrgRefused has the org's own code and message."""
+        """Ask the org to check a query; no row is read. Raises OrgRefused with the org's own code and message."""
         self._check_length("explain", soql)
         self._get("query", explain=soql)
 
@@ -76,10 +76,10 @@ class OrgClient:
         return answer
 
     def send_graphs(self, graphs_to_send: Sequence[Graph]) -> dict[str, GraphOutcome]:
-        """Write graphs, at most 75 with 500 nodes; one try, never repeated here. Outcomes by graph id.
+        """Write graphs, at most 75 with 500 nodes, with one try. Return the outcomes by graph id.
 
-        A graph the org refused is an outcome, not an error. OrgUnreachable: the answer was lost, and the graphs may
-        have been written or not. Uncompressed: a full request is about 100 kB, less than gzip would cost both ends.
+        A refused graph is an outcome, not an error. Raises OrgUnreachable if the answer was lost: the graphs may have
+        been written or not. The request is not compressed: it has about 100 kB at most, and gzip would cost more.
         """
         if not graphs_to_send:
             return {}
@@ -93,7 +93,7 @@ class OrgClient:
             raise self._connection.unexpected("the outcome of every graph") from None
 
     def delete(self, object_name: str, record_id: str) -> None:
-        """Delete a record. One that is deleted already is fine: a repeat after a lost answer finds it so."""
+        """Delete a record. A record that is deleted already is no error: a repeat after a lost answer finds it so."""
         path = f"sobjects/{_name(object_name)}/{_name(record_id)}"
         try:
             self._connection.safe(lambda: self._connection.salesforce.restful(path, method="DELETE"))
@@ -135,7 +135,7 @@ class OrgClient:
         return self._connection.safe(lambda: self._page(salesforce.query_more(url, identifier_is_url=True)))
 
     def _page(self, answer: Any) -> dict[str, Any]:
-        """A page, checked: its next address is joined to the org's host, so it must be a path and nothing else."""
+        """Return the page, checked. Its next address is joined to the org's host, so it must be only a path."""
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise self._connection.unexpected("records")
         if not answer.get("done", True) and not str(answer.get("nextRecordsUrl")).startswith("/services/data/"):
@@ -151,7 +151,7 @@ class OrgClient:
 
 
 def _name(text: str) -> str:
-    """An object's name or a record's id, safe to stand in a path."""
+    """Return an object's name or a record's id, checked for use in a path."""
     if not re.fullmatch(r"\w+", text, re.ASCII):
         raise ValueError(f"not a name or an id: {text!r}")
     return text

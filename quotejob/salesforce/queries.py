@@ -1,4 +1,4 @@
-"""All rows of a query: pages, and the pages of its sub-queries. Pure; the caller fetches."""
+"""All rows of a query: its pages, and the pages of its sub-queries. No network here: the caller fetches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _TOKEN = re.compile(r"'(?:\\.|[^'\\])*'|[()]|[\w.]+", re.DOTALL)
 
 
 def rows(page: Record, more: More, children: frozenset[str] = frozenset()) -> Iterator[Record]:
-    """The records of ``page`` and of the pages after it, sub-queries replaced by plain lists.
+    """Yield the records of ``page`` and of the pages after it. Sub-queries become plain lists.
 
-    The sub-queries of a page are drained before the next page is fetched: that fetch makes the org forget their cursors
-    (SOAP API guide, queryMore). ``children`` names the sub-queries, lower case: a parent without any such rows has null
-    in the answer, and an empty list here.
+    The sub-queries of a page are read to their end before the next page is fetched, because that fetch makes their
+    cursors invalid (SOAP API guide, queryMore). ``children`` has the names of the sub-queries, lower case. A parent
+    without such rows has null in the answer, and an empty list here.
     """
     while True:
         yield from [_filled(record, more, children) for record in page["records"]]
@@ -36,7 +36,7 @@ def _filled(record: Record, more: More, children: frozenset[str]) -> Record:
 
 
 def child_names(soql: str) -> frozenset[str]:
-    """The relationship names of the sub-queries in the SELECT list, at any depth, lower case."""
+    """Return the relationship names of the sub-queries in the SELECT list, at any depth, lower case."""
     names: set[str] = set()
     opened: list[bool] = []  # one a parenthesis: does a sub-query stand in it?
     before, last = "", ""

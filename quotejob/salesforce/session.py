@@ -1,7 +1,7 @@
-"""Access tokens at rest: encrypted, with a time to live, gone when the job ends.
+"""Stored access tokens: encrypted, with a time to live, deleted when the job ends.
 
-Nothing else stores a token: not a Celery message, not a result, not a log line. Several keys may be given, newest
-first: the first encrypts, every one decrypts, so a key can be rotated while jobs run.
+No other place has a token: no Celery message, no result, no log line. There may be several keys, newest first. The
+first key encrypts, every key decrypts, so a key can be rotated while jobs run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Foreign errors become ours here, and nowhere else.
+"""Translate the errors of orgs and libraries into quotejob's errors. Only this module does this.
 
-Two halves of one table. ``ANSWERS`` is for what an org answers: errorCode, words in the message, HTTP status -> our
-error. ``FOREIGN`` is for what the libraries below raise. The codes and what they mean are those of the REST API guide
+There are two tables. ``ANSWERS`` is for an org's answers: errorCode, words in the message, HTTP status -> our error.
+``FOREIGN`` is for the errors that libraries raise. The codes and their meanings come from the REST API guide
 ("Status Codes and Error Responses"), the SOAP API guide ("Core Data Types", ExceptionCode and StatusCode) and the Bulk
 API guide ("Errors").
 """
@@ -36,7 +36,7 @@ HALTED = "PROCESSING_HALTED"
 
 
 class Kind(StrEnum):
-    """What there is to do about an error."""
+    """The reaction that an error needs."""
 
     RETRY = "retry"  # a passing fault: the same request may succeed shortly
     WAIT = "wait"  # an allocation is used up: much later
@@ -181,17 +181,17 @@ class Fault:
 
 
 def error_class(code: str, message: str = "", http_status: int = 0) -> type[OrgError]:
-    """Our error for what an org says. Unknown codes go by the status, anything else is a refusal."""
+    """Return the class of our error for an org's error. The status decides for unknown codes; else it is a refusal."""
     return next(row.error for row in ANSWERS if row.matches(code, message, http_status))
 
 
 def kind_of(code: str, message: str = "", http_status: int = 0) -> Kind:
-    """What there is to do about an error an org reports, in a body or inside an HTTP 200."""
+    """Return the reaction to an error that an org reports, in a body or inside an HTTP 200."""
     return KINDS[error_class(code, message, http_status)]
 
 
 def faults(content: Any) -> list[Fault]:
-    """The errors in an answer's body: an array, a bare object, an OAuth error, or one word. None for anything else."""
+    """Return the errors in an answer's body: an array, an object, an OAuth error, or one word. Else there are none."""
     if isinstance(content, dict):
         content = [content]
     if isinstance(content, list):
@@ -210,7 +210,7 @@ def _fault(item: dict[str, Any]) -> Fault:
 
 
 def answered(status: int, content: Any, host: str = "The org") -> OrgError:
-    """Our error for an answer that is not a success."""
+    """Return our error for an answer that is not a success."""
     found = faults(content)
     fault = found[0] if found else _silent(status, host)
     error = error_class(fault.code, fault.message, status)
@@ -227,7 +227,7 @@ def _silent(status: int, host: str) -> Fault:
 
 
 def translate(error: Exception, *, host: str = "The org", token: str = "") -> OrgError:
-    """Our error for one of requests, urllib3 or simple-salesforce. No message holds the token, nor does the cause's."""
+    """Return our error for one of requests, urllib3 or simple-salesforce. Neither it nor its cause shows the token."""
     verdict = next(FOREIGN[kind] for kind in type(error).__mro__ if kind in FOREIGN)
     _clean(error, token)
     if verdict is not None:
@@ -237,7 +237,7 @@ def translate(error: Exception, *, host: str = "The org", token: str = "") -> Or
 
 
 def _clean(error: Exception, token: str) -> None:
-    """Take the token out of an error that is kept as a cause: a proxy's page may show the request it did not like."""
+    """Remove the token from an error that becomes a cause: a proxy's error page may show the request."""
     if isinstance(error, http.RequestException):
         error.request = error.response = None  # both hold the headers we sent
     for name, value in vars(error).items():
@@ -253,7 +253,7 @@ def _judged(verdict: Verdict, error: Exception, host: str) -> OrgError:
 
 @contextmanager
 def translated(host: str = "The org", token: str = "") -> Iterator[None]:
-    """Whatever the libraries raise inside comes out as ours, with its cause."""
+    """Turn errors of the libraries inside the block into ours, with their cause."""
     try:
         yield
     except tuple(FOREIGN) as error:

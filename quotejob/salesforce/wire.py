@@ -1,4 +1,4 @@
-"""How bytes reach an org: one connection pool a process, one session an org."""
+"""The HTTP connections to orgs: one pool for each process, one session for each org."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _pools: dict[int, HTTPAdapter] = {}  # by process id: a connection shared with a
 
 
 def pool() -> HTTPAdapter:
-    """This process's connections, made at first use and kept alive between calls, tasks and orgs."""
+    """Return this process's connection pool. It is made at first use and stays alive between calls, tasks and orgs."""
     process = os.getpid()
     if process not in _pools:  # no lock: a fork could copy it locked, and a pool made twice is only dropped
         _pools.setdefault(process, HTTPAdapter(pool_connections=HOSTS, pool_maxsize=CONNECTIONS))

@@ -1,7 +1,7 @@
-"""The one way to Redis: one client a process, made at first use, with explicit retries and timeouts.
+"""The Redis client: one for each process, made at first use, with explicit retries and timeouts.
 
-redis-py's ``from_url`` retries nothing by default and waits without limit for nobody in particular; here a command is
-retried for some seconds while Redis restarts, and then :class:`~quotejob.errors.StoreUnavailable` is raised.
+By default redis-py's ``from_url`` does not retry and has no timeout. Here a command is retried for some seconds while
+Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _clients: dict[tuple[int, str, bool], redis.Redis] = {}
 
 
 def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
-    """The process's client for ``settings.redis_url``; ``patient`` waits over a minute for a Redis that went away.
+    """Return the process's client for ``settings.redis_url``. With ``patient`` it retries for more than a minute.
 
-    The web process is not patient (a caller waits for its answer, a few seconds at most); workers are: their last
-    write of a page or a batch is the gate that lets a Redis restart pass. The pid is in the key, so a forked worker
-    child never shares a socket with its parent.
+    The web process is not patient: a caller waits for its answer, a few seconds at most. Workers are patient, so that
+    the last write of a page or a batch succeeds after a restart of Redis. The cache key has the pid, so a forked worker
+    process never shares a socket with its parent process.
     """
     key = (os.getpid(), settings.redis_url, patient)
     if key not in _clients:
@@ -37,10 +37,10 @@ def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
 
 
 def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4) -> redis.Redis:
-    """A client with ``timeout`` seconds for every command and ``attempts`` retries with backoff (4 s at most)."""
+    """Return a client with ``timeout`` seconds for each command and ``attempts`` retries with backoff (4 s at most)."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
-        max_connections=connections,  # the smallest hosted Redis allows 20 in all; a thread that finds none free waits
+        max_connections=connections,  # the smallest hosted Redis allows 20; a thread waits for a free one
         timeout=60,
         decode_responses=False,
         socket_timeout=timeout,
@@ -55,19 +55,19 @@ def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4
 
 
 def tls(url: str) -> dict[str, Any]:
-    """How a rediss:// server is verified, by QUOTEJOB_REDIS_CA; {} for redis://. Unverified only when that says so."""
+    """Return the TLS options for rediss://, by QUOTEJOB_REDIS_CA. Unverified only if it says so. {} for redis://."""
     if not url.startswith("rediss:"):
         return {}
     authority = redis_ca()
     if authority == "unverified":
         return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    if authority:  # a pinned certificate, usually without the host's name in it
+    if authority:  # a pinned certificate usually does not have the host's name
         return {"ssl_cert_reqs": "required", "ssl_ca_certs": authority, "ssl_check_hostname": False}
     return {"ssl_cert_reqs": "required"}
 
 
 def concerns(client: redis.Redis) -> list[str]:
-    """What about this server could lose jobs, each a sentence that says what to set; asked when a worker starts."""
+    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
     with translated():
         memory = client.info("memory")
         persistence = client.info("persistence")
@@ -81,7 +81,7 @@ def concerns(client: redis.Redis) -> list[str]:
 
 
 def server_time(client: redis.Redis) -> datetime:
-    """Return the time by the clock of Redis, which all processes share: aware, UTC. Raises StoreUnavailable."""
+    """Return the time of Redis's clock, which all processes share: aware, UTC. Raises StoreUnavailable."""
     with translated():
         seconds, microseconds = client.time()
     return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
@@ -89,7 +89,7 @@ def server_time(client: redis.Redis) -> datetime:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn redis-py's errors into ours: the store is away, or full, and nothing was accepted."""
+    """Turn redis-py's errors into StoreUnavailable: Redis does not answer or is full, and nothing was accepted."""
     try:
         yield
     except redis.exceptions.OutOfMemoryError as cause:

@@ -1,4 +1,4 @@
-"""How values are kept in Redis: hashes as dataclasses, documents as compressed JSON."""
+"""The form of values in Redis: hashes for dataclasses, compressed JSON for documents."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import zstandard
 
 
 def squeeze(document: Any) -> bytes:
-    """JSON, compressed."""
+    """Return the document as compressed JSON."""
     return zstandard.compress(orjson.dumps(document))
 
 
 def unsqueeze(stored: bytes) -> Any:
-    """What squeeze took."""
+    """Return the document that squeeze compressed."""
     return orjson.loads(zstandard.decompress(stored))
 
 
 def read(kind: type, readers: Mapping[str, Callable[[str], Any]], stored: Mapping[str, str]) -> dict[str, Any]:
-    """What a hash has of the fields of a dataclass; what a newer version left there beside them is passed over.
+    """Return the fields of a dataclass that a hash has. Fields of a newer version are ignored.
 
-    Names in Redis are those of the API, in Python those of Python. A value without a reader is a text.
+    Names in Redis are camelCase as in the API, names in Python are snake_case. A value without a reader stays a text.
     """
     known = _names(kind)
     return {snake(name): readers.get(name, str)(raw) for name, raw in stored.items() if snake(name) in known}
 
 
 def decoded(stored: Mapping[bytes, bytes] | Mapping[str, bytes]) -> dict[str, str]:
-    """Return what Redis answers as text."""
+    """Return the answer of Redis as text."""
     return {name.decode() if isinstance(name, bytes) else name: value.decode() for name, value in stored.items()}
 
 
 @cache
 def snake(name: str) -> str:
-    """``createdById`` as ``created_by_id``."""
+    """Return a name in snake case: ``created_by_id`` for ``createdById``."""
     return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
 
 

@@ -1,7 +1,7 @@
 """The Lua scripts, by name, with named arguments.
 
-A script finds its arguments in the table ``args``: they travel as one msgpack value, so a name means the same in both
-languages. None is nil there, a dict is a table. The names of keys are arguments like all others.
+A script has its arguments in the table ``args``. They are sent as one msgpack value, so the names are the same in both
+languages. None becomes nil, a dict becomes a table. The names of keys are arguments like all others.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def run(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
-    """Run lua/``script``.lua, after those it "needs", and return its answer: bytes, whole numbers, lists of these.
+    """Run lua/``script``.lua after the scripts it "needs". Return its answer: bytes, whole numbers, lists of these.
 
-    Each script may be run twice: the client repeats a command whose answer was lost. Raises StoreUnavailable.
+    A script may run twice, because the client repeats a command whose answer was lost. Raises StoreUnavailable.
     """
     text, digest = _script(script)
     packed = _encode({name: _raw(value) if isinstance(value, bytes) else value for name, value in arguments.items()})
     with store.translated():
         try:
             return client.evalsha(digest, 0, packed)
-        except redis.exceptions.NoScriptError:  # a server that has just started does not know it yet
+        except redis.exceptions.NoScriptError:  # a server that has just started does not have it yet
             return client.eval(text, 0, packed)
 
 
@@ -42,7 +42,7 @@ def _raw(value: bytes) -> msgspec.Raw:
 
 @cache
 def _script(name: str) -> tuple[str, str]:
-    """Return the text of a script as it is sent, and the SHA1 by which the server knows it."""
+    """Return the text of a script as it is sent, and its SHA1, which is the server's name for it."""
     text = _PROLOGUE + _lua(name)
     return text, hashlib.sha1(text.encode()).hexdigest()
 

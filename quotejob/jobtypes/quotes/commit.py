@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def pack(run: Run, wave: int) -> int | None:
-    """Fix the wave's batches; how many there are, or None when they were fixed before: then they were sent, too."""
+    """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
     batches = list(_batches(_priced(run, pages_of_wave(run.job, wave))))
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
 
@@ -64,13 +64,13 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
 
 
 def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
-    """The Opportunities of a batch, each with its page."""
+    """Return the Opportunities of a batch, each with its page."""
     ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
 def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
-    """The priced quotes of the pages, in page order, a page in memory at a time."""
+    """Yield the priced quotes of the pages, in page order. One page is in memory at a time."""
     for page in pages:
         if stored := run.progress.priced(run.id, page):
             yield from ((page, quote) for quote in packed.unpack(stored))

@@ -14,12 +14,12 @@ from quotejob.pricing.model import PricedLine, PricedQuote
 
 
 def pack(quotes: Iterable[PricedQuote]) -> bytes:
-    """The quotes as bytes; unpack gives back equal ones."""
+    """Return the quotes as bytes. unpack returns equal quotes."""
     return zstandard.compress(orjson.dumps([_quote_row(quote) for quote in quotes]))
 
 
 def unpack(stored: bytes) -> list[PricedQuote]:
-    """The quotes that pack took."""
+    """Return the quotes that pack packed."""
     return [_quote(row) for row in orjson.loads(zstandard.decompress(stored))]
 
 

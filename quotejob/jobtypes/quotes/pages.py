@@ -40,12 +40,12 @@ def price_page(run: Run, wave: int, page: int) -> None:
 
 
 def rules(path: Path) -> Rules:
-    """The pricing rules, read and checked once a process (when a worker starts)."""
+    """Return the pricing rules. They are read and checked once for each process, when a worker starts."""
     return _rules(path)
 
 
 def read(run: Run, ids: Sequence[str]) -> Iterator[Opportunity]:
-    """The Opportunities as they are now, with all their lines; those the user cannot see (any more) are left out."""
+    """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
     decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
     currency = "CurrencyIsoCode, " if decimals else ""
     listed = ", ".join(f"'{record_id}'" for record_id in ids)

@@ -28,7 +28,7 @@ def plan_quotes(run: Run) -> None:
 
 
 def check_org(run: Run) -> dict[str, int]:
-    """The decimals of each currency in use ({} in an org with one currency); OrgClosed when the org is not ready.
+    """Return the decimals of each currency in use ({} if there is one). Raises OrgClosed if the org is not ready.
 
     The org must have Quotes and our unique key field: without it a repeated write could make a second Quote.
     """

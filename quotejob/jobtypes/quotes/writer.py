@@ -51,7 +51,7 @@ Group = tuple[PricedQuote, ...]  # the quotes of one graph
 
 
 def nodes(quote: PricedQuote) -> int:
-    """How many nodes of a composite graph the quote needs."""
+    """Return the number of composite graph nodes that the quote needs."""
     return 1 + len(quote.lines)
 
 
@@ -136,7 +136,7 @@ class Writer:
         return [(quote,) for quote in group if quote.opportunity_id not in written]
 
     def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
-        """The quotes of this job that the org already has, of these Opportunities: Opportunity id -> quote id."""
+        """Return the quotes of this job that the org has for these Opportunities: Opportunity id -> quote id."""
         found: dict[str, str] = {}
         for start in range(0, len(opportunity_ids), _KEYS):
             keys = ", ".join(f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _KEYS])
@@ -188,7 +188,7 @@ class Writer:
         return None
 
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
-        """The lines the org lacks."""
+        """Return the lines that the org does not have."""
         rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
         have = {row["OpportunityLineItemId"] for row in rows}
         return [line for line in quote.lines if line.opportunity_line_id not in have]
@@ -264,7 +264,7 @@ def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
 
 
 def _take(waiting: deque[Group]) -> dict[str, Group]:
-    """The next request's graphs: graph id -> its quotes."""
+    """Return the graphs of the next request: graph id -> its quotes."""
     request: dict[str, Group] = {}
     filled = 0
     while waiting and len(request) < MAX_GRAPHS:
@@ -276,7 +276,7 @@ def _take(waiting: deque[Group]) -> dict[str, Group]:
 
 
 def _worst(errors: Sequence[NodeError]) -> NodeError:
-    """The error that decides: first what passes by itself, then what a person must mend, then what a record is."""
+    """Return the error that decides: first one to try again, then one a person must mend, then one of a record."""
     order = [Kind.RETRY, Kind.WAIT, Kind.GIVE_UP, Kind.RECORD]
     return min(errors, key=lambda error: order.index(error.kind))
 

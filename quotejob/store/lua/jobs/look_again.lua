@@ -1,11 +1,11 @@
 -- needs jobs/queue
--- The sweep looks again at what waits, so that no lost word keeps it waiting: at those jobs and at those orgs' queues that
--- nobody has looked at for longest. Of several sweeps at once each looks at others.
+-- Check Holding jobs and the queues of orgs again, so that a lost message does not keep a job waiting. Those whose last
+-- check is the oldest come first. Several sweeps at once check different ones.
 -- args  silence (ms; for so long they were not looked at), most (jobs, and orgs)
 -- Gives the orgs that have jobs that may go.
 local silence, most = args.silence, args.most
 
--- A look that lies ahead was noted before the clock was turned back.
+-- A check in the future was stored before the clock was turned back.
 local function longest(key)
   local found = redis.call('ZRANGEBYSCORE', key, '-inf', number(NOW - silence), 'LIMIT', 0, most)
   for _, one in ipairs(redis.call('ZREVRANGEBYSCORE', key, '+inf', number(NOW + silence), 'LIMIT', 0, most)) do

@@ -1,5 +1,5 @@
 -- needs jobs/queue
--- One move of a job's life, once, however many processes try. With a job's end, those that wait for it are looked at.
+-- Move a job to another status, once, even if many processes try. If the job ends, check the jobs that wait for it.
 -- args  id, org, status (the target), origins (the states it may come from), fields to set with the move; ends (whether
 --       it ends the life) and then: keep (keys that expire with the job), drop (keys that go at once), past_run (what
 --       estimates remember of the run, or nil), runs_remembered (of its type), runs_kept (s)

@@ -33,7 +33,7 @@ local function is_one_of(value, list)
   return false
 end
 
--- To the end of the flex queue.
+-- Put a job at the end of the flex queue.
 local function enter(id, owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
@@ -47,7 +47,7 @@ local function leave(id, owner)
   if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
 end
 
--- The jobs of later whose time has come are ready; the alarm is set for the next.
+-- Make those jobs of ``later`` ready whose time has come. Set the alarm for the next one.
 local function wake(owner)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', org(owner, 'later'), '-inf', number(NOW))) do
     redis.call('ZREM', org(owner, 'later'), id)
@@ -94,7 +94,7 @@ local function because(parent, status)
   return why
 end
 
--- Look again at what Holding jobs wait for: each becomes ready, stays, or is Aborted, and then its waiters down the tree.
+-- Check the conditions of Holding jobs again: each becomes ready, stays, or is Aborted, and then also its waiters.
 local function arrange(ids)
   local next_one = 1
   while ids[next_one] do

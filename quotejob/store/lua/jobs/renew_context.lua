@@ -1,4 +1,4 @@
--- Keep another context for a job that has not ended.
+-- Store a new context for a job that has not ended.
 -- args  job and context_key (keys), context (sealed), context_kept (s)
 local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' or status == 'Failed' or status == 'Aborted' then return 0 end

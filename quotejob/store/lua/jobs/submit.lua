@@ -1,5 +1,5 @@
 -- needs jobs/queue
--- Accept a job: all of it or nothing, once.
+-- Accept a job, once: store all of it or nothing.
 -- args  id, org, created (us), fields of the job, parents (the jobs it depends on), most_holding, most_active, window (ms;
 --       the reserved window), passes_full (it goes past a full queue), context (sealed), context_kept (s),
 --       idempotency (its key, or nil), idempotency_kept (s)

@@ -1,3 +1,3 @@
 -- needs jobs/queue
--- Gives the orgs where the time has come that a job waits for.
+-- Gives the orgs in which the time of a waiting job has come.
 return redis.call('ZRANGEBYSCORE', ALARMS, '-inf', number(NOW))

@@ -1,8 +1,8 @@
 -- Leases, for the scripts that begin with "needs run/lease". In a job's hash of leases stands, for each unit, "holder ends
 -- length": times in ms by Redis's clock, as workers' clocks may differ. The holder is a step, 'sent' (the unit was sent
 -- again, and nobody has it yet) or 'wait' (nobody may have it before its time).
--- A clock may be turned back. A lease that then ends further ahead than twice its length is nobody's any more, else what
--- a dead worker left would stay held for as long as the clock was turned back.
+-- A clock may be turned back. If a lease then ends later than twice its length from now, nobody holds it any more.
+-- Otherwise the lease of a dead worker would stay held for as long as the clock was turned back.
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 local TIME = redis.call('TIME')
 local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
@@ -12,7 +12,7 @@ local function has_ended(job)
   return not status or ENDED[status]
 end
 
--- Whether a time that lies ``length`` after its setting is still to come.
+-- Whether a time that was set ``length`` ahead is still in the future.
 local function is_ahead(ends, length) return ends > NOW and ends - NOW <= 2 * length end
 
 -- Who has the unit (nil: nobody ever had), whether it is theirs still, and whether it is not because their time is over.

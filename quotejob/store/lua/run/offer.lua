@@ -1,5 +1,5 @@
 -- needs run/lease
--- Before the sweep sends a unit again: is it nobody's? Of several sweeps at once, one hears yes.
+-- Ask, before the sweep sends a unit again, whether nobody holds it. Of several sweeps at once, one gets yes.
 -- args  job, leases, deaths (keys), unit, length (ms; how long the sending holds)
 if has_ended(args.job) then return 0 end
 local holder, held, ran_out = lease_of(args.leases, args.unit)

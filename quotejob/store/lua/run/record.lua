@@ -1,4 +1,4 @@
--- Take in what a page or a batch reports. The first report wins and is counted in the same step; a repeat changes nothing.
+-- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes left to write per page),
 --       errors_key (pages with errors), faults, open (keys); id, unit, results and priced (blobs, or nil), counts (field of
 --       the job -> how much it grows), pages (lists of: page, change of what is left to write there, failed records there)
@@ -8,7 +8,7 @@ if not status or status == 'Completed' then return 0 end
 local time = redis.call('TIME')
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), args.id)
 if redis.call('HSETNX', args.receipts, args.unit, '1') == 0 then return 0 end
-redis.call('DEL', args.faults) -- something got through
+redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end
 for field, count in pairs(args.counts) do
@@ -26,7 +26,7 @@ for _, each in ipairs(args.pages) do
   end
 end
 local ttl = redis.call('TTL', args.job)
-if ttl > 0 then -- the job ended meanwhile: what is new goes when it goes
+if ttl > 0 then -- the job ended meanwhile: new keys expire with it
   for _, key in ipairs({args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key}) do
     redis.call('EXPIRE', key, ttl)
   end

@@ -1,5 +1,5 @@
 -- needs run/lease
--- Give up a lease one holds: the unit is done, or nobody may take it for a while.
+-- Give back a lease that the caller holds: the unit is done, or nobody may take it for a while.
 -- args  leases (a key), unit, holder, wait (ms; for how long nobody may take it, 0: it is done)
 if lease_of(args.leases, args.unit) ~= args.holder then return 0 end
 if args.wait == 0 then

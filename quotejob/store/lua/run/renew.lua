@@ -1,5 +1,5 @@
 -- needs run/lease
--- Lengthen a lease one still holds, and hear what one should know before going on.
+-- Renew a lease that the caller still holds. Tell it whether the job has ended, and how long to sleep.
 -- args  job, leases, open, slowdown (keys; the last one keeps the length of the org's slowdown in ms), id, unit, holder,
 --       length (ms; of the lease)
 -- Gives {'ended' | 'lost' | 'yours', ms to wait because the org is to be spared}.
