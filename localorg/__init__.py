@@ -1,1 +1,1 @@
-"""A Salesforce org for your laptop: the REST face of an org, kept in one SQLite database."""
+"""A Salesforce org for your laptop: the REST API of an org, with its data in one SQLite database."""

@@ -1,4 +1,4 @@
-"""`python -m localorg`: starts a local org and says where it is, in one line on stdout."""
+"""`python -m localorg`: start a local org and print its address, in one line on stdout."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from localorg.schema.loading import load_schema
 from localorg.seed import add_opportunities, populate
 
 FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
-_CLOSING_SECONDS = 2.0  # what requests still running get to finish
-# Long enough for the middleware to see what is too long and to say so in the platform's words (414, 431).
+_CLOSING_SECONDS = 2.0  # time that running requests get to finish
+# Large enough for the middleware to see a line that is too long, and to refuse it as the platform does (414, 431).
 _LONGEST_LINE = 1024 * 1024  # bytes
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser("localorg", description="A Salesforce org for your laptop.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8025, help="port to listen on; 0 takes a free one")
@@ -66,7 +66,7 @@ def _count(word: str) -> int:
 
 
 def open_org(asked: argparse.Namespace) -> Org:
-    """The org the command line asks for, filled."""
+    """Open the org for the command line, and fill it."""
     extra = [asked.force_app] if asked.force_app.is_dir() else []
     org = Org(load_schema(extra=extra, files=asked.schema), path=asked.db, seed=asked.seed, token=asked.token)
     org.costs.use(asked.profile)
@@ -76,7 +76,7 @@ def open_org(asked: argparse.Namespace) -> Org:
 
 
 async def serve(org: Org, host: str, port: int, certificate: Certificate | None = None) -> None:
-    """Serves the org until SIGTERM or SIGINT; raises OSError when it cannot listen there."""
+    """Serve the org until SIGTERM or SIGINT; raise OSError when it cannot listen on this address."""
     org.certificate = certificate.public if certificate else None
     runner = web.AppRunner(
         make_app(org),
@@ -102,7 +102,7 @@ async def serve(org: Org, host: str, port: int, certificate: Certificate | None 
 
 
 def _with_one_slash(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-    """Requests are made of paths with one leading slash: the `sf` command sends two, and the platform does not mind."""
+    """Make requests with one leading slash in the path: the `sf` command sends two, and the platform accepts that."""
 
     def made(message: Any, *more: Any) -> web.BaseRequest:
         if message.path.startswith("//"):
@@ -127,7 +127,7 @@ def _certificate(asked: argparse.Namespace) -> Certificate | None:
 
 
 def main(words: list[str] | None = None) -> int:
-    """The exit code: 0 after a clean stop, 1 when the org cannot be started."""
+    """Run the command and return its exit code: 0 after a clean stop, 1 when the org cannot be started."""
     asked = arguments(words)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:

@@ -1,4 +1,4 @@
-"""The web application of one org: every route, behind one way in."""
+"""The web application of one org: all routes, behind one middleware."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from localorg.org import ORG, Org
 from localorg.rest import batch, graph, resources
 from localorg.rest import query as rest
 
-# Bodies that are read whole; Bulk uploads are streamed and have a limit of their own. REST API guide: 50 MB at most.
+# Limit for bodies that are read whole; Bulk uploads are streamed and have their own. REST API guide: 50 MB at most.
 LARGEST_BODY = 50 * 1024 * 1024
 
 
 def make_app(org: Org) -> web.Application:
-    """The application that serves this org; closing it closes the org."""
+    """Return the application that serves this org; when it closes, the org closes too."""
     app = web.Application(middlewares=[conduct], client_max_size=LARGEST_BODY)
     assert resources.LOADED
     app[ORG] = org
@@ -34,6 +34,6 @@ def make_app(org: Org) -> web.Application:
 
 
 async def _open(app: web.Application) -> AsyncIterator[None]:
-    """The org outlives everything that works on it."""
+    """Keep the org open until everything that works on it has ended."""
     yield
     app[ORG].close()

@@ -1,4 +1,4 @@
-"""/localorg/: what only an org on a laptop has. Numbers, faults on order, a way to start over, the add-on's tokens."""
+"""/localorg/: resources only of the local org: statistics, faults, limits, a reset, and the add-on's tokens."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from localorg.versions import LATEST
 
 routes = web.RouteTableDef()
 
-# The AppLink add-on names a connection; here there is one, under either of these names.
+# The AppLink add-on gives a connection a name; the one connection here has either of these names.
 DEVELOPER_NAMES = frozenset({"local", "worker"})
 
 
 @routes.get("/localorg/stats")
 async def stats(request: web.Request) -> web.StreamResponse:
-    """What the org was asked and did, since the start or the last reset."""
+    """Answer with the statistics of the org, since the start or the last reset."""
     return answer(request.app[ORG].stats.body())
 
 
 @routes.get("/localorg/faults")
 async def list_faults(request: web.Request) -> web.StreamResponse:
-    """The faults in force, with what is left of each."""
+    """Answer with the active faults, and what is left of each."""
     return answer(request.app[ORG].faults.body())
 
 
 @routes.post("/localorg/faults")
 async def order_fault(request: web.Request) -> web.StreamResponse:
-    """Puts one fault in force, or with `{"clear": true}` removes all."""
+    """Add one fault, or remove all with `{"clear": true}`."""
     faults = request.app[ORG].faults
     spec = await _object(request)
     if spec == {"clear": True}:
@@ -49,7 +49,7 @@ async def order_fault(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/localorg/limits")
 async def set_limits(request: web.Request) -> web.StreamResponse:
-    """Sets the day's allowance of API requests: `{"dailyApiRequests": n}`; what was used stays used."""
+    """Set the day's limit of API requests: `{"dailyApiRequests": n}`; used requests stay used."""
     limits = request.app[ORG].limits
     spec = await _object(request)
     most = spec.get("dailyApiRequests")
@@ -61,7 +61,7 @@ async def set_limits(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/localorg/users")
 async def users(request: web.Request) -> web.StreamResponse:
-    """Everyone who can log in, with a fresh access token of each."""
+    """Answer with all users who can log in, and a new access token for each."""
     org = request.app[ORG]
     listed = [
         {
@@ -77,7 +77,7 @@ async def users(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/localorg/clients")
 async def register_client(request: web.Request) -> web.StreamResponse:
-    """Registers the certificate or public key (PEM) that JWT assertions of a client are checked with from now on."""
+    """Register a certificate or public key (PEM): from now on it checks the JWT assertions of a client."""
     spec = await _object(request)
     client_id, pem = spec.get("clientId"), spec.get("certificate")
     if set(spec) != {"clientId", "certificate"} or not isinstance(client_id, str) or not isinstance(pem, str):
@@ -91,7 +91,7 @@ async def register_client(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/localorg/certificate")
 async def certificate(request: web.Request) -> web.StreamResponse:
-    """The certificate to trust when the org speaks https, in PEM."""
+    """Answer with the certificate that clients must trust when the org uses https, in PEM."""
     pem = request.app[ORG].certificate
     if pem is None:
         raise OrgError(404, "NOT_FOUND", "The org speaks plain http")
@@ -100,7 +100,7 @@ async def certificate(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/localorg/events")
 async def events(request: web.Request) -> web.StreamResponse:
-    """The platform events published last, oldest first; ?name=X__e for one kind."""
+    """Answer with the newest platform events, oldest first; ?name=X__e selects one kind."""
     name = request.query.get("name")
     published = list(request.app[ORG].events.published)
     return answer({"events": [each for each in published if name in (None, each["event"]["EventApiName"])]})
@@ -108,7 +108,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/localorg/reset")
 async def reset(request: web.Request) -> web.StreamResponse:
-    """Numbers to zero, no faults, a new day of API requests; rows, jobs and tokens stay."""
+    """Set statistics to zero, remove faults, start a new day of API requests; rows, jobs and tokens stay."""
     org = request.app[ORG]
     if set(spec := await _object(request)) - {"data"}:
         raise _wrong('reset takes nothing, or {"data": false}')
@@ -122,7 +122,7 @@ async def reset(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/localorg/applink/authorizations/{developer_name}")
 async def authorization(request: web.Request) -> web.StreamResponse:
-    """A fresh access token, as the Heroku AppLink add-on hands it to a worker at job time."""
+    """Answer with a new access token, in the way the Heroku AppLink add-on gives it to a worker when a job runs."""
     name = request.match_info["developer_name"]
     if not bearer(request):
         return _no_authorization("unauthorized", "Send the add-on's token as Authorization: Bearer TOKEN", 401)
@@ -136,7 +136,7 @@ def _no_authorization(title: str, detail: str, status: int) -> web.Response:
 
 
 def _authorized(request: web.Request, name: str) -> dict[str, Any]:
-    """The add-on's own shape (heroku_applink/authorization.py of its Python SDK)."""
+    """Return an answer in the add-on's own form (heroku_applink/authorization.py of its Python SDK)."""
     org = request.app[ORG]
     now = _addon_time(org.clock())
     return {
@@ -173,7 +173,7 @@ def _wrong(message: str, status: int = 400) -> OrgError:
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
-    """The JSON object a request carries; no body and null are an empty object."""
+    """Return the JSON object in a request's body; no body and null count as an empty object."""
     body = await read_json(request) if await request.read() else None
     if body is None:
         return {}

@@ -1,8 +1,8 @@
 """Date literals of SOQL: names for ranges of days, such as TODAY or LAST_N_WEEKS:3.
 
-Source: SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE". Every literal is a run of whole units
-(days, weeks, months ...) counted from the unit today is in. Weeks start on Sunday and the fiscal year in January unless
-the caller says otherwise.
+Source: SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE". Every literal is a number of whole units
+(days, weeks, months ...) in a row; they are counted from the unit that contains today. Weeks start on Sunday and the
+fiscal year in January, unless the caller says otherwise.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)")
 _AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)")
 _FIRST = {"LAST": -1, "THIS": 0, "NEXT": 1}
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
-SUNDAY = 6  # as date.weekday() counts
-_MOST = 4_000 * 366  # no literal reaches further than the platform's calendar (1700 to 4000), in days
+SUNDAY = 6  # in the numbering of date.weekday()
+_MOST = 4_000 * 366  # in days: no literal goes beyond the platform's calendar (1700 to 4000)
 
 
 @dataclass(frozen=True, slots=True)
 class DateLiteral:
-    """`count` whole units, the first of them `first` units away from the one today is in."""
+    """A range of `count` whole units; the first is `first` units away from the unit that contains today."""
 
     unit: str
     first: int
     count: int
 
     def days(self, today: date, fiscal_month: int = 1, first_weekday: int = SUNDAY) -> tuple[date, date]:
-        """The first day of the range and the first day after it.
+        """Return the first day of the range and the first day after it.
 
         Fiscal years start in month `fiscal_month` (1 to 12), weeks on day `first_weekday` (0 is Monday).
         """
@@ -48,7 +48,7 @@ _NAMED = {
 
 
 def date_literal(text: str) -> DateLiteral | None:
-    """The literal with this name, in any case; None when there is none."""
+    """Return the literal with this name, in any case; None when there is none."""
     text = text.upper()
     if text in _NAMED:
         return _NAMED[text]
@@ -64,7 +64,7 @@ def date_literal(text: str) -> DateLiteral | None:
 def _counted(last: bool, unit: str, n: int) -> DateLiteral:
     if not last:
         return DateLiteral(unit, 1, n)
-    # Days alone count the present one in: LAST_N_DAYS:1 is yesterday and today.
+    # Only with days the current unit is included: LAST_N_DAYS:1 is yesterday and today.
     return DateLiteral(unit, -n, n + 1 if unit == "DAY" else n)
 
 
@@ -91,7 +91,7 @@ def _shift(unit: str, begin: date, by: int) -> date:
 
 
 def _month(number: int) -> date:
-    """The first day of a month counted from year 0, kept inside Python's calendar."""
+    """Return the first day of a month, counted from year 0, and limited to Python's calendar."""
     year, month = divmod(number, 12)
     if year < 1:
         return date.min

@@ -1,7 +1,7 @@
-"""What an org answers when it refuses: one exception, and a named maker for each refusal clients know.
+"""The errors of an org: one exception, and a function for each error that clients know.
 
-The shape on the wire is a JSON array of `{"message", "errorCode", "fields"}` (REST API guide, "Status Codes and Error
-Responses"). `fields` is left out where the platform leaves it out.
+In an answer they are a JSON array of `{"message", "errorCode", "fields"}` (REST API guide, "Status Codes and Error
+Responses"). `fields` is missing where the platform does not send it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COLUMN_ADVICE = (
 
 
 class OrgError(Exception):
-    """A refusal, ready to be sent: HTTP status, platform error code, message, names of the fields it is about.
+    """A refusal that is ready to be sent: HTTP status, platform error code, message, names of the fields concerned.
 
     `fields` is None where the platform sends no such key, and a tuple (maybe empty) where it does.
     """
@@ -32,14 +32,14 @@ class OrgError(Exception):
         return f"{self.code}: {self.message}"
 
     def one(self) -> dict[str, Any]:
-        """The error as one JSON object, as in a composite or collection result."""
+        """Return the error as one JSON object, as in a composite or collection result."""
         body: dict[str, Any] = {"message": self.message, "errorCode": self.code}
         if self.fields is not None:
             body["fields"] = list(self.fields)
         return body
 
     def body(self) -> list[dict[str, Any]]:
-        """The error as a whole answer: an array of one."""
+        """Return the error as the body of an answer: an array with one error."""
         return [self.one()]
 
 
@@ -47,43 +47,43 @@ class OrgError(Exception):
 
 
 def not_found(message: str = "The requested resource does not exist") -> OrgError:
-    """No such path, object or row."""
+    """Refuse a path, object or row that does not exist."""
     return OrgError(404, "NOT_FOUND", message)
 
 
 def external_id_not_found(name_or_id: str) -> OrgError:
-    """No row with this id, or no such external id field."""
+    """Refuse an id without a row, or an external id field that does not exist."""
     return not_found(f"Provided external ID field does not exist or is not accessible: {name_or_id}")
 
 
 def method_not_allowed(method: str, allowed: Iterable[str]) -> OrgError:
-    """The path exists and does not take this method."""
+    """Refuse a method that an existing path does not accept."""
     return OrgError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{method}' not allowed. Allowed are {','.join(allowed)}")
 
 
 def invalid_session() -> OrgError:
-    """No token, or one the org does not know."""
+    """Refuse a request without a token, or with a token that the org does not know."""
     return OrgError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
 
 def json_parser_error(message: str) -> OrgError:
-    """The body is not JSON, or a value in it has the wrong JSON type."""
+    """Refuse a body that is not JSON, or that has a value of the wrong JSON type."""
     return OrgError(400, "JSON_PARSER_ERROR", message)
 
 
 def request_limit_exceeded(message: str = "TotalRequests Limit exceeded.") -> OrgError:
-    """The day's requests are used up, or too many long requests run at once."""
+    """Refuse a request when the day's requests are used up, or too many long requests run at once."""
     return OrgError(403, "REQUEST_LIMIT_EXCEEDED", message)
 
 
 def unknown_exception() -> OrgError:
-    """Something broke inside the org."""
+    """Report a failure inside the org."""
     message = "An unexpected error occurred. Please include this ErrorId if you contact support."
     return OrgError(500, "UNKNOWN_EXCEPTION", message)
 
 
 def not_imitated(what: str) -> OrgError:
-    """A real resource of the platform that this org does not have (501, said plainly)."""
+    """Refuse a resource that the platform has and this org does not have (501, with a clear message)."""
     return OrgError(501, "NOT_IMPLEMENTED", f"The local org does not imitate {what}")
 
 
@@ -91,22 +91,22 @@ def not_imitated(what: str) -> OrgError:
 
 
 def malformed_query(message: str) -> OrgError:
-    """The SOQL does not parse, or breaks a rule of the language."""
+    """Refuse SOQL that does not parse, or that breaks a rule of the language."""
     return OrgError(400, "MALFORMED_QUERY", message)
 
 
 def invalid_query_field(message: str) -> OrgError:
-    """SOQL names a field that does not exist, or compares one with the wrong kind of value."""
+    """Refuse SOQL with a field that does not exist, or with a comparison to the wrong kind of value."""
     return OrgError(400, "INVALID_FIELD", message)
 
 
 def no_such_column_on_entity(field: str, entity: str) -> str:
-    """The sentence of a query that names an unknown field (REST API guide and recorded answers)."""
+    """Return the message for an unknown field in a query (REST API guide and recorded answers)."""
     return f"No such column '{field}' on entity '{entity}'. {_COLUMN_ADVICE}"
 
 
 def invalid_query_locator(message: str = "invalid query locator") -> OrgError:
-    """The locator is malformed, unknown or older than two days: run the query again."""
+    """Refuse a locator that is malformed, unknown or older than two days: the client must run the query again."""
     return OrgError(400, "INVALID_QUERY_LOCATOR", message)
 
 
@@ -114,33 +114,33 @@ def invalid_query_locator(message: str = "invalid query locator") -> OrgError:
 
 
 def no_such_column(field: str, entity: str) -> OrgError:
-    """A body names a field the object does not have."""
+    """Refuse a body with a field that the object does not have."""
     return OrgError(400, "INVALID_FIELD", f"No such column '{field}' on sobject of type {entity}")
 
 
 def invalid_field(message: str, fields: Iterable[str] | None = None) -> OrgError:
-    """A field of a body may not be given here, or not in this way."""
+    """Refuse a field of a body that may not be set here, or not in this way."""
     return OrgError(400, "INVALID_FIELD", message, fields)
 
 
 def malformed_id(field: str, value: object) -> OrgError:
-    """An id with a bad length, checksum or prefix."""
+    """Refuse an id with a wrong length, checksum or prefix."""
     return OrgError(400, "MALFORMED_ID", f"{field}: id value of incorrect type: {value}", (field,))
 
 
 def entity_is_deleted() -> OrgError:
-    """The row is in the recycle bin, or was deleted for good."""
+    """Refuse a row that is in the recycle bin, or was deleted for good."""
     return OrgError(404, "ENTITY_IS_DELETED", "entity is deleted", ())
 
 
 def required_missing(fields: Iterable[str]) -> OrgError:
-    """A create lacks required fields, or an update empties one."""
+    """Refuse a create without required fields, or an update that empties one."""
     names = tuple(fields)
     return OrgError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", names)
 
 
 def read_only(fields: Iterable[str]) -> OrgError:
-    """The body sets fields that may not be set, or not any more."""
+    """Refuse a body that sets fields that may not be set, or not any more."""
     names = tuple(fields)
     advice = (
         "Please check the security settings of this field and verify that it is read/write "
@@ -151,49 +151,49 @@ def read_only(fields: Iterable[str]) -> OrgError:
 
 
 def bad_picklist(label: str, field: str, value: object) -> OrgError:
-    """A value outside a restricted picklist."""
+    """Refuse a value outside a restricted picklist."""
     message = f"{label}: bad value for restricted picklist field: {value}"
     return OrgError(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, (field,))
 
 
 def too_long(label: str, field: str, value: str, most: int) -> OrgError:
-    """A text longer than its field; lengths are in characters."""
+    """Refuse a text that is longer than its field; lengths are in characters."""
     message = f"{label}: data value too large: {value} (max length={most})"
     return OrgError(400, "STRING_TOO_LONG", message, (field,))
 
 
 def number_outside_valid_range(label: str, field: str, value: object) -> OrgError:
-    """A number with more digits than its field holds, or outside its bounds."""
+    """Refuse a number with more digits than its field allows, or outside its bounds."""
     message = f"{label}: value outside of valid range on numeric field: {value}"
     return OrgError(400, "NUMBER_OUTSIDE_VALID_RANGE", message, (field,))
 
 
 def invalid_cross_reference(fields: Iterable[str] = ()) -> OrgError:
-    """A reference to a row that does not exist."""
+    """Refuse a reference to a row that does not exist."""
     return OrgError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", fields)
 
 
 def field_integrity(message: str, fields: Iterable[str] = ()) -> OrgError:
-    """Fields that do not fit together; the message names the field and the reason in parentheses."""
+    """Refuse fields that do not fit together; the message has the field and the reason in parentheses."""
     return OrgError(400, "FIELD_INTEGRITY_EXCEPTION", f"field integrity exception: {message}", fields)
 
 
 def duplicate_value(field: str, record_id: str) -> OrgError:
-    """A unique field's value is taken by the row with this id (shown with 15 characters)."""
+    """Refuse a value of a unique field that the row with this id has already (shown with 15 characters)."""
     message = f"duplicate value found: {field} duplicates value on record with id: {record_id[:15]}"
     return OrgError(400, "DUPLICATE_VALUE", message, ())
 
 
 def duplicate_external_id(value: object) -> OrgError:
-    """The same external id on two rows of one request."""
+    """Refuse the same external id on two rows of one request."""
     return OrgError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", ())
 
 
 def standard_price_not_defined() -> OrgError:
-    """A price book entry for a product that has no standard price yet."""
+    """Refuse a price book entry for a product that has no standard price yet."""
     return OrgError(400, "STANDARD_PRICE_NOT_DEFINED", "No standard price defined for this product", ())
 
 
 def unable_to_lock_row() -> OrgError:
-    """Another transaction holds the row."""
+    """Refuse a write to a row that another transaction has locked."""
     return OrgError(400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record", ())

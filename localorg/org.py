@@ -1,4 +1,4 @@
-"""The org: one database, one thread that works on it, and everything that hangs on the two."""
+"""The org: one database, one thread that works on it, and all objects that use the two."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ T = TypeVar("T")
 
 
 def utc_now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """Return the current time in UTC, timezone-aware."""
     return datetime.now(UTC)
 
 
 class Org:
     """An org and its one database.
 
-    Requests are served side by side on the event loop; what they do to the database is one function each, run one after
-    the other in the database thread, as the user whose token the request carries. So no request ever sees half of
-    another one's work.
+    Requests are served in parallel on the event loop. The work of each on the database is one function. The database
+    thread runs these functions one after the other, as the user of the request's token. So no request ever sees half of
+    the work of another one.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Org:
         token: str | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Opens the org kept in the file at path, or one in memory; a new one is still empty (see seed.py)."""
+        """Open the org in the file at path, or one in memory; a new org is still empty (see seed.py)."""
         self.schema = schema
         self.seed = seed
         self.clock = clock
         self.url = ""
-        self.certificate: str | None = None  # in PEM, when the org speaks https
+        self.certificate: str | None = None  # in PEM, when the org uses https
         self.connection = _connect(path)
         create_tables(self.connection, schema)
         self.ids = self._resumed_ids()
@@ -84,7 +84,7 @@ class Org:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
 
     def _used(self, _kind: str, object_name: str, ids: Sequence[str]) -> None:
-        """Rows that a query read FOR VIEW or FOR REFERENCE."""
+        """Note the rows that a query read FOR VIEW or FOR REFERENCE."""
         for record_id in ids:
             self.recent.note(self.records.user, object_name, record_id)
 
@@ -97,7 +97,7 @@ class Org:
         return ids
 
     def _first_id(self, object_name: str) -> str:
-        """The id of the object's first row; on an empty table the id that row is going to have."""
+        """Return the id of the object's first row; for an empty table, the id that this row will have."""
         row = self.connection.execute(f'SELECT MIN("Id") FROM "{object_name}"').fetchone()
         return row[0] or self.ids.next(self.schema.objects[object_name].key_prefix)
 
@@ -105,12 +105,12 @@ class Org:
 
     @property
     def caller(self) -> User:
-        """The user of the request being served; the administrator outside of requests."""
+        """The user of the current request; outside of requests the administrator."""
         return self._caller.get()
 
     @contextmanager
     def acting_as(self, user: User) -> Iterator[None]:
-        """What is run inside, by this task and those it starts, is done by this user."""
+        """Run the code inside as this user; this includes the tasks that it starts."""
         before = self._caller.set(user)
         try:
             yield
@@ -118,12 +118,12 @@ class Org:
             self._caller.reset(before)
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a function in the database thread as the caller, without a transaction."""
+        """Run a function in the database thread as the caller, without a transaction."""
         user, loop = self._caller.get(), asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: self._as(user, fn, *args, **kwargs))
 
     async def transaction(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a function in the database thread in a transaction of its own; an exception undoes all of it."""
+        """Run a function in the database thread in a transaction of its own; an exception undoes all of it."""
         return await self.run(lambda: self.in_transaction(fn, *args, **kwargs))
 
     # --- in the database thread -----------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Org:
         return fn(*args, **kwargs)
 
     def in_transaction(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for a caller that is in the database thread already."""
+        """Run a function as `transaction` does, when the caller is already in the database thread."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             result = fn(*args, **kwargs)
@@ -148,7 +148,7 @@ class Org:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """What happens inside, totals included, is undone by an exception; what happened before stays."""
+        """Undo the work inside, totals included, when it raises an exception; keep the work done before."""
         self.records.settle()
         self.connection.execute("SAVEPOINT part")
         try:
@@ -162,7 +162,7 @@ class Org:
         self.connection.execute("RELEASE part")
 
     def close(self) -> None:
-        """Ends the database thread after the work it holds, and closes the database."""
+        """End the database thread after its waiting work, and close the database."""
         self._thread.shutdown()
         self.connection.close()
 
@@ -172,10 +172,10 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     connection = sqlite3.connect(
         name, timeout=0.5, isolation_level=None, check_same_thread=False, cached_statements=1000
     )
-    # Larger pages than SQLite's own make writing faster by a tenth and more; to be set before anything else.
+    # With pages larger than SQLite's default, writing is 10 % faster or more; this must be set before anything else.
     connection.execute("PRAGMA page_size = 8192")
     if path is not None:
-        # One org, one process: a second one is told that the database is locked.
+        # Only one process may use an org: a second one gets the error that the database is locked.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -185,7 +185,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 
 
 def _secret(seed: int, organization_id: str) -> str:
-    """The second half of a session id: the same for the same seed, in the letters the `sf` command accepts."""
+    """Return the second half of a session id: it depends on the seed, and has only letters that `sf` accepts."""
     digest = hashlib.sha512(f"{seed}:{organization_id}".encode()).hexdigest()
     return f"AQ{digest[:80]}.{digest[80:]}"
 

@@ -1,4 +1,4 @@
-"""Who may do what: the users' profiles, and the one function that every read and write asks.
+"""Permissions: the users' profiles, and the one function that every read and write calls.
 
 Permissions are by object and action, as a profile's object permissions are; there is no field-level security and no
 sharing between users (every user sees every row of an object they may read). A refused write is answered with 403
@@ -18,7 +18,7 @@ from localorg.errors import OrgError
 
 
 class Action(StrEnum):
-    """What a profile allows with the rows of an object."""
+    """The actions on rows of an object that a profile can allow."""
 
     READ = "read"
     CREATE = "create"
@@ -33,14 +33,14 @@ READING = frozenset({Action.READ})
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Actions allowed with every object, and the objects (by exact name) for which others are."""
+    """The actions allowed with every object, and the objects (by exact name) with other allowed actions."""
 
     name: str
     actions: frozenset[Action]
     special: Mapping[str, frozenset[Action]] = field(default_factory=dict)
 
     def allows(self, object_name: str, action: Action) -> bool:
-        """Whether a user with this profile may do this with rows of this object."""
+        """Return whether a user with this profile may do this action with rows of this object."""
         return action in self.special.get(object_name, self.actions)
 
 
@@ -51,7 +51,7 @@ READ_ONLY = Profile("Read Only", READING)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user a request can run as."""
+    """A user whom a request can run as."""
 
     id: str
     username: str
@@ -63,18 +63,18 @@ class User:
 
     @property
     def name(self) -> str:
-        """First and last name."""
+        """The first and last name."""
         return f"{self.first_name} {self.last_name}"
 
 
 def check(user: User, object_name: str, action: Action) -> None:
-    """Does nothing if the user may do this with rows of this object, by its exact name; else raises OrgError."""
+    """Raise OrgError unless the user may do this action with rows of this object, given by its exact name."""
     if not user.profile.allows(object_name, action):
         raise refusal(action)
 
 
 def refusal(action: Action) -> OrgError:
-    """What the platform says to a user who may not do this."""
+    """Return the platform's refusal for a user who may not do this action."""
     if action is Action.READ:
         return errors.not_found()
     if action is Action.HARD_DELETE:

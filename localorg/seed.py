@@ -1,7 +1,7 @@
-"""What a new org holds: the organization, its users, accounts in many countries, products and two price books.
+"""The data of a new org: the organization, its users, accounts in many countries, products and two price books.
 
 Everything is drawn from the org's seed, so the same seed gives the same rows with the same ids. Opportunities are made
-on demand, fast: straight into the tables, with the arithmetic of quoting.py.
+on demand and fast: they go directly into the tables, with the arithmetic of quoting.py.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ _STAGES = (
     "Closed Lost",
 )
 _TYPES = ("New Customer", "Existing Customer - Upgrade")
-_CLOSING_DAYS = 180  # Opportunities close within so many days from today
+_CLOSING_DAYS = 180  # Opportunities close at most this number of days from today
 
 
 class Entry(NamedTuple):
-    """An active price book entry, as a line needs it."""
+    """An active price book entry, with the values that a line needs."""
 
     id: str
     product: str
@@ -86,14 +86,14 @@ class Entry(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """What Opportunities are made from: ids of accounts, and the active entries of each price book by its id."""
+    """The data for Opportunities: ids of accounts, and the active entries of each price book by its id."""
 
     accounts: Sequence[str]
     books: Sequence[tuple[str, Sequence[Entry]]]
 
 
 def populate(org: Org) -> None:
-    """Fills a new org; one that holds something already stays as it is, but for users it has not met yet."""
+    """Fill a new org; an org with data stays as it is, except that missing users are added."""
     org.in_transaction(_users, org)
     if org.connection.execute("SELECT 1 FROM Organization").fetchone() is None:
         org.in_transaction(_populate, org)
@@ -107,7 +107,7 @@ def _populate(org: Org) -> None:
 
 
 def _insert(org: Org, object_name: str, row: dict[str, Any]) -> None:
-    """Inserts a row that the API could not make; audit fields are added where the object has them."""
+    """Insert a row that the API could not create; add audit fields where the object has them."""
     now = org.records.now()
     audit = {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
     audit |= {"CreatedById": org.user.id, "LastModifiedById": org.user.id}
@@ -182,7 +182,7 @@ def _book(org: Org, name: str, *, standard: bool) -> str:
 
 
 def _products(org: Org, draw: Random, standard: str, partner: str) -> None:
-    """The products with an entry in either book. A few are inactive altogether, a few in one of the books only."""
+    """Create the products with an entry in either book; a few are inactive, a few only in one of the books."""
     families = list(_FAMILIES)
     for number in range(PRODUCTS):
         family = families[number % len(families)]
@@ -222,9 +222,9 @@ Values = tuple[Any, ...]
 
 
 def add_opportunities(org: Org, count: int, lines: int) -> None:
-    """Makes Opportunities "Opportunity 0" to count - 1 with so many lines each; those already there are counted in.
+    """Create Opportunities "Opportunity 0" to count - 1, each with this number of lines; existing ones count.
 
-    They go round the accounts, the stages, and both price books, and close within half a year from today.
+    Accounts, stages and both price books are used in turn; the close dates are within half a year from today.
     """
     have = org.connection.execute("SELECT COUNT(*) FROM Opportunity WHERE Name LIKE 'Opportunity %'").fetchone()[0]
     if have < count:
@@ -239,7 +239,7 @@ def _add(org: Org, start: int, stop: int, lines: int) -> None:
 
 
 class _Maker:
-    """Makes the rows of Opportunities and their lines, as tuples in the order of the INSERTs above."""
+    """A maker of rows of Opportunities and their lines, as tuples in the order of the INSERTs above."""
 
     def __init__(self, org: Org, lines: int) -> None:
         self._ids = org.ids
@@ -249,7 +249,7 @@ class _Maker:
         now = org.records.now()
         self._audit = (now, self._owner, now, self._owner, now)
         self._today = org.clock().astimezone(org.user.time_zone).date()
-        # The numbers repeat, the arithmetic need not.
+        # The same numbers occur often, so keep the results.
         self._totals = lru_cache(maxsize=100_000)(line_totals)
 
     def opportunities(self, start: int, stop: int) -> Iterator[tuple[Values, list[Values]]]:
@@ -288,7 +288,7 @@ class _Maker:
         )
 
     def _line(self, opportunity: str, name: str, entries: Sequence[Entry], number: int, at: int) -> Values:
-        # Two strides without a common factor with the number of entries: neighbours sell different things.
+        # Two steps without a common factor with the number of entries, so that neighbours have different products.
         entry = entries[(number * 7 + at * 31) % len(entries)]
         quantity = float((number + at * 3) % 20 + 1)
         subtotal, total = self._totals(quantity, entry.price, None)

@@ -1,8 +1,8 @@
-"""Bulk API 2.0: whole files of rows written, and whole tables read, in the background.
+"""Bulk API 2.0: write whole files of rows, and read whole tables, in the background.
 
-job.py is a job and its life, table.py the files of ingest jobs, operations.py what is done with a row, query.py the
-query jobs with their files, store.py what outlives the process, worker.py the jobs of an org and the tasks that work
-them off, handlers.py and query_handlers.py the requests.
+job.py has a job and its states, table.py the files of ingest jobs, operations.py the work on a row, query.py the query
+jobs with their files, store.py the jobs kept in the database, worker.py the jobs of an org and the tasks that process
+them, handlers.py and query_handlers.py the requests.
 """
 
 from itertools import chain

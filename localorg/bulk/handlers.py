@@ -46,7 +46,7 @@ CSV = "text/csv;charset=UTF-8"
 
 
 async def working(app: web.Application) -> AsyncIterator[None]:
-    """Work off the org's jobs as long as the application runs (an entry for app.cleanup_ctx)."""
+    """Process the org's jobs as long as the application runs (an entry for app.cleanup_ctx)."""
     jobs = app[BULK_JOBS]
     await jobs.load()
     task = asyncio.create_task(jobs.work(), name="bulk jobs")
@@ -58,12 +58,12 @@ async def working(app: web.Application) -> AsyncIterator[None]:
 
 
 def jobs_of(request: web.Request) -> BulkJobs:
-    """The jobs of the org that a request is for."""
+    """Return the jobs of the org that a request is for."""
     return request.app[BULK_JOBS]
 
 
 def objects_of(request: web.Request) -> set[str]:
-    """Return the object of the Bulk job that a request is about; nothing for another request."""
+    """Return the object of the Bulk job that a request is about; an empty set for other requests."""
     return jobs_of(request).objects_of(request.match_info.get("job", ""))
 
 
@@ -79,7 +79,7 @@ def _job(request: web.Request) -> Job:
 
 @routes.post(_INGEST + SLASH)
 async def create(request: web.Request) -> web.StreamResponse:
-    """Opens a job; a multipart request brings its rows along and closes it."""
+    """Open a job; a multipart request also brings the rows and closes the job."""
     if request.content_type.startswith("multipart/"):
         return await _create_with_rows(request)
     return answer((await _created(request, await read_json(request))).body())
@@ -106,7 +106,7 @@ async def _create_with_rows(request: web.Request) -> web.StreamResponse:
 
 
 async def _parts(request: web.Request) -> dict[str, bytes]:
-    """The parts of a multipart request by name; raises OrgError when it is not well formed."""
+    """Return the parts of a multipart request by name; raise OrgError when it is not well formed."""
     parts: dict[str, bytes] = {}
     try:
         async for part in await request.multipart():
@@ -122,7 +122,7 @@ async def _parts(request: web.Request) -> dict[str, bytes]:
 
 @routes.put(_JOB + "/batches" + SLASH)
 async def upload(request: web.Request) -> web.StreamResponse:
-    """Takes the rows of an open job; sent once more, they replace what was there."""
+    """Store the rows of an open job; a second upload replaces the first."""
     job = _job(request)
     _refuse_unless_open(job)
     if request.content_type not in ("text/csv", "application/octet-stream"):
@@ -130,7 +130,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
     arriving = job.folder / f"arriving-{next(_numbers)}.csv"
     try:
         await _receive(request, arriving)
-        # The job may have been closed or aborted in the meantime.
+        # While the body arrived, the job may have been closed or aborted.
         _refuse_unless_open(job)
         arriving.replace(job.upload)
     finally:
@@ -147,7 +147,7 @@ def _refuse_unless_open(job: Job) -> None:
 
 
 async def _receive(request: web.Request, path: Path) -> None:
-    """Writes a request's body to a file as it arrives; aiohttp has undone chunks and gzip."""
+    """Write a request's body to a file as it arrives; aiohttp has already decoded chunks and gzip."""
     size = 0
     with path.open("wb") as file:
         async for piece in request.content.iter_any():
@@ -162,7 +162,7 @@ async def _receive(request: web.Request, path: Path) -> None:
 
 @routes.patch(_JOB + SLASH)
 async def change(request: web.Request) -> web.StreamResponse:
-    """Closes a job, so that it is worked off, or aborts it."""
+    """Close a job, so that it is processed, or abort it."""
     job = _job(request)
     body = await read_json(request)
     match body.get("state") if isinstance(body, dict) else None:
@@ -178,7 +178,7 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 
 def abort_only(job: AnyJob, body: Any) -> None:
-    """Raises OrgError unless the body aborts the job, and it can be aborted."""
+    """Raise OrgError unless the body aborts the job and the job can be aborted."""
     state = body.get("state") if isinstance(body, dict) else None
     if state != State.ABORTED:
         raise json_parser_error(f"state: {state} is not one of Aborted")
@@ -193,7 +193,7 @@ def _refuse_state(job: AnyJob, doing: str, allowed: frozenset[State]) -> None:
 
 @routes.delete(_JOB + SLASH)
 async def delete(request: web.Request) -> web.StreamResponse:
-    """Forgets a job; not while it takes an upload or is worked on."""
+    """Delete a job; refuse this while it takes an upload or is being processed."""
     job = _job(request)
     if job.state in (State.OPEN, State.IN_PROGRESS):
         message = "Error encountered when deleting the job because the job is not terminated"
@@ -202,28 +202,28 @@ async def delete(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
-# --- asking -------------------------------------------------------------------------------------------------------
+# --- info ---------------------------------------------------------------------------------------------------------
 
 
 @routes.get(_JOB + SLASH)
 async def info(request: web.Request) -> web.StreamResponse:
-    """How far a job is."""
+    """Answer with the state and the progress of a job."""
     return answer(_job(request).info(request.app[ORG].clock()))
 
 
 @routes.get(_INGEST + SLASH)
 async def list_jobs(request: web.Request) -> web.StreamResponse:
-    """The jobs there are, a page at a time; `jobType` and `isPkChunkingEnabled` narrow them down."""
+    """Answer with a page of the list of jobs; `jobType` and `isPkChunkingEnabled` filter it."""
     return job_list(request, ("BigObjectIngest", "Classic", "V2Ingest"), "V2Ingest")
 
 
 def job_list(request: web.Request, types: tuple[str, ...], usual: str) -> web.Response:
-    """The jobs of the asked type, one of these; of the usual one when not asked."""
+    """Return a page of the jobs of the type in the query string, which must be one of types; the default is usual."""
     job_type = request.query.get("jobType", usual)
     if job_type not in types:
         raise OrgError(400, "INVALID_ARGUMENT", f"jobType: {job_type} is not one of {', '.join(types)}")
     start = _first_of_page(request)
-    # No job here has primary key chunking.
+    # This org has no jobs with primary key chunking.
     chunked = request.query.get("isPkChunkingEnabled", "").lower() == "true"
     jobs: Iterator[AnyJob] = iter(()) if chunked else jobs_of(request).since(start, job_type)
     found = list(itertools.islice(jobs, PAGE + 1))
@@ -233,7 +233,7 @@ def job_list(request: web.Request, types: tuple[str, ...], usual: str) -> web.Re
 
 
 def _first_of_page(request: web.Request) -> str:
-    """The job a page begins with: its id is the locator."""
+    """Return the id of the first job on the page: the locator is this id."""
     locator = request.query.get("queryLocator", "")
     if locator and normalise(locator) is None:
         raise invalid_query_locator()
@@ -245,19 +245,19 @@ def _first_of_page(request: web.Request) -> str:
 
 @routes.get(_JOB + "/{which:(?i:successfulResults|failedResults|unprocessedRecords)}" + SLASH)
 async def results(request: web.Request) -> web.StreamResponse:
-    """One of the three result files, in the job's delimiter and line ending, as far as it is written."""
+    """Answer with one of the three result files so far, in the job's delimiter and line ending."""
     job = _job(request)
     path, columns = _file(job, request.match_info["which"].lower())
     if path.exists():
         return web.FileResponse(path, headers={"Content-Type": CSV})
-    # The job has not begun.
+    # The job has not started.
     header = DELIMITERS[job.delimiter].join(f'"{column}"' for column in columns)
     body = header + LINE_ENDINGS[job.line_ending] if columns else ""
     return web.Response(body=body.encode(), headers={"Content-Type": CSV})
 
 
 def _file(job: Job, which: str) -> tuple[Path, tuple[str, ...]]:
-    """A result file and the columns it begins with."""
+    """Return the path of a result file and its first columns."""
     match which:
         case "successfulresults":
             return job.successful, ("sf__Id", "sf__Created")

@@ -1,4 +1,4 @@
-"""One Bulk job: what it is to do, and its life."""
+"""One Bulk job: its order and its states."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
 
 
 class State(StrEnum):
-    """Where a job is (Bulk API 2.0 guide, "Job States"); ABORTED can be reached from the first three."""
+    """The states of a job (Bulk API 2.0 guide, "Job States"); ABORTED can follow each of the first three."""
 
-    OPEN = "Open"  # takes an upload
-    UPLOAD_COMPLETE = "UploadComplete"  # waits to be worked off
+    OPEN = "Open"  # accepts an upload
+    UPLOAD_COMPLETE = "UploadComplete"  # waits to be processed
     IN_PROGRESS = "InProgress"
     JOB_COMPLETE = "JobComplete"  # every row was tried; some may have failed
-    FAILED = "Failed"  # the file could not be worked off to its end
+    FAILED = "Failed"  # the file could not be processed to its end
     ABORTED = "Aborted"
 
 
@@ -34,7 +34,7 @@ FINISHED = frozenset({State.JOB_COMPLETE, State.FAILED, State.ABORTED})
 
 
 class Operation(StrEnum):
-    """What is done with each row."""
+    """The operations on the rows of a job."""
 
     INSERT = "insert"
     UPDATE = "update"
@@ -45,15 +45,15 @@ class Operation(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class AnyJob:
-    """What ingest and query jobs have in common.
+    """The common part of ingest and query jobs.
 
-    folder -- where its files are
-    processed, failed -- rows tried so far, and those of them that failed
-    begun, ended -- when work on it began and ended
-    closed -- set when work on it has ended and its files are complete
+    folder -- the folder of its files
+    processed, failed -- number of rows tried so far, and of those that failed
+    begun, ended -- when the work on it began and ended
+    closed -- set when the work on it has ended and its files are complete
     """
 
-    kind: ClassVar[str]  # "ingest" or "query": its place in the API
+    kind: ClassVar[str]  # "ingest" or "query": its part of the API's path
     job_type: ClassVar[str]
 
     id: str
@@ -77,7 +77,7 @@ class AnyJob:
         self.modified = self.created
 
     def move(self, state: State, now: datetime, error: str | None = None) -> None:
-        """Enters a state; error says why when that is Failed."""
+        """Change to a state; error is the reason when the state is Failed."""
         self.state, self.modified, self.error = state, now, error
         if state is State.IN_PROGRESS:
             self.begun = now
@@ -85,11 +85,11 @@ class AnyJob:
             self.ended = now
 
     def body(self) -> dict[str, Any]:
-        """The answer to creating, closing and aborting the job."""
+        """Return the answer to requests that create, close or abort the job."""
         raise NotImplementedError
 
     def entry(self) -> dict[str, Any]:
-        """The job in the list of jobs."""
+        """Return the job as an entry of the list of jobs."""
         return self.body() | {"jobType": self.job_type}
 
     def _body(self, operation: str, address: dict[str, str]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class AnyJob:
         }
 
     def _progress(self, now: datetime) -> dict[str, Any]:
-        """How far it is; the time is in milliseconds."""
+        """Return how many rows are done, and the time taken in milliseconds."""
         total = (self.ended or now) - self.begun if self.begun else None
         progress = {
             "retries": 0,
@@ -122,9 +122,9 @@ class AnyJob:
 
 @dataclass(slots=True, kw_only=True)
 class Job(AnyJob):
-    """An ingest job as its creator ordered it, and how far it has come.
+    """An ingest job: the order of its creator, and its progress.
 
-    folder -- has upload.csv, successful.csv, failed.csv, unprocessed.csv
+    folder -- contains upload.csv, successful.csv, failed.csv, unprocessed.csv
     active -- seconds spent on its rows
     """
 
@@ -153,13 +153,13 @@ class Job(AnyJob):
         return self.folder / "unprocessed.csv"
 
     def body(self) -> dict[str, Any]:
-        """The answer to creating, closing and aborting the job."""
+        """Return the answer to requests that create, close or abort the job."""
         address = {"contentUrl": f"services/data/v{self.version:.1f}/jobs/ingest/{self.id}/batches"}
         optional = {"externalIdFieldName": self.external_id, "assignmentRuleId": self.assignment_rule}
         return self._body(self.operation, address) | {name: value for name, value in optional.items() if value}
 
     def info(self, now: datetime) -> dict[str, Any]:
-        """The answer to asking about the job; its times are in milliseconds."""
+        """Return the answer to a request for the job's state; its times are in milliseconds."""
         times = {"apiActiveProcessingTime": int(self.active * 1000), "apexProcessingTime": 0}
         return self.entry() | self._progress(now) | times | {"numberRecordsFailed": self.failed}
 
@@ -169,7 +169,7 @@ class Job(AnyJob):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the creator of a job asks for, checked."""
+    """The checked order of a job's creator."""
 
     sobject: SObject
     operation: Operation
@@ -180,9 +180,9 @@ class Order:
 
 
 def order(body: Any, schema: Schema) -> Order:
-    """Reads the JSON that creates a job (Bulk API 2.0 guide, "Create a Job"); raises OrgError 400.
+    """Read the JSON that creates a job (Bulk API 2.0 guide, "Create a Job"); raise OrgError 400 when it is wrong.
 
-    Keys it does not know are passed over: a vendor's own SDK sends some (`dataTable`).
+    Unknown keys are ignored: a vendor's own SDK sends some (`dataTable`).
     """
     if not isinstance(body, Mapping):
         raise json_parser_error("A job is a JSON object at [line:1, column:1]")
@@ -200,17 +200,17 @@ def order(body: Any, schema: Schema) -> Order:
 
 
 def invalid_job(message: str) -> OrgError:
-    """A job that cannot be made as ordered."""
+    """Return the refusal of a job that cannot be created as ordered."""
     return OrgError(400, "INVALIDJOB", f"InvalidJob : {message}")
 
 
 def invalid_job_state(message: str) -> OrgError:
-    """A job that is not in the state a request needs."""
+    """Return the refusal for a job that is not in the state a request needs."""
     return OrgError(400, "INVALIDJOBSTATE", message)
 
 
 def one_of(body: Mapping[str, Any], key: str, known: tuple[str, ...], default: str | None) -> str:
-    """The value of a key that takes these; raises OrgError for another one, and when there is none and no default."""
+    """Return the value of a key; raise OrgError unless it is a known one, or is missing and has a default."""
     value = body.get(key)
     if value is None:
         if default is None:

@@ -1,4 +1,4 @@
-"""What a job does with its rows, one transaction of them at a time."""
+"""The work of a job on its rows, one transaction after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localorg.schema.model import Schema, SObject
 
 @dataclass(slots=True)
 class Outcome:
-    """The rows of one transaction as the result files show them."""
+    """The rows of one transaction, in the form of the result files."""
 
     successful: list[Row]
     failed: list[Row]
@@ -28,10 +28,10 @@ Write = Callable[[Row], tuple[str, str]]
 
 
 class Operations:
-    """A job's operation, made ready for the columns of its file."""
+    """A job's operation, prepared for the columns of its file."""
 
     def __init__(self, org: Org, job: Job, columns: Row) -> None:
-        """Raises Unreadable when a column names no field."""
+        """Prepare the operation; raise Unreadable when a column names no field."""
         self._org = org
         self._job = job
         self._records = org.records
@@ -40,7 +40,7 @@ class Operations:
         self._key = job.external_id or "Id"
         self._columns = columns
         _check_columns(job, columns, org.schema)
-        # Where the key is, for operations on rows that are there already.
+        # The position of the key column, for operations on rows that exist already.
         self._at = _position(columns, self._key)
         self._write = self._writes()[job.operation]
         self._by_key = job.operation is Operation.UPSERT
@@ -56,11 +56,11 @@ class Operations:
         }
 
     def work(self, rows: list[Row]) -> Outcome:
-        """Writes rows in a transaction of their own; one that fails does not keep the others from being written."""
+        """Write rows in a transaction of their own; a row that fails does not stop the others."""
         try:
             return self._org.in_transaction(self._written, rows)
         except OrgError as error:
-            # The transaction as a whole was refused.
+            # The whole transaction was refused.
             self._note(len(rows), len(rows))
             return Outcome([], [["", said(error), *row] for row in rows])
 
@@ -70,7 +70,7 @@ class Operations:
         return outcome
 
     def _note(self, rows: int, failed: int) -> None:
-        """In the same transaction, so that after a crash it is known which rows are written."""
+        """Save the progress in the same transaction, so that after a crash it is known which rows were written."""
         job = self._job
         note_progress(self._org.connection, job.id, job.processed + rows, job.failed + failed)
 
@@ -93,13 +93,13 @@ class Operations:
         return Outcome(successful, failed)
 
     def _lock(self) -> None:
-        """Raises what a row meets whose lock another transaction holds, when such a fault is on order."""
+        """Raise the error of a row that another transaction has locked, when such a fault is ordered."""
         if fault := self._org.faults.lock_row(self._name):
             error = errors.unable_to_lock_row()
             raise OrgError(error.status, error.code, fault.message or error.message, error.fields)
 
     def _id_in(self, row: Row) -> str:
-        """The id a failed row is about, as far as it names one."""
+        """Return the id of a failed row, if the row has one."""
         return row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
 
     def _body(self, row: Row) -> dict[str, str]:
@@ -143,13 +143,13 @@ class Operations:
         return record_id, "false"
 
     def _more_than_once(self, rows: list[Row], at: int) -> frozenset[str]:
-        """The external ids, in small letters, that several rows of one transaction have: none of those is written."""
+        """Return the external ids, in lower case, that several rows of a transaction have: none of these is written."""
         counted = Counter(row[at].lower() for row in rows if at < len(row) and row[at])
         return frozenset(value for value, count in counted.items() if count > 1)
 
 
 def said(error: OrgError) -> str:
-    """An error as `sf__Error` shows it: CODE:message:fields --"""
+    """Return an error in the form of `sf__Error`: CODE:message:fields --"""
     fields = " ".join(error.fields or ())
     return f"{error.code}:{error.message}:{fields}{' ' if fields else ''}--"
 

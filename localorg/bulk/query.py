@@ -1,7 +1,7 @@
-"""One Bulk query job: its order, its result file, and the pages it is read in.
+"""One Bulk query job: its order, its result file, and the pages of the result.
 
-Rules are those of the Bulk API 2.0 guide ("Bulk API 2.0 Query"): what SOQL a job refuses, one CSV file of all rows,
-read in pages from any row on.
+The rules are those of the Bulk API 2.0 guide ("Bulk API 2.0 Query"): which SOQL a job refuses; one CSV file with all
+rows; a page can begin at any row.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _SPARE = 1 << 18  # bytes sent at a time
 
 @dataclass(slots=True, kw_only=True)
 class QueryJob(AnyJob):
-    """A query job as its creator ordered it, and how far it has come.
+    """A query job: the order of its creator, and its progress.
 
-    folder -- has result.csv, and offsets.bin: where each row begins and the file ends, 8 bytes each
-    deleted -- whether it sees the recycle bin (queryAll)
+    folder -- contains result.csv, and offsets.bin: the start of each row and the end of the file, 8 bytes each
+    deleted -- whether it includes the recycle bin (queryAll)
     """
 
     kind: ClassVar[str] = "query"
@@ -53,11 +53,11 @@ class QueryJob(AnyJob):
         return self.folder / "offsets.bin"
 
     def body(self) -> dict[str, Any]:
-        """The answer to creating and aborting the job."""
+        """Return the answer to requests that create or abort the job."""
         return self._body("queryAll" if self.deleted else "query", {})
 
     def info(self, now: datetime) -> dict[str, Any]:
-        """The answer to asking about the job; its time is in milliseconds."""
+        """Return the answer to a request for the job's state; its time is in milliseconds."""
         return self.entry() | self._progress(now) | {"isPkChunkingSupported": True}
 
 
@@ -65,7 +65,7 @@ class QueryJob(AnyJob):
 
 
 class QueryOrder(NamedTuple):
-    """What the creator of a query job asks for, checked."""
+    """The checked order of a query job's creator."""
 
     sobject: SObject
     query: str
@@ -75,7 +75,7 @@ class QueryOrder(NamedTuple):
 
 
 def query_order(body: Any, schema: Schema, user: User) -> QueryOrder:
-    """Reads the JSON that creates a query job (Bulk API 2.0 guide, "Create a Query Job"); raises OrgError 400."""
+    """Read the JSON that creates a query job (Bulk API 2.0 guide, "Create a Query Job"); raise OrgError 400."""
     if not isinstance(body, Mapping):
         raise json_parser_error("A job is a JSON object at [line:1, column:1]")
     operation = one_of(body, "operation", OPERATIONS, None)
@@ -91,7 +91,7 @@ def query_order(body: Any, schema: Schema, user: User) -> QueryOrder:
 
 
 def readable(schema: Schema, text: str, *, deleted: bool) -> Rows:
-    """The plan of a statement that a Bulk query can run; raises OrgError 400 for the others (guide, "Limits")."""
+    """Return the plan of a statement for a Bulk query; raise OrgError 400 when it cannot be one (guide, "Limits")."""
     plan = compiled(schema, text, deleted=deleted)
     if isinstance(plan, Count | Groups):
         raise _refused("Aggregate functions and GROUP BY are not supported in Bulk Query")
@@ -112,20 +112,20 @@ Getter = Callable[[Mapping[str, Any]], Any]
 
 
 class _Column(NamedTuple):
-    """A column of the result: its header, and how its value is got from a record."""
+    """A column of the result: its header, and the way to get its value from a record."""
 
     header: str
     get: Getter
 
 
 def _in_order(columns: Iterator[_Column], text: str) -> list[_Column]:
-    """The columns in the order of the SELECT; those of FIELDS(...) stay as they are."""
+    """Return the columns in the order of the SELECT; those of FIELDS(...) keep their order."""
     items = [item.what for item in parse(text).items if isinstance(item, Item)]
     selected = [str(what).lower() for what in items if isinstance(what, Name)]
 
     def place(column: _Column) -> int:
         name = column.header.lower()
-        # A name may begin with the object's own name or an alias of it; the shortest that fits is the one.
+        # A name may begin with the object's own name or an alias of it; use the shortest name that fits.
         fitting = [each for each in selected if f".{each}".endswith(f".{name}")]
         return selected.index(min(fitting, key=len)) if fitting else 0
 
@@ -133,7 +133,7 @@ def _in_order(columns: Iterator[_Column], text: str) -> list[_Column]:
 
 
 def _columns(shape: Shape, sobject: SObject, schema: Schema) -> Iterator[_Column]:
-    """The columns, those of one parent together."""
+    """Yield the columns, those of one parent together."""
     parents = dict(shape.parents)
     for key in shape.keys:
         if key not in parents:
@@ -163,7 +163,7 @@ def _through(key: str, get: Getter) -> Getter:
 
 
 class QueryRun:
-    """One query job being worked off; used in the database thread, but for its end."""
+    """The run of one query job; it is used in the database thread, except for its end."""
 
     def __init__(self, org: Org, job: QueryJob) -> None:
         self._org = org
@@ -181,7 +181,7 @@ class QueryRun:
         self._mark()
 
     def write(self, line: str) -> int:
-        """Takes one row from the CSV writer."""
+        """Take one row from the CSV writer."""
         data = line.encode()
         self._at += len(data)
         return self._result.write(data)
@@ -190,7 +190,7 @@ class QueryRun:
         self._offsets.write(_OFFSET.pack(self._at))
 
     def step(self) -> int:
-        """Reads the next 2,000 rows at most and writes them down; their number, 0 at the end. Raises OrgError."""
+        """Read and write the next rows, at most 2,000; return their number, 0 at the end. Raise OrgError."""
         if self._done:
             return 0
         soql, version = self._org.soql, f"{self._job.version:.1f}"
@@ -208,7 +208,7 @@ class QueryRun:
         return len(body["records"])
 
     def close(self) -> None:
-        """Completes and closes the files."""
+        """Complete and close the files."""
         self._result.close()
         self._offsets.close()
 
@@ -217,12 +217,12 @@ class QueryRun:
 
 
 def locator_of(row: int) -> str:
-    """The locator of the page that begins at a row: opaque to clients, and of letters that are safe in any URL."""
+    """Return the locator of the page that begins at a row: it has no meaning to clients, and is safe in any URL."""
     return urlsafe_b64encode(str(row).encode()).decode().rstrip("=")
 
 
 def row_of(locator: str) -> int:
-    """The row that a locator stands for; raises OrgError INVALID_QUERY_LOCATOR."""
+    """Return the row of a locator; raise OrgError INVALID_QUERY_LOCATOR when it is not a locator."""
     try:
         row = int(urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
     except ValueError:
@@ -233,10 +233,10 @@ def row_of(locator: str) -> int:
 
 
 class Page(NamedTuple):
-    """Some rows of a result, under the header row.
+    """A number of rows of a result, under the header row.
 
-    rows -- how many there are
-    following -- the row that the next page begins at; None when this is the last one
+    rows -- how many rows it has
+    following -- the first row of the next page; None when this is the last one
     """
 
     job: QueryJob
@@ -247,7 +247,7 @@ class Page(NamedTuple):
     following: int | None
 
     def pieces(self) -> Iterator[bytes]:
-        """The page as CSV, piece by piece."""
+        """Yield the page as CSV, piece by piece."""
         with self.job.result.open("rb") as file:
             yield file.read(self.header)
             file.seek(self.begin)
@@ -258,7 +258,7 @@ class Page(NamedTuple):
 
 
 def page(job: QueryJob, start: int, most: int) -> Page:
-    """The page of a finished job that begins at a row and has at most so many; raises OrgError when it has no such."""
+    """Return the page of a finished job from a row on, with at most this many rows; raise OrgError if there is none."""
     total = job.processed
     if start > total or (start == total and start > 0):
         raise invalid_query_locator()
@@ -269,7 +269,7 @@ def page(job: QueryJob, start: int, most: int) -> Page:
 
 
 def _offset(offsets: BinaryIO, row: int) -> int:
-    """Where a row begins; for the row after the last, where the file ends."""
+    """Return the position of a row in the file; for the row after the last, the end of the file."""
     offsets.seek(row * _OFFSET.size)
     found: int = _OFFSET.unpack(offsets.read(_OFFSET.size))[0]
     return found

@@ -19,7 +19,7 @@ routes = web.RouteTableDef()
 PAGE = 10_000
 """Rows of a page whose size the caller does not give. The platform chooses one too and does not say which; the locator
 in the guide's example stands for row 10,000."""
-_PARALLEL = 5  # pages named at a time for reading side by side
+_PARALLEL = 5  # pages listed at a time, for clients that read them in parallel
 _PARALLEL_SINCE = 58.0
 
 _QUERY = r"/services/data/v{version:\d+\.\d}/jobs/query"
@@ -35,7 +35,7 @@ def _job(request: web.Request) -> QueryJob:
 
 @routes.post(_QUERY + SLASH)
 async def create(request: web.Request) -> web.StreamResponse:
-    """Takes a query, which waits for its turn at once. The answer is JSON, whatever the caller accepts."""
+    """Create a query job, which waits for its turn at once. The answer is JSON, whatever the caller accepts."""
     org, body = request.app[ORG], await read_json(request)
     order = await org.run(query_order, body, org.schema, org.caller)
     job = await jobs_of(request).create_query(order, float(request.match_info["version"]))
@@ -44,19 +44,19 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 @routes.get(_JOB + SLASH)
 async def info(request: web.Request) -> web.StreamResponse:
-    """How far a query is."""
+    """Answer with the state and the progress of a query."""
     return answer(_job(request).info(request.app[ORG].clock()))
 
 
 @routes.get(_QUERY + SLASH)
 async def list_jobs(request: web.Request) -> web.StreamResponse:
-    """The query jobs there are, or those of another type, a page at a time."""
+    """Answer with a page of the query jobs, or of jobs of another type."""
     return job_list(request, ("Classic", "V2Ingest", "V2Query"), "V2Query")
 
 
 @routes.patch(_JOB + SLASH)
 async def change(request: web.Request) -> web.StreamResponse:
-    """Aborts a query."""
+    """Abort a query."""
     job = _job(request)
     abort_only(job, await read_json(request))
     await jobs_of(request).abort(job)
@@ -65,7 +65,7 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 @routes.delete(_JOB + SLASH)
 async def delete(request: web.Request) -> web.StreamResponse:
-    """Forgets a query that has come to its end."""
+    """Delete a query that has ended."""
     job = _job(request)
     if job.state not in FINISHED:
         message = "Error encountered when deleting the job because the job is not terminated"
@@ -79,7 +79,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 @routes.get(_JOB + "/results" + SLASH)
 async def results(request: web.Request) -> web.StreamResponse:
-    """The rows from ?locator= on, at most ?maxRecords= of them, under the header row."""
+    """Answer with the rows from ?locator= on, at most ?maxRecords= of them, under the header row."""
     job = _readable(request)
     found = await asyncio.to_thread(page, job, _start(request), _most(request))
     following = "null" if found.following is None else locator_of(found.following)
@@ -94,7 +94,7 @@ async def _pieces(found: Page) -> AsyncIterator[bytes]:
 
 @routes.get(_JOB + "/resultPages" + SLASH)
 async def result_pages(request: web.Request) -> web.StreamResponse:
-    """Where the next five pages are, to be read side by side."""
+    """Answer with the addresses of the next five pages, which a client can read in parallel."""
     job = _readable(request)
     if job.version < _PARALLEL_SINCE:
         raise not_found()
@@ -111,7 +111,7 @@ async def result_pages(request: web.Request) -> web.StreamResponse:
 
 
 def _readable(request: web.Request) -> QueryJob:
-    """The job asked about; its results are there, and for the API version that it was created with."""
+    """Return the job of a request; raise OrgError unless its results are ready and the API version is the job's."""
     job = _job(request)
     if float(request.match_info["version"]) != job.version:
         message = f"The job was created with API version {job.version:.1f}; its results are read with the same version"

@@ -1,4 +1,4 @@
-"""Jobs kept in the org's database: with `--db` they outlive the process."""
+"""The jobs in the org's database: with `--db` they are kept after the process ends."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TABLE = '"localorg jobs"'
 
 
 def note_progress(connection: sqlite3.Connection, job_id: str, processed: int, failed: int) -> None:
-    """Keeps how far an ingest job is; called in the transaction that wrote its rows."""
+    """Save the progress of an ingest job; call this in the transaction that wrote its rows."""
     statement = f"UPDATE {_TABLE} SET processed = ?, failed = ? WHERE id = ?"
     connection.execute(statement, (processed, failed, job_id))
 
 
 class Store:
-    """The table of jobs; used in the database thread."""
+    """The table of jobs; it is used in the database thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -34,16 +34,16 @@ class Store:
         )
 
     def save(self, job: AnyJob) -> None:
-        """Keeps a job as it is now."""
+        """Save a job as it is now."""
         statement = f"INSERT OR REPLACE INTO {_TABLE} (id, body, processed, failed) VALUES (?, ?, ?, ?)"
         self._db.execute(statement, (job.id, orjson.dumps(_written(job)), job.processed, job.failed))
 
     def delete(self, job: AnyJob) -> None:
-        """Forgets a job."""
+        """Delete a job."""
         self._db.execute(f"DELETE FROM {_TABLE} WHERE id = ?", (job.id,))
 
     def jobs(self, org: Org, folder: Path) -> Iterator[AnyJob]:
-        """Every job there is, oldest first, its files in a folder of its own; not those of objects that are no more."""
+        """Yield all jobs, oldest first, each with its own folder; skip jobs of objects that no longer exist."""
         rows = self._db.execute(f"SELECT id, body, processed, failed FROM {_TABLE} ORDER BY id").fetchall()
         for job_id, body, processed, failed in rows:
             job = _read(org, folder / job_id, job_id, orjson.loads(body))

@@ -1,4 +1,4 @@
-"""The files of a job: the upload, read row by row, and the results, written batch by batch."""
+"""The files of a job: the upload, which is read row by row, and the results, which are written batch by batch."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Row = list[str]
 # Bulk API 2.0 guide, "Limits": characters in a record, and in the header row.
 _LONGEST_FIELD = 400_000
 _LONGEST_HEADER = 32_000
-# Results wait in memory for the end of their internal batch, but never more than about this many characters of them.
+# Results stay in memory until their internal batch ends, but never more than about this number of characters.
 _PENDING = 8_000_000
 _SPARE = 65_536
 
 
 class Unreadable(Exception):
-    """The upload cannot be worked off, or not any further; the text is the job's errorMessage."""
+    """The error when the upload cannot be processed, or not to its end; the text is the job's errorMessage."""
 
 
 class Upload:
     """The uploaded rows in their order, one at a time.
 
-    header -- the header row as it was sent
-    columns -- the field names in it
-    size -- characters read so far
+    header -- the header row as the client sent it
+    columns -- the names of the fields in it
+    size -- number of characters read so far
     """
 
     def __init__(self, job: Job) -> None:
-        """Opens the upload and reads its header row; raises Unreadable."""
+        """Open the upload and read its header row; raise Unreadable when that fails."""
         csv.field_size_limit(_LONGEST_FIELD)
         self._file = _opened(job)
         self.size = 0
@@ -65,7 +65,7 @@ class Upload:
         return header, columns
 
     def take(self, count: int) -> list[Row]:
-        """The next rows, at most so many; none when the file is at its end. Raises Unreadable."""
+        """Return the next rows, at most count; none at the end of the file. Raise Unreadable."""
         if self._broken:
             raise self._broken
         rows: list[Row] = []
@@ -77,18 +77,18 @@ class Upload:
             self._broken = Unreadable(f"ClientInputError : The file cannot be read as CSV in UTF-8: {error}")
             if not rows:
                 raise self._broken from error
-        # Empty lines are no rows.
+        # An empty line is not a row.
         return rows if all(rows) else [row for row in rows if row] or self.take(count)
 
     def rest(self) -> Iterator[str]:
-        """What has not been taken, as it was sent, a row that could not be read included."""
+        """Yield the lines not taken yet, as the client sent them; include a row that could not be read."""
         yield from self._record
         with suppress(UnicodeDecodeError):
             while text := self._file.read(_SPARE):
                 yield text
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -99,14 +99,14 @@ def _opened(job: Job) -> TextIO:
 
 
 def _check_line_ending(line: str, declared: str) -> None:
-    """The platform refuses the whole file when its line ending is not the declared one; the header row is looked at."""
+    """Refuse the whole file, as the platform does, when the header row does not end with the declared line ending."""
     if line.endswith("\n") and line.endswith("\r\n") != (declared == "CRLF"):
         message = f"ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is {declared}"
         raise Unreadable(message)
 
 
 class Results:
-    """One result file. Rows come out in another order than they went in, as the platform promises none."""
+    """One result file. The order of its rows differs from the upload's: the platform promises no order."""
 
     def __init__(self, path: Path, job: Job, columns: Row) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
@@ -120,14 +120,14 @@ class Results:
         self._file.flush()
 
     def add(self, rows: list[Row], size: int) -> None:
-        """Keeps rows for the end of the internal batch, unless they are many characters (size) by then."""
+        """Keep rows until the internal batch ends, or write them when they have too many characters (size)."""
         self._pending += rows
         self._size += size
         if self._size > _PENDING:
             self.flush()
 
     def flush(self) -> None:
-        """Ends an internal batch: writes its rows, shuffled, the same way for the same job."""
+        """End an internal batch: write its rows, shuffled, in the same way for the same job."""
         if rows := self._pending:
             self._writer.writerows(_shuffled(rows, Random(f"{self._job_id}:{self._batch}")))
             self._file.flush()
@@ -135,18 +135,18 @@ class Results:
             self._batch += 1
 
     def close(self) -> None:
-        """Closes the file; what waits for the end of its batch is not written."""
+        """Close the file; rows that wait for the end of their batch are not written."""
         self._file.close()
 
 
 def _shuffled(rows: list[Row], random: Random) -> list[Row]:
     shuffled = random.sample(rows, len(rows))
-    # A shuffle of few rows may well come out in order.
+    # Few rows may come out of the shuffle in their old order.
     return shuffled[::-1] if shuffled == rows else shuffled
 
 
 def keep_unprocessed(job: Job, upload: Upload | None) -> None:
-    """Keeps the rows that were not tried, under their header; a job that never began has all of its upload left."""
+    """Save the rows that were not tried, under their header; for a job that never began, save its whole upload."""
     if upload is not None:
         with job.unprocessed.open("w", encoding="utf-8", newline="") as file:
             file.write(upload.header)
@@ -156,7 +156,7 @@ def keep_unprocessed(job: Job, upload: Upload | None) -> None:
 
 
 def keep_rest(job: Job) -> None:
-    """Keeps the rows beyond those tried, of a job that the end of the process broke off."""
+    """Save the rows that were not tried, of a job that was interrupted when the process ended."""
     with suppress(Unreadable):
         upload = Upload(job)
         left = job.processed

@@ -1,4 +1,4 @@
-"""The Bulk jobs of an org, and the task that works them off."""
+"""The Bulk jobs of an org, and the task that processes them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ J = TypeVar("J", bound=AnyJob)
 
 
 class BulkJobs:
-    """The Bulk jobs of one org, oldest first; used on the event loop.
+    """The Bulk jobs of one org, oldest first; they are used on the event loop.
 
-    Their files are in a folder beside the org's database, and they outlive the process as it does. The jobs of an org
-    in memory end with it.
+    Their files are in a folder beside the database of the org. Like the database, they are kept after the process ends.
+    The jobs of an org in memory end with it.
     """
 
     def __init__(self, org: Org) -> None:
@@ -48,10 +48,10 @@ class BulkJobs:
         self._asked: asyncio.Queue[QueryJob] = asyncio.Queue()
         path = org.connection.execute("PRAGMA database_list").fetchone()[2]
         self._lasting = Path(f"{path}-bulk") if path else None
-        self._folder = self._lasting  # of an org in memory: made for the first job
+        self._folder = self._lasting  # for an org in memory: made for the first job
 
     async def load(self) -> None:
-        """Takes up the jobs of an earlier run; those that were being worked off are ended, queries begin again."""
+        """Load the jobs of an earlier run; ingest jobs that were in progress are ended, queries begin again."""
         if self._lasting is None:
             return
         await self._org.run(self._load, self._lasting)
@@ -70,7 +70,7 @@ class BulkJobs:
                 self._store.save(job)
 
     def _interrupted(self, job: AnyJob) -> None:
-        """What becomes of a job that the end of an earlier run broke off."""
+        """End or restart a job that was interrupted when an earlier run ended."""
         if isinstance(job, Job):
             keep_rest(job)
             job.move(State.FAILED, self._org.clock(), INTERRUPTED)
@@ -79,7 +79,7 @@ class BulkJobs:
             job.move(State.UPLOAD_COMPLETE, self._org.clock())
 
     async def create(self, order: Order, version: float) -> Job:
-        """Opens a new ingest job."""
+        """Open a new ingest job."""
         job = Job(
             **await self._common(version),
             sobject=order.sobject,
@@ -93,7 +93,7 @@ class BulkJobs:
         return job
 
     async def create_query(self, order: QueryOrder, version: float) -> QueryJob:
-        """Makes a new query job, which waits for its turn."""
+        """Create a new query job, which waits for its turn."""
         job = QueryJob(
             **await self._common(version),
             sobject=order.sobject,
@@ -108,7 +108,7 @@ class BulkJobs:
         return job
 
     async def _common(self, version: float) -> dict[str, Any]:
-        """What every new job begins with; makes its folder."""
+        """Return the fields that every new job begins with, and make its folder."""
         job_id = await self._org.run(self._org.ids.next, _PREFIX)
         if self._folder is None:
             self._folder = Path(mkdtemp(prefix="localorg-bulk-"))
@@ -127,40 +127,40 @@ class BulkJobs:
             self._waiting.put_nowait(job)
 
     def get(self, job_id: str) -> AnyJob:
-        """The job with this id, of 15 or 18 characters; raises OrgError 404."""
+        """Return the job with this id, of 15 or 18 characters; raise OrgError 404 when there is none."""
         job = self._jobs.get(normalise(job_id) or "")
         if job is None:
             raise errors.not_found()
         return job
 
     def objects_of(self, job_id: str) -> set[str]:
-        """The name of the job's object; nothing for an unknown job."""
+        """Return the name of the job's object; an empty set for an unknown job."""
         job = self._jobs.get(normalise(job_id) or "")
         return {job.sobject.name} if job else set()
 
     def since(self, job_id: str, job_type: str) -> Iterator[AnyJob]:
-        """The jobs of a type ("V2Ingest", "V2Query") from this id on; ids ascend."""
+        """Yield the jobs of a type ("V2Ingest", "V2Query") from this id on; ids ascend."""
         return (job for job in self._jobs.values() if job.id >= job_id and job.job_type == job_type)
 
     async def finish_upload(self, job: Job) -> None:
-        """The upload is complete: the job waits for its turn."""
+        """Mark the upload as complete: the job waits for its turn."""
         job.move(State.UPLOAD_COMPLETE, self._org.clock())
         await self._org.run(self._store.save, job)
         self._queue(job)
 
     async def abort(self, job: AnyJob) -> None:
-        """Ends a job where it is; what is written stays written."""
+        """Stop a job where it is; rows that are written stay written."""
         begun = job.state is State.IN_PROGRESS
         job.move(State.ABORTED, self._org.clock())
         if begun:
-            # The task completes the files when it comes back to the job.
+            # The task completes the files when it returns to the job.
             await job.closed.wait()
         elif isinstance(job, Job):
             keep_unprocessed(job, None)
         await self._org.run(self._store.save, job)
 
     async def delete(self, job: AnyJob) -> None:
-        """Forgets a job and its files; one that waits for its turn is not worked off any more."""
+        """Delete a job and its files; a job that waits for its turn will not be processed."""
         del self._jobs[job.id]
         if job.state not in FINISHED:
             job.move(State.ABORTED, self._org.clock())
@@ -168,14 +168,14 @@ class BulkJobs:
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Removes the files of an org in memory."""
+        """Remove the files of an org in memory."""
         if self._lasting is None and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    # --- working off ----------------------------------------------------------------------------------------------
+    # --- processing -----------------------------------------------------------------------------------------------
 
     async def work(self) -> None:
-        """Works off one ingest job after the other, and one query job after the other beside them, for ever."""
+        """Process ingest jobs one by one, and in parallel query jobs one by one, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._each(self._waiting, self._work_off))
             tasks.create_task(self._each(self._asked, self._answer))
@@ -195,7 +195,7 @@ class BulkJobs:
                 log.exception("job %s ended by an error of the local org", job.id)
 
     async def _work_off(self, job: Job, begun: float) -> None:
-        """Takes an ingest job from InProgress to its end, a transaction at a time, so that requests run in between."""
+        """Process an ingest job from InProgress to its end, one transaction at a time; requests run in between."""
         error: str | None = _OWN_ERROR
         run: Run | None = None
         try:
@@ -211,7 +211,7 @@ class BulkJobs:
             await self._end(job, run, error)
 
     async def _answer(self, job: QueryJob, begun: float) -> None:
-        """Takes a query job from InProgress to its end, a page at a time."""
+        """Process a query job from InProgress to its end, one page at a time."""
         error: str | None = None
         run: QueryRun | None = None
         try:
@@ -237,9 +237,9 @@ class BulkJobs:
             await self._take_time(job, begun)
 
     async def _end(self, job: Job, run: Run | None, error: str | None) -> None:
-        """Completes the files of a job, then lets it enter its last state, unless it was aborted on the way."""
+        """Complete the files of a job, then set its last state, unless it was aborted while it ran."""
         if run is not None:
-            # In the database thread, where a transaction may still be at work.
+            # Close in the database thread, where a transaction may still be running.
             await self._org.run(run.close)
         else:
             keep_unprocessed(job, None)
@@ -249,7 +249,7 @@ class BulkJobs:
         job.closed.set()
 
     async def _take_time(self, job: AnyJob, begun: float) -> None:
-        """Waits until as much time has passed as the cost profile says the job has taken so far."""
+        """Wait until as much time has passed as the cost profile says for the job so far."""
         due = begun + self._org.costs.profile.bulk_delay(job.processed)
         wait = due - asyncio.get_running_loop().time()
         if wait > 0:
@@ -257,10 +257,10 @@ class BulkJobs:
 
 
 class Run:
-    """One job being worked off; used in the database thread, but for its end."""
+    """The run of one ingest job; it is used in the database thread, except for its end."""
 
     def __init__(self, org: Org, job: Job) -> None:
-        """Opens the files; raises Unreadable when the upload cannot be worked off at all."""
+        """Open the files; raise Unreadable when the upload cannot be processed at all."""
         self._job = job
         self._upload = Upload(job)
         columns = self._upload.columns
@@ -275,7 +275,7 @@ class Run:
         self.written = 0
 
     def step(self) -> bool:
-        """Works off the next transaction; False when there is none. Raises Unreadable."""
+        """Process the next transaction; return False when there is none. Raise Unreadable."""
         began = perf_counter()
         start = self._upload.size
         rows = self._upload.take(TRANSACTION)
@@ -299,12 +299,12 @@ class Run:
             self.finish()
 
     def finish(self) -> None:
-        """Writes the results that wait for the end of their internal batch."""
+        """Write the results that wait for the end of their internal batch."""
         self._successful.flush()
         self._failed.flush()
 
     def close(self) -> None:
-        """Completes and closes the files; the rows not tried are kept."""
+        """Complete and close the files; save the rows that were not tried."""
         self.finish()
         keep_unprocessed(self._job, self._upload)
         for file in (self._successful, self._failed, self._upload):

@@ -1,1 +1,1 @@
-"""The frame of every request."""
+"""The HTTP layer that every request passes."""

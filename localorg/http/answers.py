@@ -1,4 +1,4 @@
-"""What handlers read of a request and how they answer it, in the platform's form."""
+"""Helpers for handlers: they read a request, and build an answer in the platform's form."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """A JSON answer as the platform sends it."""
+    """Return a JSON answer in the platform's form."""
     return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})})
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body of a request, which has to be JSON; raises OrgError (400 JSON_PARSER_ERROR)."""
+    """Return the body of a request, which must be JSON; raise OrgError (400 JSON_PARSER_ERROR) when it is not."""
     body = await request.read()
     try:
         return orjson.loads(body)
@@ -31,7 +31,7 @@ async def read_json(request: web.Request) -> Any:
 
 
 def bearer(request: web.Request) -> str | None:
-    """The caller's token: `Authorization: Bearer T` (or OAuth T), or `?oauth_token=T`."""
+    """Return the caller's token: `Authorization: Bearer T` (or OAuth T), or `?oauth_token=T`."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in ("bearer", "oauth"):
         return token.strip()

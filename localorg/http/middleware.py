@@ -1,4 +1,4 @@
-"""The way every request goes: counted, let in, perhaps hit by a fault, answered in the platform's shapes, timed."""
+"""The steps of every request: count it, check the caller, apply a fault, answer as the platform does, take the time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from localorg.permissions import User
 log = logging.getLogger("localorg")
 
 
-# REST API guide, "Status Codes and Error Responses": 414 and 431 both begin beyond this, in bytes.
+# REST API guide, "Status Codes and Error Responses": above this size, in bytes, the platform sends 414 and 431.
 LONGEST_URI = 16_384
 _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
@@ -39,7 +39,7 @@ _OPEN_TO_ALL = re.compile(
 
 @web.middleware
 async def conduct(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Leads one request through the org; no exception and no HTML leaves it."""
+    """Serve one request; the client never gets an unhandled exception, nor HTML."""
     if request.path.startswith("/localorg/"):
         return await _own_door(request, handler)
     org = request.app[ORG]
@@ -53,7 +53,7 @@ async def conduct(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _visit(org: Org, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One request from its arrival to its answer, in the time the cost profile says."""
+    """Serve one request, and wait until it has taken the time that the cost profile says."""
     name = resource(request.method, request.path, explain="explain" in request.query)
     now = asyncio.get_running_loop().time
     started = now()
@@ -62,7 +62,7 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
             response = await _safely(request, _serve(org, request, handler, name))
             work: Work = request["work"]
             org.stats.note(name, work)
-            # What the work took already is part of what it costs.
+            # The time that the work has taken is part of the cost, so wait only for the rest.
             await asyncio.sleep(max(0.0, org.costs.profile.delay(work, name) - (now() - started)))
             return response
     except TooManyLongRequests:
@@ -77,25 +77,25 @@ async def _serve(org: Org, request: web.Request, handler: Handler, name: str) ->
 
 
 def _check_shape(request: web.Request) -> None:
-    """Refuses what is too long, and bodies packed in a way that cannot be read."""
+    """Refuse a request that is too long, or whose body is packed in a way that cannot be read."""
     packed = request.headers.get("Content-Encoding", "identity").strip().lower()
     if packed not in ("gzip", "identity", ""):
         raise OrgError(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Encoding {packed[:40]} is not supported; gzip is")
     uri = len(request.raw_path)
     if uri > LONGEST_URI:
         raise OrgError(414, "URI_TOO_LONG", f"URI too long: {uri} bytes; at most {LONGEST_URI} are allowed")
-    # name, colon, space, value, CR, LF
+    # Each header is: name, colon, space, value, CR, LF.
     headers = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
     if uri + headers > LONGEST_URI:
         message = f"URI and headers too long: {uri + headers} bytes; at most {LONGEST_URI} are allowed"
         raise OrgError(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", message)
 
 
-# --- who may come in ----------------------------------------------------------------------------------------------
+# --- who may call -------------------------------------------------------------------------------------------------
 
 
 def _let_in(org: Org, request: web.Request) -> User:
-    """The user a request runs as. Checks token, API version and the day's allowance, in the platform's order."""
+    """Return the user of a request. Check token, API version and the day's allowance, in the platform's order."""
     if _OPEN_TO_ALL.fullmatch(request.path):
         return org.user
     token = bearer(request)
@@ -110,7 +110,7 @@ def _let_in(org: Org, request: web.Request) -> User:
 
 
 async def _own_door(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """/localorg/ is for the machine's own tests: it asks for no token, but answers to loopback only."""
+    """Serve /localorg/, for tests on this machine: no token is needed, but only loopback addresses may call it."""
     if not _from_loopback(request.remote):
         return _refusal(OrgError(403, "FORBIDDEN", "/localorg/ answers to clients on the same machine only"))
     return await _safely(request, handler(request))
@@ -129,7 +129,7 @@ def _from_loopback(remote: str | None) -> bool:
 
 
 async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) -> web.StreamResponse:
-    """Turns whatever goes wrong into the platform's error array."""
+    """Convert every failure to the platform's error array."""
     try:
         return await serving
     except OrgError as error:
@@ -154,7 +154,7 @@ def _refusal(error: OrgError) -> web.Response:
 
 
 def _of_aiohttp(error: web.HTTPException, path: str) -> OrgError:
-    """aiohttp's own refusals: no such route, wrong method, body too large."""
+    """Convert a refusal of aiohttp: no such route, wrong method, body too large."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         return errors.method_not_allowed(error.method, sorted(error.allowed_methods))
     if isinstance(error, web.HTTPNotFound):
@@ -192,7 +192,7 @@ NOT_IMITATED: dict[str, str] = {
 
 
 def _unknown(path: str) -> OrgError:
-    """What no route answers: 501 with the reason for a resource the platform has, 404 for the rest."""
+    """Return the error for a path without a route: 501 with the reason for a platform resource, otherwise 404."""
     if re.match(r"/services/(async|Soap)/", path, re.IGNORECASE):
         return errors.not_imitated("Bulk API 1.0 and SOAP (Bulk API 2.0, REST and the SOAP login are there)")
     if (versioned := _VERSIONED.fullmatch(path)) and versioned[3]:
@@ -202,11 +202,11 @@ def _unknown(path: str) -> OrgError:
     return errors.not_found()
 
 
-# --- the answer's dress -------------------------------------------------------------------------------------------
+# --- headers and compression of the answer ------------------------------------------------------------------------
 
 
 async def _dressed(org: Org, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """Adds the headers every answer carries, and gzip where the caller takes it."""
+    """Add the headers that every answer has, and gzip when the caller accepts it."""
     if response.prepared:
         return response
     if _VERSIONED.fullmatch(request.path):
@@ -227,6 +227,6 @@ async def _compress(response: web.Response) -> None:
 
 
 def _gzip(body: bytes) -> bytes:
-    # The fastest level: the other side is on the same machine more often than not.
+    # Use the fastest level: in most cases the client is on the same machine.
     packer = zlib.compressobj(level=1, wbits=31)
     return packer.compress(body) + packer.flush()

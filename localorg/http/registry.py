@@ -1,8 +1,8 @@
-"""REST resources as plain functions, so that one of them serves HTTP, composite and batch alike.
+"""REST resources as plain functions, so that HTTP, composite and batch can all use the same one.
 
-A resource is a function from a Call to a Reply, registered for a method and a path below `/services/data/vXX.X`. How
-it reaches the data is part of its registration: PLAIN ones need no database, READ ones run in the database thread, and
-WRITE ones there in a transaction.
+A resource is a function from a Call to a Reply. It is registered for a method and a path below `/services/data/vXX.X`.
+The registration also says how it reaches the data: PLAIN resources need no database, READ resources run in the database
+thread, and WRITE resources run there in a transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?(?:\?([^#]*))?(?:
 
 
 class Way(Enum):
-    """How a resource reaches the data."""
+    """The ways in which a resource reaches the data."""
 
     PLAIN = "plain"
     READ = "read"
@@ -34,7 +34,7 @@ class Way(Enum):
 
 
 class Reply(NamedTuple):
-    """An answer: HTTP status, JSON-ready body (None: no body), headers of its own."""
+    """An answer: HTTP status, a body that is ready for JSON (None: no body), and its own headers."""
 
     status: int
     body: Any = None
@@ -43,14 +43,14 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class Call:
-    """One request to a resource. Header names are in small letters; the body is the JSON read, None without one."""
+    """One request to a resource. Header names are in lower case; the body is parsed JSON (None: there is none)."""
 
     org: Org
     user: User
     work: Work
     method: str
     version: str
-    path: str  # below /services/data/vXX.X, as it was sent
+    path: str  # below /services/data/vXX.X, as the client sent it
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class Call:
         return f"/services/data/v{self.version}"
 
     def json_object(self) -> dict[str, Any]:
-        """The body, which has to be a JSON object; raises OrgError (400 JSON_PARSER_ERROR)."""
+        """Return the body, which must be a JSON object; raise OrgError (400 JSON_PARSER_ERROR) when it is not one."""
         if not isinstance(self.body, dict):
             raise errors.json_parser_error("Cannot deserialize request body: a JSON object was expected")
         return self.body
 
     def flag(self, name: str) -> bool:
-        """Whether the query string says name=true."""
+        """Return whether the query string has name=true."""
         return self.query.get(name, "").lower() == "true"
 
 
@@ -75,28 +75,28 @@ Resource = Callable[..., Reply]
 
 
 class Handler(NamedTuple):
-    """A resource, ready to be called with a Call: how it runs, and the parts of the path it takes."""
+    """A resource that is ready for a Call: how it runs, and the parts of the path that it takes."""
 
     resource: Resource
     way: Way
     parts: tuple[str, ...]
 
     def answer(self, call: Call) -> Reply:
-        """What the resource answers."""
+        """Call the resource and return its reply."""
         return self.resource(call, *self.parts)
 
 
 class Resources:
-    """Every registered resource; of the paths that fit a request, the one with the fewest open parts has it."""
+    """All registered resources. When several paths fit a request, the one with the fewest open parts is used."""
 
     def __init__(self) -> None:
-        # In the order they are tried.
+        # Paths in the order in which they are tried.
         self._paths: list[tuple[int, re.Pattern[str], dict[str, tuple[Resource, Way]]]] = []
 
     def add(self, method: str, path: str, way: Way) -> Callable[[Resource], Resource]:
-        """Registers a function for a method and a path such as `/sobjects/{}/describe`.
+        """Register a function for a method and a path such as `/sobjects/{}/describe`.
 
-        Each `{}` is one part of the path, `{+}` the rest of it; they are handed over decoded. A trailing slash is
+        Each `{}` is one part of the path, `{+}` is the rest of it; the function gets them decoded. A trailing slash is
         ignored.
         """
         pattern = re.escape(path).replace(r"\{\}", "([^/]+)").replace(r"\{\+\}", "(.+?)") + "/?"
@@ -113,7 +113,10 @@ class Resources:
         return register
 
     def handler(self, method: str, path: str) -> Handler | None:
-        """The resource of a path as it was sent; None when there is no such path, OrgError 405 for a wrong method."""
+        """Return the resource of a path as the client sent it; None for an unknown path.
+
+        Raise OrgError 405 for a wrong method.
+        """
         for _, pattern, methods in self._paths:
             if found := pattern.fullmatch(path):
                 registered = methods.get("GET" if method == "HEAD" else method)
@@ -128,7 +131,7 @@ RESOURCES = Resources()
 
 
 class Address(NamedTuple):
-    """A URL of the REST API taken apart."""
+    """A URL of the REST API, split into its parts."""
 
     version: str
     path: str
@@ -136,7 +139,7 @@ class Address(NamedTuple):
 
 
 def address(url: str) -> Address | None:
-    """The parts of a URL such as `/services/data/v66.0/query?q=...`; None when it is not one of the REST API."""
+    """Return the parts of a URL such as `/services/data/v66.0/query?q=...`; None when it is not one of the REST API."""
     found = _ADDRESS.fullmatch(url)
     if found is None:
         return None
@@ -145,11 +148,11 @@ def address(url: str) -> Address | None:
 
 
 def served(version: str) -> bool:
-    """Whether this org serves an API version such as "66.0"."""
+    """Return whether this org serves an API version such as "66.0"."""
     whole, _, part = version.partition(".")
     return part == "0" and len(whole) < 4 and OLDEST_VERSION <= int(whole) <= NEWEST_VERSION
 
 
 def refused(error: OrgError) -> Reply:
-    """The answer that an error makes."""
+    """Return the answer for an error."""
     return Reply(error.status, error.body())

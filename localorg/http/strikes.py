@@ -1,4 +1,4 @@
-"""How a fault strikes a request: before its work or after it, as an error, a lock, or a connection that is reset."""
+"""How a fault hits a request: before or after its work; as an error, a lock, or a connection that is reset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BULK_OBJECTS: web.AppKey[Callable[[web.Request], set[str]]] = web.AppKey("bulk_o
 
 
 async def serve(request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
-    """Serve a request of the resource ``name``; a fault that matches strikes it. Raises OrgError."""
+    """Serve a request of the resource ``name``; a fault that matches hits it. Raise OrgError on refusal."""
     org = request.app[ORG]
     fault = await _fault_for(org, request, name)
     if fault is None:
@@ -38,17 +38,17 @@ async def _fault_for(org: Org, request: web.Request, name: str) -> Fault | None:
 
 
 async def _objects_of(request: web.Request) -> set[str]:
-    """The objects a request is about, by its path, its query and its JSON body, or by its Bulk job."""
+    """Return the objects of a request: those in its path, its query and its JSON body, or that of its Bulk job."""
     text = f"{request.path} {request.query.get('q', '')}"
     is_json = "json" in request.headers.get("Content-Type", "")
     if is_json and (request.content_length or 0) <= _LARGEST_BODY_SEARCHED:
-        # aiohttp keeps what was read, so the handler reads it again.
+        # aiohttp keeps the body that was read, so the handler can read it again.
         text += (await request.read()).decode("utf-8", "replace")
     return objects_in(text) | request.app[BULK_OBJECTS](request)
 
 
 async def _struck_before(org: Org, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
-    """A fault that strikes before anything is written; `slow` only takes its time."""
+    """Apply a fault that hits before anything is written; `slow` only waits."""
     await _wait(fault.seconds)
     match fault.kind:
         case "slow":
@@ -67,7 +67,7 @@ async def _struck_before(org: Org, request: web.Request, handler: Handler, fault
 
 
 async def _struck_after(request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """A fault that strikes when the work is done: the caller cannot tell whether it was."""
+    """Apply a fault that hits when the work is done: the caller cannot know that it was done."""
     await _wait(fault.seconds)
     if fault.kind == "reset_after_write":
         return _hang_up(request)
@@ -80,7 +80,7 @@ def _unavailable(fault: Fault) -> OrgError:
 
 
 async def _locked(request: web.Request, fault: Fault) -> web.StreamResponse:
-    """A lock that could not be had: inside the answer of a graph, as the platform does, else as the answer."""
+    """Answer that a row is locked: for a graph inside its answer, as the platform does, otherwise as an error."""
     error = errors.unable_to_lock_row()
     if fault.message:
         error = OrgError(error.status, error.code, fault.message, error.fields)
@@ -91,7 +91,10 @@ async def _locked(request: web.Request, fault: Fault) -> web.StreamResponse:
 
 
 def _locked_graph(graph: dict[str, Any], error: OrgError) -> dict[str, Any]:
-    """A graph rolled back because its first node met a locked row (REST API guide, "Composite Graph")."""
+    """Return a graph that was rolled back because its first node met a locked row.
+
+    Source: REST API guide, "Composite Graph".
+    """
     halted = "The transaction was rolled back since another operation in the same transaction failed."
     results = [
         {
@@ -106,10 +109,10 @@ def _locked_graph(graph: dict[str, Any], error: OrgError) -> dict[str, Any]:
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:
-    """Resets the TCP connection, so that the client sees no answer at all."""
+    """Reset the TCP connection, so that the client gets no answer at all."""
     if (transport := request.transport) is not None:
         if (connection := transport.get_extra_info("socket")) is not None:
-            # Lingering for zero seconds turns the close into a reset.
+            # With a linger time of zero seconds, closing the connection resets it.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response(status=503)

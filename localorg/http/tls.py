@@ -1,7 +1,7 @@
-"""https for the local org: some clients (simple-salesforce, CumulusCI) write https into every address.
+"""https for the local org: some clients (simple-salesforce, CumulusCI) use https in every address.
 
-A client trusts the certificate when it is told to, for instance by `REQUESTS_CA_BUNDLE` or `NODE_EXTRA_CA_CERTS`;
-`GET /localorg/certificate` hands it out.
+A client must be told to trust the certificate, for instance by `REQUESTS_CA_BUNDLE` or `NODE_EXTRA_CA_CERTS`.
+`GET /localorg/certificate` returns it.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate in use: the settings of the server, and the part that clients may see, in PEM."""
+    """A certificate in use: the TLS settings of the server, and the part that clients may see, in PEM."""
 
     context: ssl.SSLContext
     public: str
 
     @classmethod
     def kept(cls, certificate: Path, key: Path) -> Certificate:
-        """One from two PEM files; raises OSError or ValueError when they cannot be used."""
+        """Read a certificate from two PEM files; raise OSError or ValueError when they cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         return cls(context, certificate.read_text("ascii"))
 
     @classmethod
     def made(cls, host: str) -> Certificate:
-        """A new one that signs itself, for this host and for localhost; good for 30 days."""
+        """Make a new self-signed certificate for this host and for localhost; it is valid for 30 days."""
         public, private = self_signed(host)
-        # The ssl module reads keys from files only.
+        # The ssl module reads keys only from files.
         with TemporaryDirectory() as folder:
             cert_file, key_file = Path(folder, "cert.pem"), Path(folder, "key.pem")
             cert_file.write_bytes(public)
@@ -48,7 +48,7 @@ class Certificate:
 
 
 def self_signed(host: str) -> tuple[bytes, bytes]:
-    """A new certificate for this host and for localhost, and its private key, both in PEM."""
+    """Return a new certificate for this host and for localhost, and its private key, both in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

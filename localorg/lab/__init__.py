@@ -1,1 +1,1 @@
-"""What only a test org has: faults, costs, statistics."""
+"""The parts that only a test org has: faults, costs, statistics."""

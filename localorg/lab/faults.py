@@ -1,4 +1,4 @@
-"""Faults on order: what goes wrong, with which requests, and how often."""
+"""Faults that a test orders: what goes wrong, for which requests, and how often."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _MATCH = ("method", "resource", "object")
 
 
 class BadFault(ValueError):
-    """The order does not describe a fault; the text says what is wrong with it."""
+    """The error for an order that does not describe a fault; the text says what is wrong with it."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """One kind of trouble and the requests it befalls.
+    """One kind of fault and the requests that it hits.
 
-    kind -- what happens; the kinds in AFTER strike when the handler has done and committed its work, the others before
-    method, resource, object_name -- which requests, as shell patterns in any letter case; None matches all
-    count -- how many more requests it befalls; None: until cleared
-    probability -- the share of the matching requests it befalls, 0 to 1
-    seconds -- how long to wait first: the whole of `slow`, otherwise the time until the fault strikes
-    message -- another wording of the error, where the kind has one
-    hits -- how many requests it has befallen
+    kind -- what happens; the kinds in AFTER hit when the handler has done and committed its work, the others before it
+    method, resource, object_name -- which requests, as shell patterns in upper or lower case; None matches all
+    count -- how many more requests it hits; None: no limit until the faults are cleared
+    probability -- the share of the matching requests that it hits, 0 to 1
+    seconds -- how long to wait first: for `slow` this is the whole fault, otherwise the time before the fault hits
+    message -- another text for the error, for the kinds that have one
+    hits -- how many requests it has hit so far
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Fault:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Fault:
-        """Reads an order as `POST /localorg/faults` takes it; raises BadFault."""
+        """Read an order in the form of `POST /localorg/faults`; raise BadFault when it is not one."""
         _refuse_unknown(spec, _KEYS, "fault")
         kind = spec.get("kind")
         if kind not in KINDS:
@@ -81,7 +81,7 @@ class Fault:
         )
 
     def befalls(self, method: str, resource: str, objects: Collection[str]) -> bool:
-        """Whether this request is hit; a matching request draws once from the fault's own random numbers."""
+        """Return whether this request is hit; each matching request draws once from the fault's own random numbers."""
         if self.count == 0 or not self._matches(method, resource, objects):
             return False
         if self.probability < 1.0 and self._random.random() >= self.probability:
@@ -97,7 +97,7 @@ class Fault:
         return self.object_name is None or any(_like(self.object_name, name) for name in objects)
 
     def body(self) -> dict[str, Any]:
-        """The fault as the answers of /localorg/faults show it; count is what is left of it."""
+        """Return the fault in the form of the answers of /localorg/faults; count is what is left of it."""
         return {
             "kind": self.kind,
             "match": {"method": self.method, "resource": self.resource, "object": self.object_name},
@@ -110,54 +110,54 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, oldest first; a request meets at most one."""
+    """The active faults, oldest first; a request is hit by at most one."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._dead_tokens: set[str] = set()
 
     def add(self, spec: Mapping[str, Any]) -> Fault:
-        """Puts one more fault in force; raises BadFault."""
+        """Add one more fault; raise BadFault when the order does not describe one."""
         fault = Fault.of(spec)
         self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Removes every fault and lets expired sessions live again."""
+        """Remove every fault, and make expired sessions valid again."""
         self._faults.clear()
         self._dead_tokens.clear()
 
     @property
     def ask_for_objects(self) -> bool:
-        """Whether any fault in force looks at the object, so that it is worth finding out."""
+        """True when an active fault depends on the object, so that the object of a request must be known."""
         return any(fault.object_name is not None for fault in self._faults)
 
     def match(self, method: str, resource: str, objects: Collection[str] = ()) -> Fault | None:
-        """The fault that befalls this request, if any; decided before the handler runs."""
+        """Return the fault that hits this request, or None; this is decided before the handler runs."""
         return next((fault for fault in self._faults if fault.befalls(method, resource, objects)), None)
 
     @property
     def may_lock_rows(self) -> bool:
-        """Whether any fault in force is meant for single rows of Bulk jobs, so that each row is worth asking about."""
+        """True when an active fault is for single rows of Bulk jobs, so that each row must be checked."""
         return any(fault.kind == "lock" and _like(fault.resource or "", ROWS) for fault in self._faults)
 
     def lock_row(self, object_name: str) -> Fault | None:
-        """The lock that befalls this row of a Bulk job; only faults whose match names the rows as resource do."""
+        """Return the lock that hits this row of a Bulk job; only faults whose resource pattern names rows can hit."""
         for fault in self._faults:
             if fault.kind == "lock" and fault.resource and fault.befalls("", ROWS, (object_name,)):
                 return fault
         return None
 
     def expire(self, token: str) -> None:
-        """Ends a session: its token is refused until the faults are cleared."""
+        """End a session: its token is refused until the faults are cleared."""
         self._dead_tokens.add(token)
 
     def expired(self, token: str) -> bool:
-        """Whether a fault has ended this token's session."""
+        """Return whether a fault has ended the session of this token."""
         return token in self._dead_tokens
 
     def body(self) -> dict[str, Any]:
-        """The answer of /localorg/faults."""
+        """Return the answer of /localorg/faults."""
         return {"faults": [fault.body() for fault in self._faults]}
 
 
@@ -165,7 +165,7 @@ _IN_TEXT = re.compile(r"""/sobjects/(\w+)|\bFROM\s+(\w+)|"(?:object|type)"\s*:\s
 
 
 def objects_in(text: str) -> set[str]:
-    """The objects a path, query or body names, as far as a look at its text tells (child relationships included)."""
+    """Return the objects that the text of a path, query or body names, child relationships included."""
     return {name for found in _IN_TEXT.finditer(text) for name in found.groups() if name}
 
 
@@ -191,7 +191,7 @@ def _match_of(match: Any) -> tuple[str | None, str | None, str | None]:
 def _count_of(spec: Mapping[str, Any]) -> int | None:
     count = spec.get("count")
     if count is None:
-        # Ending every new session too would leave no way to go on.
+        # Without this limit every new session would end too, and no client could continue.
         return 1 if spec["kind"] == "expire_session" and spec.get("probability") is None else None
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise BadFault(f"count is a whole number from 1 on, not {count!r}")

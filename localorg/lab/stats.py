@@ -1,4 +1,4 @@
-"""What a request did, and what all of them did together."""
+"""The work of one request, and the totals of all requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 @dataclass(slots=True)
 class Work:
-    """What one request did in the org; its handler fills it in, costs and stats read it.
+    """The work of one request in the org. Its handler fills it in; costs and stats read it.
 
-    rows_read -- rows handed out or looked through on the caller's behalf, child rows included
+    rows_read -- rows returned or searched for the caller, child rows included
     written -- rows created, updated or deleted, by object name
     """
 
@@ -21,7 +21,7 @@ class Work:
     written: Counter[str] = field(default_factory=Counter)
 
     def write(self, object_name: str, count: int = 1) -> None:
-        """Counts rows written to one object."""
+        """Count rows written to one object."""
         self.written[object_name] += count
 
     @property
@@ -30,44 +30,44 @@ class Work:
 
 
 class Stats:
-    """The numbers behind `GET /localorg/stats`, since the start or the last reset."""
+    """The numbers of `GET /localorg/stats`, since the start or the last reset."""
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.reset()
 
     def reset(self) -> None:
-        """Starts counting from zero; requests still in flight stay in flight."""
+        """Start to count from zero again; requests that are still running stay counted as running."""
         self._requests: Counter[str] = Counter()
         self._written: Counter[str] = Counter()
         self._rows_read = 0
         self._peak = self.in_flight
 
     def enter(self) -> None:
-        """A request begins."""
+        """Count a request that starts."""
         self.in_flight += 1
         self._peak = max(self._peak, self.in_flight)
 
     def leave(self) -> None:
-        """A request has been answered, or its connection dropped."""
+        """Count a request that was answered, or whose connection was closed."""
         self.in_flight -= 1
 
     def note(self, resource_name: str, work: Work) -> None:
-        """Counts one request and what it did."""
+        """Count one request and its work."""
         self._requests[resource_name] += 1
         self._rows_read += work.rows_read
         self.wrote(work.written)
 
     def wrote(self, written: Mapping[str, int]) -> None:
-        """Counts rows written outside any request, as a Bulk job does."""
+        """Count rows written outside any request, as by a Bulk job."""
         self._written.update(written)
 
     def read(self, rows: int) -> None:
-        """Counts rows read outside any request, as a Bulk query job does."""
+        """Count rows read outside any request, as by a Bulk query job."""
         self._rows_read += rows
 
     def body(self) -> dict[str, Any]:
-        """The answer of `GET /localorg/stats`."""
+        """Return the answer of `GET /localorg/stats`."""
         by_resource = dict(sorted(self._requests.items()))
         written = {name: count for name, count in sorted(self._written.items()) if count}
         return {
@@ -101,9 +101,9 @@ _RESOURCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def resource(method: str, path: str, explain: bool = False) -> str:
-    """The short name of what a request addresses, such as `query` or `composite/graph`; `other` if unknown.
+    """Return the short name of a request's resource, such as `query` or `composite/graph`; `other` if unknown.
 
-    The method does not matter so far. With explain, a query is `query/explain`: the plan was asked for, not the rows.
+    So far the method makes no difference. With explain, a query is `query/explain`: it asks for the plan, not the rows.
     """
     del method
     for pattern, name in _RESOURCES:

@@ -1,1 +1,1 @@
-"""Who calls: sessions, OAuth, the SOAP login, identity."""
+"""Login and identity: sessions, OAuth, the SOAP login, and who the user is."""

@@ -1,4 +1,4 @@
-"""Who and what the org is: API versions, resources, and the user who asks."""
+"""Identity of the org and of the user: API versions, resources, and the user who calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localorg.versions import NEWEST_VERSION, OLDEST_VERSION
 
 routes = web.RouteTableDef()
 
-# Releases come three times a year, in this order; API 50.0 was Winter '21.
+# There are three releases a year, in this order; API 50.0 was Winter '21.
 _SEASONS = ("Winter", "Spring", "Summer")
 _FIRST_YEAR = 21
 _SLASH = "{slash:/?}"
@@ -24,7 +24,7 @@ _SLASH = "{slash:/?}"
 
 @routes.get("/services/data" + _SLASH)
 async def versions(_request: web.Request) -> web.StreamResponse:
-    """The API versions served; needs no token (REST API guide, "Versions")."""
+    """Answer with the API versions of this org; no token is needed (REST API guide, "Versions")."""
     return answer([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
 
 
@@ -36,25 +36,25 @@ def _version(number: int) -> dict[str, str]:
 
 @routes.get(r"/services/data/{version:v\d+\.\d}" + _SLASH)
 async def resources(request: web.Request) -> web.StreamResponse:
-    """The resources of one version that this org has, and the caller's identity URL."""
+    """Answer with the resources that this org has in one version, and the caller's identity URL."""
     org, base = request.app[ORG], f"/services/data/{request.match_info['version']}"
     names = ("query", "queryAll", "sobjects", "composite", "jobs", "limits", "recent")
     return answer({name: f"{base}/{name}" for name in names} | {"identity": identity_url(request, org.caller)})
 
 
 def identity_url(request: web.Request, user: User) -> str:
-    """The address that tells who a user is."""
+    """Return the address of a user's identity resource."""
     return f"{url_of(request)}/id/{request.app[ORG].organization_id}/{user.id}"
 
 
 def url_of(request: web.Request) -> str:
-    """The org's address, as the caller wrote it."""
+    """Return the org's address as the caller wrote it."""
     return f"{request.scheme}://{request.host}"
 
 
 @routes.get("/id/{organization}/{user}" + _SLASH)
 async def identity(request: web.Request) -> web.StreamResponse:
-    """The identity URL's answer (Salesforce Help, "Identity URLs")."""
+    """Answer a request to the identity URL (Salesforce Help, "Identity URLs")."""
     org = request.app[ORG]
     user = org.users.by_id(request.match_info["user"])
     if normalise(request.match_info["organization"]) != org.organization_id or user is None:
@@ -66,7 +66,7 @@ async def identity(request: web.Request) -> web.StreamResponse:
 
 @routes.route("*", "/services/oauth2/userinfo" + _SLASH)
 async def userinfo(request: web.Request) -> web.StreamResponse:
-    """OpenID Connect's question about the caller (Salesforce Help, "The UserInfo Endpoint")."""
+    """Answer OpenID Connect's request about the caller (Salesforce Help, "The UserInfo Endpoint")."""
     user = request.app[ORG].caller
     who = _identity(request, user)
     who |= {"sub": who["id"], "preferred_username": who["username"], "name": who["display_name"]}

@@ -1,9 +1,9 @@
 """OAuth tokens: password, client credentials, JWT bearer, refresh and authorization code; revoke and introspect.
 
-The answers are those of Salesforce Help, "OAuth Authorization Flows" and "OAuth 2.0 Error Codes". Local rules, since an
-org on a laptop has no connected apps: any client id and any secret will do; every user of the org may log in with any
-password but an empty one; client credentials run as the administrator; a JWT assertion is checked against the key
-registered for its client, and not checked where none is registered.
+The answers are those of Salesforce Help, "OAuth Authorization Flows" and "OAuth 2.0 Error Codes". Some rules are local,
+because an org on a laptop has no connected apps: any client id and any secret are accepted; every user of the org may
+log in with any password that is not empty; client credentials run as the administrator; a JWT assertion is checked with
+the key registered for its client, and is not checked when no key is registered.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ routes = web.RouteTableDef()
 
 CODE_SECONDS = 15 * 60
 _MOST_CODES = 1_000
-_LATE = 3 * 60  # seconds a JWT may be late or early
+_LATE = 3 * 60  # seconds that a JWT may be too late or too early
 _SLASH = "{slash:/?}"
 
 Form = Mapping[str, str]
 
 
 class OAuthError(Exception):
-    """A refusal in the words of OAuth; answered with 400."""
+    """A refusal with an error code of OAuth; the answer has status 400."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
@@ -52,7 +52,7 @@ class OAuthError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code: who logged in, for which client, and what must be shown to exchange it."""
+    """An authorization code: the user who logged in, the client, and what the client must show to exchange the code."""
 
     user: User
     client_id: str
@@ -62,14 +62,14 @@ class Code:
 
 
 class Grants:
-    """Codes waiting to be exchanged, and the public keys of clients."""
+    """The codes that wait to be exchanged, and the public keys of clients."""
 
     def __init__(self) -> None:
         self._codes: dict[str, Code] = {}
         self._keys: dict[str, RSAPublicKey] = {}
 
     def code(self, granted: Code) -> str:
-        """A new authorization code, good once."""
+        """Return a new authorization code, which is valid for one use."""
         code = f"aPrx{secrets.token_urlsafe(40)}=="
         self._codes[code] = granted
         if len(self._codes) > _MOST_CODES:
@@ -77,11 +77,11 @@ class Grants:
         return code
 
     def take(self, code: str) -> Code | None:
-        """What a code stands for; it is used up."""
+        """Return what a code stands for, and remove the code."""
         return self._codes.pop(code, None)
 
     def register(self, client_id: str, pem: str) -> None:
-        """Keeps a client's certificate or public key; raises ValueError when it is not one of RSA in PEM."""
+        """Keep a client's certificate or public key; raise ValueError when it is not an RSA one in PEM."""
         data = pem.encode()
         if b"BEGIN CERTIFICATE" in data:
             key: object = x509.load_pem_x509_certificate(data).public_key()
@@ -92,7 +92,7 @@ class Grants:
         self._keys[client_id] = key
 
     def key(self, client_id: str) -> RSAPublicKey | None:
-        """The key registered for a client."""
+        """Return the key registered for a client."""
         return self._keys.get(client_id)
 
 
@@ -103,7 +103,7 @@ GRANTS: web.AppKey[Grants] = web.AppKey("grants", Grants)
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """The parameters of a request, from its form and its query string; HTTP Basic may name the client."""
+    """Return the parameters of a request, from its form and its query string; HTTP Basic may name the client."""
     form = dict(request.query)
     try:
         posted = await request.post()
@@ -122,7 +122,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
 
 @routes.route("*", "/services/oauth2/token" + _SLASH)
 async def token(request: web.Request) -> web.StreamResponse:
-    """A fresh access token."""
+    """Answer with a new access token."""
     try:
         form = await read_form(request)
         flow = _FLOWS.get(form.get("grant_type", ""))
@@ -134,12 +134,12 @@ async def token(request: web.Request) -> web.StreamResponse:
 
 
 def oauth_refusal(error: OAuthError) -> web.Response:
-    """A refusal as OAuth has it: an object, not the array of the REST API."""
+    """Return a refusal in the form of OAuth: an object, not the array of the REST API."""
     return answer({"error": error.error, "error_description": error.description}, 400)
 
 
 def granted(request: web.Request, session: Session) -> dict[str, Any]:
-    """The answer that hands out a session; the signature is made with the client's id in place of its secret."""
+    """Return the answer with a new session. The client's id is used in place of its secret to sign it."""
     identity, issued = identity_url(request, session.user), str(int(session.issued.timestamp() * 1000))
     signature = hmac.new(session.client_id.encode(), f"{identity}{issued}".encode(), hashlib.sha256).digest()
     body = {
@@ -166,7 +166,7 @@ def _by_password(request: web.Request, form: Form) -> Session:
 
 
 def logged_in(org: Org, username: str, password: str) -> User:
-    """The user with this name; any password but an empty one is right. Raises OAuthError."""
+    """Return the user with this name; any password that is not empty is accepted. Raise OAuthError for other logins."""
     user = org.users.by_username(username)
     if user is None or not password:
         raise OAuthError("invalid_grant", "authentication failure")
@@ -208,7 +208,7 @@ def _by_code(request: web.Request, form: Form) -> Session:
 
 
 def _proves(verifier: str, challenge: str) -> bool:
-    """PKCE with S256, the one method the platform has (RFC 7636)."""
+    """Check PKCE with S256, the only method of the platform (RFC 7636)."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
     return bool(verifier) and hmac.compare_digest(digest, challenge.rstrip("=").encode())
 
@@ -217,7 +217,7 @@ def _proves(verifier: str, challenge: str) -> bool:
 
 
 def _by_assertion(request: web.Request, form: Form) -> Session:
-    """A session for the user that a signed assertion names (Salesforce Help, "OAuth 2.0 JWT Bearer Flow")."""
+    """Return a session for the user in a signed assertion (Salesforce Help, "OAuth 2.0 JWT Bearer Flow")."""
     org = request.app[ORG]
     claims = _claims(request.app[GRANTS], form.get("assertion", ""))
     client_id, username = claims.get("iss"), claims.get("sub") or claims.get("prn")
@@ -251,7 +251,7 @@ def _claims(grants: Grants, assertion: str) -> dict[str, Any]:
 
 
 def _seconds(value: object) -> float:
-    """A time in seconds since 1970, which clients write as a number or as a text; 0 for anything else."""
+    """Return a time in seconds since 1970; clients write it as a number or as text. Return 0 for anything else."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 20:
         return float(value)
     return float(value) if isinstance(value, int | float) and abs(value) < 1e18 else 0.0
@@ -282,7 +282,7 @@ _FLOWS: dict[str, Callable[[web.Request, Form], Session]] = {
 
 @routes.route("*", "/services/oauth2/revoke" + _SLASH)
 async def revoke(request: web.Request) -> web.StreamResponse:
-    """Ends a token; a refresh token takes the access tokens that came of it along."""
+    """End a token; when a refresh token ends, the access tokens that were made from it end too."""
     try:
         form = await read_form(request)
         if not request.app[ORG].sessions.revoke(form.get("token", "")):
@@ -294,7 +294,7 @@ async def revoke(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/services/oauth2/introspect" + _SLASH)
 async def introspect(request: web.Request) -> web.StreamResponse:
-    """Whether a token is good, and whose it is (RFC 7662); without `exp`, as sessions here do not end by themselves."""
+    """Answer whether a token is valid, and whose it is (RFC 7662). There is no `exp`: sessions here do not expire."""
     try:
         form = await read_form(request)
         if not form.get("client_id"):

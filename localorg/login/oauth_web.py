@@ -1,6 +1,6 @@
-"""The web-server flow of OAuth: a page to log in on, and the way back with a code (Salesforce Help, page so named).
+"""The web-server flow of OAuth: a login page, and the way back with a code (Salesforce Help, page of this name).
 
-Logging in is consenting: there is no second page. The user-agent flow (response_type=token) is there as well.
+The login is also the consent: there is no second page. The user-agent flow (response_type=token) is supported too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 _AUTHORIZE = "/services/oauth2/authorize{slash:/?}"
 _HTML = "text/html;charset=UTF-8"
 _CARRIED = ("response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method", "scope")
-# Where a browser must not be sent, however a client asks for it.
+# Schemes to which a browser must never be redirected, whatever a client asks for.
 _NO_WAY_BACK = frozenset({"", "javascript", "data", "vbscript", "file"})
 
 _PAGE = """<!doctype html>
@@ -52,7 +52,7 @@ input, button {{ margin: .2rem 0 1rem; padding: .5rem; font: inherit; }}
 
 @routes.get(_AUTHORIZE)
 async def authorize(request: web.Request) -> web.StreamResponse:
-    """The page to log in on."""
+    """Show the login page."""
     try:
         form = await read_form(request)
         _check(form)
@@ -63,7 +63,7 @@ async def authorize(request: web.Request) -> web.StreamResponse:
 
 @routes.post(_AUTHORIZE)
 async def log_in(request: web.Request) -> web.StreamResponse:
-    """Sends the browser back with a code, or shows the page again."""
+    """Redirect the browser back with a code, or show the page again."""
     org = request.app[ORG]
     try:
         form = await read_form(request)
@@ -125,7 +125,7 @@ def _page(request: web.Request, form: dict[str, str], problem: str = "") -> web.
 
 @routes.get("/.well-known/openid-configuration")
 async def openid_configuration(request: web.Request) -> web.StreamResponse:
-    """Where the OAuth resources are (OpenID Connect Discovery)."""
+    """Answer with the addresses of the OAuth resources (OpenID Connect Discovery)."""
     base = f"{url_of(request)}/services/oauth2"
     names = {"token": "token", "revocation": "revoke", "introspection": "introspect", "authorization": "authorize"}
     return answer(

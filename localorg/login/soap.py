@@ -1,6 +1,6 @@
-"""The SOAP API's login, which clients use that are given a username and a password (SOAP API guide, "login").
+"""The login of the SOAP API, for clients that have a username and a password (SOAP API guide, "login").
 
-Nothing else of SOAP is there. As with OAuth, any password but an empty one is right.
+No other part of SOAP is supported. As with OAuth, any password that is not empty is accepted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KINDS = {"u": "partner", "c": "enterprise"}
 
 @routes.post(r"/services/Soap/{kind:[uc]}/{version:\d{1,3}\.\d}{rest:(?:/.*)?}")
 async def soap(request: web.Request) -> web.StreamResponse:
-    """Opens a session; every other call is refused with a fault."""
+    """Open a session; refuse every other call with a SOAP fault."""
     text = (await request.read()).decode("utf-8", "replace")
     call = _CALL.search(text)
     if call is None or call[1] != "login":

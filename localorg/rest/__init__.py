@@ -1,1 +1,1 @@
-"""The REST resources, one file a resource."""
+"""The REST resources, one file for each."""

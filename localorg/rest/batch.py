@@ -1,6 +1,6 @@
-"""Batch: up to 25 requests that have nothing to do with each other (REST API guide, "Composite Batch").
+"""Batch: up to 25 independent requests in one (REST API guide, "Composite Batch").
 
-Each is a transaction of its own and counts against the day's API requests.
+Each request is a transaction of its own and counts against the day's API requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Undo(Exception):
 
 @routes.post(r"/services/data/v{version:\d+\.\d}/composite/batch{slash:/?}")
 async def batch(request: web.Request) -> web.StreamResponse:
-    """Runs one request after the other; with haltOnError, those after a failed one are not run."""
+    """Run one request after the other; with haltOnError, stop after the first one that fails."""
     org = request.app[ORG]
     payload = await read_object(request)
     requests, halt = _read(payload)

@@ -1,8 +1,8 @@
-"""What changed in a span of time, and what a user worked with last.
+"""The rows changed in a span of time, and the rows that a user worked with last.
 
 REST API guide: "sObject Get Updated", "sObject Get Deleted", "Recently Viewed Items".
 
-Rows that skip the recycle bin, or were removed from it, leave no trace here.
+Rows that skip the recycle bin, or were removed from it, are not listed here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_RECENT = 200
 
 @RESOURCES.add("GET", "/sobjects/{}/updated", Way.READ)
 def updated(call: Call, name: str) -> Reply:
-    """Ids of the rows created or changed from start on, before end."""
+    """Return the ids of the rows created or changed from start (included) to end (excluded)."""
     sobject = _replicated(the_object(call, name))
     start, end = _span(call)
     alive = ' AND "IsDeleted" = 0' if sobject.field("IsDeleted") else ""
@@ -33,7 +33,7 @@ def updated(call: Call, name: str) -> Reply:
 
 @RESOURCES.add("GET", "/sobjects/{}/deleted", Way.READ)
 def deleted(call: Call, name: str) -> Reply:
-    """Rows put into the recycle bin from start on, before end, with the time."""
+    """Return the rows put into the recycle bin from start (included) to end (excluded), with the time."""
     sobject = _replicated(the_object(call, name))
     start, end = _span(call)
     rows: list[Any] = []
@@ -57,7 +57,7 @@ def _covered(call: Call, end: str) -> str:
 
 
 def _span(call: Call) -> tuple[str, str]:
-    """start and end as columns keep times; whole minutes, as the platform counts them."""
+    """Return start and end in the form of the columns; they are cut to whole minutes, as on the platform."""
     start, end = (_moment(call, name) for name in ("start", "end"))
     if start >= end:
         raise _bad_date("endDate before startDate or too close to it")
@@ -67,7 +67,7 @@ def _span(call: Call) -> tuple[str, str]:
 
 
 def _moment(call: Call, name: str) -> datetime:
-    # A plus sign that was not encoded arrives as a space.
+    # A plus sign that the client did not encode arrives as a space.
     text = call.query.get(name, "").strip().replace(" ", "+")
     if not text:
         raise OrgError(400, "MISSING_ARGUMENT", f"{name} is a required parameter")
@@ -86,7 +86,7 @@ def _bad_date(message: str) -> OrgError:
 
 @RESOURCES.add("GET", "/recent", Way.READ)
 def recent(call: Call) -> Reply:
-    """The rows the user worked with last, at most ?limit= of them (200 at the most and by default)."""
+    """Return the rows the user worked with last, at most ?limit= of them (maximum and default: 200)."""
     asked = call.query.get("limit", "")
     limit = min(int(asked), _MOST_RECENT) if asked.isdecimal() and len(asked) < 10 else _MOST_RECENT
     shown: list[dict[str, Any]] = []
@@ -96,7 +96,7 @@ def recent(call: Call) -> Reply:
         fields = [each for each in ("Id", "Name") if the_object(call, name).field(each)]
         try:
             shown.append(call.org.records.get(name, record_id, fields, version=call.version))
-        except OrgError:  # it is gone
+        except OrgError:  # the row no longer exists
             continue
     call.work.rows_read += len(shown)
     return Reply(200, shown)

@@ -1,7 +1,8 @@
-"""sObject collections: up to 200 rows in one request, each with a result of its own (REST API guide, chapter so named).
+"""sObject collections: up to 200 rows in one request, each with its own result (REST API guide, chapter of this name).
 
-What the guide leaves open is decided here: a field that no object of the request has, or a value of the wrong JSON
-type, refuses the request whole (400); so do more than 200 rows or more than ten chunks of rows of one type.
+The guide does not say everything. Local rules: the whole request is refused (400) for a field that no object of the
+request has, for a value of the wrong JSON type, for more than 200 rows, and for more than ten chunks (runs of rows of
+one type).
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ Row = dict[str, Any]
 
 
 def row_error(error: OrgError) -> Result:
-    """An error as collections and trees show it: with `statusCode` in place of `errorCode`."""
+    """Return an error in the form of collections and trees: with `statusCode` in place of `errorCode`."""
     code, message = error.code, error.message
-    if code == "NOT_FOUND":  # rows of a collection have no address that could be missing
+    if code == "NOT_FOUND":  # a row of a collection has no address, so nothing can be "not found"
         code, message = "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"
     return {"statusCode": code, "message": message, "fields": list(error.fields or ())}
 
@@ -48,7 +49,7 @@ def _succeeded(record_id: str, **more: Any) -> Result:
 
 
 class _Undo(Exception):
-    """Rolls back what was written, and carries the results to answer with."""
+    """The signal to roll back what was written; it carries the results for the answer."""
 
     def __init__(self, results: list[Result]) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class _Undo(Exception):
 
 
 def each(call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all_or_none: bool) -> Reply:
-    """Writes row after row and gives their results in order; with all_or_none, one failure undoes all."""
+    """Write the rows one by one and return their results in order; with all_or_none, one failure undoes all."""
     before = call.work.written.copy()
     try:
         with call.org.savepoint():
@@ -83,7 +84,7 @@ def _one(row: Row, write: Callable[[Row], Result]) -> Result:
 
 
 def _records(call: Call) -> tuple[list[Row], bool]:
-    """The rows of a request and whether they go together; raises OrgError when there are too many or none."""
+    """Return the rows of a request and its allOrNone; raise OrgError when there are too many rows or none."""
     body = call.json_object()
     rows, all_or_none = body.get("records"), body.get("allOrNone", False)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -95,7 +96,7 @@ def _records(call: Call) -> tuple[list[Row], bool]:
 
 
 def check_count(rows: Sequence[Any], most: int = MOST_ROWS) -> None:
-    """Raises OrgError (400) for a request without rows, or with too many."""
+    """Raise OrgError (400) for a request without rows, or with too many."""
     if not rows:
         raise OrgError(400, "INVALID_INPUT", "The request body or query has to name at least one record")
     if len(rows) > most:
@@ -104,7 +105,7 @@ def check_count(rows: Sequence[Any], most: int = MOST_ROWS) -> None:
 
 
 def _typed(call: Call, rows: list[Row]) -> list[tuple[SObject, Row]]:
-    """The rows with the object each says it is of, in `attributes`, which is taken off."""
+    """Return the rows, each with the object named in its `attributes`; `attributes` is removed from the row."""
     typed = [(_object_of(call, row), {k: v for k, v in row.items() if k.lower() != "attributes"}) for row in rows]
     _check_chunks([sobject.name for sobject, _ in typed])
     return typed
@@ -129,7 +130,7 @@ def _check_chunks(names: list[str]) -> None:
 
 
 def _taken(row: Row, name: str) -> tuple[Any, Row]:
-    """The value of a key, in any case, and the row without it."""
+    """Return the value of a key, in upper or lower case, and the row without it."""
     value = next((value for key, value in row.items() if key.lower() == name.lower()), None)
     return value, {key: value for key, value in row.items() if key.lower() != name.lower()}
 
@@ -139,14 +140,14 @@ def _taken(row: Row, name: str) -> tuple[Any, Row]:
 
 @RESOURCES.add("POST", "/composite/sobjects", Way.WRITE)
 def create_rows(call: Call) -> Reply:
-    """Creates rows of one or more types, or publishes events."""
+    """Create rows of one or more types, or publish events."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
     return each(call, rows, lambda _row: create_row(call, *next(typed)), all_or_none=all_or_none)
 
 
 def create_row(call: Call, sobject: SObject, row: Row) -> Result:
-    """Creates one row, or publishes one event."""
+    """Create one row, or publish one event."""
     if sobject.event:
         return call.org.events.publish(call.user, sobject, row)
     record_id = call.org.records.create(sobject.name, row)
@@ -156,7 +157,7 @@ def create_row(call: Call, sobject: SObject, row: Row) -> Result:
 
 @RESOURCES.add("PATCH", "/composite/sobjects", Way.WRITE)
 def update_rows(call: Call) -> Reply:
-    """Changes rows, each named by its id."""
+    """Change rows; each row has its id."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
     return each(call, rows, lambda _row: _update(call, *next(typed)), all_or_none=all_or_none)
@@ -181,7 +182,7 @@ def _id_of(sobject: SObject, record_id: Any) -> str:
 
 @RESOURCES.add("PATCH", "/composite/sobjects/{}/{}", Way.WRITE)
 def upsert_rows(call: Call, name: str, key: str) -> Reply:
-    """Updates or creates rows of one type by an external id, which each row carries."""
+    """Update or create rows of one type by an external id, which each row has."""
     sobject = the_object(call, name)
     field = sobject.field(key)
     if field is None or not (field.external_id or field.id_lookup):
@@ -198,7 +199,7 @@ def upsert_rows(call: Call, name: str, key: str) -> Reply:
 
 
 def _more_than_once(rows: list[Row], key: str) -> set[str]:
-    """The external ids, in small letters, that several rows have: none of those is written."""
+    """Return the external ids, in lower case, that several rows have: none of these rows is written."""
     counted = Counter(str(value).lower() for row in rows if (value := _taken(row, key)[0]) not in (None, ""))
     return {value for value, count in counted.items() if count > 1}
 
@@ -218,7 +219,7 @@ def _upsert(call: Call, sobject: SObject, key: str, row: Row, doubled: set[str])
 
 @RESOURCES.add("DELETE", "/composite/sobjects", Way.WRITE)
 def delete_rows(call: Call) -> Reply:
-    """Deletes the rows named in ?ids=."""
+    """Delete the rows in ?ids=."""
     ids = [word for word in call.query.get("ids", "").split(",") if word]
     check_count(ids)
     names = [_of_id(call, record_id) for record_id in ids]
@@ -247,7 +248,7 @@ def _delete(call: Call, record_id: str) -> Result:
 
 @RESOURCES.add("GET", "/composite/sobjects/{}", Way.READ)
 def read_rows(call: Call, name: str) -> Reply:
-    """The rows named in ?ids=, with the fields of ?fields=; null in the place of each that is not there."""
+    """Return the rows in ?ids= with the fields in ?fields=; null in the place of a row that does not exist."""
     return _read(call, the_object(call, name), _words(call, "ids"), _words(call, "fields"))
 
 
@@ -257,7 +258,7 @@ def _words(call: Call, name: str) -> list[str]:
 
 @RESOURCES.add("POST", "/composite/sobjects/{}", Way.READ)
 def read_rows_by_body(call: Call, name: str) -> Reply:
-    """The same, with ids and fields in the body, which holds more of them than a URL."""
+    """Return the same with ids and fields from the body, which has room for more of them than a URL."""
     body = call.json_object()
     ids, fields = body.get("ids"), body.get("fields")
     for words in (ids, fields):

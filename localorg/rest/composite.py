@@ -1,8 +1,8 @@
-"""Composite: up to 25 requests in one, later ones using what earlier ones answered (REST API guide, "Composite").
+"""Composite: up to 25 requests in one; later ones can use the answers of earlier ones (REST API guide, "Composite").
 
-Requests run in the order listed, whatever collateSubrequests says: collation is a matter of speed, and the order is
-kept as far as references need it on the platform too. The whole composite is one visit to the database; without
-allOrNone each request in it is kept or undone by itself.
+Requests run in the order of the list, whatever collateSubrequests says. On the platform this setting only changes the
+speed, and references keep their order there too. The whole composite is one visit to the database. Without allOrNone,
+each request in it is kept or undone by itself.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from localorg.rest.references import HALTED, REFERENCE_ID, ROLLED_BACK, fill, fi
 
 MOST_REQUESTS = 25
 MOST_QUERIES = 5  # queries and collections together
-# Set by the platform for each request (REST API guide, "Composite Subrequest").
+# Headers that the platform sets for each request (REST API guide, "Composite Subrequest").
 _HEADERS_REFUSED = frozenset({"accept", "authorization", "content-type"})
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 _QUERY_OR_COLLECTION = re.compile(r"/(query|queryAll|composite/sobjects)(/.*)?")
-# Within a composite there is no other composite, nor anything that is not JSON.
+# A composite may not contain another composite, nor a resource whose body is not JSON.
 _INSIDE = re.compile(r"/(query|queryAll|sobjects|composite/sobjects|limits|recent)(/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One request inside a composite."""
+    """One request of a composite."""
 
     reference_id: str
     method: str
@@ -40,7 +40,7 @@ class Part:
 
 
 class _Undo(Exception):
-    """Rolls back all requests; carries the place of the one that failed and its answer."""
+    """The signal to roll back all requests; it carries the index of the failed one and its answer."""
 
     def __init__(self, at: int, reply: Reply) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def _malformed(message: str) -> OrgError:
 
 
 def _read(call: Call) -> tuple[list[Part], bool]:
-    """The requests and allOrNone; raises OrgError (400) when the composite breaks a rule."""
+    """Return the requests and allOrNone; raise OrgError (400) when the composite breaks a rule."""
     payload = call.json_object()
     listed, all_or_none = payload.get("compositeRequest"), payload.get("allOrNone", False)
     for name in ("allOrNone", "collateSubrequests"):
@@ -114,7 +114,7 @@ def _over_limit(what: str, given: int, most: int) -> OrgError:
 
 @RESOURCES.add("POST", "/composite", Way.WRITE)
 def composite(call: Call) -> Reply:
-    """Runs every request; 200 even when all of them fail."""
+    """Run every request; the status is 200 even when all of them fail."""
     parts, all_or_none = _read(call)
     if not all_or_none:
         return _answer(parts, _each(call, parts, all_or_none=False))
@@ -159,13 +159,13 @@ def _each(call: Call, parts: list[Part], *, all_or_none: bool) -> list[Reply]:
 
 
 def _has_failed(reply: Reply) -> bool:
-    """Whether a request failed, or one row of a collection in it did."""
+    """Return whether a request failed, or a row of a collection in it failed."""
     rows = reply.body if isinstance(reply.body, list) else []
     return reply.status >= 300 or any(isinstance(row, dict) and row.get("success") is False for row in rows)
 
 
 def _run(call: Call, part: Part, answers: Mapping[str, Any], work: Work) -> Reply:
-    """The reply of one request; one that is refused leaves nothing behind."""
+    """Run one request and return its reply; undo what a refused request has written."""
     try:
         with call.org.savepoint():
             reply = inner(call, part.method, fill_url(part.url, answers), fill(part.body, answers), part.headers, work)
@@ -181,7 +181,7 @@ def _run(call: Call, part: Part, answers: Mapping[str, Any], work: Work) -> Repl
 
 
 def inner(call: Call, method: str, url: str, body: Any, headers: Mapping[str, str], work: Work) -> Reply:
-    """The reply of a request inside another one; raises OrgError."""
+    """Run a request that is inside another one and return its reply; raise OrgError when it is refused."""
     at = address(url)
     if at is None or not served(at.version):
         raise errors.not_found()

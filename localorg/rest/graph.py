@@ -1,8 +1,8 @@
 """Composite graph: up to 500 writes in one request, each graph all or none (REST API guide, "Composite Graph").
 
-The limits are those of "Composite Graph Limits". What the guide leaves open is decided here: a payload over a limit is
-refused whole with 400, a reference must name a node listed earlier, and in a failed graph only the first culprit has an
-error of its own.
+The limits are those of "Composite Graph Limits". The guide does not say everything. Local rules: a payload over a limit
+is refused completely with 400; a reference must name a node earlier in the list; in a failed graph only the first
+failed node has an error of its own.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from localorg.rest.sobjects import several_urls
 from localorg.schema.model import SObject
 
 MOST_GRAPHS = 75
-MOST_NODES = 500  # in all graphs of a request together
-MOST_DEPTH = 15  # a node that refers to none is at depth 1
-MOST_KINDS = 15  # API version, method and object make a kind
-MOST_FAILURES = 14  # failed graphs after which the others still run
+MOST_NODES = 500  # in all graphs of one request together
+MOST_DEPTH = 15  # a node without references has depth 1
+MOST_KINDS = 15  # a kind is an API version, a method and an object
+MOST_FAILURES = 14  # failed graphs; after one more failure the other graphs do not run
 
 _NOT_RUN = f"The graph was not run since more than {MOST_FAILURES} graphs of the request failed."
 
@@ -42,23 +42,23 @@ _METHODS = {1: {"POST"}, 2: {"DELETE", "GET", "PATCH", "POST"}, 3: {"DELETE", "G
 
 
 class Address(NamedTuple):
-    """What a node's url points at: an object, one of its rows, or a row by external id."""
+    """The target of a node's url: an object, one of its rows, or a row by external id."""
 
     version: str
     object_name: str
-    key: str | None  # an id, or the external id field's name when value is given
+    key: str | None  # an id; or the name of the external id field, when value is given
     value: str | None
     query: str | None
 
     @property
     def length(self) -> int:
-        """How many parts follow `sobjects/`."""
+        """The number of parts after `sobjects/`."""
         return 1 if self.key is None else 2 if self.value is None else 3
 
 
 @dataclass(slots=True)
 class Node:
-    """One request inside a graph."""
+    """One request of a graph."""
 
     reference_id: str
     method: str
@@ -70,7 +70,7 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes that succeed or fail together."""
+    """The nodes that succeed or fail together."""
 
     graph_id: str
     nodes: list[Node] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Graph:
 
 
 def read_graphs(payload: Mapping[str, Any], version: str) -> list[Graph]:
-    """The graphs of a request to this API version, checked against every limit; an OrgError refuses all of them."""
+    """Return the graphs of a request, checked against every limit; raise OrgError to refuse all of them."""
     listed = payload.get("graphs")
     if not isinstance(listed, list) or not listed:
         raise _malformed("The request needs a list named graphs, with at least one graph")
@@ -155,7 +155,7 @@ def _check_limits(graphs: list[Graph]) -> None:
 
 
 def _depth(graph: Graph) -> int:
-    """The length of the longest chain of references; only references to earlier nodes count, others fail later."""
+    """Return the length of the longest chain of references. Count only those to earlier nodes: others fail later."""
     depths: dict[str, int] = {}
     for node in graph.nodes:
         above = max((depths.get(name, 0) for name in node.refers_to), default=0)
@@ -179,7 +179,7 @@ def _over_limit(what: str, given: int, most: int) -> OrgError:
 
 
 class GraphRunner:
-    """Runs the graphs of one request, in the database thread, inside its transaction."""
+    """The run of the graphs of one request: in the database thread, inside the request's transaction."""
 
     def __init__(self, org: Org, work: Work) -> None:
         self._org = org
@@ -190,7 +190,7 @@ class GraphRunner:
         self._doers = {"POST": self._create, "GET": self._read, "PATCH": self._change, "DELETE": self._delete}
 
     def run(self, graphs: list[Graph]) -> dict[str, Any]:
-        """The body of the answer. Graphs are run one by one; after more than 14 failures the rest is not run."""
+        """Run the graphs one by one and return the body of the answer; stop after more than 14 failed graphs."""
         results: list[dict[str, Any]] = []
         failures = 0
         for graph in graphs:
@@ -236,7 +236,7 @@ class GraphRunner:
         return {"body": said, "httpHeaders": headers, "httpStatusCode": status, "referenceId": node.reference_id}
 
     def _publish(self, node: Node, sobject: SObject, body: dict[str, Any]) -> dict[str, Any]:
-        """Sends an event at once: it stays sent when its graph is undone."""
+        """Publish an event at once; it stays published when its graph is undone."""
         if node.method != "POST" or node.address.key is not None:
             raise errors.not_found()
         return self._org.events.publish(self._records.user, sobject, body)
@@ -276,7 +276,7 @@ class GraphRunner:
 
 
 def _failed(graph: Graph, culprit: Node | None, error: OrgError) -> dict[str, Any]:
-    """The answer of a graph that was undone: the culprit keeps its error, the others were halted."""
+    """Return the answer of an undone graph: the failed node has its error, the others were halted."""
     halted = error if culprit is None else _halted(ROLLED_BACK)
     results: list[dict[str, Any]] = []
     for node in graph.nodes:
@@ -299,7 +299,7 @@ routes = web.RouteTableDef()
 
 @routes.post(r"/services/data/v{version:\d+\.\d}/composite/graph{slash:/?}")
 async def post_graph(request: web.Request) -> web.StreamResponse:
-    """Runs a composite graph request; 200 even when every graph failed."""
+    """Run a composite graph request; the status is 200 even when every graph failed."""
     org, work = request.app[ORG], request["work"]
     graphs = read_graphs(await read_object(request), request.match_info["version"])
     return answer(await org.transaction(_run, org, graphs, work))

@@ -1,4 +1,4 @@
-"""The org's allowances: the day's API requests, counted, and the table of the others."""
+"""The org's limits: the day's API requests, which are counted, and a table of the others."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from localorg.schema.model import SObject
 
 @RESOURCES.add("GET", "/limits", Way.PLAIN)
 def get_limits(call: Call) -> Reply:
-    """All allowances and what is left of each."""
+    """Return all limits and what is left of each."""
     return Reply(200, call.org.limits.body())
 
 
 @RESOURCES.add("GET", "/limits/recordCount", Way.READ)
 def record_count(call: Call) -> Reply:
-    """Rows of each object, the recycle bin left out; objects asked for and not there are left out too.
+    """Count the rows of each object, without the recycle bin; leave out objects that do not exist.
 
-    On the platform these are estimates (REST API guide, "Record Count").
+    On the platform these numbers are estimates (REST API guide, "Record Count").
     """
     asked = call.query.get("sObjects")
     names = list(call.org.schema.objects) if asked is None else [name.strip() for name in asked.split(",")]

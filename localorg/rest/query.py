@@ -1,4 +1,4 @@
-"""The door from HTTP to the REST resources, and the resources query and queryAll."""
+"""The HTTP handler of all REST resources, and the resources query and queryAll."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FROM = re.compile(r"\bFROM\s+(\w+)", re.IGNORECASE)
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
-    """The JSON object a request carries; raises OrgError (400 JSON_PARSER_ERROR)."""
+    """Return the JSON object in a request's body; raise OrgError (400 JSON_PARSER_ERROR) when there is none."""
     body = await read_json(request)
     if not isinstance(body, dict):
         raise errors.json_parser_error("Cannot deserialize request body: a JSON object was expected")
@@ -35,7 +35,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 @routes.route("*", r"/services/data/v{version:\d+\.\d}{path:/(?:" + _NAMES + r")(?:/.*)?}")
 @routes.post(r"/services/data/v{version:\d+\.\d}{path:/composite/?}")
 async def serve(request: web.Request) -> web.StreamResponse:
-    """Any registered resource."""
+    """Serve any registered resource."""
     org = request.app[ORG]
     method = _method(request)
     path = request.rel_url.raw_path.partition(f"/v{request.match_info['version']}")[2]
@@ -57,13 +57,13 @@ async def serve(request: web.Request) -> web.StreamResponse:
 
 
 def _method(request: web.Request) -> str:
-    """The method meant: clients that know no PATCH send a POST with ?_HttpMethod=PATCH."""
+    """Return the HTTP method that is meant: clients without PATCH send a POST with ?_HttpMethod=PATCH."""
     meant = request.query.get("_HttpMethod", "").upper()
     return meant if request.method == "POST" and meant in _TUNNELLED else request.method
 
 
 async def performed(org: Org, handler: Handler, call: Call) -> Reply:
-    """The reply of a resource, run the way it has to be."""
+    """Run a resource in the way it is registered for, and return its reply."""
     if handler.way is Way.PLAIN:
         return handler.answer(call)
     if handler.way is Way.READ:
@@ -72,7 +72,7 @@ async def performed(org: Org, handler: Handler, call: Call) -> Reply:
 
 
 def responded(reply: Reply) -> web.Response:
-    """A reply as an HTTP answer."""
+    """Return a reply as an HTTP answer."""
     if reply.body is None:
         return web.Response(status=reply.status, headers=reply.headers)
     return answer(reply.body, reply.status, dict(reply.headers))
@@ -83,7 +83,7 @@ def responded(reply: Reply) -> web.Response:
 
 @RESOURCES.add("GET", "/query", Way.READ)
 def query(call: Call) -> Reply:
-    """Runs a query; with explain= only says how it would run, with columns=true only what columns it has."""
+    """Run a query; with explain= return only its plan, with columns=true only its columns."""
     if "explain" in call.query:
         return Reply(200, call.org.soql.explain(call.query["explain"]))
     return _query(call, deleted=False)
@@ -91,7 +91,7 @@ def query(call: Call) -> Reply:
 
 @RESOURCES.add("GET", "/queryAll", Way.READ)
 def query_all(call: Call) -> Reply:
-    """Runs a query that sees the recycle bin too; its further pages are those of query."""
+    """Run a query that includes the recycle bin; its next pages are read like those of query."""
     return _query(call, deleted=True)
 
 
@@ -107,7 +107,7 @@ def _query(call: Call, *, deleted: bool) -> Reply:
 
 
 def _batch_size(call: Call) -> int:
-    """Rows a page from Sforce-Query-Options: 200 to 2,000, and 2,000 when not asked for."""
+    """Return the rows of a page from Sforce-Query-Options: 200 to 2,000; 2,000 when the header is missing."""
     asked = _BATCH_SIZE.search(call.headers.get("sforce-query-options", ""))
     return min(max(int(asked[1]), 200), 2000) if asked else 2000
 
@@ -115,7 +115,7 @@ def _batch_size(call: Call) -> int:
 @RESOURCES.add("GET", "/query/{}", Way.READ)
 @RESOURCES.add("GET", "/queryAll/{}", Way.READ)
 def query_more(call: Call, locator: str) -> Reply:
-    """The next page of a query."""
+    """Return the next page of a query."""
     found = call.org.soql.more(locator, version=call.version)
     call.work.rows_read += found.rows
     return Reply(200, found.body)
@@ -123,7 +123,7 @@ def query_more(call: Call, locator: str) -> Reply:
 
 @RESOURCES.add("GET", "/tooling/query", Way.PLAIN)
 def tooling_query(call: Call) -> Reply:
-    """The Tooling API's query: none of its objects is there."""
+    """Refuse the Tooling API's query: this org has none of its objects."""
     named = _FROM.search(call.query.get("q", ""))
     if named is None:
         raise errors.malformed_query("A query string has to be specified")
@@ -131,7 +131,7 @@ def tooling_query(call: Call) -> Reply:
 
 
 def no_such_type(name: str) -> errors.OrgError:
-    """The refusal of an object that a query or a record names and the org has not."""
+    """Return the refusal for an object that a query or a record names and that the org does not have."""
     advice = (
         "If you are attempting to use a custom object, be sure to append the '__c' after the entity name. "
         "Please reference your WSDL or the describe call for the appropriate names."

@@ -19,7 +19,7 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]", re.ASCII)
 
 
 def names(value: Any) -> Iterator[str]:
-    """The requests a value refers to, however deep inside it."""
+    """Yield the names of the requests that a value refers to, at any depth."""
     if isinstance(value, str):
         if "@{" in value:
             for path in _REFERENCE.findall(value):
@@ -30,9 +30,9 @@ def names(value: Any) -> Iterator[str]:
 
 
 def fill(value: Any, answers: Mapping[str, Any]) -> Any:
-    """The value with every reference replaced. One that is the whole text takes the type of what it refers to.
+    """Replace every reference in a value. When a reference is the whole text, the result has the type of its target.
 
-    Raises OrgError (400 PROCESSING_HALTED) for a reference to nothing.
+    Raise OrgError (400 PROCESSING_HALTED) for a reference to nothing.
     """
     if isinstance(value, str):
         if "@{" not in value:
@@ -47,7 +47,7 @@ def fill(value: Any, answers: Mapping[str, Any]) -> Any:
 
 
 def fill_url(url: str, answers: Mapping[str, Any]) -> str:
-    """A URL with every reference replaced; what replaces a part of it is encoded, but for slashes."""
+    """Replace every reference in a URL; the replacement of a part is encoded, except for slashes."""
     whole = _REFERENCE.fullmatch(url)
     return _text(_look_up(whole[1], answers)) if whole else _replaced(url, answers, _encoded)
 

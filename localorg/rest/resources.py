@@ -1,4 +1,4 @@
-"""Every module that registers resources with calls.RESOURCES; importing this one makes them known."""
+"""All modules that register resources with calls.RESOURCES; import this module to register them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The resource sobjects: objects, rows by id and by external id, and the way from a row to its relations."""
+"""The resource sobjects: objects, rows by id and by external id, and the relationships of a row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from localorg.schema.model import SObject
 _RECENT = 5
 _FIELD_NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
-# Resources below an object that the platform has and this org has not.
+# Resources below an object that the platform has and this org does not have.
 _NOT_IMITATED = {
     "approvallayouts": "approval layouts",
     "defaultvalues": "default values",
@@ -34,7 +34,7 @@ _NOT_IMITATED = {
 
 
 def the_object(call: Call, name: str) -> SObject:
-    """The object with this name, in any case; raises OrgError 404 when there is none that the user may see."""
+    """Return the object with this name, in any case; raise OrgError 404 when the user can see no such object."""
     found = call.org.schema.object(name)
     if found is None or not (found.event or call.user.profile.allows(found.name, Action.READ)):
         raise errors.not_found()
@@ -43,13 +43,13 @@ def the_object(call: Call, name: str) -> SObject:
 
 @RESOURCES.add("GET", "/sobjects", Way.PLAIN)
 def objects(call: Call) -> Reply:
-    """Every object of the org in short."""
+    """Return a short description of every object of the org."""
     return Reply(200, describe_global(call.org.schema, call.version))
 
 
 @RESOURCES.add("GET", "/sobjects/{}", Way.READ)
 def object_information(call: Call, name: str) -> Reply:
-    """One object in short, and its newest rows."""
+    """Return a short description of one object, and its newest rows."""
     sobject = the_object(call, name)
     newest = [] if sobject.event else _newest(call, sobject)
     call.work.rows_read += len(newest)
@@ -66,13 +66,13 @@ def _newest(call: Call, sobject: SObject) -> list[dict[str, Any]]:
 
 @RESOURCES.add("GET", "/sobjects/{}/describe", Way.PLAIN)
 def object_description(call: Call, name: str) -> Reply:
-    """One object in full."""
+    """Return the full description of one object."""
     return Reply(200, describe(the_object(call, name), call.version))
 
 
 @RESOURCES.add("POST", "/sobjects/{}", Way.WRITE)
 def create(call: Call, name: str) -> Reply:
-    """Creates a row, or publishes an event."""
+    """Create a row, or publish an event."""
     sobject, body = the_object(call, name), call.json_object()
     if sobject.event:
         return Reply(201, call.org.events.publish(call.user, sobject, body))
@@ -81,7 +81,7 @@ def create(call: Call, name: str) -> Reply:
 
 
 def created(body: dict[str, Any], call: Call, sobject: SObject) -> Reply:
-    """201 with the address of the new row."""
+    """Return 201 with the address of the new row."""
     return Reply(201, body, {"Location": f"{call.base}/sobjects/{sobject.name}/{body['id']}"})
 
 
@@ -96,7 +96,7 @@ def _written(call: Call, sobject: SObject, record_id: str, reply: Reply) -> Repl
 
 @RESOURCES.add("GET", "/sobjects/{}/{}", Way.READ)
 def read(call: Call, name: str, record_id: str) -> Reply:
-    """A row, or the fields of it named in ?fields=."""
+    """Return a row, or only its fields named in ?fields=."""
     sobject = the_object(call, name)
     if what := _NOT_IMITATED.get(record_id.lower()):
         raise errors.not_imitated(what)
@@ -118,7 +118,7 @@ def _read(call: Call, sobject: SObject, record_id: str) -> Reply:
 
 
 def _condition(call: Call, sobject: SObject, record_id: str) -> int | None:
-    """304 or 412 for a condition on the last change that is not met (REST API guide, "Conditional Requests")."""
+    """Return 304 or 412 when a condition on the last change is not met (REST API guide, "Conditional Requests")."""
     since, until = (_moment(call.headers.get(name)) for name in ("if-modified-since", "if-unmodified-since"))
     if since is None and until is None:
         return None
@@ -130,7 +130,7 @@ def _condition(call: Call, sobject: SObject, record_id: str) -> int | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """An HTTP date; one that cannot be read is no condition."""
+    """Return an HTTP date; None, which is no condition, when it cannot be read."""
     try:
         moment = parsedate_to_datetime(text) if text else None
     except (ValueError, OverflowError):
@@ -140,7 +140,7 @@ def _moment(text: str | None) -> datetime | None:
 
 @RESOURCES.add("PATCH", "/sobjects/{}/{}", Way.WRITE)
 def update(call: Call, name: str, record_id: str) -> Reply:
-    """Changes a row."""
+    """Change a row."""
     sobject = the_object(call, name)
     _stored(sobject)
     call.org.records.update(sobject.name, record_id, call.json_object())
@@ -149,7 +149,7 @@ def update(call: Call, name: str, record_id: str) -> Reply:
 
 @RESOURCES.add("DELETE", "/sobjects/{}/{}", Way.WRITE)
 def delete(call: Call, name: str, record_id: str) -> Reply:
-    """Deletes a row."""
+    """Delete a row."""
     sobject = the_object(call, name)
     _stored(sobject)
     call.org.records.delete(sobject.name, record_id)
@@ -159,7 +159,7 @@ def delete(call: Call, name: str, record_id: str) -> Reply:
 
 @RESOURCES.add("POST", "/sobjects/{}/{}", Way.WRITE)
 def create_by_id(call: Call, name: str, record_id: str) -> Reply:
-    """POST to T/Id creates; to a row it is not allowed."""
+    """Create a row by POST to T/Id; refuse a POST to a row."""
     if record_id.lower() == "id":
         return create(call, name)
     the_object(call, name)
@@ -176,7 +176,7 @@ def _stored(sobject: SObject) -> None:
 
 @RESOURCES.add("GET", "/sobjects/{}/{}/{+}", Way.READ)
 def read_by_key(call: Call, name: str, key: str, value: str) -> Reply:
-    """A row by an external id (300 with the addresses when several fit), or what a relationship of a row leads to."""
+    """Return a row by an external id (300 with the addresses of several), or the target of a row's relationship."""
     sobject = the_object(call, name)
     _stored(sobject)
     if key.lower() == "describe":
@@ -191,7 +191,7 @@ def read_by_key(call: Call, name: str, key: str, value: str) -> Reply:
 
 @RESOURCES.add("PATCH", "/sobjects/{}/{}/{+}", Way.WRITE)
 def upsert(call: Call, name: str, key: str, value: str) -> Reply:
-    """Updates the row with this external id, or creates it unless ?updateOnly=true; or changes a row's parent."""
+    """Update the row with this external id, or create it unless ?updateOnly=true; or change the parent of a row."""
     sobject = the_object(call, name)
     _stored(sobject)
     if _is_row(sobject, key):
@@ -208,7 +208,7 @@ def upsert(call: Call, name: str, key: str, value: str) -> Reply:
 
 @RESOURCES.add("DELETE", "/sobjects/{}/{}/{+}", Way.WRITE)
 def delete_by_key(call: Call, name: str, key: str, value: str) -> Reply:
-    """Deletes the row with this external id, or a row's parent."""
+    """Delete the row with this external id, or the parent of a row."""
     sobject = the_object(call, name)
     _stored(sobject)
     if _is_row(sobject, key):
@@ -222,12 +222,12 @@ def delete_by_key(call: Call, name: str, key: str, value: str) -> Reply:
 
 
 def several(call: Call, error: SeveralMatches) -> Reply:
-    """The answer when an external id fits several rows: 300, nothing done."""
+    """Return the answer for an external id that fits several rows: 300, and nothing is done."""
     return Reply(300, several_urls(error, call.version))
 
 
 def several_urls(error: SeveralMatches, version: str) -> list[str]:
-    """The addresses of the rows that fit an external id."""
+    """Return the addresses of the rows that fit an external id."""
     return [f"/services/data/v{version}/sobjects/{error.object_name}/{record_id}" for record_id in error.ids]
 
 
@@ -236,7 +236,10 @@ def _is_row(sobject: SObject, key: str) -> bool:
 
 
 def _parent(call: Call, sobject: SObject, record_id: str, relationship: str) -> tuple[SObject, str]:
-    """The row a reference leads to (REST API guide, "sObject Relationships"); raises OrgError 404 when it is empty."""
+    """Return the row that a reference points to; raise OrgError 404 when it is empty.
+
+    Source: REST API guide, "sObject Relationships".
+    """
     field = sobject.parent(relationship)
     if field is None:
         raise errors.not_found()

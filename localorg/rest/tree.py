@@ -23,7 +23,7 @@ MOST_TYPES = 5
 
 @dataclass(slots=True)
 class Branch:
-    """One row to create, the rows below it, and the field that will hold its parent's id."""
+    """One row to create, the rows below it, and the field that gets the id of its parent."""
 
     reference_id: str
     sobject: SObject
@@ -34,7 +34,7 @@ class Branch:
 
 
 class BadTree(Exception):
-    """The tree is refused before anything is written; the results say why."""
+    """The refusal of a tree before anything is written; the results say why."""
 
     def __init__(self, reference_id: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class BadTree(Exception):
 
 
 def _read(call: Call, sobject: SObject) -> list[Branch]:
-    """The rows of a request, checked against every limit."""
+    """Return the rows of a request, checked against every limit."""
     trees = _branches(call, sobject, call.json_object(), None, 1)
     rows = list(_all(trees))
     if len(rows) > MOST_ROWS:
@@ -67,7 +67,7 @@ def _all(branches: list[Branch]) -> Iterator[Branch]:
 
 
 def _by_level(branches: list[Branch]) -> list[Branch]:
-    """All rows, those of one level before those of the next, as the platform lists them."""
+    """Return all rows level by level, in the order of the platform."""
     below = [child for branch in branches for child in branch.below]
     return branches + _by_level(below) if below else branches
 
@@ -113,7 +113,7 @@ class _Undo(Exception):
 
 @RESOURCES.add("POST", "/composite/tree/{}", Way.WRITE)
 def create_trees(call: Call, name: str) -> Reply:
-    """Creates the rows level by level; every row that fails on the level where it ended is named."""
+    """Create the rows level by level; stop at the first level with failures, and report each failed row of it."""
     sobject = call.org.schema.object(name)
     if sobject is None:
         raise no_such_type(name)
