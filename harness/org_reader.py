@@ -1,4 +1,4 @@
-"""What the org has, read through its REST query resource; nothing here comes from quotejob."""
+"""The contents of the org, read through its REST query resource; nothing here comes from quotejob."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cli.local import LocalOrg
 
 
 class OrgReader:
-    """Reads (and, for tests, prepares) the org through its own REST API. Numbers are Decimal."""
+    """A reader of the org through its own REST API; it also prepares test data. Numbers are Decimal."""
 
     def __init__(self, org: LocalOrg) -> None:
         self.url = org.url

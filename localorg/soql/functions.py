@@ -1,4 +1,4 @@
-"""Functions of fields: date functions, aggregates, and those that only change how a value is shown.
+"""Functions of fields: date functions, aggregates, and functions that only change how a value is shown.
 
 Source: SOQL and SOSL Reference, "Date Functions", "Aggregate Functions", "FORMAT ()", "toLabel()",
 "convertCurrency ()". Date functions read dateTimes in UTC, as the API does, and in the user's time zone when they are

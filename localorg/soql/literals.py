@@ -1,4 +1,4 @@
-"""Constants of a WHERE clause: what they are worth, and whether they fit the field they are compared with.
+"""Constants of a WHERE clause: their values, and whether they fit the field of the comparison.
 
 Sources: SOQL and SOSL Reference, "Quoted String Escape Sequences", "Date Formats and Date Literals in WHERE".
 """

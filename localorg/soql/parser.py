@@ -41,7 +41,7 @@ _TOO_COMPLICATED = "Query is either selecting too many fields or the filter cond
 
 
 class _Trouble(Exception):
-    """Something that reads like SOQL and is not; `at` is its offset in the statement."""
+    """Something that looks like SOQL but is not; `at` is its offset in the statement."""
 
     def __init__(self, at: int, sentence: str) -> None:
         super().__init__(at, sentence)

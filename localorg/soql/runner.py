@@ -36,7 +36,7 @@ class Answer:
 
 
 class Soql:
-    """Answers SOQL from one SQLite connection; to be used by the thread that owns the connection.
+    """Answers to SOQL from one SQLite connection. Only the thread that owns the connection may use it.
 
     `clock` tells the time, aware; `user_id` is the user the statements run as, and may be changed between two of them.
     Time zone and locale are those of the user's row; `time_zone` is for a user who has none. Refusals are OrgError.
