@@ -1,7 +1,7 @@
-"""The two conversations of a demo or an acceptance test: with the API as the mesh would, with the org as a reader.
+"""The two clients of a demo or an acceptance test: one calls the API as the mesh does, one reads the org.
 
-Written against the contracts only (HTTP API, REST query resource): nothing here comes from quotejob, so that what it
-reads can judge what quotejob wrote.
+This code follows only the contracts (HTTP API, REST query resource). Nothing here comes from quotejob, so the result of
+a read can be used to check what quotejob wrote.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Json = dict[str, Any]
 
 
 def facts(job: Json) -> Json:
-    """A job without its estimates, which change although nothing happens."""
+    """Return the job without its estimates, which change even when nothing happens."""
     return {name: value for name, value in job.items() if not name.startswith("estimated")}
 
 
 class ApiError(Exception):
-    """The API, or the org, answered with an error; the message holds status and body."""
+    """An error answered by the API or the org. The message holds status and body."""
 
 
 class Api:
@@ -42,11 +42,11 @@ class Api:
         self._session = new_session()
 
     def another(self) -> Api:
-        """The same caller with a connection of its own, for another thread."""
+        """Return the same caller with its own connection, for another thread."""
         return Api(self.url, self._org, self._username)
 
     def context(self, **changes: Any) -> dict[str, str]:
-        """The header the mesh would send; ``changes`` replace parts of it."""
+        """Return the header that the mesh would send. ``changes`` replace parts of it."""
         context = {
             "requestId": str(uuid.uuid4()),
             "orgId": self._org.org_id,
@@ -60,28 +60,28 @@ class Api:
         return {"x-client-context": base64.b64encode(json.dumps(context).encode()).decode()}
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Any request, with the context header unless ``headers`` are given."""
+        """Send any request, with the context header unless ``headers`` are given."""
         options.setdefault("headers", self.context())
         return self._session.request(method, self.url + path, timeout=30, **options)
 
     def get(self, path: str, **options: Any) -> Json:
-        """GET, as JSON; ApiError unless 2xx."""
+        """Send a GET and return its JSON. Raise ApiError unless 2xx."""
         return read_body(self.request("GET", path, **options))
 
     def post(self, path: str, body: Any = None, **options: Any) -> Json:
-        """POST, as JSON; ApiError unless 2xx."""
+        """Send a POST and return its JSON. Raise ApiError unless 2xx."""
         return read_body(self.request("POST", path, json=body, **options))
 
     def submit(self, where: str) -> str:
-        """A pricing job for the Opportunities of that WHERE clause; gives its id."""
+        """Submit a pricing job for the Opportunities of that WHERE clause and return its id."""
         return str(self.post("/api/executebatch", {"soqlWhereClause": where})["jobId"])
 
     def job(self, job_id: str) -> Json:
-        """The job as it stands."""
+        """Return the current state of the job."""
         return self.get(f"/api/jobs/{job_id}")
 
     def jobs(self, **query: Any) -> list[Json]:
-        """Every job that listJobs gives for this query, all pages."""
+        """Return every job that listJobs gives for this query, from all pages."""
         found: list[Json] = []
         while True:
             page = self.get("/api/jobs", params={"limit": 200, **query})
@@ -93,7 +93,10 @@ class Api:
     def follow(
         self, job_id: str, quiet: float = 60, each: Callable[[Json], None] | None = None, pause: float = 0.2
     ) -> Json:
-        """Ask until the job has ended; ``each`` sees every answer. ApiError after ``quiet`` seconds of no change."""
+        """Ask until the job has ended.
+
+        ``each`` gets every answer. Raise ApiError after ``quiet`` seconds without a change.
+        """
         last, deadline = None, 0.0
         while True:
             job = self.job(job_id)
@@ -108,7 +111,7 @@ class Api:
             time.sleep(pause)
 
     def results(self, job_id: str, outcome: str | None = None) -> list[Json]:
-        """Every result of the job, all pages."""
+        """Return every result of the job, from all pages."""
         found: list[Json] = []
         query: dict[str, str] = {"outcome": outcome} if outcome else {}
         while True:

@@ -1,4 +1,4 @@
-"""bin/invoke.sh: one request with an org's context header. Standard library only; the token is never printed.
+"""bin/invoke.sh: one request with an org's context header. Uses only the standard library and never prints the token.
 
 The body of the answer goes to standard output, the status line to standard error. Exit code: 0 for 2xx, 1 for any other
 answer, 2 when there was nothing to send.
@@ -23,7 +23,7 @@ from cli.local import API_VERSION, running_demos
 
 
 def main(arguments: list[str]) -> int:
-    """ORG URL [JSON] in; the exit code out."""
+    """Take ORG URL [JSON] and return the exit code."""
     if len(arguments) not in (2, 3):
         give_up("usage: bin/invoke.sh ORG URL [JSON]   (ORG: an sf alias, or local)")
     org, url, *rest = arguments
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def local_org() -> tuple[str, str]:
-    """Address and token of LOCAL_ORG_URL and LOCAL_ORG_TOKEN, else of the newest running bin/demo."""
+    """Return the address and token of LOCAL_ORG_URL and LOCAL_ORG_TOKEN, or of the newest running bin/demo."""
     url, token = os.environ.get("LOCAL_ORG_URL", ""), os.environ.get("LOCAL_ORG_TOKEN", "")
     if url and token:
         return url.rstrip("/"), token
@@ -54,7 +54,7 @@ def local_org() -> tuple[str, str]:
 
 
 def sf_org(alias: str) -> tuple[str, str]:
-    """Address and access token of an org the sf command is logged in to."""
+    """Return the address and access token of an org to which the sf command is logged in."""
     if not shutil.which("sf"):
         give_up(
             f"The sf command is not on PATH, and {alias!r} is not `local`. See https://developer.salesforce.com/tools"
@@ -69,12 +69,12 @@ def sf_org(alias: str) -> tuple[str, str]:
 
 
 def usable(token: str) -> bool:
-    """Whether it looks like an access token and not like a word put in its place."""
+    """Return whether it looks like an access token. Newer versions of sf show other text in its place."""
     return re.fullmatch(r"[!-~]{15,}", token) is not None
 
 
 def sf(*words: str) -> dict[str, Any]:
-    """The result of an sf command; stops with sf's own message when it fails."""
+    """Return the result of an sf command. When it fails, stop with sf's own message."""
     done = subprocess.run(["sf", *words, "--json"], capture_output=True, text=True)
     try:
         answer = json.loads(done.stdout)
@@ -86,7 +86,7 @@ def sf(*words: str) -> dict[str, Any]:
 
 
 def context(instance: str, token: str) -> str:
-    """The x-client-context header; who the token belongs to is asked of the org itself."""
+    """Return the x-client-context header. The org itself says which user the token belongs to."""
     request = urllib.request.Request(
         f"{instance}/services/oauth2/userinfo", headers={"Authorization": f"Bearer {token}"}
     )
@@ -126,7 +126,7 @@ def call(url: str, body: str, header: str) -> int:
 
 
 def show(status: int, body: bytes) -> int:
-    """Status to standard error, body to standard output, JSON indented."""
+    """Write the status to standard error and the body to standard output, JSON indented. Return the exit code."""
     print(status, file=sys.stderr)
     try:
         print(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
@@ -136,7 +136,7 @@ def show(status: int, body: bytes) -> int:
 
 
 def opener(url: str) -> urllib.request.OpenerDirector:
-    """No proxy between this machine and itself."""
+    """Return an opener that uses no proxy for addresses on this machine."""
     local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
 

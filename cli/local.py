@@ -26,7 +26,7 @@ RUNS = Path(__file__).resolve().parent.parent / ".demo"
 
 
 def alive(process_id: str) -> bool:
-    """Whether that process is there: bin/demo names its folder by its own id."""
+    """Return whether that process is running. bin/demo names its folder by its process id."""
     try:
         os.kill(int(process_id), 0)
     except PermissionError:

@@ -1,1 +1,1 @@
-"""Starts whole systems for the demo, the tests and the fault runs."""
+"""Tools that start whole systems for the demo, the tests and the fault runs."""

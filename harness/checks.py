@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def passes(name: str, command: list[str]) -> bool:
-    """Run one check; its own words are shown."""
+    """Run one check and show its output. Return whether it passed."""
     print(f"== {name}", flush=True)
     words = command if command[0] == "-c" else ["-m", *command]
     return subprocess.run([sys.executable, *words]).returncode == 0

@@ -1,4 +1,4 @@
-"""bin/demo, inside .venv: start everything, make sample Opportunities, price them through the API, show and check."""
+"""bin/demo, inside .venv: start everything, create sample Opportunities, price them through the API, show and check."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ console = Console(highlight=False)
 
 
 class Failure(Exception):
-    """The demo did not do what it should; the message says what."""
+    """The demo did not do what it should. The message says what."""
 
 
 @click.command(help="The whole system on this machine: sample Opportunities in, priced Quotes out.")
@@ -48,7 +48,7 @@ class Failure(Exception):
 @click.option("--profile", metavar="NAME", help="How slow the local org is.  [default: instant; seed with --queue]")
 @click.option("--queue", is_flag=True, help="Instead of one large job: the example of who runs when in docs/api.md.")
 def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
-    """The exit code: 0 all right, 1 not, 130 stopped before the job was done."""
+    """Run the demo. The exit code is 0 when all is right, 1 when not, 130 when stopped before the job was done."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     folder = run_folder()
@@ -85,7 +85,7 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
 
 
 def start(stack: Stack, workers: int, profile: str) -> None:
-    """Every process, in the order they need each other."""
+    """Start every process in the order in which they need each other."""
     console.print("[bold]Starting[/]")
     stack.start_redis()
     org = stack.start_org(8025, "--profile", profile)
@@ -99,7 +99,7 @@ def start(stack: Stack, workers: int, profile: str) -> None:
 
 
 def show(stack: Stack, opportunities: int) -> None:
-    """Sample data, the job, its Quotes; Failure when anything is not right."""
+    """Create sample data, run the job and show its Quotes. Raise Failure when anything is not right."""
     assert stack.org
     reader = OrgReader(stack.org)
     api = Api(stack.web_url, stack.org, reader.username())
@@ -126,7 +126,7 @@ def show(stack: Stack, opportunities: int) -> None:
 
 
 def show_queue(stack: Stack) -> None:
-    """The scheduler's example; Failure when it does not end as drawn in docs/api.md."""
+    """Run the scheduler's example. Raise Failure when it does not end as drawn in docs/api.md."""
     stack.start("worker-clock", [*CELERY, "worker", "-Q", "clock", "-c", "1", "-n", "clock@%h"])
     wrong = _example.tell(stack, lambda line: console.print(escape(line), soft_wrap=True))
     if wrong:
@@ -139,7 +139,7 @@ def show_queue(stack: Stack) -> None:
 
 
 def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:
-    """Watch the job to its end: a live bar on a terminal, a line now and then elsewhere."""
+    """Watch the job until it ends: with a live bar on a terminal, otherwise with a line every few seconds."""
     with bar(what) as update:
 
         def each(job: Json) -> None:
@@ -151,7 +151,7 @@ def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Callable[[Json], None]]:
-    """Gives the function that shows one state of the job."""
+    """Yield the function that shows one state of the job."""
     begun, said = time.monotonic(), 0.0
     columns = (
         SpinnerColumn(),
@@ -183,7 +183,10 @@ def bar(what: str) -> Iterator[Callable[[Json], None]]:
 
 
 def ended(job: Json, stack: Stack) -> Json:
-    """The job, if it Completed without a failed record; else Failure with what the job and the workers say."""
+    """Return the job if it is Completed without a failed record.
+
+    Otherwise raise Failure with the words of the job and the workers.
+    """
     if job["status"] == "Completed" and not job["records"]["failed"]:
         return job
     words = "\n".join(f"-- {p.name}:\n{p.tail()}" for p in stack.processes if p.name.startswith("worker"))
@@ -192,8 +195,8 @@ def ended(job: Json, stack: Stack) -> Json:
 
 
 def quotes_table(reader: OrgReader, job_id: str) -> Table:
-    """A few Quotes, of different discounts and countries, read from the org by SOQL."""
-    rows: dict[tuple[int, str], tuple[str, ...]] = {}  # by how often its discount came before, then by the discount
+    """Return a table of a few Quotes with different discounts and countries, read from the org by SOQL."""
+    rows: dict[tuple[int, str], tuple[str, ...]] = {}  # by earlier rows of its discount, then by the discount
     countries: dict[str, set[str]] = {}
     for quote in reader.query(_SOME_QUOTES.format(job_id=job_id)):
         deal, net = quote["Opportunity"], quote["GrandTotal"]
@@ -220,7 +223,7 @@ _SOME_QUOTES = """
 
 
 def totals(verdict: Verdict, seconds: float, job: Json) -> None:
-    """The sums of all Quotes and what it took."""
+    """Print the sums of all Quotes, the time and the number of requests."""
     discount = verdict.list_total - verdict.net_total
     console.print(
         f"\n{verdict.quotes:,} Quotes with {verdict.lines:,} lines in {seconds:.1f} s "
@@ -230,7 +233,7 @@ def totals(verdict: Verdict, seconds: float, job: Json) -> None:
 
 
 def judge(verdict: Verdict, api: Api, job_id: str) -> None:
-    """Say what was checked; Failure with the first differences."""
+    """Say what was checked. Raise Failure with the first differences."""
     if len(api.results(job_id, "succeeded")) != verdict.quotes:
         verdict.differences.append("The job's results do not name every Opportunity as succeeded")
     if verdict.differences:
@@ -244,7 +247,7 @@ def judge(verdict: Verdict, api: Api, job_id: str) -> None:
 
 
 def addresses(stack: Stack) -> None:
-    """Where to look."""
+    """Print the addresses of the running system."""
     assert stack.org
     console.print("\n[bold]Look around[/]")
     for name, url in {
@@ -258,7 +261,7 @@ def addresses(stack: Stack) -> None:
 
 
 def wait(stack: Stack) -> None:
-    """Until Ctrl-C or SIGTERM; StackError when a process ends by itself."""
+    """Wait until Ctrl-C or SIGTERM. Raise StackError when a process ends by itself."""
     console.print("\nRunning. Ctrl-C stops everything.")
     while True:
         stack.check()
@@ -266,13 +269,13 @@ def wait(stack: Stack) -> None:
 
 
 def clock() -> Callable[[str], None]:
-    """Says each step with the seconds since the start."""
+    """Return a function that prints each step with the seconds since the start."""
     begun = time.monotonic()
     return lambda step: console.print(f"  [dim]{time.monotonic() - begun:5.1f} s[/]  {escape(step)}")
 
 
 def run_folder() -> Path:
-    """This run's own folder; folders of runs that are over are removed."""
+    """Create this run's own folder and return it. Remove the folders of earlier runs that have ended."""
     with contextlib.suppress(FileNotFoundError):
         for old in RUNS.iterdir():
             if not alive(old.name):
@@ -283,7 +286,10 @@ def run_folder() -> Path:
 
 
 def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
-    """For bin/invoke.sh and bin/quotejob: the org's address and token, the API's address; only the owner can read."""
+    """Write the org's address and token and the API's address for bin/invoke.sh and bin/quotejob.
+
+    Only the owner can read the file.
+    """
     handle = os.open(folder / "org.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         about = {"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}
@@ -291,7 +297,7 @@ def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
 
 
 def clear(folder: Path, *, keep_logs: bool) -> None:
-    """Remove the run's folder; after a failure its logs stay, and that is said."""
+    """Remove the run's folder. After a failure, keep its logs and say where they are."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -306,7 +312,7 @@ def clear(folder: Path, *, keep_logs: bool) -> None:
 
 
 def escape(text: str) -> str:
-    """For rich, which reads square brackets as colours."""
+    """Escape square brackets, which rich reads as colours."""
     return text.replace("[", r"\[")
 
 

@@ -20,29 +20,29 @@ from harness.stack import Stack
 from harness.verdict import check_job
 
 SLOTS = 5
-HOLDING = 20  # what the flex queue holds in this example, so that it is full soon; by default 100
+HOLDING = 20  # size of the flex queue in this example, so that it is full soon; the default is 100
 OPPORTUNITIES = 300
 NOT_BEFORE = 16.0  # seconds until the time that C waits for
 AHEAD = 6.0  # seconds until D is due
-LONGEST = 240.0  # seconds for all of it
-CROWD = 4  # callers at once
-WIDTH = 64  # characters of the drawing
+LONGEST = 240.0  # seconds for the whole example
+CROWD = 4  # callers at the same time
+WIDTH = 64  # width of the drawing in characters
 
 Say = Callable[[str], None]
 
 
 @dataclass
 class Story:
-    """What was asked for, and when."""
+    """What was requested, and when."""
 
     jobs: dict[str, str]  # name -> job id
     not_before: datetime
     due: datetime
-    passed: list[str]  # who was Holding before E when it was moved
+    passed: list[str]  # jobs that were Holding before E when it was moved
 
 
 def tell(stack: Stack, say: Say) -> list[str]:
-    """Run the example; what did not go as drawn, nothing if all did."""
+    """Run the example. Return what did not go as drawn; the list is empty if all went well."""
     assert stack.org
     reader = OrgReader(stack.org)
     api = Api(stack.web_url, stack.org, reader.username())
@@ -68,7 +68,7 @@ def tell(stack: Stack, say: Say) -> list[str]:
 
 
 def ask(api: Api, others: Crowd, say: Say) -> Story:
-    """Everything that is asked for, in its order."""
+    """Make all requests of the example, in their order."""
     jobs = {}
     for name in "AB":
         where = WHERE[name]
@@ -115,7 +115,7 @@ WHERE = {
 
 
 class Crowd:
-    """Other callers of the same org, who submit as fast as they may."""
+    """Other callers of the same org, who submit jobs as fast as they are allowed to."""
 
     def __init__(self, api: Api) -> None:
         self.jobs: list[str] = []
@@ -124,11 +124,11 @@ class Crowd:
         self._begun, self._over = threading.Event(), threading.Event()
 
     def begin(self) -> None:
-        """Let them submit, from now to the end."""
+        """Let the callers submit from now until `end`."""
         self._begun.set()
 
     def refused(self) -> str:
-        """The words of the first refusal, once there is one."""
+        """Return the message of the first refusal, once there is one."""
         until = time.monotonic() + 60
         while not self._refusals:
             if time.monotonic() > until:
@@ -137,7 +137,7 @@ class Crowd:
         return self._refusals[0]
 
     def submit(self, caller: int) -> None:
-        """One of them."""
+        """Submit jobs as one of the callers."""
         self._begun.wait()
         api, number = self._api.another(), caller
         while not self._over.is_set():
@@ -153,14 +153,14 @@ class Crowd:
                 raise ApiError(f"One of the crowd was answered {answer.status_code}: {answer.text[:500]}")
 
     def end(self) -> None:
-        """Let them go."""
+        """Stop the callers."""
         self._over.set()
         self._begun.set()
 
 
 @contextmanager
 def crowd(api: Api) -> Iterator[Crowd]:
-    """A crowd that is gone when the block is left; ApiError when one of it was answered with an error."""
+    """Run a crowd that is gone at the end of the block. Raise ApiError when one caller got an error."""
     others = Crowd(api)
     with ThreadPoolExecutor(CROWD) as pool:
         callers = [pool.submit(others.submit, number) for number in range(CROWD)]
@@ -173,7 +173,7 @@ def crowd(api: Api) -> Iterator[Crowd]:
 
 
 def drawing(named: dict[str, Json], story: Story) -> Iterator[str]:
-    """A line for each job, on one scale of time."""
+    """Return a line for each job, all on one time scale."""
     begin = min(moment(job, "createdDate") for job in named.values())
     end = max(moment(job, "completedDate") for job in named.values())
     scale = (end - begin).total_seconds() / WIDTH
@@ -198,7 +198,7 @@ def drawing(named: dict[str, Json], story: Story) -> Iterator[str]:
 
 
 def judged(named: dict[str, Json], crowded: list[Json], story: Story) -> list[str]:
-    """What of the order is not as drawn."""
+    """Return what in the order of the jobs is not as drawn."""
     wrong = [f"{name} is {job['status']}" for name, job in named.items() if job["status"] != "Completed"]
     wrong += [f"One of the crowd is {job['status']}" for job in crowded if job["status"] != "Completed"]
     if wrong:
@@ -211,21 +211,21 @@ def judged(named: dict[str, Json], crowded: list[Json], story: Story) -> list[st
     if d_began < story.due or not held:
         wrong.append("D did not run at its time, before others that were Holding then")
     before = [job for job in crowded if job["jobId"] in story.passed and moment(job, "startedDate") < e_began]
-    if len(before) > SLOTS:  # so many may have got theirs while E was being moved
+    if len(before) > SLOTS:  # so many jobs may have started while E was being moved
         wrong.append(f"{len(before)} of {len(story.passed)} that stood before E ran before it")
     return wrong
 
 
 def late(job: Json, story: Story) -> float:
-    """Seconds from the fire time of D to its start."""
+    """Return the seconds from the fire time of D to its start."""
     return (moment(job, "startedDate") - story.due).total_seconds()
 
 
 def moment(job: Json, field: str) -> datetime:
-    """One of the job's dates."""
+    """Return one of the job's dates."""
     return datetime.fromisoformat(job[field])
 
 
 def place_of(when: datetime, begin: datetime) -> str:
-    """A time, by the seconds of the drawing."""
+    """Return the place of a time in the drawing."""
     return f"{(when - begin).total_seconds():.0f} s"

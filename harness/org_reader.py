@@ -1,4 +1,4 @@
-"""What the org has, read through its REST query resource; nothing here comes from quotejob."""
+"""The contents of the org, read through its REST query resource; nothing here comes from quotejob."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cli.local import API_VERSION, LocalOrg
 
 
 class OrgReader:
-    """Reads (and, for tests, prepares) the org through its own REST API. Numbers are Decimal."""
+    """A reader of the org through its own REST API; it also prepares test data. Numbers are Decimal."""
 
     def __init__(self, org: LocalOrg) -> None:
         self.url = org.url
@@ -19,7 +19,7 @@ class OrgReader:
         self._session.headers["Authorization"] = f"Bearer {org.token}"
 
     def query(self, soql: str) -> Iterator[Json]:
-        """Every row, all pages; child rows as plain lists, all their pages too."""
+        """Yield every row of all pages. Child rows are plain lists, also with all their pages."""
         page = self._get(f"{self._data}/query", {"q": soql})
         while True:
             for row in page["records"]:
@@ -29,15 +29,15 @@ class OrgReader:
             page = self._get(page["nextRecordsUrl"])
 
     def count(self, soql: str) -> int:
-        """The answer to a SELECT COUNT()."""
+        """Return the answer to a SELECT COUNT()."""
         return int(self._get(f"{self._data}/query", {"q": soql})["totalSize"])
 
     def username(self) -> str:
-        """Who the token belongs to."""
+        """Return the username of the token's user."""
         return str(self._get("/services/oauth2/userinfo")["preferred_username"])
 
     def create(self, object_name: str, record: Mapping[str, Any]) -> str:
-        """One record; gives its id."""
+        """Create one record and return its id."""
         return str(self._post(f"{self._data}/sobjects/{object_name}", record)["id"])
 
     def update(self, object_name: str, record_id: str, record: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ class OrgReader:
         read_body(self._session.patch(url, json=record, timeout=60))
 
     def graph(self, requests_: list[Json]) -> dict[str, str]:
-        """One composite graph of creates, all or none; gives reference id -> record id."""
+        """Create the records of one composite graph, all or none. Return reference id -> record id."""
         body = self._post(
             f"{self._data}/composite/graph", {"graphs": [{"graphId": "1", "compositeRequest": requests_}]}
         )
@@ -56,16 +56,16 @@ class OrgReader:
         return {part["referenceId"]: part["body"]["id"] for part in graph["graphResponse"]["compositeResponse"]}
 
     def node(self, reference: str, object_name: str, record: Mapping[str, Any]) -> Json:
-        """One create of a graph."""
+        """Return one create of a graph."""
         url = f"{self._data}/sobjects/{object_name}"
         return {"method": "POST", "url": url, "referenceId": reference, "body": dict(record)}
 
     def stats(self) -> Json:
-        """What was asked of the local org since it started or since :meth:`reset_stats`."""
+        """Return the counts of requests to the local org since its start or since :meth:`reset_stats`."""
         return self._get("/localorg/stats")
 
     def reset_stats(self) -> None:
-        """Count from zero."""
+        """Set the counts to zero."""
         self._post("/localorg/reset", None)
 
     def _children(self, value: Any) -> Any:

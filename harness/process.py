@@ -1,4 +1,4 @@
-"""One process of a system: started in its own group, watched, stopped by its id."""
+"""One process of a system: started in its own group, watched, and stopped by its id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What a developer may have set for a system of their own must not reach this one.
+# The developer's own settings, meant for another system, must not reach this one.
 OURS = ("REDIS_URL", "PORT", "APP_PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "REMAP_SIGTERM", "CELERY_APP")
 OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
 START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
@@ -50,7 +50,7 @@ class Process:
         return self._popen.poll() is None
 
     def first_line(self, seconds: float) -> str:
-        """The first line of its output, without the line end; "" when none came in that time."""
+        """Return the first line of its output without the line end, or "" when no line came in that time."""
         pipe = self._popen.stdout
         assert pipe is not None
         deadline, text = time.monotonic() + seconds, b""
@@ -65,23 +65,23 @@ class Process:
         return text.decode().partition("\n")[0] if b"\n" in text else ""
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:]) or "(it said nothing)"
 
     def terminate(self) -> None:
-        """Ask it to end; children it has are its own to end."""
+        """Ask the process to end. It must end its own children."""
         if self.running:
             self._popen.terminate()
 
     def kill(self) -> None:
-        """End it and all of its group at once, as a machine that dies would."""
+        """End the process and its whole group at once, as when a machine fails."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
 
     def finish(self, seconds: float) -> None:
-        """Wait for its end, then make sure that nothing of its group is left."""
+        """Wait for the end of the process, then make sure that nothing of its group is left."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(seconds)
         self.kill()
@@ -103,12 +103,12 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without the variables quotejob, Celery, Flower and gunicorn read."""
+    """Return this process's environment without the variables that quotejob, Celery, Flower and gunicorn read."""
     return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(OUR_PREFIXES)}
 
 
 def free_port(preferred: int = 0) -> int:
-    """``preferred`` when nothing listens there on loopback, else any free port."""
+    """Return ``preferred`` when nothing listens on that loopback port, otherwise any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -27,9 +27,9 @@ CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
 
 
 class Stack:
-    """The running system. Start what is wanted, in this order; leaving the ``with`` block stops all of it.
+    """The running system. Start what is wanted, in this order; leaving the ``with`` block stops everything.
 
-    ``folder`` receives logs and data and is the caller's to remove. ``tell`` hears each step as it begins. ``extra``
+    ``folder`` receives logs and data; the caller removes it. ``tell`` is called with each step as it begins. ``extra``
     are environment variables for every process.
     """
 
@@ -47,7 +47,7 @@ class Stack:
         self.org: LocalOrg | None = None
         self.web_url = ""
         self.flower_url = ""
-        self.redis_environment: Mapping[str, str] = {}  # more variables for redis-server, as another clock
+        self.redis_environment: Mapping[str, str] = {}  # more variables for redis-server, for example another clock
         self.tell = tell
         self.environment = {
             **clean_environment(),
@@ -68,7 +68,7 @@ class Stack:
         self.stop()
 
     def start_redis(self, port: int = 0) -> None:
-        """A private Redis server with an append-only file, unless a server was given."""
+        """Start a private Redis server with an append-only file, unless a server was given."""
         if self.redis_url:
             self.tell("Redis: the server of REDIS_URL")
             self._wait("The Redis server of REDIS_URL", lambda: redis_server.answers(self.redis_url or ""), None, 10)
@@ -87,7 +87,7 @@ class Stack:
         self.redis_url = self.environment["REDIS_URL"] = url
 
     def start_org(self, port: int = 0, *options: str) -> LocalOrg:
-        """The local org, as AppLink too; ``options`` are more of `python -m localorg`'s own."""
+        """Start the local org, which is also AppLink here. ``options`` are more options of `python -m localorg`."""
         port = free_port(port)
         self.tell(f"Local org on port {port}")
         process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
@@ -97,7 +97,7 @@ class Stack:
         return self.org
 
     def start_web(self, port: int = 0) -> None:
-        """gunicorn with the API, on loopback."""
+        """Start gunicorn with the API on loopback."""
         port = free_port(port)
         self.tell(f"Web on port {port}")
         command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
@@ -106,7 +106,7 @@ class Stack:
         self._wait("Web", lambda: _answers(f"{self.web_url}/health"), process)
 
     def start_worker(self, number: int = 1, *options: str) -> Process:
-        """One Celery worker, named worker<number>; the web process' /ready waits for it."""
+        """Start one Celery worker, named worker<number>. The web process' /ready waits for it."""
         self.tell(f"Worker {number}")
         command = [
             sys.executable,
@@ -122,13 +122,13 @@ class Stack:
         return self.start(f"worker{number}", [*command, "-n", f"worker{number}@%h", *options])
 
     def start_beat(self) -> None:
-        """Celery's scheduler; its own notes lie in the run's folder."""
+        """Start Celery's scheduler. Its own files are in the run's folder."""
         self.tell("Scheduler")
         notes = str(self.folder / "beat-schedule")
         self.start("beat", [*CELERY, "beat", "--schedule", notes])
 
     def start_flower(self, port: int = 0) -> None:
-        """Flower on loopback, without a password there."""
+        """Start Flower on loopback, without a password."""
         port = free_port(port)
         self.tell(f"Flower on port {port}")
         command = [*CELERY, "flower", f"--port={port}", "--address=127.0.0.1"]
@@ -137,53 +137,53 @@ class Stack:
         self._wait("Flower", lambda: _answers(f"{self.flower_url}/healthcheck"), process)
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Redis and a worker answer, says the web process; every process is still there."""
+        """Wait until the web process says that Redis and a worker answer. Every process must still be running."""
         self.tell("Waiting for a worker to answer")
         self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None, seconds)
 
     def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> Process:
-        """Any other process with the system's environment."""
+        """Start any other process with the system's environment."""
         self.folder.mkdir(parents=True, exist_ok=True)
         process = Process(name, command, self.folder, {**self.environment, **(more or {})})
         self.processes.append(process)
         return process
 
     def process(self, name: str) -> Process:
-        """The newest process of that name."""
+        """Return the newest process of that name."""
         return next(process for process in reversed(self.processes) if process.name == name)
 
     def began(self) -> dict[str, float]:
-        """When each job became Processing, seconds since 1970 by job id: what the workers' logs say."""
+        """Return when each job became Processing: seconds since 1970 by job id, from the workers' logs."""
         text = "".join(process.log.read_text() for process in self.processes if process.name.startswith("worker"))
         said = [re.search(r"(\S+Z) .*Processing \d+ Opportunities.* job_id=(\S+)", line) for line in text.splitlines()]
         return {found[2]: datetime.fromisoformat(found[1]).timestamp() for found in said if found}
 
     def kill(self, name: str) -> None:
-        """End the process of that name at once; it is not missed any more."""
+        """End the process of that name at once. It no longer counts as missing."""
         process = self.process(name)
         process.kill()
         self.processes.remove(process)
 
     def restart_redis(self, away: float) -> None:
-        """Kill the private Redis server, and start it again on its port and data after so many seconds."""
+        """Kill the private Redis server. Start it again after so many seconds, with the same port and data."""
         port = urlsplit(self.redis_url or "").port or 0
         self.kill("redis")
         time.sleep(away)
-        self.redis_url = None  # else it is taken for somebody else's server
+        self.redis_url = None  # otherwise it counts as a server that was given
         self.start_redis(port)
 
     def check(self) -> None:
-        """Raise StackError when a process has ended that nobody ended."""
+        """Raise StackError when a process has ended by itself."""
         if not all(process.running for process in self.processes):
             raise StackError(self.obituaries().strip())
 
     def obituaries(self) -> str:
-        """The last words of every process that has ended; "" when all are there."""
+        """Return the last log lines of every process that has ended, or "" when all are running."""
         ended = (process for process in self.processes if not process.running)
         return "".join(f"\n{process.name} has ended. Its last words:\n{process.tail()}" for process in ended)
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """End everything: who takes work first, Redis and the local org last."""
+        """End everything: first what takes work, last Redis and the local org."""
         ground = {"redis", "localorg"}
         for group in (
             [p for p in self.processes if p.name not in ground],
@@ -209,7 +209,7 @@ class Stack:
 
 
 def read_org(process: Process, seconds: float = START_SECONDS) -> LocalOrg:
-    """What `python -m localorg` says once it accepts requests: ``local org URL org ID user ID token TOKEN``."""
+    """Return the org from the first line of `python -m localorg`: ``local org URL org ID user ID token TOKEN``."""
     words = process.first_line(seconds).split()
     if len(words) != 9 or words[:2] != ["local", "org"]:
         raise StackError(f"The local org did not start within {seconds:.0f} s. Its last words:\n{process.tail()}")

@@ -1,6 +1,7 @@
-"""Were the fire times of a schedule each decided once? Asked of the API's answers alone; shares no code with quotejob.
+"""An independent check that each fire time of a schedule was decided once. It uses only the API's answers.
 
-And the clock all of it goes by, Redis's, which can be made to jump where the machine has libfaketime.
+It shares no code with quotejob. Also here: the clock of the whole system, which is Redis's. It can jump where the
+machine has libfaketime.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from pathlib import Path
 
 from cli.client import Json
 
-MISSED = 60.0  # seconds; later than this a fire time is missed, and the schedule's misfire policy holds
-ROOM = 1.0  # seconds that two looks at one clock may differ
+MISSED = 60.0  # seconds; a fire time later than this is missed, and the schedule's misfire policy applies
+ROOM = 1.0  # seconds by which two readings of one clock may differ
 _IDS = uuid.UUID("8a0c1e8e-2a55-5d0b-9f0f-2f6d1c9a7e11")  # the name space of scheduled jobs' ids
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A schedule to be made. ``where`` is None when its jobs match nothing."""
+    """A schedule to be created. ``where`` is None when its jobs match nothing."""
 
     name: str
     cron: str
@@ -35,7 +36,7 @@ class Plan:
     guaranteed: bool = False
 
     def body(self) -> Json:
-        """What createSchedule takes."""
+        """Return the body of createSchedule."""
         return {
             "name": self.name,
             "cronExpression": self.cron,
@@ -57,9 +58,9 @@ PLANS = (
 
 @dataclass(slots=True)
 class RedisClock:
-    """Redis's clock: where it stood, stretch by stretch; a jump ends one and begins the next.
+    """Redis's clock: its offset, stretch by stretch. A jump ends one stretch and begins the next.
 
-    ``library`` is libfaketime's, None where there is none: then the clock is the machine's.
+    ``library`` is the path of libfaketime, or None where there is none. Then the clock is the machine's.
     """
 
     folder: Path
@@ -71,12 +72,12 @@ class RedisClock:
 
     @classmethod
     def of_this_machine(cls, folder: Path) -> RedisClock:
-        """One that can jump, if the machine has libfaketime (Debian: the package faketime)."""
+        """Return a clock that can jump if the machine has libfaketime (Debian: the package faketime)."""
         found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
         return cls(folder, found[0] if found else None)
 
     def environment(self) -> dict[str, str]:
-        """What a redis-server has to be started with."""
+        """Return the environment variables that redis-server needs."""
         if self.library is None:
             return {}
         self._write()
@@ -89,11 +90,11 @@ class RedisClock:
         }
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Return Redis's time in seconds since 1970."""
         return time.time() + self.offset
 
     def jump(self, seconds: float) -> None:
-        """Have it jump, at once."""
+        """Move the clock at once."""
         ended = self.now()
         self.offset += seconds
         self._write()
@@ -102,7 +103,10 @@ class RedisClock:
         self.jumps.append(seconds)
 
     def give_up_unless_it_moves(self, ask: Callable[[], float]) -> None:
-        """Try whether the server, which ``ask`` asks for its time, goes by this clock; else it has no library."""
+        """Set ``library`` to None unless the server follows this clock.
+
+        ``ask`` asks the server for its time.
+        """
         if self.library is not None:
             self.jump(1000)
             if abs(ask() - self.now()) > ROOM + 1:
@@ -112,7 +116,7 @@ class RedisClock:
             self.jumps.clear()
 
     def stretches(self) -> list[tuple[float, float]]:
-        """From when to when it went on evenly, up to now."""
+        """Return the begin and the end of each stretch without a jump, up to now."""
         return [*self._over, (self._began, self.now())]
 
     @property
@@ -120,14 +124,14 @@ class RedisClock:
         return self.folder / "redis-clock"
 
     def _write(self) -> None:
-        """In one step: Redis may read it at any moment."""
+        """Write the offset in one step, because Redis may read the file at any moment."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{self.offset:+.3f}\n")
         os.replace(fresh, self._file)
 
 
 def job_id(schedule_id: str, fire_time: int) -> str:
-    """The id of the job of a fire time (seconds since 1970)."""
+    """Return the id of the job of a fire time (seconds since 1970)."""
     return str(uuid.uuid5(_IDS, f"{schedule_id} {fire_time * 1000}"))
 
 
@@ -139,11 +143,12 @@ def check_schedule(
     jobs: Sequence[str],
     stretches: Iterable[tuple[float, float]],
 ) -> list[str]:
-    """What is wrong with the fire times from ``first`` on, all of them before ``following`` (seconds since 1970).
+    """Return what is wrong with the fire times from ``first`` to before ``following`` (seconds since 1970).
 
-    ``schedule`` is what the API says of it now that it is paused, ``jobs`` the ids of all jobs the org has of it.
-    A fire time made a job, or was skipped and counted as such, or was one of several missed by over a minute, for which
-    one run, or one skip, was made; the last only where the ``stretches`` of the clock allow it.
+    ``schedule`` is what the API says about the paused schedule. ``jobs`` are the ids of all its jobs in the org. A fire
+    time made a job, or it was skipped and counted as skipped. Or it was one of several that were missed by over a
+    minute, for which there was one run or one skip. This last case is right only where the ``stretches`` of the clock
+    allow it.
     """
     said: list[str] = []
     fires = range(first, following, every)
@@ -161,7 +166,7 @@ def check_schedule(
     missed = len(fires) - len(made) - skipped
     stretches = list(stretches)
     edges = [first - every, *made, following]
-    spared = MISSED if schedule["misfire"] == "skip" else 0.0  # what is not late yet is then not skipped
+    spared = MISSED if schedule["misfire"] == "skip" else 0.0  # what is not late yet is not skipped
     most = sum(_may_have_been_missed(a, b, every, spared, stretches) for a, b in pairwise(edges))
     if not 0 <= missed <= most:
         said.append(
@@ -174,12 +179,12 @@ def check_schedule(
 def _may_have_been_missed(
     last: int, following: int, every: int, spared: float, stretches: Iterable[tuple[float, float]]
 ) -> int:
-    """How many fire times between two jobs a look at the clock within a stretch may have found too late."""
+    """Return how many fire times between two jobs may have been found too late within the clock's stretches."""
     looks = (min(end + ROOM - spared, following - 1) for start, end in stretches if start - ROOM - spared < following)
     latest = max((look for look in looks if look + spared - last > MISSED), default=last)
     return int(latest - last) // every
 
 
 def seconds(text: str | None) -> int:
-    """Seconds since 1970 of a fire time as the API says it; 0 for none."""
+    """Return the seconds since 1970 of a fire time from the API, or 0 for none."""
     return 0 if text is None else round(datetime.fromisoformat(text).timestamp())

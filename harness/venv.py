@@ -27,7 +27,7 @@ RUN, DEV = ROOT / "requirements.txt", ROOT / "requirements-dev.txt"
 
 
 def main() -> None:
-    """Prepare, then exec: the program keeps this process's id, terminal and signals."""
+    """Prepare .venv, then exec: the program keeps this process's id, terminal and signals."""
     purpose, module, *arguments = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a running pip is stopped too
     try:
@@ -41,7 +41,10 @@ def main() -> None:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold the checkout for oneself while .venv changes; the lock is on the folder, so no lock file is left behind."""
+    """Lock the checkout while .venv changes.
+
+    The lock is on the folder, so no lock file is left behind.
+    """
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         try:
@@ -55,7 +58,7 @@ def alone() -> Iterator[None]:
 
 
 def prepare(purpose: str) -> None:
-    """.venv exists and holds what ``purpose`` needs."""
+    """Make sure that .venv exists and holds what ``purpose`` needs."""
     note = read_note()
     if note is None:
         note = make_venv()
@@ -68,7 +71,10 @@ def prepare(purpose: str) -> None:
 
 
 def read_note() -> dict[str, str] | None:
-    """What this .venv holds; None when there is none that works here (a moved folder, a Python since removed)."""
+    """Return what this .venv holds, or None when there is no working one.
+
+    It does not work after its folder was moved or its Python was removed.
+    """
     check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
     if not PYTHON.exists() or subprocess.run([PYTHON, "-c", check], capture_output=True).returncode != 0:
         return None
@@ -80,7 +86,10 @@ def read_note() -> dict[str, str] | None:
 
 
 def make_venv() -> dict[str, str]:
-    """A fresh .venv; an old one that does not work is replaced. A link to one elsewhere goes; what it names stays."""
+    """Make a fresh .venv and return its note.
+
+    An old .venv that does not work is replaced. A link to a .venv elsewhere is removed, but its target stays.
+    """
     if VENV.is_symlink():
         VENV.unlink()
     say(f"Making .venv with Python {sys.version.split()[0]} ...")
@@ -96,7 +105,7 @@ def make_venv() -> dict[str, str]:
 
 
 def needs(purpose: str) -> tuple[dict[str, str], list[str]]:
-    """For the note: name -> hash of each set wanted; for pip: what to install."""
+    """Return two things: for the note, name -> hash of each set wanted; for pip, what to install."""
     run = {"run": digest(RUN.read_text())}
     if purpose == "run":
         return run, [RUN.name]
@@ -110,7 +119,10 @@ def needs(purpose: str) -> tuple[dict[str, str], list[str]]:
 
 
 def install(what: list[str]) -> None:
-    """pip's own words are shown only when it fails. No pip cache: nothing is left outside the checkout."""
+    """Install with pip, whose own output is shown only when it fails.
+
+    There is no pip cache, so nothing is left outside the checkout.
+    """
     files = [word for name in what for word in (["-r", str(ROOT / name)] if name.endswith(".txt") else [name])]
     pip = [
         str(PYTHON),

@@ -1,4 +1,4 @@
-"""Is every Quote of a job right? Asked of the org itself, recomputed here; shares no code with quotejob.
+"""An independent check of every Quote of a job: read from the org, computed again here. Shares no code with quotejob.
 
 Only the region table of pricing.yaml is read: the shipped rules have nothing else active.
 """

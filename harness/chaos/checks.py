@@ -1,4 +1,4 @@
-"""What must hold after a round: every job Completed, every Quote there once, every fire time decided once."""
+"""Checks after a round: every job is Completed, every Quote is there once, every fire time was decided once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.timetable import PLANS, Plan, check_schedule, seconds
 from harness.verdict import check_job
 
 STUCK_AFTER = 150.0  # seconds without any progress after all is healed
-# Parts of an ended job that have no business in Redis any more.
+# Parts of an ended job that must not be in Redis any more.
 GONE_WITH_THE_JOB = ("leases", "deaths", "faults", "context", "quotes", "left", "marks", "batches", "pages")
 
 
 class Checks:
-    """Waits for the jobs and schedules of a round, and judges them. Each method raises Violation."""
+    """The checks of a round: they wait for its jobs and schedules and judge them. Each method raises Violation."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -25,7 +25,7 @@ class Checks:
         self._scheduled: set[str] = set()  # the ids of their jobs
 
     def finish(self, job_id: str) -> None:
-        """Wait for the job's end; resume one that ended otherwise than Completed."""
+        """Wait for the end of the job. Resume it when it ended in another state than Completed."""
         last, since = "", time.monotonic()
         while True:
             self._system.tick()
@@ -44,7 +44,7 @@ class Checks:
             time.sleep(0.25)
 
     def check(self, job_id: str, where: str, refused: int = REFUSED) -> None:
-        """The org's truth, and the job's own word for it."""
+        """Compare the org's Quotes with what is expected, and the job's own figures with both."""
         verdict = check_job(self._system.reader, job_id, where)
         if verdict.differences:
             raise Violation(f"job {job_id}: {len(verdict.differences)} differences: {verdict.differences[:5]}")
@@ -65,7 +65,7 @@ class Checks:
         self._system.figures.quotes += verdict.quotes
 
     def check_rest(self) -> None:
-        """No quote but those checked; nothing of an ended job left in Redis that should be gone."""
+        """Check that there are only the checked Quotes, and that Redis holds no remains of ended jobs."""
         quotes = self._system.reader.count("SELECT COUNT() FROM Quote")
         if quotes != self._system.figures.quotes:
             raise Violation(f"the org has {quotes} quotes, {self._system.figures.quotes} were checked")
@@ -80,7 +80,7 @@ class Checks:
             raise Violation(f"left in Redis: {left[:5]}")
 
     def make_schedules(self) -> None:
-        """Every one of PLANS, while all is well."""
+        """Create every schedule of PLANS while nothing is broken."""
         self._schedules.clear()
         self._scheduled.clear()
         for plan in PLANS:
@@ -89,7 +89,10 @@ class Checks:
             self._first_fires[made["scheduleId"]] = seconds(made["nextFireTime"])
 
     def pause_schedules(self) -> dict[str, tuple[Json, int]]:
-        """Wait until each has caught up with the clock, then pause it; what it says, and when it would fire next."""
+        """Wait until each schedule has caught up with the clock, then pause it.
+
+        Return its state and its next fire time.
+        """
         paused: dict[str, tuple[Json, int]] = {}
         for schedule_id, plan in self._schedules.items():
             until = time.monotonic() + STUCK_AFTER
@@ -107,7 +110,7 @@ class Checks:
         return paused
 
     def check_schedules(self, paused: dict[str, tuple[Json, int]]) -> None:
-        """Each fire time was decided once, what it made is Completed and right; then forget the schedules."""
+        """Check that each fire time was decided once and its job is Completed and right. Then delete the schedules."""
         made = self._finish_scheduled(sum(schedule["timesTriggered"] for schedule, _ in paused.values()))
         for schedule_id, (schedule, following) in paused.items():
             plan, first = self._schedules[schedule_id], self._first_fires[schedule_id]
@@ -124,7 +127,10 @@ class Checks:
         self._scheduled.update(job["jobId"] for job in made)
 
     def _finish_scheduled(self, least: int) -> list[Json]:
-        """The schedules' jobs, when there are so many and all are Completed; one that ended otherwise is resumed."""
+        """Return the schedules' jobs when all of them are there and Completed.
+
+        Resume a job that ended in another state.
+        """
         last, since = "", time.monotonic()
         while True:
             self._system.tick()

@@ -1,4 +1,4 @@
-"""The ways to break a running system, one drawn at a time by the seeded dice."""
+"""The ways to break a running system. A random generator with a fixed seed chooses one at a time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ORG_FAULTS = (
 )  # fmt: skip
 RESOURCES = ("composite/graph", "query", "*")
 TIMEOUT = 3  # seconds the gateway waits for an answer here; a slow one takes longer
-# Seconds that Redis's clock may jump, either way. Not by just under a minute: each second would be made good by a job.
+# Seconds that Redis's clock may jump, ahead or back. No jump is just under a minute: each second would get a job.
 JUMPS = ((1, 20), (70, 300), (3600, 7200))
 FARTHEST = 4 * 3600  # seconds that it may be ahead or back: sessions are kept for a day
-# What goes wrong with a way of breaking things because something else is broken already.
+# Errors of a fault that cannot be made because something else is already broken.
 ALREADY_BROKEN = (
     StopIteration,
     IndexError,
@@ -37,7 +37,7 @@ ALREADY_BROKEN = (
 
 
 class Faults:
-    """Breaks the system in every way, or in the ways named by ``only``."""
+    """The faults of a run: all of them, or those named by ``only``."""
 
     def __init__(self, system: System, only: frozenset[str] = frozenset()) -> None:
         self._system = system
@@ -68,7 +68,7 @@ class Faults:
         self._weights = [weights.get(name, 1) for name in self._ways]
 
     def strike(self) -> None:
-        """Break something, if it can be broken as things are."""
+        """Break one thing, if it can be broken at the moment."""
         dice = self._system.dice
         name = dice.choices(list(self._ways), self._weights)[0]
         self._system.figures.faults[name] += 1
@@ -77,7 +77,7 @@ class Faults:
 
     @property
     def jumping(self) -> str:
-        """Whether jumps of Redis's clock are among the ways of this run, in words."""
+        """Words that say whether jumps of Redis's clock are among the faults of this run."""
         return "jumps in this run" if "Redis's clock jumps" in self._ways else "does not jump, as asked"
 
     def _kill_child(self) -> None:
@@ -85,7 +85,10 @@ class Faults:
         os.kill(self._system.dice.choice(children), signal.SIGKILL)
 
     def _terminate_worker(self) -> None:
-        """As a platform does at a deploy: SIGTERM to every process of the group, perhaps twice; a new one at once."""
+        """End a worker as a platform does at a deploy, and start a new one at once.
+
+        SIGTERM goes to every process of the group, once or twice.
+        """
         name = self._system.a_worker()
         if name in self._system.down:
             return
@@ -130,7 +133,7 @@ class Faults:
                     client.lmove(queue, queue, "LEFT", "RIGHT")
 
     def _jump(self) -> None:
-        """Ahead or back, by seconds, minutes or hours; never too far from the machine's clock."""
+        """Move Redis's clock ahead or back by seconds, minutes or hours, never too far from the machine's clock."""
         by = self._system.dice.uniform(*self._system.dice.choice(JUMPS)) * self._system.dice.choice((1, -1))
         if abs(self._system.clock.offset + by) > FARTHEST:
             by = -self._system.clock.offset
@@ -141,7 +144,7 @@ class Faults:
 
 
 def _queues(client: redis.Redis) -> list[bytes]:
-    """The lists of waiting messages: one for each queue and priority."""
+    """Return the names of the lists of waiting messages: one for each queue and priority."""
     return [name for queue in ("clock", "control", "pages") for name in client.scan_iter(f"{queue}*")]
 
 

@@ -1,10 +1,12 @@
-"""bin/chaos: jobs and schedules run while processes are killed, Redis goes away or its clock jumps, the org fails and
-messages come twice; then the org alone is asked whether every Quote is there: once, whole, right, and no other.
+"""bin/chaos: run jobs and schedules while faults happen, then check every Quote in the org.
 
-A round makes some schedules and submits some jobs, breaks things for a while by a seeded plan, heals, pauses the
-schedules, waits until every job is Completed (one that Failed or was aborted is resumed, as its owner would) and checks
-Quotes and fire times. The process exits 0 only if every round was faultless; the logs of a failed one are kept, and it
-is said where.
+Processes are killed, Redis goes away or its clock jumps, the org fails, and messages come twice. Then the org alone is
+asked whether every Quote is there once, complete and right, and that there is no other Quote.
+
+A round creates some schedules and submits some jobs. It breaks things for a while by a plan with a fixed seed, and then
+repairs them. It pauses the schedules and waits until every job is Completed. A job that Failed or was aborted is
+resumed, as its owner would do. Last, the round checks Quotes and fire times. The process exits 0 only if every round
+was without an error. The logs of a failed round are kept, and the program prints where they are.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Chaos:
         self._checks = Checks(system)
 
     def round(self, seconds: float) -> None:
-        """Make schedules, submit, break, heal, wait, check."""
+        """Create schedules, submit jobs, break things, heal, wait and check."""
         self._system.jobs.clear()
         self._system.began = datetime.now(UTC)
         self._checks.make_schedules()
@@ -68,7 +70,7 @@ class Chaos:
         self._system.figures.rounds += 1
 
     def _where(self) -> str:
-        """A clause that matches from a handful to all of the Opportunities; now and then the large one."""
+        """Return a clause that matches between a few and all Opportunities; sometimes it matches the large one too."""
         return self._system.dice.choice(
             [
                 "Name LIKE 'Opportunity %'",
@@ -79,7 +81,7 @@ class Chaos:
         )
 
     def _submit(self, where: str) -> str:
-        """Submitted as a careful caller does: the same key until there is an answer. The refused ones come along."""
+        """Submit a job with the same key until there is an answer. The job includes the refused Opportunities."""
         where = f"({where}) OR Name LIKE 'Refused %'"
         self._system.figures.jobs += 1
         headers = self._system.api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
@@ -87,7 +89,7 @@ class Chaos:
         return str(patient(lambda: self._system.api.post("/api/executebatch", body, headers=headers))["jobId"])
 
     def measure_recovery(self) -> None:
-        """Kill every worker in the middle of a job, start new ones at once: how long until the job goes on?"""
+        """Kill every worker in the middle of a job and start new ones. Measure the time until the job goes on."""
         job_id = self._submit("Name LIKE 'Opportunity %'")
         while self._system.api.job(job_id)["records"]["succeeded"] == 0:
             time.sleep(0.02)
@@ -105,7 +107,7 @@ class Chaos:
 
 
 def main() -> int:
-    """The run; its figures are printed as it goes, and at its end."""
+    """Run the rounds and print the figures during the run and at its end."""
     parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=5, help="how long (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule of faults (default 1)")
@@ -130,7 +132,7 @@ def main() -> int:
 
 
 def run(asked: argparse.Namespace, folder: Path) -> None:
-    """Rounds until the time is over. Raises Violation for a broken promise."""
+    """Run rounds until the time is over. Raise Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
     with Platform(folder, extra=extra) as stack:
         clock = RedisClock.of_this_machine(folder)

@@ -1,4 +1,4 @@
-"""The system under test, its processes as a platform keeps them, and what a run of it has done."""
+"""The system under test, its processes as a platform runs them, and the figures of a run."""
 
 from __future__ import annotations
 
@@ -47,17 +47,23 @@ class Figures:
 
 
 class Platform(Stack):
-    """Starts a process again that ended by itself, as a platform does; a worker may, when a child dies as it starts."""
+    """A stack that restarts a process which ended by itself, as a platform does.
+
+    A worker may end when one of its children dies during the start.
+    """
 
     def check(self) -> None:
-        """Redis and the local org have nobody who starts them again."""
+        """Raise StackError when Redis or the local org has ended, because nothing restarts these two."""
         ended = [p.name for p in self.processes if not p.running and p.name in ("redis", "localorg")]
         if ended:
             raise StackError(f"{ended} ended by itself{self.obituaries()}")
 
 
 class System:
-    """A running system: Redis, the local org, web, workers and beat. What was stopped on purpose is started again."""
+    """A running system: Redis, the local org, web, workers and beat.
+
+    It restarts the processes that were stopped on purpose.
+    """
 
     def __init__(self, stack: Stack, dice: random.Random, workers: int, clock: RedisClock) -> None:
         self.stack = stack
@@ -66,14 +72,17 @@ class System:
         self.figures = Figures()
         self.workers = workers
         self.jobs: list[str] = []  # of this round
-        self.began = datetime.now(UTC)  # the round
-        self.stopped: list[tuple[Process, float]] = []  # who sleeps, and until when
-        self.leaving: list[tuple[Process, float]] = []  # who was asked to end, and has to until when
-        self.down: dict[str, float] = {}  # who is to be started again, and when
+        self.began = datetime.now(UTC)  # start of the round
+        self.stopped: list[tuple[Process, float]] = []  # frozen processes, and when each goes on
+        self.leaving: list[tuple[Process, float]] = []  # processes that were asked to end, and until when each has time
+        self.down: dict[str, float] = {}  # processes to start again, and when
         self._api: Api | None = None
 
     def start(self, opportunities: int) -> None:
-        """Everything but Redis, which runs, and Flower; one large Opportunity beside many of two lines."""
+        """Start everything except Redis, which is running already, and Flower.
+
+        Create one large Opportunity and many Opportunities of two lines.
+        """
         org = self.stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
         self.stack.start_web()
         for number in range(self.workers):
@@ -91,7 +100,7 @@ class System:
         return self._api
 
     def _make_large(self) -> None:
-        """One Opportunity of 700 lines: more than one request holds."""
+        """Create one Opportunity of 700 lines, which is more than one request can hold."""
         like = next(self.reader.query("SELECT Pricebook2Id, (SELECT PricebookEntryId FROM OpportunityLineItems) "
                                       "FROM Opportunity LIMIT 1"))  # fmt: skip
         entry = like["OpportunityLineItems"][0]["PricebookEntryId"]
@@ -106,7 +115,7 @@ class System:
             self.reader.graph(nodes)
 
     def _make_refused(self) -> None:
-        """Some Opportunities whose Quotes the org refuses: their price book entry is no longer active."""
+        """Create some Opportunities whose Quotes the org refuses: their price book entry is not active any more."""
         like = next(self.reader.query("SELECT Pricebook2Id, Product2Id, UnitPrice FROM PricebookEntry "
                                       "WHERE IsActive = true AND Pricebook2.IsStandard = false LIMIT 1"))  # fmt: skip
         product = self.reader.create("Product2", {"Name": "Withdrawn", "IsActive": True})
@@ -137,7 +146,11 @@ class System:
             self.kill(f"worker{number + 1}", 1)
 
     def tick(self) -> None:
-        """Start again what has been down long enough, wake who slept long enough, see off who was asked to leave."""
+        """Start, wake and finish processes whose time has come.
+
+        A process that was down long enough is started again. A frozen one goes on. One that was asked to end must be
+        gone.
+        """
         now = time.monotonic()
         for process in [p for p in self.stack.processes if not p.running]:
             self.figures.faults[f"{process.name.rstrip('0123456789')} ended by itself"] += 1
@@ -163,7 +176,7 @@ class System:
             self.stack.start_worker(int(name.removeprefix("worker")), "-c", "2")
         elif name == "redis":
             port = urlsplit(self.stack.redis_url or "").port or 0
-            self.stack.redis_url = None  # else it is taken for somebody else's server
+            self.stack.redis_url = None  # otherwise it counts as a server that was given
             self.stack.start_redis(port)
         elif name == "web":
             self.stack.start_web(int(self.stack.web_url.rpartition(":")[2]))
@@ -171,7 +184,7 @@ class System:
             self.stack.start_beat()
 
     def heal(self) -> None:
-        """All processes run, nobody sleeps, the org is well."""
+        """Start all processes, wake the frozen ones and clear the org's faults."""
         for process, _ in self.stopped:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
@@ -188,7 +201,7 @@ class System:
 
 
 def patient(call: Callable[[], T]) -> T:
-    """A caller who tries again while the web process, or Redis behind it, is away."""
+    """Call the function, and try again while the web process or Redis is away."""
     until = time.monotonic() + 90
     while True:
         try:

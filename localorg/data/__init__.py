@@ -1,1 +1,1 @@
-"""The org's rows: read, checked, written, totalled."""
+"""The org's rows: reading, checks, writing and totals."""

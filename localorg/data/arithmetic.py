@@ -38,32 +38,32 @@ _CATEGORY_NAMES = {"BestCase": "Best Case", "Forecast": "Commit"}
 
 
 def money(value: Decimal) -> float:
-    """An amount to the currency's two decimals, halves up."""
+    """Return an amount with the currency's two decimals, rounded half up."""
     return rounded(value, 2)
 
 
 def decimal(value: float | None) -> Decimal:
-    """The number as it is written; None counts as 0."""
+    """Return the number as it is written. None counts as 0."""
     return Decimal(repr(value or 0))
 
 
-_EXACT = 1e9  # below this a float surely tells one cent from the next
+_EXACT = 1e9  # below this, a float can always tell one cent from the next
 
 
 def cents(value: float) -> int | None:
-    """The amount in hundredths when it has no more than two decimals and is not huge; else None."""
+    """Return the amount in hundredths if it has at most two decimals and is not huge, otherwise None."""
     number = round(value * 100)
     return number if number / 100 == value and -_EXACT < value < _EXACT else None
 
 
 def _half_up(number: int, divisor: int) -> float:
-    """number / divisor in whole cents, halves away from zero, as an amount."""
+    """Return number / divisor as an amount in whole cents, rounded half away from zero."""
     whole = (2 * abs(number) + divisor) // (2 * divisor)
     return (whole if number >= 0 else -whole) / 100
 
 
 def line_totals(quantity: float, unit_price: float, discount: float | None) -> tuple[float, float]:
-    """(Subtotal, TotalPrice) of a line; the discount is a percentage, 10 for 10 %."""
+    """Return (Subtotal, TotalPrice) of a line. The discount is a percentage: 10 for 10 %."""
     many, price, off = cents(quantity), cents(unit_price), cents(discount or 0.0)
     if many is None or price is None or off is None:
         return _line_totals(quantity, unit_price, discount)
@@ -74,7 +74,7 @@ def line_totals(quantity: float, unit_price: float, discount: float | None) -> t
 
 
 def _line_totals(quantity: float, unit_price: float, discount: float | None) -> tuple[float, float]:
-    """The same for numbers of any size and precision."""
+    """Return the same as `line_totals`, for numbers of any size and precision."""
     subtotal = money(decimal(quantity) * decimal(unit_price))
     if not discount:
         return subtotal, subtotal
@@ -82,20 +82,23 @@ def _line_totals(quantity: float, unit_price: float, discount: float | None) -> 
 
 
 def unit_price_of(total: float, quantity: float, discount: float | None) -> float:
-    """The UnitPrice that gives a line this TotalPrice; 0 when no price could (no quantity, or all discounted away)."""
+    """Return the UnitPrice that gives a line this TotalPrice.
+
+    It is 0 when no price could: there is no quantity, or the discount is 100 %.
+    """
     share = decimal(quantity) * (100 - decimal(discount)) / 100
     return money(decimal(total) / share) if share else 0.0
 
 
 def quote_totals(subtotal: float, total: float, tax: float | None, shipping: float | None) -> tuple[float, ...]:
-    """(Subtotal, TotalPrice, Discount in percent, GrandTotal) of a Quote from the sums over its lines."""
+    """Return (Subtotal, TotalPrice, Discount in percent, GrandTotal) of a Quote from the sums over its lines."""
     before, after = rounded(subtotal, 2), rounded(total, 2)
     grand = money(decimal(after) + decimal(tax) + decimal(shipping)) if tax or shipping else after
     return before, after, _discount(before, after), grand
 
 
 def _discount(before: float, after: float) -> float:
-    """How much less a total is than a subtotal, in percent; 0 without a subtotal."""
+    """Return by how many percent a total is below a subtotal; 0 without a subtotal."""
     if not before:
         return 0.0
     was, is_now = cents(before), cents(after)
@@ -105,7 +108,7 @@ def _discount(before: float, after: float) -> float:
 
 
 def expected_revenue(amount: float | None, probability: float | None) -> float | None:
-    """Amount x Probability (a percentage); None without an amount."""
+    """Return Amount x Probability (a percentage), or None without an amount."""
     if amount is None:
         return None
     whole, share = cents(amount), cents(probability or 0.0)
@@ -128,11 +131,14 @@ def _stage_fields(stage_name: str) -> dict[str, Any]:
 
 
 def stage_fields(stage_name: str) -> dict[str, Any]:
-    """The fields of an Opportunity that follow from its stage. An unlisted stage is open, with no probability."""
+    """Return the fields of an Opportunity that follow from its stage.
+
+    A stage that is not in the list is open and has no probability.
+    """
     return _stage_fields(stage_name.lower()).copy()
 
 
 def fiscal_fields(close_date: str) -> dict[str, Any]:
-    """The fiscal fields of an Opportunity closing on this day; the fiscal year is the calendar year."""
+    """Return the fiscal fields of an Opportunity that closes on this day. The fiscal year is the calendar year."""
     year, quarter = int(close_date[:4]), (int(close_date[5:7]) + 2) // 3
     return {"FiscalYear": year, "FiscalQuarter": quarter, "Fiscal": f"{year} {quarter}"}

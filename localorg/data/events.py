@@ -1,4 +1,4 @@
-"""Platform events: published like rows, never stored (Platform Events guide, "Publish Event Messages").
+"""Platform events: published like rows, but never stored (Platform Events guide, "Publish Event Messages").
 
 There is no delivery by CometD or Pub/Sub API: what was published can be read from `GET /localorg/events`.
 """
@@ -33,7 +33,10 @@ class Events:
         self.published: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
     def publish(self, user: User, sobject: SObject, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Sends a message and gives the platform's answer, whose `errors` say that it was enqueued; raises OrgError."""
+        """Send a message and return the platform's answer. Raise OrgError.
+
+        The `errors` of the answer say that the message was put into the queue.
+        """
         check(user, sobject.name, Action.CREATE)
         payload = _payload(sobject, body)
         number, event_uuid = next(self._numbers), str(uuid4())
@@ -49,7 +52,7 @@ class Events:
 
 
 def _payload(sobject: SObject, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The message's own fields, their defaults or null where nothing was given."""
+    """Return the message's own fields. A field that was not given has its default or null."""
     fields = [field for field in sobject.fields if field.createable]
     payload: dict[str, Any] = {field.name: field.default for field in fields}
     for key, value in body.items():

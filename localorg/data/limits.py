@@ -7,7 +7,7 @@ from typing import Any
 from localorg import errors
 
 DAILY_REQUESTS = 1_000_000
-# REST API guide, "List Org Limits"; the numbers are those of an Enterprise org, and nothing is taken off them here.
+# REST API guide, "List Org Limits". The numbers are those of an Enterprise org; nothing reduces them here.
 _UNTOUCHED: dict[str, int] = {
     "DailyAsyncApexExecutions": 250_000,
     "DailyBulkApiBatches": 15_000,
@@ -21,24 +21,27 @@ _UNTOUCHED: dict[str, int] = {
 
 
 class Limits:
-    """The day's API requests; the day begins at the start or at a reset and does not end by itself."""
+    """The API requests of the day.
+
+    The day begins at the start of the org or at a reset, and does not end by itself.
+    """
 
     def __init__(self, daily_requests: int = DAILY_REQUESTS) -> None:
         self.most = daily_requests
         self.used = 0
 
     def spend(self) -> None:
-        """Counts one request; raises OrgError 403 REQUEST_LIMIT_EXCEEDED when the allowance is used up."""
+        """Count one request. Raise OrgError 403 REQUEST_LIMIT_EXCEEDED when the day's limit is reached."""
         if self.used >= self.most:
             raise errors.request_limit_exceeded()
         self.used += 1
 
     def allow(self, daily_requests: int) -> None:
-        """Sets the allowance; what was used stays used."""
+        """Set the day's limit. The requests counted so far stay counted."""
         self.most = daily_requests
 
     def reset(self) -> None:
-        """Begins a new day with the ordinary allowance."""
+        """Begin a new day with the normal limit."""
         self.most, self.used = DAILY_REQUESTS, 0
 
     @property
@@ -46,11 +49,11 @@ class Limits:
         return max(0, self.most - self.used)
 
     def header(self) -> str:
-        """The value of Sforce-Limit-Info (REST API guide, "Limit Info Header")."""
+        """Return the value of Sforce-Limit-Info (REST API guide, "Limit Info Header")."""
         return f"api-usage={self.used}/{self.most}"
 
     def body(self) -> dict[str, Any]:
-        """The answer of `GET /services/data/vXX.X/limits`."""
+        """Return the answer of `GET /services/data/vXX.X/limits`."""
         counted = {"DailyApiRequests": {"Max": self.most, "Remaining": self.remaining}}
         untouched = {name: {"Max": most, "Remaining": most} for name, most in _UNTOUCHED.items()}
         return dict(sorted({**counted, **untouched}.items()))

@@ -1,4 +1,4 @@
-"""What an org knows about selling: which price book a line may use, and the totals nobody writes by hand.
+"""What an org knows about selling: the price book that a line may use, and the totals that the org computes.
 
 Rules and arithmetic follow the Object Reference pages of Opportunity, OpportunityLineItem, Quote, QuoteLineItem and
 PricebookEntry. Records calls the hooks here around each write; parents whose lines changed are remembered, and `settle`
@@ -41,12 +41,12 @@ _PRICED_BY = frozenset({"Quantity", "UnitPrice", "TotalPrice", "Discount"})
 
 
 def entry_refused(reason: str) -> OrgError:
-    """A line whose price book entry does not do."""
+    """Return the error for a line whose price book entry cannot be used."""
     return errors.field_integrity(f"PricebookEntryId ({reason})", ("PricebookEntryId",))
 
 
 def lost_reference(field_name: str, *, deleted: bool) -> OrgError:
-    """A reference to a row that is not there, or no longer."""
+    """Return the error for a reference to a row that does not exist, or no longer exists."""
     if field_name == "PricebookEntryId":
         if deleted:
             return entry_refused("pricebook entry has been archived")
@@ -58,7 +58,7 @@ def lost_reference(field_name: str, *, deleted: bool) -> OrgError:
 
 
 class _Entry(NamedTuple):
-    """A price book entry as a new line sees it."""
+    """The parts of a price book entry that a new line needs."""
 
     book: str
     product: str
@@ -71,7 +71,7 @@ class _Entry(NamedTuple):
 
 _ENTRY = """SELECT Pricebook2Id, Product2Id, UnitPrice, IsActive, IsArchived, Name, ProductCode
             FROM PricebookEntry WHERE Id = ?"""
-# Binds a JSON array of ids; CROSS JOIN makes SQLite look up one after the other.
+# Binds a JSON array of ids. CROSS JOIN makes SQLite look them up in this order, one by one.
 _QUOTE_LINES = """SELECT q.Id, q.Tax, q.ShippingHandling, COUNT(l.Id), SUM(l.Subtotal), SUM(l.TotalPrice)
     FROM json_each(?) AS asked CROSS JOIN Quote q ON q.Id = asked.value
     LEFT JOIN QuoteLineItem l ON l.QuoteId = q.Id AND l.IsDeleted = 0 WHERE q.IsDeleted = 0 GROUP BY asked.key"""
@@ -121,30 +121,30 @@ class Quoting:
     # --- hooks ----------------------------------------------------------------------------------------------------
 
     def still_missing(self, object_name: str, row: Values, missing: list[str]) -> list[str]:
-        """Which of the missing required fields really are: some can be derived."""
+        """Return which of the missing required fields are really missing: some can be derived."""
         if object_name == "PricebookEntry" and row.get("UseStandardPrice"):
             return [name for name in missing if name != "UnitPrice"]
         return missing
 
     def creating(self, object_name: str, row: Row) -> None:
-        """Checks a row about to be inserted, its references already proven, and fills what the org computes."""
+        """Check a row before its insert, and fill in what the org computes. Its references are checked already."""
         if rule := self._creating.get(object_name):
             rule(row)
 
     def created(self, object_name: str, row: Values) -> None:
-        """Takes note of a row that has been inserted."""
+        """Note that a row has been inserted."""
         if object_name in LINES:
             self._touch(object_name, row)
             if object_name == "OpportunityLineItem" and self._parents[row["OpportunityId"]][0] is None:
                 self._adopt_book(row)
 
     def updating(self, object_name: str, old: Values, changes: Row) -> None:
-        """Checks a change about to be made, and adds what follows from it."""
+        """Check a change before it is made, and add the changes that follow from it."""
         if rule := self._updating.get(object_name):
             rule(old, changes)
 
     def updated(self, object_name: str, old: Values, changes: Values) -> None:
-        """Takes note of a change that has been made."""
+        """Note that a change has been made."""
         if object_name in LINES:
             self._touch(object_name, old)
             return
@@ -159,12 +159,12 @@ class Quoting:
             self._rename_entries({**old, **changes})
 
     def deleting(self, object_name: str, row: Values) -> None:
-        """Checks a row about to be deleted."""
+        """Check a row before it is deleted."""
         if object_name == "Pricebook2" and row["IsStandard"]:
             raise OrgError(400, "DELETE_FAILED", "The standard price book cannot be deleted", ())
 
     def deleted(self, object_name: str, row: Values) -> None:
-        """Takes note of a row that has been deleted, by itself or with its parent."""
+        """Note that a row has been deleted, by itself or with its parent."""
         self._unlearn(object_name)
         if object_name in LINES:
             self._touch(object_name, row)
@@ -174,7 +174,7 @@ class Quoting:
             self._db.execute("UPDATE PricebookEntry SET IsArchived = 1, IsActive = 0 WHERE Id = ?", (row["Id"],))
 
     def _unlearn(self, object_name: str) -> None:
-        """A row of this object is not what it was: what lines have asked about it is asked again."""
+        """Forget what lines have read about a row of this object, because it has changed. It is read again."""
         if object_name in _PARENTS:
             self._parents.clear()
         elif object_name in _SOLD:
@@ -192,7 +192,7 @@ class Quoting:
     def _changed_opportunity(self, old: Values, changes: Row) -> None:
         if old["HasOpportunityLineItem"]:
             self._refuse_new_book(old, changes, "opportunity")
-            changes.pop("Amount", None)  # ignored without a word, as the Object Reference says
+            changes.pop("Amount", None)  # ignored without an error, as the Object Reference says
         if changes.get("StageName", old["StageName"]) != old["StageName"]:
             changes.update({**stage_fields(changes["StageName"]), "LastStageChangeDate": self._now(), **changes})
         if "CloseDate" in changes:
@@ -226,14 +226,14 @@ class Quoting:
         return entry
 
     def _parent(self, statement: str, parent_id: str) -> tuple[Any, ...]:
-        """What a new line asks of its parent, the price book first."""
+        """Return what a new line needs to know about its parent, the price book first."""
         found = self._parents.get(parent_id)
         if found is None:
             found = _kept(self._parents)[parent_id] = self._db.execute(statement, (parent_id,)).fetchone()
         return found
 
     def _entry_for(self, row: Row) -> _Entry:
-        """The entry of a new line, if it may still be sold; Product2Id is taken from it."""
+        """Return the entry of a new line, if it may still be sold. Product2Id comes from the entry."""
         entry = self._entry(row["PricebookEntryId"])
         if entry.is_archived:
             raise entry_refused("pricebook entry has been archived")
@@ -266,7 +266,7 @@ class Quoting:
             raise entry_refused("pricebook entry is in an inactive pricebook")
 
     def _adopt_book(self, line: Values) -> None:
-        """The first line gives its price book to an Opportunity that has none."""
+        """Give the price book of the first line to an Opportunity that has none."""
         self._db.execute(
             """UPDATE Opportunity SET Pricebook2Id = (SELECT Pricebook2Id FROM PricebookEntry WHERE Id = ?)
                WHERE Id = ? AND Pricebook2Id IS NULL""",
@@ -347,7 +347,7 @@ class Quoting:
             (changes["UnitPrice"],) = self._db.execute(_STANDARD_PRICE, (old["Product2Id"],)).fetchone()
 
     def _follow_standard_price(self, entry: Values) -> None:
-        """A new standard price reaches the entries that use it."""
+        """Copy a new standard price to the entries that use it."""
         self._db.execute(
             """UPDATE PricebookEntry SET UnitPrice = ? WHERE Product2Id = ? AND UseStandardPrice = 1
                AND (SELECT IsStandard FROM Pricebook2 WHERE Id = ?)""",
@@ -363,7 +363,7 @@ class Quoting:
     # --- totals ---------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Computes the totals of every parent whose lines were touched since the last time."""
+        """Compute the totals of every parent whose lines have changed since the last time."""
         if self._quotes:
             found = self._db.execute(_QUOTE_LINES, (json.dumps(list(self._quotes)),)).fetchall()
             self._db.executemany(_SETTLE_QUOTE, map(self._settled_quote, found))
@@ -374,7 +374,7 @@ class Quoting:
             self._opportunities.clear()
 
     def forget(self) -> None:
-        """Drops what was touched and learnt, because it has been rolled back."""
+        """Forget the noted changes and the cached rows, because the transaction has been rolled back."""
         self._entries.clear()
         self._parents.clear()
         self._quotes.clear()
@@ -395,14 +395,14 @@ K = TypeVar("K")
 
 
 def _kept(memory: dict[str, K]) -> dict[str, K]:
-    """The memory, emptied when it is full."""
+    """Return the memory, emptied when it is full."""
     if len(memory) >= _MOST_KEPT:
         memory.clear()
     return memory
 
 
 def _price(changes: Row, old: Values) -> None:
-    """Fills the computed prices of a line that is new (old is empty) or about to change."""
+    """Fill in the computed prices of a line that is new (old is empty) or about to change."""
     new = {**old, **changes} if old else changes
     discount = new.get("Discount")
     if not 0 <= (discount or 0) <= 100:

@@ -1,4 +1,4 @@
-"""What each user worked with last: the answer of the resource `recent` (REST API guide, "Recently Viewed Items")."""
+"""The rows that each user used last: the answer of the resource `recent` (REST API guide, "Recently Viewed Items")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_ITEMS = 200
 
 
 class Recent:
-    """Rows in the order they were last used, by user; used in the database thread.
+    """The rows of each user in the order of their last use. Used in the database thread.
 
     A row counts as used when it was created or changed by a single-row request, read by one that sends the header
     `Sforce-Mru: updateMru=true`, or read by a query FOR VIEW or FOR REFERENCE.
@@ -20,7 +20,7 @@ class Recent:
         self._used: defaultdict[str, OrderedDict[tuple[str, str], None]] = defaultdict(OrderedDict)
 
     def note(self, user: User, object_name: str, record_id: str) -> None:
-        """This row was used just now."""
+        """Note that this row was used just now."""
         used = self._used[user.id]
         used[object_name, record_id] = None
         used.move_to_end((object_name, record_id))
@@ -28,5 +28,5 @@ class Recent:
             used.popitem(last=False)
 
     def rows(self, user: User) -> list[tuple[str, str]]:
-        """(object, id), the row used last first; some may be gone by now."""
+        """Return (object, id) pairs, the row used last first. Some rows may have been deleted."""
         return list(reversed(self._used[user.id]))

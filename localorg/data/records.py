@@ -1,4 +1,4 @@
-"""Rows: made, read, changed and deleted under the rules the platform applies to every object.
+"""Rows: create, read, change and delete them under the rules that the platform applies to every object.
 
 The rules are those of the REST API guide ("sObject Basic Information", "sObject Rows", "sObject Rows by External ID")
 and the field properties of the Object Reference; what is special to quoting is in quoting.py.
@@ -68,11 +68,11 @@ class Records:
             ids.keep(connection)
 
     def now(self) -> str:
-        """The org's time as columns keep it."""
+        """Return the org's time in the form that columns keep."""
         return stamp(self._clock())
 
     def _now(self) -> str:
-        """The time that all rows of one transaction are stamped with."""
+        """Return the time that all rows of one transaction get."""
         if self._moment is None:
             self._moment = self.now()
         return self._moment
@@ -80,7 +80,7 @@ class Records:
     # --- create ---------------------------------------------------------------------------------------------------
 
     def create(self, object_name: str, body: Mapping[str, Any], *, text: bool = False) -> str:
-        """Inserts a row and returns its id. With text, every value is a CSV cell: "" is not given, "#N/A" is null."""
+        """Insert a row and return its id. With text, every value is a CSV cell: "" is not given, "#N/A" is null."""
         table = self._table(object_name)
         check(self.user, table.name, Action.CREATE)
         if not table.sobject.createable:
@@ -116,14 +116,14 @@ class Records:
         return record_id
 
     def _name(self, table: Table, row: dict[str, Any]) -> None:
-        """Fills auto-numbers; a custom object's row without a name is called by its id."""
+        """Fill in auto-numbers. A custom object's row without a name gets its id as its name."""
         for name, pattern in table.numbered:
             row[name] = numbered(pattern, self._ids.count(table.prefix))
         if table.sobject.custom:
             row.setdefault("Name", row["Id"])
 
     def _validate(self, checks: Sequence[Check], record_id: str, undo: str, values: Sequence[Any]) -> None:
-        """Asks the validation rules about a row just written; before one refuses it, the statement undoes the write."""
+        """Check the validation rules on a row just written. If one refuses it, undo the write and raise OrgError."""
         try:
             for rule in checks:
                 rule.refuse(self._db, record_id, self._clock(), self.user)
@@ -132,7 +132,7 @@ class Records:
             raise
 
     def _explain_duplicate(self, table: Table, row: Mapping[str, Any]) -> None:
-        """Raises DUPLICATE_VALUE for the unique field whose value another row has."""
+        """Raise DUPLICATE_VALUE for the unique field whose value another row has."""
         for name in table.unique:
             for other in self.find(table.name, name, row.get(name)):
                 if other != row["Id"]:
@@ -141,7 +141,7 @@ class Records:
     # --- reading a body -------------------------------------------------------------------------------------------
 
     def _read(self, table: Table, body: Mapping[str, Any], text: bool, *, creating: bool) -> dict[str, Any]:
-        """What a body says, as columns keep it. Fields that may not be written are refused, all at once."""
+        """Return a body's values in the form that columns keep. Refuse all fields that may not be written, together."""
         given: dict[str, Any] = {}
         refused: list[str] = []
         for key, value in body.items():
@@ -173,7 +173,7 @@ class Records:
         refused: list[str],
         creating: bool,
     ) -> None:
-        """A key that names no field: `attributes`, or a parent named by one of its external ids."""
+        """Read a key that names no field: `attributes`, or a parent named by one of its external ids."""
         if key.lower() == "attributes" and not text:
             return
         relationship, _, foreign = key.partition(".")
@@ -187,7 +187,7 @@ class Records:
         given[field.name] = None if by is None else self._parent_id(field, by)
 
     def _parent_id(self, field: Field, by: Any) -> str:
-        """The id of the parent that an object like {"Code__c": "x"} points at."""
+        """Return the id of the parent that an object like {"Code__c": "x"} refers to."""
         keys = [key for key in by if key.lower() != "attributes"] if isinstance(by, dict) else []
         if len(keys) != 1:
             raise errors.json_parser_error(f"{field.relationship_name}: one external id field and its value expected")
@@ -204,7 +204,7 @@ class Records:
         return found[0]
 
     def _check_references(self, table: Table, given: Mapping[str, Any], old: Mapping[str, Any] | None = None) -> None:
-        """Proves what references lead to, those left as they were (old) excepted."""
+        """Check that references lead to rows, except those that did not change (old)."""
         for slot in table.references:
             value = given.get(slot.name)
             if value is None or (old is not None and old[slot.name] == value):
@@ -227,7 +227,7 @@ class Records:
     # --- update ---------------------------------------------------------------------------------------------------
 
     def update(self, object_name: str, record_id: str, body: Mapping[str, Any], *, text: bool = False) -> None:
-        """Changes the fields that the body names. With text, as in create."""
+        """Change the fields that the body names. With text, as in create."""
         table = self._table(object_name)
         check(self.user, table.name, Action.EDIT)
         if not table.sobject.updateable:
@@ -267,7 +267,7 @@ class Records:
         text: bool = False,
         update_only: bool = False,
     ) -> tuple[str, bool]:
-        """Updates the row with this external id, or creates one; gives its id and whether it was created.
+        """Update the row with this external id, or create one. Return its id and whether it was created.
 
         The body must not name the field itself (in CSV rows it may). Raises SeveralMatches when more than one row fits.
         """
@@ -300,7 +300,7 @@ class Records:
     # --- delete ---------------------------------------------------------------------------------------------------
 
     def delete(self, object_name: str, record_id: str, *, hard: bool = False) -> None:
-        """Puts a row and what hangs on it into the recycle bin; with hard, and for lines, it is gone for good."""
+        """Move a row and its dependent rows to the recycle bin. With hard, and for lines, delete them for good."""
         table = self._table(object_name)
         check(self.user, table.name, Action.HARD_DELETE if hard else Action.DELETE)
         if not table.sobject.deletable:
@@ -314,7 +314,7 @@ class Records:
             self._bin(table, row, self._now())
 
     def _remove(self, table: Table, row: Mapping[str, Any]) -> None:
-        """Removes a row and what hangs on it; other references to it are emptied."""
+        """Remove a row and its dependent rows. Empty other references to it."""
         for name, statement in table.kin:
             kin = self._tables[name]
             for values in self._db.execute(statement, (row["Id"],)).fetchall():
@@ -340,7 +340,7 @@ class Records:
     def get(
         self, object_name: str, record_id: str, fields: Sequence[str] | None = None, *, version: str = LATEST
     ) -> dict[str, Any]:
-        """A row as REST shows it: `attributes`, then the fields asked for (all of them by default)."""
+        """Return a row as REST shows it: `attributes`, then the requested fields (all of them by default)."""
         table = self._table(object_name)
         check(self.user, table.name, Action.READ)
         names = table.columns if fields is None else tuple(self._known(table, name) for name in fields)
@@ -359,7 +359,7 @@ class Records:
         return slot.name
 
     def find(self, object_name: str, field_name: str, value: Any) -> list[str]:
-        """Ids of the rows whose field has this value, rows in the recycle bin left out."""
+        """Return the ids of the rows whose field has this value, without rows in the recycle bin."""
         table = self._table(object_name)
         name = self._known(table, field_name)
         stored = None if value is None else self._stored(table.slots[name], value)
@@ -376,7 +376,7 @@ class Records:
             raise unfit_json(slot.field, value) from None
 
     def by_key(self, object_name: str, field_name: str, value: Any) -> str:
-        """The id of the one row with this external id; raises NOT_FOUND or SeveralMatches."""
+        """Return the id of the one row with this external id. Raise NOT_FOUND or SeveralMatches."""
         table = self._table(object_name)
         slot = self._key_slot(table, field_name)
         found = self._matching(table, slot, value)
@@ -387,7 +387,7 @@ class Records:
         return found[0]
 
     def _row(self, table: Table, record_id: str) -> dict[str, Any]:
-        """A row as stored; raises when there is none, or it is in the recycle bin."""
+        """Return a row as stored. Raise an error when there is none, or it is in the recycle bin."""
         full = normalise(record_id)
         if full is None and len(record_id) in (15, 18):
             what = f"Record ID: id value of incorrect type: {record_id}"
@@ -412,12 +412,12 @@ class Records:
     # --- totals ---------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Computes the totals of the parents touched since the last time; a transaction does so before it commits."""
+        """Compute the totals of the parents changed since the last time. A transaction does so before its commit."""
         self.quoting.settle()
         self._moment = None
 
     def forget(self) -> None:
-        """Drops what was touched and learnt: it has been rolled back."""
+        """Forget the noted changes and the cached rows, because the transaction has been rolled back."""
         self.quoting.forget()
         self._ids.forget()
         self._alive.clear()
@@ -425,7 +425,7 @@ class Records:
 
 
 def _refuse(slot: Slot, text: bool, refused: list[str]) -> None:
-    """Notes a field that may not be written; an Id in the body has words of its own."""
+    """Note a field that may not be written. An Id in the body has its own message."""
     if slot.name == "Id" and not text:
         raise errors.invalid_field("The Id field should not be specified in the sobject data.", ("Id",))
     if not (slot.name == "Id" and text):

@@ -1,4 +1,4 @@
-"""Validation rules at work: what a row must not be (Salesforce Help, "Validation Rules").
+"""Validation rules: conditions that no row may fulfil (Salesforce Help, "Validation Rules").
 
 A rule's condition is SOQL, so it says what a WHERE clause would say about the row, parents and date literals included.
 It is asked when the row is written; a row that is refused is put back as it was.
@@ -21,14 +21,14 @@ from localorg.soql.plans import Rows
 
 
 class Check(NamedTuple):
-    """A rule made ready: the statement finds the row, by its id, if the rule is broken."""
+    """A prepared rule. The statement finds the row, by its id, if the row breaks the rule."""
 
     rule: ValidationRule
     statement: str
     values: tuple[Value, ...]
 
     def refuse(self, connection: sqlite3.Connection, record_id: str, now: datetime, user: User) -> None:
-        """Raises OrgError FIELD_CUSTOM_VALIDATION_EXCEPTION when the row breaks the rule."""
+        """Raise OrgError FIELD_CUSTOM_VALIDATION_EXCEPTION when the row breaks the rule."""
         moment = Now(now, Person(user.id, user.time_zone))
         values = [each if isinstance(each, str | int | float) else each.value(moment) for each in self.values]
         if connection.execute(self.statement, (record_id, *values)).fetchone():
@@ -37,7 +37,7 @@ class Check(NamedTuple):
 
 
 def checks(sobject: SObject, schema: Schema) -> Sequence[Check]:
-    """The rules of an object, made ready; raises ValueError for one that is no condition on its rows."""
+    """Return the prepared rules of an object. Raise ValueError for a rule that is not a condition on its rows."""
     return tuple(_check(rule, sobject, schema) for rule in sobject.rules)
 
 

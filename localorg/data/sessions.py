@@ -19,7 +19,7 @@ SCOPES = "refresh_token web api full"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One access token, whom it speaks for, and the refresh token it came with or from."""
+    """One access token, its user, and the refresh token that it came with or was made from."""
 
     token: str
     user: User
@@ -39,12 +39,12 @@ class Sessions:
         self._lasting = ""
 
     def first(self, token: str, user: User) -> None:
-        """Opens the session of the token that the org prints when it starts; it is never dropped."""
+        """Open the session of the token that the org prints at its start. It is never dropped."""
         self._open[token] = Session(token, user, "", self._clock())
         self._lasting = token
 
     def open(self, user: User, client_id: str = "", *, refreshable: bool = False) -> Session:
-        """A new session; those handed out before stay good."""
+        """Open a new session. Earlier sessions stay valid."""
         refresh = f"5Aep861{secrets.token_hex(40)}" if refreshable else None
         return self._keep(Session(self._fresh(), user, client_id, self._clock(), refresh))
 
@@ -61,22 +61,28 @@ class Sessions:
         return session
 
     def find(self, token: str) -> Session | None:
-        """The session of an access token."""
+        """Return the session of an access token."""
         return self._open.get(token)
 
     def find_refresh(self, token: str) -> Session | None:
-        """The session a refresh token was handed out with."""
+        """Return the session that came with a refresh token."""
         return self._refresh.get(token)
 
     def again(self, refresh_token: str) -> Session | None:
-        """A new access token for a refresh token, which stays good; None when it is unknown or revoked."""
+        """Return a new access token for a refresh token, which stays valid.
+
+        Return None when it is unknown or revoked.
+        """
         first = self._refresh.get(refresh_token)
         if first is None:
             return None
         return self._keep(Session(self._fresh(), first.user, first.client_id, self._clock(), refresh_token))
 
     def revoke(self, token: str) -> bool:
-        """Ends an access token, or a refresh token and every access token that came of it; False when unknown."""
+        """End an access token, or a refresh token and every access token made from it.
+
+        Return False when the token is unknown.
+        """
         if self._refresh.pop(token, None) is not None:
             self._open = {each: kept for each, kept in self._open.items() if kept.refresh_token != token}
             return True

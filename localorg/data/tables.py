@@ -1,4 +1,4 @@
-"""What every write of an object asks about it, worked out once: its fields' readers, its defaults, its statements."""
+"""What every write to an object needs, prepared once: the fields' readers, the defaults and the SQL statements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWNER = "$user"
 
 
 class Slot:
-    """How one field is written: its reader, and what its references may point at."""
+    """How one field is written: its reader, and the objects that it may refer to."""
 
     __slots__ = ("createable", "field", "name", "parse", "targets", "updateable")
 
@@ -25,7 +25,7 @@ class Slot:
         self.createable = field.createable
         self.updateable = field.updateable
         self.parse: Reader = parser(field)
-        # By key prefix: SQL giving one row (whether it is deleted) if the object has a row with this id.
+        # By key prefix: SQL that returns one row (whether it is deleted) if the object has a row with this id.
         self.targets = {
             schema.objects[name].key_prefix: f'SELECT "IsDeleted" FROM "{name}" WHERE "Id" = ?'
             for name in field.reference_to
@@ -61,7 +61,7 @@ class Table:
             f'UPDATE "{self.name}" SET "IsDeleted" = 1, "LastModifiedDate" = ?, "SystemModstamp" = ? WHERE "Id" = ?'
         )
         self.remove = f'DELETE FROM "{self.name}" WHERE "Id" = ?'
-        # The rows that go with a deleted row, and the references to it that are emptied when it is gone for good.
+        # The rows that are deleted with a row, and the references that are emptied when it is deleted for good.
         self.kin = [
             (each.child, _kin(schema.objects[each.child], each)) for each in sobject.children if each.cascade_delete
         ]
@@ -74,11 +74,11 @@ class Table:
         self._updates: dict[tuple[str, ...], str] = {}
 
     def slot(self, key: str) -> Slot | None:
-        """The field with this name, in any case."""
+        """Return the field with this name, in any case."""
         return self.slots.get(key) or self.slots.get(key.lower())
 
     def insert(self, row: Mapping[str, Any]) -> str:
-        """The INSERT of a row with these columns."""
+        """Return the INSERT of a row with these columns."""
         columns = tuple(row)
         statement = self._inserts.get(columns)
         if statement is None:
@@ -88,7 +88,7 @@ class Table:
         return statement
 
     def update(self, values: Mapping[str, Any]) -> str:
-        """The UPDATE of these columns; binds their values, then the id."""
+        """Return the UPDATE of these columns. It binds their values, then the id."""
         columns = tuple(values)
         statement = self._updates.get(columns)
         if statement is None:
@@ -98,21 +98,21 @@ class Table:
         return statement
 
     def row(self, values: Sequence[Any]) -> dict[str, Any]:
-        """The row whose columns these are, in the order of the fields."""
+        """Return the row with these column values, in the order of the fields."""
         return dict(zip(self.columns, values, strict=True))
 
 
 def _kin(child: SObject, relationship: ChildRelationship) -> str:
-    """The rows that hang on a row, those in the recycle bin included."""
+    """Return the rows that depend on a row, also those in the recycle bin."""
     names = quoted(field.name for field in child.fields)
     return f'SELECT {names} FROM "{child.name}" WHERE "{relationship.field}" = ?'
 
 
 def numbered(pattern: str, number: int) -> str:
-    """An auto-number: the pattern "INV-{0000}" and 12 make INV-0012."""
+    """Return an auto-number: the pattern "INV-{0000}" and 12 make INV-0012."""
     return re.sub(r"\{(0*)\}", lambda found: str(number).zfill(len(found[1])), pattern)
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names as SQL writes them, one after the other."""
+    """Return names as SQL writes them, with commas between."""
     return ", ".join(f'"{name}"' for name in names)

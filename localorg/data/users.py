@@ -1,4 +1,4 @@
-"""The users of an org: one for each way the API is used, each with a profile of its own."""
+"""The users of an org: one for each way of using the API, each with its own profile."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PEOPLE: tuple[tuple[str, tuple[str, str, str], Profile], ...] = (
 
 
 class Users:
-    """Everyone who can log in, found by id or by username; the first is the org's administrator."""
+    """Everyone who can log in, found by id or by username. The first user is the org's administrator."""
 
     def __init__(self, connection: sqlite3.Connection, ids: IdFactory) -> None:
-        """Users that the database has keep their ids; the others get ids in the order of the list."""
+        """Read the users. Users in the database keep their ids; the others get ids in the order of the list."""
         known = dict(connection.execute('SELECT "Username", "Id" FROM "User"').fetchall())
         zone = ZoneInfo(TIME_ZONE)
         self.everyone = tuple(
@@ -39,9 +39,9 @@ class Users:
         return self.everyone[0]
 
     def by_id(self, user_id: str) -> User | None:
-        """The user with this id of 15 or 18 characters."""
+        """Return the user with this id of 15 or 18 characters."""
         return self._by_id.get(normalise(user_id) or "")
 
     def by_username(self, username: str) -> User | None:
-        """The user with this username, in any case."""
+        """Return the user with this username, in any case."""
         return self._by_username.get(username.strip().lower())

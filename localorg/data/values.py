@@ -1,4 +1,4 @@
-"""Values on their way in: from JSON, or from the text of a CSV cell, to what a column keeps.
+"""Input values: from JSON, or from the text of a CSV cell, to the form that a column keeps.
 
 A reader is made once for each field and called for each value. It returns what is stored (None for nothing) and raises
 OrgError where the platform would. Numbers are rounded half up to the scale of their field.
@@ -31,7 +31,10 @@ class Unfit(Exception):
 
 
 def rounded(value: float | Decimal, scale: int) -> float:
-    """The number at so many decimals, halves away from zero; a float counts as the decimal it is written as."""
+    """Return the number with so many decimals, rounded half away from zero.
+
+    A float counts as the decimal number that it is written as.
+    """
     if isinstance(value, float) and round(value, scale) == value:
         return value
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
@@ -39,12 +42,15 @@ def rounded(value: float | Decimal, scale: int) -> float:
 
 
 def parser(field: Field) -> Reader:
-    """The reader of one field for whoever has taken care of nulls; raises Unfit, for `unfit_json` or `unfit_text`."""
+    """Return the reader of one field for a caller that handles nulls itself.
+
+    The reader raises Unfit, for `unfit_json` or `unfit_text`.
+    """
     return _MAKERS.get(field.type, _text)(field)
 
 
 def reader(field: Field) -> Reader:
-    """The reader of JSON values for one field."""
+    """Return the reader of JSON values for one field."""
     inner = parser(field)
 
     def read(value: Any) -> Any:
@@ -59,7 +65,7 @@ def reader(field: Field) -> Reader:
 
 
 def text_reader(field: Field) -> Reader:
-    """The reader of CSV cells for one field; "#N/A" empties it (Bulk API 2.0 guide, "Valid CSV Record Rows")."""
+    """Return the reader of CSV cells for one field. "#N/A" empties it (Bulk API 2.0 guide, "Valid CSV Record Rows")."""
     inner = parser(field)
 
     def read(cell: Any) -> Any:
@@ -74,14 +80,14 @@ def text_reader(field: Field) -> Reader:
 
 
 def unfit_json(field: Field, value: Any) -> OrgError:
-    """The refusal of a JSON value that is not of its field's type."""
+    """Return the error for a JSON value that does not fit its field's type."""
     what = f"Cannot deserialize instance of {field.type} from {_token(value)}"
     said = "" if isinstance(value, list | dict) else f" value {value}"
     return errors.json_parser_error(f"{what}{said} or request may be missing a required field")
 
 
 def unfit_text(field: Field, cell: Any) -> OrgError:
-    """The refusal of a CSV cell that is not of its field's type."""
+    """Return the error for a CSV cell that does not fit its field's type."""
     message = f"{field.label}: value not of required type: {cell}"
     return OrgError(400, "INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
 
@@ -202,7 +208,7 @@ def _number(field: Field) -> Reader:
             raise errors.number_outside_valid_range(field.label, field.name, value)
         if round(number, scale) == number:
             return number
-        # A text counts as the decimal it is, whatever digits a float would drop.
+        # A text is read as an exact decimal number; a float could drop digits.
         return rounded(value if type(value) is float else _decimal(value), scale)
 
     return read
@@ -298,7 +304,7 @@ def _datetime(field: Field) -> Reader:
 
 
 def stamp(when: datetime) -> str:
-    """A moment as columns and answers write it: UTC, whole seconds, `2026-01-31T08:00:00.000+0000`."""
+    """Return a time as columns and answers write it: UTC, whole seconds, `2026-01-31T08:00:00.000+0000`."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 

@@ -1,4 +1,4 @@
-"""What is the same for every custom object and field, wherever it is described."""
+"""The common parts of every custom object and field, wherever it is described."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def custom_object(name: str, given: dict[str, Any], described: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The body of a custom object or platform event, in the terms of `objects/*.yaml`.
+    """Return the body of a custom object or platform event, in the terms of `objects/*.yaml`.
 
     given -- label, plural, prefix, name (of the Name field: label, length, numbered), owned (False: it has no OwnerId)
     described -- the objects there are; one of this name keeps its prefix
@@ -33,7 +33,10 @@ def custom_object(name: str, given: dict[str, Any], described: dict[str, dict[st
 
 
 def _prefix(name: str, described: dict[str, dict[str, Any]]) -> str:
-    """A key prefix that follows from the name, so that it is the same in every run; if it is taken, the next free."""
+    """Return a key prefix made from the name, so that it is the same in every run.
+
+    If it is taken, return the next free one.
+    """
     if name in described:
         return str(described[name]["prefix"])
     taken = {body["prefix"] for body in described.values()}
@@ -47,5 +50,5 @@ def _prefix(name: str, described: dict[str, dict[str, Any]]) -> str:
 
 
 def complete(given: dict[str, Any]) -> dict[str, Any]:
-    """A field's lines with what follows from them: the org alone writes an auto-number."""
+    """Return a field's lines with what follows from them: only the org writes an auto-number."""
     return given | {"access": "read", "length": 30} if given.get("numbered") else given

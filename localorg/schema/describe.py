@@ -27,18 +27,18 @@ _AUTO_NUMBERS = frozenset({"QuoteNumber", "LineNumber"})
 
 
 def describe_global(schema: Schema, version: str) -> dict[str, Any]:
-    """The answer of `GET sobjects`: every object in short."""
+    """Return the answer of `GET sobjects`: every object in short."""
     objects = [_summary(each, version) for each in sorted(schema.objects.values(), key=lambda each: each.name)]
     return {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects}
 
 
 def basic_information(sobject: SObject, version: str, recent: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer of `GET sobjects/T`: the object in short, and some rows of it."""
+    """Return the answer of `GET sobjects/T`: the object in short, and some of its rows."""
     return {"objectDescribe": _summary(sobject, version), "recentItems": recent}
 
 
 def describe(sobject: SObject, version: str) -> dict[str, Any]:
-    """The answer of `GET sobjects/T/describe`: the object in full."""
+    """Return the answer of `GET sobjects/T/describe`: the object in full."""
     return {
         "actionOverrides": [],
         "childRelationships": [_child(each) for each in sobject.children],
@@ -160,12 +160,12 @@ _NAME_PARTS = {("User", "FirstName"), ("User", "LastName")}
 
 
 def _flags(field: Field, sobject: SObject) -> dict[str, bool]:
-    """The yes-or-no properties of a field."""
+    """Return the yes-or-no properties of a field."""
     return {
         "aggregatable": field.aggregatable,
         "aiPredictionField": False,
         "autoNumber": bool(field.numbered) or field.name in _AUTO_NUMBERS,
-        # To the platform "calculated" means a formula field; computed standard fields are merely not writable.
+        # On the platform "calculated" means a formula field. Computed standard fields are only not writable.
         "calculated": False,
         "caseSensitive": field.case_sensitive,
         "createable": field.createable,
@@ -197,13 +197,13 @@ def _flags(field: Field, sobject: SObject) -> dict[str, bool]:
 
 
 def _name_field(sobject: SObject) -> str | None:
-    """The field that stands for a row in lists."""
+    """Return the field that names a row in lists."""
     names = [field.name for field in sobject.fields]
     return next((name for name in ("Name", "LineNumber") if name in names), None)
 
 
 def _sizes(field: Field) -> dict[str, int]:
-    """Length in characters, byteLength in UTF-8, digits of int fields, precision and scale of other numbers."""
+    """Return length in characters, byteLength in UTF-8, digits of int fields, precision and scale of other numbers."""
     length = field.length
     return {
         "byteLength": length if field.type in ("id", "reference") else 3 * length if field.type in _TEXT else 0,

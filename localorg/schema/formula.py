@@ -22,11 +22,11 @@ Token = tuple[str, str]  # its kind, one of the groups above or "end", and its t
 
 
 class Unknown(ValueError):
-    """The formula is more than a plain comparison; the text says what was not understood."""
+    """The formula is more than a plain comparison. The text says what was not understood."""
 
 
 def condition(formula: str) -> str:
-    """The SOQL condition that holds when the formula is true; raises Unknown."""
+    """Return the SOQL condition that holds when the formula is true. Raise Unknown."""
     reader = _Reader(_tokens(formula))
     found = reader.any()
     reader.expect("end", "")
@@ -47,7 +47,7 @@ def _tokens(formula: str) -> list[Token]:
 
 
 class _Reader:
-    """Reads a formula from its tokens, one method for each level of its grammar."""
+    """A reader of a formula's tokens, with one method for each level of its grammar."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
@@ -66,13 +66,13 @@ class _Reader:
         return self._take()[1] if kind == "sign" and text in signs else None
 
     def expect(self, kind: str, text: str) -> None:
-        """Takes this token; raises Unknown when it is another one."""
+        """Take this token. Raise Unknown when the next one is different."""
         if self._next != (kind, text):
             raise Unknown(f"formula not understood at {self._next[1] or 'its end'!r}")
         self._take()
 
     def any(self) -> str:
-        """Terms joined by ||."""
+        """Read terms joined by ||."""
         terms = [self._every()]
         while self._sign("||"):
             terms.append(self._every())
@@ -114,7 +114,7 @@ class _Reader:
         return f"({left} {operator} {right})"
 
     def _operand(self) -> tuple[str, bool]:
-        """A field or a value, and whether it is a field."""
+        """Read a field or a value. Return it and whether it is a field."""
         minus = "-" if self._sign("-") else ""
         kind, text = self._take()
         if kind == "number":
@@ -136,7 +136,7 @@ class _Reader:
         raise Unknown(f"the function {function} is not understood")
 
     def arguments(self, read: Callable[[], str]) -> list[str]:
-        """What stands in parentheses, with commas between."""
+        """Read what is in parentheses, separated by commas."""
         self.expect("sign", "(")
         found: list[str] = []
         while not self._sign(")"):
@@ -146,14 +146,14 @@ class _Reader:
         return found
 
     def field(self) -> str:
-        """A field's name; raises Unknown."""
+        """Read a field's name. Raise Unknown."""
         kind, text = self._take()
         if kind != "name" or text.lower() in _CONSTANTS:
             raise Unknown(f"{text!r} is not a field")
         return text
 
     def field_or_text(self) -> str:
-        """A field's name, or a text as SOQL writes it."""
+        """Read a field's name, or a text as SOQL writes it."""
         return _text(self._take()[1]) if self._next[0] == "text" else self.field()
 
 

@@ -102,7 +102,7 @@ def _fields(body: Mapping[str, Any]) -> Iterator[Field]:
 
 
 def _field(name: str, given: Mapping[str, Any]) -> Field:
-    """A field from its lines in a YAML file: `type`, and only what differs from the usual for that type.
+    """Return a field from its lines in a YAML file: `type`, and only what differs from the usual for that type.
 
     `access` is write, create (create only) or read; `default: $user` stands for the calling user's id.
     """
@@ -138,7 +138,7 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
 
 
 def _with_abilities(**flags: Any) -> Field:
-    """Adds what may be done with a field in a query, which follows from its type."""
+    """Add what a query may do with a field, which follows from its type."""
     kind, length = flags["type"], flags["length"]
     long_text = kind == "textarea" and length > LONG_TEXT
     flags["filterable"] = not long_text
@@ -149,13 +149,13 @@ def _with_abilities(**flags: Any) -> Field:
 
 
 def _label(name: str) -> str:
-    """ "CloseDate" is labelled "Close Date", "AccountId" "Account ID"."""
+    """Return a field's label: "CloseDate" is labelled "Close Date", "AccountId" "Account ID"."""
     words = "".join(f" {c}" if c.isupper() and i and name[i - 1].islower() else c for i, c in enumerate(name))
     return f"{words[:-2]}ID" if words.endswith(" Id") else words
 
 
 def _other_ends(body: Mapping[str, Any]) -> Iterator[tuple[str, ChildRelationship]]:
-    """The other ends of an object's references, with the object each belongs to."""
+    """Return the other ends of an object's references, with the object to which each belongs."""
     if body.get("event"):
         return
     for name, given in {**body["fields"], **_AUDIT}.items():

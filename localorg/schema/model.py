@@ -1,4 +1,4 @@
-"""What objects an org has: fields, relationships and rules. loading.py reads them, tables.py makes their tables."""
+"""The objects of an org: fields, relationships and rules. loading.py reads them, tables.py makes their tables."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ class ChildRelationship:
 
 @dataclass(frozen=True, slots=True)
 class ValidationRule:
-    """What rows must not be: a row for which the condition, in the syntax of a SOQL WHERE clause, holds is refused."""
+    """A condition that no row may fulfil. The org refuses a row for which it holds.
+
+    The condition has the syntax of a SOQL WHERE clause.
+    """
 
     name: str
     condition: str
@@ -98,15 +101,15 @@ class SObject:
         self._children.update((each.name.lower(), each) for each in self.children if each.name)
 
     def field(self, name: str) -> Field | None:
-        """The field with this name, in any case."""
+        """Return the field with this name, in any case."""
         return self._fields.get(name.lower())
 
     def parent(self, relationship: str) -> Field | None:
-        """The reference field behind a parent relationship name ("Account" gives AccountId), in any case."""
+        """Return the reference field of a parent relationship name ("Account" gives AccountId), in any case."""
         return self._parents.get(relationship.lower())
 
     def child(self, relationship: str) -> ChildRelationship | None:
-        """The child relationship with this plural name ("OpportunityLineItems"), in any case."""
+        """Return the child relationship with this plural name ("OpportunityLineItems"), in any case."""
         return self._children.get(relationship.lower())
 
     @property
@@ -124,9 +127,9 @@ class Schema:
         self._by_prefix = {each.key_prefix: each for each in self.objects.values()}
 
     def object(self, name: str) -> SObject | None:
-        """The object with this name, in any case."""
+        """Return the object with this name, in any case."""
         return self._by_name.get(name.lower())
 
     def by_prefix(self, prefix: str) -> SObject | None:
-        """The object whose ids start with these three characters."""
+        """Return the object whose ids start with these three characters."""
         return self._by_prefix.get(prefix)

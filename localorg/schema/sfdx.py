@@ -1,4 +1,4 @@
-"""The shape of an org as an sfdx project has it: `objects/` of a source folder, read for what this org can keep.
+"""The objects of an sfdx project: `objects/` of a source folder, read for what this org can keep.
 
 Read are custom objects and platform events (`*.object-meta.xml`), custom fields (`fields/*.field-meta.xml`), validation
 rules (`validationRules/*.validationRule-meta.xml`, those that formula.py understands) and global value sets. Metadata
@@ -44,7 +44,10 @@ _TYPES = {
 
 
 def add(described: dict[str, dict[str, Any]], folder: Path) -> None:
-    """Adds what a source folder says to the objects described so far; raises ValueError for XML that is none."""
+    """Add the contents of a source folder to the objects described so far.
+
+    Raise ValueError for a file that is not XML.
+    """
     for file, root in _read(folder, "object"):
         if file.parent.name.endswith(("__c", "__e")):
             described[file.parent.name] = custom_object(file.parent.name, _object(root), described)
@@ -58,7 +61,7 @@ def add(described: dict[str, dict[str, Any]], folder: Path) -> None:
 
 
 def _read(folder: Path, kind: str) -> Iterator[tuple[Path, xml.Element]]:
-    """Every file of a kind below a folder, in the order of their names."""
+    """Yield every file of a kind below a folder, in the order of their names."""
     for file in sorted(folder.rglob(f"*.{kind}-meta.xml")):
         try:
             yield file, xml.parse(file).getroot()  # noqa: S314 - the user's own files
@@ -79,7 +82,7 @@ def _text(root: xml.Element, path: str, default: str = "") -> str:
 
 
 def _texts(root: xml.Element, tag: str) -> list[str]:
-    """The names of the values of a picklist that are in use."""
+    """Return the names of the picklist values that are in use."""
     found = [each for each in root.iter(f"{_METADATA}{tag}") if _text(each, "isActive", "true") == "true"]
     return [name for each in found if (name := _text(each, "fullName"))]
 
@@ -112,7 +115,7 @@ def _add_field(
 ) -> None:
     name, kind = _text(root, "fullName", file.name.split(".")[0]), _text(root, "type")
     if not name.endswith("__c"):
-        return  # what a project says about a standard field does not concern its rows
+        return  # a project's settings for a standard field do not affect its rows
     if kind not in _TYPES or root.find(f"{_METADATA}formula") is not None:
         log.warning("%s is passed over: this org cannot keep a field of type %s, or a formula", file, kind)
         return

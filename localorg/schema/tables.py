@@ -9,7 +9,7 @@ from localorg.schema.model import Field, Schema
 
 
 def create_tables(connection: sqlite3.Connection, schema: Schema) -> None:
-    """Makes a table for each object, or brings the tables of an older database up to the schema.
+    """Create a table for each object, or bring the tables of an older database up to the schema.
 
     One column a field. Text is NOCASE unless the field minds case (NOCASE folds A-Z only; queries fold other letters
     themselves). References are indexed, except those to owner, creator and last modifier. Unique fields are held by a
@@ -47,7 +47,7 @@ def _indexes(table: str, one: Field) -> Iterator[str]:
         yield f'CREATE INDEX IF NOT EXISTS "{table}.{one.name}" ON {target} WHERE "{one.name}" IS NOT NULL'
 
 
-# Fields that name the same user in nearly every row: an index on them would cost each insert and help no query.
+# Fields with the same user in nearly every row: an index on them would slow each insert and help no query.
 UNINDEXED = frozenset({"OwnerId", "CreatedById", "LastModifiedById"})
 _SQL_TYPES = {"boolean": "INTEGER NOT NULL DEFAULT 0", "int": "INTEGER"}
 _SQL_TYPES |= {"double": "REAL", "currency": "REAL", "percent": "REAL"}

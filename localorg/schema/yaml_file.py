@@ -62,7 +62,7 @@ _FIELD_KEYS: dict[str, type] = {
 
 
 def add(described: dict[str, dict[str, Any]], file: Path) -> None:
-    """Adds what a file says to the objects described so far; raises ValueError naming the file and the place."""
+    """Add the contents of a file to the objects described so far. Raise ValueError with the file and the place."""
     try:
         body = yaml.safe_load(file.read_text("utf-8"))
         objects = _mapping(_mapping(body, "the file", {"objects"}).get("objects"), "objects", None)
@@ -77,7 +77,7 @@ def add(described: dict[str, dict[str, Any]], file: Path) -> None:
 
 
 class Wrong(Exception):
-    """The file says something that makes no schema; the text says what and where."""
+    """The file says something that makes no valid schema. The text says what and where."""
 
 
 def _mapping(given: Any, place: str, keys: Collection[str] | None) -> Mapping[str, Any]:
@@ -90,7 +90,7 @@ def _mapping(given: Any, place: str, keys: Collection[str] | None) -> Mapping[st
 
 
 def _add_object(described: dict[str, dict[str, Any]], name: str, given: Mapping[str, Any]) -> None:
-    """Makes an object that is custom; one that is there gets new fields only."""
+    """Make a custom object. An object that exists already gets only new fields."""
     if name in described:
         return
     if not name.endswith(("__c", "__e")) or not name.replace("_", "").isalnum():

@@ -1,4 +1,4 @@
-"""What columns a statement has, for clients that print tables: the answer to `query?q=...&columns=true`.
+"""The columns of a statement, for clients that print tables: the answer to `query?q=...&columns=true`.
 
 The resource is not in the REST API guide; its shape is the one the Salesforce command line tool reads (`columnName`,
 `displayName`, `aggregate`, `joinColumns`), filled up with the keys other clients declare for it.
@@ -21,7 +21,7 @@ _APEX_TYPES |= {"datetime": "Datetime", **dict.fromkeys(NUMBERS - {"int"}, "Doub
 
 
 def columns(schema: Schema, statement: str) -> dict[str, Any]:
-    """The columns in the order selected; OrgError when the statement is not one that could run."""
+    """Return the columns in the order of the SELECT. Raise OrgError when the statement could not run."""
     compiled(schema, statement, deleted=False)
     query = parse(statement)
     sobject = find_object(schema, statement, query.sources[0].name)
@@ -70,7 +70,7 @@ class _Columns:
         return _column(key, _text(what), aggregate=is_aggregate(what) or not isinstance(what, Name), kind=kind)
 
     def _path(self, name: Name) -> dict[str, Any]:
-        """A field; one of a parent stands inside its parent's column."""
+        """Return the column of a field. A field of a parent is inside its parent's column."""
         column = self.scope.column(name)
         found = _column(column.name, column.name, kind=column.type, column=column)
         for relationship, _ in reversed(self.scope.parents(name)):

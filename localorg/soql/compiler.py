@@ -1,4 +1,4 @@
-"""Syntax tree to plan: every name resolved, every rule of the language checked, nothing read from the database yet."""
+"""Syntax tree to plan: every name is resolved, every rule of the language is checked. The database is not read yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _MOST_FIELDS_ROWS = 200  # FIELDS(ALL) and FIELDS(CUSTOM)
 
 
 def compiled(schema: Schema, statement: str, *, deleted: bool) -> Plan:
-    """The plan of a statement; `deleted` lets it see the recycle bin (queryAll). OrgError when it breaks a rule."""
+    """Return the plan of a statement. Raise OrgError when it breaks a rule.
+
+    With `deleted`, the statement sees the recycle bin too (queryAll).
+    """
     query = parse(statement)
     sobject = find_object(schema, statement, query.sources[0].name)
     maker = _Maker(Scope(schema, statement, sobject, query.sources, "t"), query, deleted=deleted, level=1)
@@ -32,7 +35,7 @@ def compiled(schema: Schema, statement: str, *, deleted: bool) -> Plan:
 
 
 class _Maker:
-    """Makes the plan of one SELECT."""
+    """A maker of the plan of one SELECT."""
 
     def __init__(self, scope: Scope, query: Query, *, deleted: bool, level: int) -> None:
         self.scope = scope
@@ -54,7 +57,7 @@ class _Maker:
 
     @property
     def at(self) -> int:
-        """Where to point when the trouble is the SELECT as a whole."""
+        """The place to show when the whole SELECT is wrong."""
         return self.query.sources[0].name.at
 
     @property
@@ -62,7 +65,10 @@ class _Maker:
         return "1" if self.deleted else f"{self.scope.table.column('IsDeleted')} = 0"
 
     def where(self, values: list[Value] | None = None) -> str:
-        """The SQL of the condition and the scope; what has to be bound is added to `values` (by default to its own)."""
+        """Return the SQL of the condition and the scope.
+
+        The values to bind are added to `values` (by default to its own).
+        """
         values = self.values if values is None else values
         where = "1"
         if self.query.where:
@@ -70,7 +76,7 @@ class _Maker:
         return f"{where} AND {owner} = ?" if (owner := self._owner(values)) else where
 
     def _owner(self, values: list[Value]) -> str | None:
-        """The owner's column, when USING SCOPE asks for the user's own rows."""
+        """Return the owner's column, when USING SCOPE asks for the user's own rows."""
         scope = self.query.scope
         if scope is None or str(scope).lower() == "everything":
             return None
@@ -82,7 +88,7 @@ class _Maker:
         return self.scope.table.column(owner.name)
 
     def groups(self) -> Groups:
-        """The plan of a SELECT of aggregates."""
+        """Return the plan of a SELECT of aggregates."""
         return Grouping(self.scope, self.query, self.live, self.where).plan()
 
     def refuse(self, sentence: str, at: int | None = None, code: str = "MALFORMED_QUERY") -> OrgError:
@@ -91,7 +97,7 @@ class _Maker:
     # --- SELECT COUNT() ---
 
     def counts(self) -> bool:
-        """Whether this is SELECT COUNT(), which answers a number instead of records."""
+        """Return whether this is SELECT COUNT(), which answers a number instead of records."""
         return any(_is_bare_count(item) for item in self.query.items)
 
     def count(self) -> Count:
@@ -140,7 +146,7 @@ class _Maker:
         )
 
     def _items(self) -> Iterator[Item | Query]:
-        """The selected items, with FIELDS(...) spelled out."""
+        """Return the selected items, with FIELDS(...) replaced by its fields."""
         for item in self.query.items:
             if isinstance(item, Item) and isinstance(item.what, Call) and item.what.function == "FIELDS":
                 for field in self._every_field(item.what):
@@ -167,7 +173,7 @@ class _Maker:
         self._holder(selection, what).add(self, column.name, column.sql, what, boolean=column.type == "boolean")
 
     def _select_shown(self, selection: _Selection, call: Call, alias: str | None) -> None:
-        """FORMAT() and toLabel(): under their alias, or where the field itself would be."""
+        """Select FORMAT() and toLabel(): under their alias, or in the place of the field itself."""
         name = innermost(call)
         if call.function not in SHOWING or name is None:
             raise self.refuse(f"unexpected token: {call.function}", call.at)
@@ -206,7 +212,7 @@ class _Maker:
 
 
 class _Selection:
-    """What is selected of one table: its own columns, its children's places, its parents' selections."""
+    """The selection from one table: its own columns, its children's places, its parents' selections."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -228,7 +234,10 @@ class _Selection:
         return self.parents[relationship]
 
     def shape(self, columns: list[str]) -> Shape:
-        """Appends the columns to the statement's own and says where they are. Column 0 is left to the place."""
+        """Append the columns to the statement's own and return their places.
+
+        Column 0 is left for the row's place in its page.
+        """
         at = len(columns) + 1
         columns += [self.table.column("Id"), *self.columns.values()]
         parents = tuple((key, parent.shape(columns)) for key, parent in self.parents.items())
@@ -242,6 +251,6 @@ def _is_bare_count(item: Item | Query) -> bool:
 
 
 def fields_of(sobject: SObject, group: str) -> list[Field]:
-    """The fields FIELDS(ALL), FIELDS(STANDARD) or FIELDS(CUSTOM) stands for."""
+    """Return the fields that FIELDS(ALL), FIELDS(STANDARD) or FIELDS(CUSTOM) means."""
     group = group.upper()
     return [each for each in sobject.fields if group == "ALL" or each.custom == (group == "CUSTOM")]

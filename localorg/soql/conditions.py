@@ -23,31 +23,31 @@ Value = str | int | float | Edge | Mine
 
 _OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _CHAIN = 400  # terms in one flat AND or OR; longer ones are grouped, to stay under SQLite's limit of 1,000 levels
-_DEEP = 4  # levels of AND and OR inside each other that SQLite takes in any order
-_LISTED = 40  # a longer list travels as one JSON value
+_DEEP = 4  # levels of AND and OR inside each other that SQLite accepts in any order
+_LISTED = 40  # a longer list is bound as one JSON value
 _MOST_SEMI_JOINS = 2
 
 
 @dataclass(slots=True)
 class Conditions:
-    """Compiles the conditions of one SELECT; `values` are bound in the order their places appear in the SQL."""
+    """A compiler of the conditions of one SELECT. `values` are bound in the order of their places in the SQL."""
 
     scope: Scope
     values: list[Value]
     aggregates: bool = False  # HAVING: operands are aggregates or grouped fields
-    check: Callable[[Operand, Column], None] | None = None  # a say over each operand
+    check: Callable[[Operand, Column], None] | None = None  # a further check of each operand
     nested: bool = False  # inside a semi-join
     deleted: bool = False  # queryAll: semi-joins see the recycle bin too
-    deep: bool = False  # ANDs and ORs inside each other, more than SQLite takes in any order
+    deep: bool = False  # more levels of AND and OR than SQLite accepts in any order
     semi_joins: list[Query] = field(default_factory=list)
 
     def sql(self, condition: Condition) -> str:
-        """The SQL of a whole condition; never null for any row."""
+        """Return the SQL of a whole condition. It is never null for any row."""
         self.deep = _depth(condition) > _DEEP
         return self._of(condition, negated=False, plain=True)
 
     def _of(self, condition: Condition, *, negated: bool, plain: bool) -> str:
-        """`plain` says that only ANDs stand above, which is where semi-joins are allowed."""
+        """Return the SQL of a term. `plain`: there are only ANDs above it, so semi-joins are allowed."""
         if isinstance(condition, Not):
             return self._of(condition.term, negated=not negated, plain=False)
         if isinstance(condition, Both):
@@ -89,7 +89,7 @@ class Conditions:
             return self._like(column, condition, negated=negated)
         value = constant(self.scope, column, condition.right, condition.left.at)
         operator = _OPPOSITE[condition.operator] if negated else condition.operator
-        # What an ordering comparison leaves out because the field is null, its negation takes in.
+        # The negation of an ordering comparison includes the rows that the comparison leaves out because of null.
         takes_null = negated and condition.operator not in {"=", "!="}
         if value is None or value == "":
             return self._compare_null(column, condition, operator)
@@ -173,7 +173,7 @@ class Conditions:
         return f"{left} IN ({choices})" if inside else f"({left} IS NULL OR {left} NOT IN ({choices}))"
 
     def _includes(self, column: Column, values: Sequence[str], *, inside: bool) -> str:
-        """Multi-select picklists: `;` inside a value means all of these, `,` between values any of those."""
+        """Return the SQL for multi-select picklists: `;` in a value means all of these, `,` between values any."""
         sets = [self._includes_all(column, value) for value in values]
         sql = _joined(sets, " OR ")
         return sql if inside else f"NOT {sql}"
@@ -270,7 +270,7 @@ def _allowed(kind: str, operator: str) -> bool:
 
 
 def _folded(column: Column, values: Sequence[Any]) -> bool:
-    """Whether these must be compared letter by letter in Python: the database folds the case of A-Z only."""
+    """Return whether Python must compare these letter by letter: the database folds the case of A-Z only."""
     if column.type not in TEXTS or (column.field and column.field.case_sensitive):
         return False
     return any(not value.isascii() for value in values if isinstance(value, str))
@@ -292,7 +292,7 @@ def _not_null(column: Column) -> str:
 
 
 def _joined(terms: Sequence[str], word: str) -> str:
-    """Terms in a row, in parentheses; long rows in groups of groups."""
+    """Return terms joined in parentheses. Long rows become groups of groups."""
     if len(terms) == 1:
         return terms[0]
     while len(terms) > _CHAIN:

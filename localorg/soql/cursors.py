@@ -1,4 +1,4 @@
-"""Open results: what a query found, kept for the pages still to be read.
+"""Open results: the ids that a query found, kept for the pages that are not read yet.
 
 A cursor keeps the ids its query found, so its pages hold those rows and no others, in the order they were in. The rows
 themselves are read when a page is: values are as of then, and rows deleted meanwhile are left out.
@@ -33,14 +33,14 @@ class Cursor:
     batch_size: int
     opened: datetime
     key: str = ""  # its locator without an offset, once it is open
-    # Rows a parent brings along, itself included, as seen so far: how many parents to read for a page.
+    # Rows that a parent brings, itself included, as seen so far. They tell how many parents to read for a page.
     weight: float = 0.0
 
     def __len__(self) -> int:
         return len(self.packed) // _WIDTH
 
     def ids(self, first: int, count: int) -> list[str]:
-        """Up to `count` ids from this offset on."""
+        """Return up to `count` ids from this offset on."""
         packed = self.packed[first * _WIDTH : (first + count) * _WIDTH]
         return [packed[at : at + _WIDTH] for at in range(0, len(packed), _WIDTH)]
 
@@ -50,17 +50,17 @@ class Cursors:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        # A new series of locators each time the org starts, so that none of an earlier run names a cursor of this one.
+        # A new series of locators at each start of the org: a locator of an earlier run names no cursor of this one.
         self._locators = IdFactory(seed=int(clock().timestamp() * 1000))
         self._open: OrderedDict[str, Cursor] = OrderedDict()
         self._ids = 0
 
     def cursor(self, plan: Rows, packed: str, batch_size: int) -> Cursor:
-        """A new cursor over ids one after the other; not open yet, for most results fit on one page."""
+        """Return a new cursor over these ids. It is not open yet, because most results fit on one page."""
         return Cursor(plan, packed, batch_size, self._clock())
 
     def locator(self, cursor: Cursor, offset: int) -> str:
-        """The locator of the page that starts at this offset; opens the cursor if need be."""
+        """Return the locator of the page that starts at this offset. Open the cursor if necessary."""
         if not cursor.key:
             self._keep(cursor)
         return f"{cursor.key}-{offset}"
@@ -73,7 +73,10 @@ class Cursors:
             self._close(next(iter(self._open)))
 
     def find(self, locator: str) -> tuple[Cursor, int]:
-        """The cursor of a locator and the offset in it; OrgError INVALID_QUERY_LOCATOR when there is none."""
+        """Return the cursor of a locator and the offset in it.
+
+        Raise OrgError INVALID_QUERY_LOCATOR when there is none.
+        """
         found = _LOCATOR.fullmatch(locator)
         if found is None:
             raise invalid_query_locator()

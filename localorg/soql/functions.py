@@ -1,4 +1,4 @@
-"""Functions of fields: date functions, aggregates, and those that only change how a value is shown.
+"""Functions of fields: date functions, aggregates, and functions that only change how a value is shown.
 
 Source: SOQL and SOSL Reference, "Date Functions", "Aggregate Functions", "FORMAT ()", "toLabel()",
 "convertCurrency ()". Date functions read dateTimes in UTC, as the API does, and in the user's time zone when they are
@@ -40,7 +40,11 @@ def _fiscal_month(day: str) -> str:
 
 
 def _fiscal_year(day: str) -> str:
-    """Named by the calendar year it starts or ends in, as the Organization says; the same when it starts in January."""
+    """Return the SQL of the fiscal year.
+
+    It is named by the calendar year in which it starts or ends, as the Organization says. Both are the same when it
+    starts in January.
+    """
     begun = f"(CAST(strftime('%Y', {day}) AS INTEGER) - (CAST(strftime('%m', {day}) AS INTEGER) < {_FISCAL_START}))"
     return f"({begun} + ({_FISCAL_START} > 1 AND NOT {_NAMED_BY_START}))"
 
@@ -60,11 +64,11 @@ _DATE_PARTS: dict[str, Callable[[str], str]] = {
 }
 _MOMENT_PARTS = frozenset({"DAY_ONLY", "HOUR_IN_DAY"})
 AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"})
-SHOWING = frozenset({"FORMAT", "TOLABEL", "CONVERTCURRENCY"})  # in SELECT without making it an aggregate
+SHOWING = frozenset({"FORMAT", "TOLABEL", "CONVERTCURRENCY"})  # allowed in SELECT without making it an aggregate
 
 
 def operand(scope: Scope, what: Operand, *, aggregates: bool = False) -> Column:
-    """The column a field or function means; aggregates only where the caller allows them."""
+    """Return the column that a field or function means. Aggregates are allowed only where the caller allows them."""
     if not isinstance(what, Call):
         return scope.column(what)
     if what.argument is None:
@@ -86,7 +90,7 @@ def operand(scope: Scope, what: Operand, *, aggregates: bool = False) -> Column:
 
 
 def shown(scope: Scope, call: Call, *, aggregates: bool = False) -> Column:
-    """The column of a selected FORMAT() or toLabel(): what a value looks like to the user."""
+    """Return the column of a selected FORMAT() or toLabel(): the value as the user sees it."""
     if call.function != "FORMAT" or call.argument is None:
         return operand(scope, call)
     column = operand(scope, call.argument, aggregates=aggregates)
@@ -97,7 +101,7 @@ def shown(scope: Scope, call: Call, *, aggregates: bool = False) -> Column:
 
 
 def innermost(what: Operand) -> Name | None:
-    """The field inside calls; None for COUNT()."""
+    """Return the field inside the calls, or None for COUNT()."""
     while isinstance(what, Call):
         if what.argument is None:
             return None
@@ -106,7 +110,7 @@ def innermost(what: Operand) -> Name | None:
 
 
 def _moment(scope: Scope, what: Operand) -> Column:
-    """What a date function reads: a field, or a dateTime told in the user's time zone."""
+    """Return what a date function reads: a field, or a dateTime in the user's time zone."""
     if not isinstance(what, Call) or what.function != "CONVERTTIMEZONE" or what.argument is None:
         return operand(scope, what)
     column = operand(scope, what.argument)
@@ -142,7 +146,7 @@ def _aggregate(scope: Scope, call: Call, column: Column) -> Column:
     if call.function in {"MIN", "MAX"}:
         return Column(f"{call.function}({sql})", column.type, name, joined=True)
     kind = "double" if call.function == "AVG" and column.type == "int" else column.type
-    # Sums of decimal amounts are rounded to what the amounts are kept in, so that binary dust does not show.
+    # Sums of decimal amounts are rounded to the scale of the amounts, which hides the small errors of binary numbers.
     scale = column.field.scale if column.field and call.function == "SUM" else 10
     rounded = f"SUM({sql})" if kind == "int" else f"ROUND({call.function}({sql}), {scale})"
     return Column(rounded, kind, name, joined=True)

@@ -22,7 +22,7 @@ Where = Callable[[list[Value]], str]
 
 
 def is_aggregate(what: Operand) -> bool:
-    """Whether this is an aggregate, GROUPING(), or the FORMAT() of an aggregate."""
+    """Return whether this is an aggregate, GROUPING(), or the FORMAT() of an aggregate."""
     if not isinstance(what, Call):
         return False
     if what.function == "FORMAT" and what.argument is not None:
@@ -31,7 +31,7 @@ def is_aggregate(what: Operand) -> bool:
 
 
 def keyed(scope: Scope, query: Query) -> Iterator[tuple[str, Operand]]:
-    """Each selected item with its key: the alias, the field's own name, or expr0, expr1 ... for the rest."""
+    """Return each selected item with its key: the alias, the field's own name, or expr0, expr1 ... for the rest."""
     unnamed = 0
     for item in query.items:
         if isinstance(item, Query):
@@ -48,7 +48,7 @@ def keyed(scope: Scope, query: Query) -> Iterator[tuple[str, Operand]]:
 
 @dataclass(slots=True)
 class Grouping:
-    """Makes the plan of one SELECT of aggregates; `where` makes its condition and adds the values to bind."""
+    """The planner of one SELECT of aggregates. `where` makes its condition and adds the values to bind."""
 
     scope: Scope
     query: Query
@@ -56,7 +56,7 @@ class Grouping:
     where: Where
 
     def plan(self) -> Groups:
-        """The plan; OrgError when the statement breaks a rule of grouping."""
+        """Return the plan. Raise OrgError when the statement breaks a rule of grouping."""
         query = self.query
         terms = [self._groupable(what) for what in query.group]
         keys = self._keys(terms)
@@ -67,7 +67,7 @@ class Grouping:
         levels = self._levels(terms)
         sql = " UNION ALL ".join([self._level(level, terms, keys, values) for level in levels])
         sql += self._order(terms)
-        # One group more than can be answered, so that too many are noticed.
+        # One group more than the answer may have, to notice when there are too many.
         limit = MOST_ROWS + 1 if query.limit is None else query.limit
         booleans = tuple(key for key, what in keys.items() if self._column(what).type == "boolean")
         bound = (*values, limit, query.offset or 0)
@@ -103,7 +103,7 @@ class Grouping:
         return operand(self.scope, what, aggregates=True)
 
     def _grouping(self, call: Call, column: Column) -> Column:
-        """GROUPING(field): 1 in a row that is the subtotal over that field, 0 in the others."""
+        """Return GROUPING(field): 1 in a row that is the subtotal over that field, 0 in the others."""
         if not self.query.subtotals:
             raise self._refuse("GROUPING is only allowed with GROUP BY ROLLUP or GROUP BY CUBE", call.at)
         return Column(f"GROUPING {column.sql}", "int", column.name, joined=True)
@@ -118,7 +118,7 @@ class Grouping:
     # --- levels ---
 
     def _levels(self, terms: Sequence[Column]) -> list[tuple[str, ...]]:
-        """The sets of grouped columns, the finest first: one set, unless there are subtotals."""
+        """Return the sets of grouped columns, the finest first. There is one set, unless there are subtotals."""
         names = [column.sql for column in terms]
         if self.query.subtotals is None:
             return [tuple(names)]
@@ -135,7 +135,7 @@ class Grouping:
         grouped = {column.sql for column in terms}
         shown_ = [f"{self._at(what, level, grouped)} AS k{n}" for n, what in enumerate(keys.values())]
         sorts = [self._at(term.what, level, grouped, sorting=True) for term in self.query.order]
-        if self.query.subtotals and not sorts:  # subtotals follow what they are the sum of
+        if self.query.subtotals and not sorts:  # subtotals come after their rows
             for column in terms:
                 sorts += ["0" if column.sql in level else "1", column.sql if column.sql in level else "NULL"]
         columns = shown_ + [f"{sql} AS s{n}" for n, sql in enumerate(sorts)]
@@ -146,7 +146,7 @@ class Grouping:
         return sql + (f" GROUP BY {group}" if group else "") + having
 
     def _at(self, what: Operand, level: tuple[str, ...], grouped: set[str], *, sorting: bool = False) -> str:
-        """The SQL of an item at one level: null for a field that this level adds up over."""
+        """Return the SQL of an item at one level. It is null for a field over which this level sums."""
         column = self._column(what)
         sql = column.sql
         if sql.startswith("GROUPING "):
@@ -186,14 +186,14 @@ class Grouping:
 
 
 def check_sortable(scope: Scope, what: Operand, column: Column) -> None:
-    """Raises OrgError for a field that ORDER BY does not take."""
+    """Raise OrgError for a field that ORDER BY does not accept."""
     if column.field is not None and not column.field.sortable:
         sentence = f"field '{column.name}' can not be sorted in a query call"
         raise scope.refuse("MALFORMED_QUERY", what.at, sentence)
 
 
 def sort_key(column: Column) -> str:
-    """What rows are sorted by: a picklist is in the order of its values, and values it does not have come after them.
+    """Return the sort key of rows. A picklist has the order of its values; other values come after them.
 
     Source: SOQL and SOSL Reference, "ORDER BY": picklists are sorted as they were set up.
     """
@@ -208,11 +208,11 @@ def _quoted(text: str) -> str:
 
 
 def direction(term: Sort) -> str:
-    """ASC or DESC, and where nulls go."""
+    """Return ASC or DESC, and the place of nulls."""
     return f"{'DESC' if term.descending else 'ASC'} NULLS {'FIRST' if term.nulls_first else 'LAST'}"
 
 
 def has_aggregates(query: Query) -> bool:
-    """Whether the records of the answer are groups of rows."""
+    """Return whether the records of the answer are groups of rows."""
     items = (item.what for item in query.items if isinstance(item, Item))
     return bool(query.group or query.having) or any(is_aggregate(what) for what in items)

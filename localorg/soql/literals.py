@@ -1,4 +1,4 @@
-"""Constants of a WHERE clause: what they are worth, and whether they fit the field they are compared with.
+"""Constants of a WHERE clause: their values, and whether they fit the field of the comparison.
 
 Sources: SOQL and SOSL Reference, "Quoted String Escape Sequences", "Date Formats and Date Literals in WHERE".
 """
@@ -31,8 +31,11 @@ _SPOKEN = {"datetime": "dateTime", "id": "ID", "reference": "reference"}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The user a statement runs as: the time zone decides where days begin, the locale where weeks do, and how FORMAT
-    writes (SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE", "FORMAT ()")."""
+    """The user of a statement: time zone and locale.
+
+    The time zone decides where days begin. The locale decides where weeks begin, and how FORMAT writes (SOQL and SOSL
+    Reference, "Date Formats and Date Literals in WHERE", "FORMAT ()").
+    """
 
     id: str
     zone: ZoneInfo
@@ -55,14 +58,14 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One end of a date literal's range, as text for the database; known only when the statement runs."""
+    """One end of a date literal's range, as text for the database. It is known only when the statement runs."""
 
     literal: DateLiteral
     last: bool  # the first day after the range, not its first day
     moment: bool  # a dateTime: midnight of that day in the user's zone, told in UTC
 
     def value(self, now: Now) -> str:
-        """The day or the moment."""
+        """Return the day or the moment."""
         day = self.literal.days(now.today, now.fiscal_month, first_weekday(now.person.locale))[self.last]
         return midnight(day, now.person.zone) if self.moment else day.isoformat()
 
@@ -72,12 +75,12 @@ class Mine:
     """The id of the user the statement runs as."""
 
     def value(self, now: Now) -> str:
-        """That id."""
+        """Return that id."""
         return now.person.id
 
 
 def midnight(day: date, zone: ZoneInfo) -> str:
-    """The start of a day somewhere, as a stored dateTime."""
+    """Return the start of a day in a time zone, as a stored dateTime."""
     try:
         return stored(datetime.combine(day, time(), zone))
     except OverflowError:  # the ends of Python's calendar
@@ -85,7 +88,7 @@ def midnight(day: date, zone: ZoneInfo) -> str:
 
 
 def stored(moment: datetime) -> str:
-    """An aware time in the form dateTimes are stored and sent in: 2024-05-22T10:00:00.000+0000."""
+    """Return an aware time in the form of stored and sent dateTimes: 2024-05-22T10:00:00.000+0000."""
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}+0000".rjust(28, "0")
 
@@ -94,7 +97,7 @@ Constant = str | int | float | None | DateLiteral
 
 
 def constant(scope: Scope, column: Column, literal: Literal, at: int) -> Constant:
-    """What a literal is worth for a column: a database value, None for null, or a date literal.
+    """Return the value of a literal for a column: a database value, None for null, or a date literal.
 
     `at` is the place of the field, where the platform points when type and literal do not fit (INVALID_FIELD).
     """
@@ -182,7 +185,10 @@ _READERS: dict[str, Callable[[Scope, Literal], Constant]] = {
 
 
 def unescaped(scope: Scope, literal: Literal, *, pattern: bool = False) -> str:
-    r"""The text of a quoted literal. As a LIKE pattern, `\%` and `\_` stay escaped and every plain backslash is."""
+    r"""Return the text of a quoted literal.
+
+    In a LIKE pattern, `\%` and `\_` stay escaped, and every plain backslash becomes escaped.
+    """
 
     def one(found: re.Match[str]) -> str:
         mark = found[1]

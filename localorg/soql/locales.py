@@ -1,4 +1,4 @@
-"""What a user's locale changes in a query: the day weeks start on, and how FORMAT() writes numbers and dates.
+"""The effects of a user's locale in a query: the first day of the week, and how FORMAT() writes numbers and dates.
 
 Only the locales below have a form of their own; every other one writes as en_GB does. Weeks start on Monday where the
 locale's country is not named here.
@@ -20,7 +20,7 @@ CURRENCY_SIGN = "$"  # the org's one currency is the US dollar
 
 
 def first_weekday(locale: str) -> int:
-    """The day weeks start on, as date.weekday() counts: 0 is Monday, 5 Saturday, 6 Sunday."""
+    """Return the first day of the week, as date.weekday() counts: 0 is Monday, 5 Saturday, 6 Sunday."""
     country = locale.replace("-", "_").split("_")[1:2] or [""]
     return 5 if country[0] in _SATURDAY else 6 if country[0] in _SUNDAY else 0
 
@@ -46,7 +46,10 @@ _FORMS = {
 
 
 def formatted(value: str | int | float | None, kind: str, scale: int, locale: str, zone: ZoneInfo) -> str | None:
-    """A database value as FORMAT() shows it; None stays None. `kind` is the field's type, `scale` its decimals."""
+    """Return a database value as FORMAT() shows it. None stays None.
+
+    `kind` is the field's type, `scale` its decimals.
+    """
     form = _FORMS.get(locale.replace("-", "_"), _BRITISH)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Names in a statement to columns of joined tables.
+"""Names in a statement, resolved to columns of joined tables.
 
 A path such as Account.Owner.Name is a chain of LEFT JOINs, so rows without the parent stay in (SOQL and SOSL Reference,
 "Using Relationship Queries": a null foreign key does not drop the row).
@@ -29,7 +29,7 @@ _ENTITY_ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Something a row has a value for: a field of it, of a parent, or a function of one."""
+    """Something for which a row has a value: its own field, a parent's field, or a function of a field."""
 
     sql: str
     type: str
@@ -40,19 +40,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An object under the name it has in the SQL."""
+    """An object under its name in the SQL."""
 
     alias: str
     sobject: SObject
     kinds: Mapping[str, str] | None = None  # a parent of one of several objects: their names by id prefix
 
     def column(self, name: str) -> str:
-        """The quoted SQL of one of its columns."""
+        """Return the quoted SQL of one of its columns."""
         return f'{self.alias}."{name}"'
 
 
 class Scope:
-    """The tables one SELECT can name: its object and the parents it mentions, joined as they are mentioned."""
+    """The tables that one SELECT can name: its object, and the parents it mentions, joined when mentioned."""
 
     def __init__(self, schema: Schema, statement: str, sobject: SObject, sources: Sequence[Source], alias: str) -> None:
         self.schema = schema
@@ -72,11 +72,11 @@ class Scope:
         return "".join(self._joins)
 
     def refuse(self, code: str, at: int, sentence: str) -> OrgError:
-        """A refusal that points at a place in the statement."""
+        """Return an error that points at a place in the statement."""
         return OrgError(400, code, pointed(self.statement, at, sentence))
 
     def column(self, name: Name) -> Column:
-        """The field a name means; OrgError INVALID_FIELD when it means none."""
+        """Return the field that a name means. Raise OrgError INVALID_FIELD when it means none."""
         path = self._path(name)
         table = self._parent(path[:-1], name)
         field = table.sobject.field(path[-1])
@@ -88,7 +88,7 @@ class Scope:
         return Column(sql, field.type, field.name, field, joined=table is not self.table)
 
     def parents(self, name: Name) -> list[tuple[str, Table]]:
-        """The parents on the way to a name, nearest first, each with its relationship name in the schema's spelling."""
+        """Return the parents on the way to a name, nearest first, with their relationship names as in the schema."""
         path, found, sobject = self._path(name), [], self.table.sobject
         for end in range(1, len(path)):
             table = self._parent(path[:end], name)
@@ -98,7 +98,7 @@ class Scope:
         return found
 
     def _path(self, name: Name) -> tuple[str, ...]:
-        """The parts of a name without the alias, or the object's own name, it may start with."""
+        """Return the parts of a name, without the alias or object name with which it may start."""
         first = name.parts[0].lower()
         if len(name.parts) > 1 and first in self._aliases:
             return self._aliases[first] + name.parts[1:]
@@ -132,8 +132,11 @@ _SEVERAL = " UNION ALL "
 
 
 def _of_several(alias: str, candidates: Sequence[SObject]) -> Table:
-    """A parent that may be of several objects: only what all of them have can be named (SOQL and SOSL Reference,
-    "Understanding Polymorphic Relationships": Id, Name and Type of the object called Name)."""
+    """Return a parent that may be of several objects. Only fields that all of them have can be named.
+
+    Source: SOQL and SOSL Reference, "Understanding Polymorphic Relationships": Id, Name and Type of the object called
+    Name.
+    """
     fields = (Field("Id", "id", "ID", 18), Field("Name", "string", "Name", 255), Field("Type", "picklist", "Type", 40))
     name = SObject("Name", "Name", "Names", "", custom=False, fields=fields)
     return Table(alias, name, {each.key_prefix: each.name for each in candidates})
@@ -149,7 +152,7 @@ def _alias_of(source: Source, path: tuple[str, ...]) -> dict[str, tuple[str, ...
 
 
 def find_object(schema: Schema, statement: str, name: Name) -> SObject:
-    """The object a FROM names; OrgError INVALID_TYPE when there is none."""
+    """Return the object that a FROM names. Raise OrgError INVALID_TYPE when there is none."""
     found = schema.object(str(name))
     if found is None or not found.queryable:
         sentence = f"sObject type '{name}' is not supported. {_ENTITY_ADVICE}"
@@ -158,6 +161,6 @@ def find_object(schema: Schema, statement: str, name: Name) -> SObject:
 
 
 def unknown_children(statement: str, name: Name) -> OrgError:
-    """The refusal of a sub-query over a child relationship the object does not have."""
+    """Return the error for a sub-query over a child relationship that the object does not have."""
     sentence = f"Didn't understand relationship '{name}' in FROM part of query call. {_RELATIONSHIP_ADVICE}"
     return OrgError(400, "INVALID_TYPE", pointed(statement, name.at, sentence))

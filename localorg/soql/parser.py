@@ -1,4 +1,4 @@
-"""Text to syntax tree. Whatever cannot be read is refused with MALFORMED_QUERY and the place it stops making sense."""
+"""Text to syntax tree. A text that cannot be read is refused with MALFORMED_QUERY and the place of the error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TOO_COMPLICATED = "Query is either selecting too many fields or the filter cond
 
 
 class _Trouble(Exception):
-    """Something that reads like SOQL and is not; `at` is its offset in the statement."""
+    """Something that looks like SOQL but is not; `at` is its offset in the statement."""
 
     def __init__(self, at: int, sentence: str) -> None:
         super().__init__(at, sentence)
@@ -51,7 +51,7 @@ class _Trouble(Exception):
 
 @v_args(inline=True)
 class _Build(Transformer[Token, Query]):
-    """Makes each part as soon as its last token is read, so no tree is ever walked."""
+    """A builder that makes each part when its last token is read, so that no tree has to be walked."""
 
     def name(self, token: Token) -> Name:
         return Name(tuple(token.split(".")), token.start_pos or 0)
@@ -134,7 +134,7 @@ class _Build(Transformer[Token, Query]):
 
 
 def _depth(terms: tuple[Condition, ...]) -> int:
-    """One more than the deepest of these; NOT adds nothing."""
+    """Return one more than the depth of the deepest of these. NOT adds nothing."""
     deepest = 0
     for term in terms:
         inner = term
@@ -146,7 +146,7 @@ def _depth(terms: tuple[Condition, ...]) -> int:
 
 
 def _check_constant(literal: Literal, *, pattern: bool = False) -> None:
-    """Refuses what is no constant: a bare word that means nothing, and an escape sequence there is not."""
+    """Refuse what is not a constant: an unknown bare word, or an unknown escape sequence."""
     if literal.kind == "word" and not known_word(literal.text):
         raise _Trouble(literal.at, f"unexpected token: {literal.text}")
     if literal.kind == "string" and "\\" in literal.text:
@@ -166,7 +166,7 @@ _PARSER = Lark(
 
 
 def parse(statement: str) -> Query:
-    """The statement as a tree; OrgError MALFORMED_QUERY or QUERY_TOO_COMPLICATED when it is not one."""
+    """Return the statement as a tree. Raise OrgError MALFORMED_QUERY or QUERY_TOO_COMPLICATED when it is not valid."""
     if len(statement) > MOST_CHARACTERS:
         raise malformed_query("SOQL statements cannot be longer than 100000 characters.")
     if not statement.strip():
@@ -182,7 +182,7 @@ def parse(statement: str) -> Query:
 
 
 def _check_text(statement: str) -> None:
-    """Refuses what would trouble the machinery below: lone surrogates, and nesting no honest statement has."""
+    """Refuse text that the parser cannot handle: lone surrogates, and nesting deeper than any real statement has."""
     try:
         statement.encode()
     except UnicodeEncodeError as trouble:
@@ -195,14 +195,17 @@ def _check_text(statement: str) -> None:
 
 
 def known_word(text: str) -> bool:
-    """Whether a bare word is a constant: null, true, false, a date literal, or a currency literal such as USD5000."""
+    """Return whether a bare word is a constant.
+
+    Constants are null, true, false, a date literal, or a currency literal such as USD5000.
+    """
     return (
         text.lower() in {"null", "true", "false"} or date_literal(text) is not None or bool(_CURRENCY.fullmatch(text))
     )
 
 
 def too_complicated() -> OrgError:
-    """The refusal of a statement that nests too deeply or compares too much."""
+    """Return the error for a statement that nests too deeply or compares too much."""
     return OrgError(400, "QUERY_TOO_COMPLICATED", _TOO_COMPLICATED)
 
 

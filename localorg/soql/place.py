@@ -1,4 +1,4 @@
-"""Messages that show where in a statement the trouble is, drawn as the platform draws them."""
+"""Messages that show the place of an error in a statement, drawn as the platform draws them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ _AROUND = 35  # characters shown on each side of the place, cut at a word
 
 
 def pointed(statement: str, at: int, sentence: str) -> str:
-    """The sentence under a picture of its place: the line, a caret, "ERROR at Row:1:Column:8" (both count from 1)."""
+    """Return the sentence under a picture of its place.
+
+    The picture is the line, a caret, "ERROR at Row:1:Column:8" (both count from 1).
+    """
     start = statement.rfind("\n", 0, at) + 1
     end = statement.find("\n", at)
     line = statement[start : len(statement) if end < 0 else end]

@@ -1,4 +1,4 @@
-"""What a compiled statement is: SQL, the values bound to it, and the shape its rows take in an answer."""
+"""The parts of a compiled statement: SQL, the values bound to it, and the form of its rows in an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a run of columns becomes a JSON object: the row's id, then one column for each key."""
+    """The form in which a run of columns becomes a JSON object: the row's id, then one column for each key."""
 
     type: str
     at: int  # where in the row its id is; the keys' columns follow
@@ -27,7 +27,7 @@ class Shape:
     kinds: Mapping[str, str] | None = None  # objects by id prefix, where the row may be of several
 
     def maker(self, version: str) -> Callable[[Row], Record]:
-        """A function from a row to its record, with addresses of this API version."""
+        """Return a function from a row to its record, with addresses of this API version."""
         kind, at, keys, booleans = self.type, self.at, self.keys, self.booleans
         url, first, last = f"/services/data/v{version}/sobjects/{kind}/", at + 1, at + 1 + len(keys)
         if self.kinds is not None:
@@ -46,7 +46,7 @@ class Shape:
         return make
 
     def _of_several(self, version: str, kinds: Mapping[str, str]) -> Callable[[Row], Record]:
-        """The same for a parent that may be of several objects: its address names the one it is of."""
+        """Return the same for a parent that may be of several objects: its address names its object."""
         base, at, keys = f"/services/data/v{version}/sobjects/", self.at, self.keys
 
         def make(row: Row) -> Record:
@@ -86,7 +86,7 @@ class Rows:
     tracking: str | None = None  # VIEW or REFERENCE: rows read are noted as such
 
     def select(self, columns: str) -> str:
-        """The statement itself, over these columns; binds `values`, then a limit and an offset."""
+        """Return the statement itself, over these columns. It binds `values`, then a limit and an offset."""
         table = f'"{self.sobject.name}" AS {self.alias}{self.joins}'
         return (
             f"SELECT {columns} FROM {table} WHERE {self.live} AND {self.where} ORDER BY {self.order} LIMIT ? OFFSET ?"
@@ -111,7 +111,10 @@ class Rows:
         return f"{self._by('Id')} WHERE {self.live}"
 
     def under(self, reference: str) -> str:
-        """The child rows of the parents in a JSON array, parent by parent; binds the array, then `values`."""
+        """Return the child rows' SQL for parents in a JSON array, parent by parent.
+
+        It binds the array, then `values`.
+        """
         sort = f" ORDER BY page.key, {self.order}" if self.ordered else ""
         return f"{self._by(reference)} WHERE {self.live} AND {self.where}{sort}"
 

@@ -1,5 +1,7 @@
-"""Reads the rows of a plan, with their children: one statement for the rows, one for each sub-query, however many
-parents there are."""
+"""Reads the rows of a plan, with their children.
+
+There is one statement for the rows and one for each sub-query, for any number of parents.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ _place = itemgetter(0)
 
 @dataclass(slots=True)
 class Reader:
-    """Reads for one request: when it runs, the API version its addresses carry, the page size it asked for."""
+    """A reader for one request: its time, the API version of its addresses, and its page size."""
 
     connection: sqlite3.Connection
     cursors: Cursors
@@ -36,7 +38,7 @@ class Reader:
     batch_size: int
 
     def execute(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
-        """Runs a statement; OrgError QUERY_TOO_COMPLICATED when SQLite finds it too deep or too wide."""
+        """Run a statement. Raise OrgError QUERY_TOO_COMPLICATED when it is too deep or too wide for SQLite."""
         bound = [value.value(self.now) if isinstance(value, Edge | Mine) else value for value in values]
         try:
             return self.connection.execute(sql, bound)
@@ -46,23 +48,24 @@ class Reader:
             raise
 
     def address(self, cursor: Cursor, offset: int) -> str:
-        """Where the rest of a result is read."""
+        """Return the address where the rest of a result is read."""
         return f"/services/data/v{self.version}/query/{self.cursors.locator(cursor, offset)}"
 
     def first(self, plan: Rows, limit: int) -> list[Record]:
-        """The first rows of a plan that has no sub-query."""
+        """Return the first rows of a plan that has no sub-query."""
         make = plan.shape.maker(self.version)
         return [make(row) for row in self.execute(plan.first, (*plan.values, limit, plan.offset or 0))]
 
     def ids(self, plan: Rows, limit: int) -> str:
-        """The ids of the rows of a plan, in order and one after the other; a negative limit means all."""
+        """Return the ids of the rows of a plan, joined in order. A negative limit means all."""
         found = self.execute(plan.ids, (*plan.values, limit, plan.offset or 0))
         return "".join("".join(row[0] for row in rows) for rows in iter(lambda: found.fetchmany(_AT_ONCE), []))
 
     def page(self, cursor: Cursor, start: int) -> tuple[list[Record], int, int]:
-        """The records from an offset on that fill one page, the offset of the next, and the rows this one holds.
+        """Return the records from an offset on that fill one page, the offset of the next, and the number of rows.
 
-        Child rows count. There is always one record if any is left; a parent that no longer fits begins the next page.
+        Child rows count. There is always one record if any is left; a parent that does not fit any more begins the next
+        page.
         """
         records: list[Record] = []
         room, at = self.batch_size, start
@@ -85,7 +88,7 @@ class Reader:
         return min(_PROBE, room) if not cursor.weight else max(1, math.ceil(room / cursor.weight))
 
     def _load(self, plan: Rows, ids: Sequence[str]) -> Iterator[tuple[int, Record, int]]:
-        """(place among the ids, record, rows it counts for) of each id whose row is still there."""
+        """Return (place among the ids, record, number of its rows) of each id whose row is still there."""
         make, at = plan.shape.maker(self.version), plan.shape.at
         rows = self.execute(plan.page, (_array(ids),)).fetchall()
         records = [make(row) for row in rows]
@@ -93,7 +96,7 @@ class Reader:
         return zip(map(_place, rows), records, weights, strict=True)
 
     def _attach(self, plan: Rows, ids: Sequence[str], records: Sequence[Record]) -> list[int]:
-        """Puts each record's children into it; the rows each record now counts for."""
+        """Put each record's children into it. Return the number of rows that each record now counts for."""
         weights = [1] * len(records)
         for child in plan.children:
             for record in records:
@@ -104,7 +107,7 @@ class Reader:
         return weights
 
     def _blocks(self, child: Child, parents: Sequence[str]) -> Iterable[tuple[int, Record, int]]:
-        """(place of the parent, its block of children, rows in it) of each parent that has any."""
+        """Return (place of the parent, its block of children, rows in it) of each parent that has any."""
         plan = child.rows
         rows = self.execute(plan.under(child.reference), (_array(parents), *plan.values))
         make, at = plan.shape.maker(self.version), plan.shape.at

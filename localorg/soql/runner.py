@@ -37,7 +37,7 @@ class Answer:
 
 
 class Soql:
-    """Answers SOQL from one SQLite connection; to be used by the thread that owns the connection.
+    """Answers to SOQL from one SQLite connection. Only the thread that owns the connection may use it.
 
     `clock` tells the time, aware; `user_id` is the user the statements run as, and may be changed between two of them.
     Time zone and locale are those of the user's row; `time_zone` is for a user who has none. Refusals are OrgError.
@@ -69,7 +69,10 @@ class Soql:
         self._remembered = lru_cache(_REMEMBERED)(self._compile)
 
     def query(self, text: str, *, version: str = LATEST, batch_size: int = MOST_BATCH, deleted: bool = False) -> Answer:
-        """The first page. `batch_size` is kept within 200 and 2,000; `deleted` is queryAll: the recycle bin too."""
+        """Return the first page.
+
+        `batch_size` is kept between 200 and 2,000. `deleted` means queryAll: the recycle bin too.
+        """
         plan = self._plan(text, deleted=deleted)
         reader = self._reader(version, max(LEAST_BATCH, min(MOST_BATCH, batch_size)))
         if isinstance(plan, Count):
@@ -79,16 +82,19 @@ class Soql:
         return self._tracked(plan, self._rows(plan, reader))
 
     def more(self, locator: str, *, version: str = LATEST) -> Answer:
-        """The page a locator (`01g...-2000`) stands for. A page can be read again; OrgError INVALID_QUERY_LOCATOR."""
+        """Return the page of a locator (`01g...-2000`). A page can be read again.
+
+        Raise OrgError INVALID_QUERY_LOCATOR.
+        """
         cursor, start = self.cursors.find(locator)
         return self._tracked(cursor.plan, _page(self._reader(version, cursor.batch_size), cursor, start))
 
     def columns(self, text: str) -> dict[str, Any]:
-        """What `columns=true` answers: the statement's columns. It is checked but not run."""
+        """Return the answer of `columns=true`: the statement's columns. The statement is checked but not run."""
         return columns(self.schema, text)
 
     def rows(self, text: str, *, deleted: bool = False) -> Iterator[Record]:
-        """Every record of a statement, page after page."""
+        """Yield every record of a statement, page after page."""
         answer = self.query(text, deleted=deleted).body
         while True:
             yield from answer["records"]
@@ -97,7 +103,7 @@ class Soql:
             answer = self.more(answer["nextRecordsUrl"].rpartition("/")[2]).body
 
     def explain(self, text: str) -> dict[str, Any]:
-        """How the statement would run, in the shape of the explain resource; it is checked but not run."""
+        """Return how the statement would run, in the form of the explain resource. It is checked but not run."""
         plan = self._plan(text, deleted=False)
         name = plan.sobject.name
         size = int(self.connection.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0])
@@ -140,14 +146,14 @@ class Soql:
         return formatted(value, kind, scale, person.locale, person.zone)
 
     def _local(self, moment: str | None) -> str | None:
-        """A stored dateTime as the user's clock shows it, without an offset."""
+        """Return a stored dateTime as the user's clock shows it, without an offset."""
         if moment is None:
             return None
         utc = datetime.fromisoformat(moment[:19]).replace(tzinfo=UTC)
         return utc.astimezone(self._now.person.zone).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
     def _tracked(self, plan: Rows, answer: Answer) -> Answer:
-        """Notes the rows of an answer as viewed or referenced, when the statement says so."""
+        """Note the rows of an answer as viewed or referenced, when the statement says so."""
         if plan.tracking is None:
             return answer
         ids = [record["attributes"]["url"].rpartition("/")[2] for record in answer.body["records"]]
@@ -188,7 +194,7 @@ class Soql:
         return _page(reader, self.cursors.cursor(plan, reader.ids(plan, limit), reader.batch_size), 0)
 
     def _plain(self, plan: Rows, reader: Reader, limit: int) -> Answer:
-        """The usual case: rows without children, in one statement when they fit on one page."""
+        """Read rows without children, which is the usual case: one statement when they fit on one page."""
         size = reader.batch_size
         records = reader.first(plan, size + 1 if limit < 0 else min(limit, size + 1))
         if len(records) <= size:
