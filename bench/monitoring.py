@@ -32,6 +32,7 @@ from quotejob.jobs.listing import JobFilter, Sort, Sorting
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import RUNS, JobStore
 from quotejob.jobs.summary import FIELDS, summarise
+from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -52,7 +53,7 @@ def main() -> None:
         jobs, forecast = services.jobs, services.forecast
         caller = CallerContext(
             request_id="r", org_id=to18("00D" + uuid.uuid4().hex[:12]), org_domain_url="https://x.my.salesforce.com",
-            api_version="66.0", namespace="", access_token="t", user_id=to18("005RO0000000001"), username="u@x.org",
+            api_version=API_VERSION, namespace="", access_token="t", user_id=to18("005RO0000000001"), username="u",
         )  # fmt: skip
         print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
         fill(jobs, caller, asked.jobs)

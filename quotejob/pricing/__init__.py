@@ -1,7 +1,7 @@
-"""Pricing: an Opportunity and the rules in, a priced Quote out. No network, no store, no clock, no float.
+"""Price Opportunities: pure functions without network, store, clock or float.
 
-``rules`` holds the rules as values and applies them; ``rulesfile`` reads and checks ``pricing.yaml``. What the file may
-say, and why the numbers come out as they do: docs/pricing.md.
+``rules`` has the rules as values and applies them; ``rulesfile`` reads and checks ``pricing.yaml``. What the file may
+contain, and how the numbers are calculated: docs/pricing.md.
 """
 
 from quotejob.pricing.rules import Region, Regions, Rules, Tier, Unpriceable, price, quote_name, reasons

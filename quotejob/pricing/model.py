@@ -40,7 +40,7 @@ class PricedLine:
     opportunity_line_id: str
     pricebook_entry_id: str
     quantity: Decimal
-    list_unit_price: Decimal  # what the Opportunity's line said
+    list_unit_price: Decimal  # the sales price on the Opportunity's line
     unit_price: Decimal  # priced, rounded to the currency's decimals
     discount: Decimal  # the fraction taken off: 0.10 is 10 %
 

@@ -1,7 +1,8 @@
 """The pricing rules as values, and the pure functions that apply them.
 
-The one order, for every line: region, product, line quantity, Opportunity amount. Each of the four gives at most one
-discount; they are *added*; the sum is cut at the maximum discount; the unit price is rounded once, at the end.
+Every line is priced in the same order: region, product, line quantity, Opportunity amount. Each of the four gives at
+most one discount. The discounts are *added*; the sum is at most the maximum discount; the unit price is rounded once,
+at the end.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, Pri
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
 QUOTE_NAME_LENGTH = 80  # characters
-LARGEST = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
-SMALLEST_EXPONENT = -40  # digits after the point we still multiply exactly
-MOST_DECIMALS = 10  # of a currency; real ones have 0 to 4
+LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
+SMALLEST_EXPONENT = -40  # at most 40 digits after the point: these are multiplied exactly
+MAX_CURRENCY_DECIMALS = 10  # real currencies have 0 to 4
 # With the bounds above no product has more than 80 digits, so nothing is rounded before the unit price is.
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 
 
 class Unpriceable(QuotejobError):
-    """The Opportunity holds a number or a date no price can be made from; only its own quote is lost."""
+    """The Opportunity holds a number or a date that cannot be priced. Only its own quote is lost."""
 
     code = "UNPRICEABLE"
     status = 400
@@ -71,12 +72,12 @@ class Rules:
 def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
     """Price an Opportunity: a Quote with one line for each of its lines, in their order.
 
-    An Opportunity without lines gives a Quote without lines: whether to write that is not decided here.
-    Raises Unpriceable for a number that is not finite or too large for the platform, or a close date at the end of
-    time.
+    An Opportunity without lines gives a Quote without lines; the caller decides whether to write that.
+    Raises Unpriceable for a number that is not finite or too large for the platform, or for a close date that is too
+    late.
     """
     with localcontext(EXACT):
-        if not 0 <= opportunity.decimals <= MOST_DECIMALS:
+        if not 0 <= opportunity.decimals <= MAX_CURRENCY_DECIMALS:
             raise Unpriceable(f"a currency with {opportunity.decimals} decimals cannot be priced")
         _check(opportunity.amount, "Amount")
         lines = tuple(_price_line(opportunity, line, rules) for line in opportunity.lines)
@@ -94,7 +95,7 @@ def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
 
 
 def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tuple[tuple[str, Decimal], ...]:
-    """Say which rules speak for a line and what fraction each gives, in their order, before the cap."""
+    """Return which rules apply to a line, each with the fraction it gives, in their order and before the maximum."""
     found = (
         _by_region(opportunity, rules),
         _by_product(line, rules),
@@ -107,8 +108,8 @@ def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tu
 def quote_name(opportunity_name: str) -> str:
     """Name a Quote after its Opportunity, in at most 80 characters.
 
-    ``Quote for <name>`` with runs of white space made one blank. If that is too long it is cut and ends in ``...``: at
-    the last blank that still fits, or inside the word where that would cost more than 20 characters.
+    The name is ``Quote for <name>``, with one blank for each run of white space. If it is too long it is cut and ends
+    in ``...``. It is cut at the last blank that fits, or inside a word if that blank is more than 20 characters away.
     """
     name = " ".join(f"Quote for {opportunity_name}".split())
     if len(name) <= QUOTE_NAME_LENGTH:
@@ -137,8 +138,8 @@ def product_key(text: str) -> str:
 def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> PricedLine:
     _check(line.unit_price, f"UnitPrice of line {line.id}")
     _check(line.quantity, f"Quantity of line {line.id}")
-    given = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
-    discount = min(given, rules.maximum_discount)
+    total = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
+    discount = min(total, rules.maximum_discount)
     unit_price = (line.unit_price * (1 - discount)).quantize(Decimal(1).scaleb(-opportunity.decimals))
     return PricedLine(
         opportunity_line_id=line.id,
@@ -154,8 +155,8 @@ def _check(number: Decimal | None, what: str) -> None:
     if number is None:
         return
     exponent = number.as_tuple().exponent  # a letter for NaN and infinity
-    if not isinstance(exponent, int) or exponent < SMALLEST_EXPONENT or abs(number) >= LARGEST:
-        raise Unpriceable(f"{what} is {number:.6g}: not a number the platform's fields hold")
+    if not isinstance(exponent, int) or exponent < SMALLEST_EXPONENT or abs(number) >= LARGEST_NUMBER:
+        raise Unpriceable(f"{what} is {number:.6g}: not a number that a field of the platform can hold")
 
 
 def _by_region(opportunity: Opportunity, rules: Rules) -> tuple[str, Decimal] | None:

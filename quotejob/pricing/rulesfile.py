@@ -1,7 +1,7 @@
-"""Read and check ``pricing.yaml``: every mistake is found when a worker starts, and is told with its line.
+"""Read and check ``pricing.yaml``: every mistake is found when a worker starts, and is reported with its line.
 
-The file is composed into YAML nodes and walked by hand, never turned into Python objects by YAML's own guesses. So a
-number is Decimal from the very characters in the file, ``NO`` is Norway and not false, and each node knows its line.
+The file is read as YAML nodes; YAML does not guess their types. So a number becomes a Decimal from its characters in
+the file, ``NO`` is Norway and not false, and each node knows its line.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import yaml
 from quotejob.errors import RulesError
 from quotejob.pricing.rules import Region, Regions, Rules, Tier, country_key, product_key
 
-LARGEST_FILE = 256 * 1024  # bytes; the shipped file has about 12 KiB
-LONGEST_TEXT = 100  # characters of a key, a country, a region; they are part of messages
-DEEPEST = 10  # nested collections; the file's own shape needs seven
+MAX_FILE_BYTES = 256 * 1024  # the shipped file has about 12 KiB
+MAX_TEXT_LENGTH = 100  # characters of a key, a country, a region: they are part of messages
+MAX_DEPTH = 10  # nested collections; the file's own shape needs seven
 NUMBER = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?")
 KINDS = {"tag:yaml.org,2002:str": "text", "tag:yaml.org,2002:seq": "a list", "tag:yaml.org,2002:map": "a mapping"}
 
 
 def load_rules(path: Path) -> Rules:
-    """Read the pricing rules from a YAML file, or raise RulesError: ``pricing.yaml, line 12: what is wrong there``.
+    """Read the pricing rules from a YAML file.
 
-    ``details`` of the error is one ``{"line", "message"}``; a file that cannot be read at all has no line.
+    Raises RulesError: ``pricing.yaml, line 12: what is wrong there``. Its ``details`` is one ``{"line", "message"}``,
+    or empty if the file cannot be read at all.
     """
     return _File(Path(path).name, _read(Path(path))).rules()
 
@@ -36,11 +37,11 @@ def load_rules(path: Path) -> Rules:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise RulesError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(data) > LARGEST_FILE:
-        raise RulesError(f"{path.name} is larger than {LARGEST_FILE // 1024} KiB; that is no pricing file")
+    if len(data) > MAX_FILE_BYTES:
+        raise RulesError(f"{path.name} is larger than {MAX_FILE_BYTES // 1024} KiB; that is no pricing file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,7 +66,7 @@ class _Refused(Exception):
 
 
 class _Composer(yaml.BaseLoader):
-    """YAML without what a rules file never needs: anchors and aliases (which can multiply), tags, depth."""
+    """YAML without anchors and aliases (which can multiply), tags and deep nesting: a rules file never needs them."""
 
     depth = 0
 
@@ -76,8 +77,8 @@ class _Composer(yaml.BaseLoader):
             raise _Refused(line, "anchors (&) and aliases (*) are not used here; quote the text if it starts with one")
         if getattr(event, "tag", None) is not None:
             raise _Refused(line, "tags (!) are not used here; quote the text if it starts with one")
-        if self.depth == DEEPEST:
-            raise _Refused(line, f"nested deeper than {DEEPEST} levels")
+        if self.depth == MAX_DEPTH:
+            raise _Refused(line, f"nested deeper than {MAX_DEPTH} levels")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -85,7 +86,7 @@ class _Composer(yaml.BaseLoader):
 
 
 class _File:
-    """One rules file on its way to Rules. Each method takes the node and the name it has in messages."""
+    """Reads one rules file. Each method takes a node and the name that the node has in messages."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -224,9 +225,10 @@ class _File:
     def text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
             self.expected(node, what, "text")
-        if len(node.value) > LONGEST_TEXT or not node.value.isprintable():
+        if len(node.value) > MAX_TEXT_LENGTH or not node.value.isprintable():
             self.bad(
-                node, f"{what}: {_short(node.value)} is over {LONGEST_TEXT} characters, or has some that do not print"
+                node,
+                f"{what}: {_short(node.value)} is over {MAX_TEXT_LENGTH} characters, or has some that do not print",
             )
         return str(node.value)
 

@@ -4,14 +4,15 @@ It raises :class:`~quotejob.errors.OrgError` and its kinds. Numbers with a fract
 lists. No message has a token in it.
 """
 
-from quotejob.salesforce.address import OrgAddress
+from quotejob.salesforce.address import API_VERSION, OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
 from quotejob.salesforce.graphs import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Node, NodeError
 from quotejob.salesforce.org import Identity, OrgClient
 from quotejob.salesforce.translate import Kind, kind_of
 
 __all__ = [  # noqa: RUF022 - grouped by subject
-    # The gateway
+    # The org client
+    "API_VERSION",
     "OrgClient",
     "OrgAddress",
     "Identity",

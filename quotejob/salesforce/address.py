@@ -10,28 +10,34 @@ from urllib.parse import urlsplit
 
 from quotejob.errors import OrgNotAllowed, SessionExpired
 
+API_VERSION = "66.0"  # of the Salesforce API (Spring '26), where no caller names one
+
 
 class Context(Protocol):
     """The part of a caller's context that has the address of the org."""
 
     @property
-    def org_domain_url(self) -> str: ...
-    @property
-    def access_token(self) -> str: ...
-    @property
-    def api_version(self) -> str: ...
-    @property
-    def org_id(self) -> str: ...
+    def org_domain_url(self) -> str:
+        """The address of the org's My Domain."""
 
+    @property
+    def access_token(self) -> str:
+        """A token of the org."""
 
-API_VERSION = "66.0"  # of the Salesforce API, where a caller names none
+    @property
+    def api_version(self) -> str:
+        """The version of the Salesforce API, as "66.0"."""
+
+    @property
+    def org_id(self) -> str:
+        """The id of the org, 18 characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrgAddress:
     """An org's address and a token for it. The token is not in the repr.
 
-    Plain http is for orgs on this machine only: anywhere else it would carry the token in the clear.
+    Plain http is allowed only for orgs on this machine: anywhere else others could read the token.
     Raises OrgNotAllowed for an address that cannot be used, SessionExpired for text that cannot be a token.
     """
 
@@ -43,7 +49,7 @@ class OrgAddress:
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_version", self.api_version.lower().removeprefix("v"))
         if not re.fullmatch(r"\d{2,3}\.\d", self.api_version):
-            raise OrgNotAllowed("apiVersion is not a version of the Salesforce API, such as 66.0.")
+            raise OrgNotAllowed(f"apiVersion is not a version of the Salesforce API, such as {API_VERSION}.")
         if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
             raise OrgNotAllowed("The org's address must be https, or http on this machine.")
         # Another character would fail when the header is written, and that error would show the token.
@@ -57,6 +63,7 @@ class OrgAddress:
 
     @property
     def scheme(self) -> str:
+        """The scheme of the URL: https or http."""
         return urlsplit(self.instance_url).scheme.lower()
 
     @property

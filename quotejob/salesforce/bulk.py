@@ -19,7 +19,7 @@ from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
 from quotejob.salesforce.connection import Connection
 
 MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
-FIRST_PAUSE = 0.25  # seconds before the first look at a job
+FIRST_PAUSE = 0.25  # seconds before a job's state is read for the first time
 LONGEST_PAUSE = 5.0  # seconds
 CHUNK = 65_536  # bytes
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
@@ -46,6 +46,7 @@ class NewJob:
     external_id_field: str | None = None  # for upsert
 
     def body(self) -> dict[str, str]:
+        """Return the body of the request that creates the job."""
         settings = {"contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
         key = {"externalIdFieldName": self.external_id_field} if self.external_id_field else {}
         return {"object": self.object_name, "operation": self.operation} | settings | key
@@ -61,7 +62,7 @@ class IngestResult:
     job_ids: tuple[str, ...]
     records_processed: int  # the failed ones included
     records_failed: int
-    errors: tuple[str, ...]  # why whole jobs were stopped (Failed, Aborted); their rest is in unprocessed()
+    errors: tuple[str, ...]  # why whole jobs were stopped (Failed, Aborted); their other rows are in unprocessed()
     _connection: Connection = field(repr=False, compare=False)
 
     def succeeded(self) -> Iterator[dict[str, str]]:
@@ -207,15 +208,15 @@ def _wait(
 ) -> list[dict[str, Any]]:
     """Wait until all jobs have ended. Return the org's information on each job."""
     infos: dict[str, dict[str, Any]] = {job_id: {"state": "unknown"} for job_id in job_ids}
-    told = (0, 0)
+    reported = (0, 0)
     pause = FIRST_PAUSE
     while waiting := [job_id for job_id, info in infos.items() if info["state"] not in ENDED]:
         _sleep(pause, until, waiting)
         pause = min(pause * 1.5, LONGEST_PAUSE)
         for job_id in waiting:
-            infos[job_id] = _look(connection, job_id)
-        if on_progress and (counts := _counts(infos.values())) != told:
-            told = counts
+            infos[job_id] = _poll(connection, job_id)
+        if on_progress and (counts := _counts(infos.values())) != reported:
+            reported = counts
             on_progress(*counts)
     return list(infos.values())
 
@@ -223,14 +224,14 @@ def _wait(
 def _sleep(pause: float, until: float, waiting: Sequence[str]) -> None:
     left = until - time.monotonic()
     if left <= 0:
-        message = f"The org is not done with Bulk API job {', '.join(waiting)} in the time it was given."
+        message = f"The org is not done with Bulk API job {', '.join(waiting)} within the time limit."
         raise OrgUnreachable(message, code="BULK_DEADLINE")
     time.sleep(min(pause, left))
 
 
-def _look(connection: Connection, job_id: str) -> dict[str, Any]:
+def _poll(connection: Connection, job_id: str) -> dict[str, Any]:
     info = _info(connection, job_id)
-    if info["state"] == "Open":  # a run died between saving its id and starting it
+    if info["state"] == "Open":  # a run ended between saving the job's id and starting the job
         _start(connection, job_id)
     return info
 

@@ -18,8 +18,8 @@ import orjson
 from quotejob.errors import OrgNotAllowed, Unauthenticated
 from quotejob.settings import Settings
 
-MAX_HEADER = 8_192  # bytes; a real context is below 2,000
-_TOKEN = re.compile(r"[!-~]{1,4000}")  # goes into a header of ours: visible ASCII only
+MAX_HEADER_BYTES = 8_192  # a real context is below 2,000
+_TOKEN = re.compile(r"[!-~]{1,4000}")  # it becomes a header of our requests: visible ASCII only
 _SUFFIX_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -29,7 +29,7 @@ class CallerContext:
 
     request_id: str
     org_id: str  # 18 characters, 00D...
-    org_domain_url: str  # attacker-controlled until check_org has seen it
+    org_domain_url: str  # an attacker may have chosen it, until check_org has passed it
     api_version: str  # as "66.0", no v
     namespace: str
     access_token: str = field(repr=False)
@@ -41,8 +41,8 @@ def from_header(value: str | None) -> CallerContext:
     """Return the context in the header. Raises Unauthenticated, without the header's text, if there is no valid one."""
     if not value:
         raise Unauthenticated("The x-client-context header is missing; call through the AppLink service mesh")
-    if len(value) > MAX_HEADER:
-        raise Unauthenticated(f"The x-client-context header is longer than {MAX_HEADER} bytes")
+    if len(value) > MAX_HEADER_BYTES:
+        raise Unauthenticated(f"The x-client-context header is longer than {MAX_HEADER_BYTES} bytes")
     try:
         document = orjson.loads(base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):

@@ -14,8 +14,8 @@ import orjson
 
 from quotejob.salesforce.translate import HALTED, Fault, Kind, faults, kind_of
 
-MAX_GRAPHS = 75  # a request
-MAX_NODES = 500  # a request, all graphs together
+MAX_GRAPHS = 75  # in a request
+MAX_NODES = 500  # in a request, of all its graphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """Why a record was refused, in the org's words."""
+    """The org's reason for refusing a record."""
 
     reference_id: str
     code: str
@@ -59,8 +59,8 @@ class GraphOutcome:
     graph_id: str
     ok: bool
     ids: Mapping[str, str] = field(default_factory=dict)  # record ids by reference_id; empty unless ok
-    errors: tuple[NodeError, ...] = ()  # of the guilty nodes only
-    not_run: bool = False  # nobody in it is guilty: the org did not get to it (after 14 failed graphs); send it again
+    errors: tuple[NodeError, ...] = ()  # only of the nodes that are the cause
+    not_run: bool = False  # the org did not run it (it stops after 14 failed graphs): send it again
 
 
 def to_json(value: Any) -> bytes:
@@ -117,12 +117,12 @@ def _errors(node: dict[str, Any]) -> Iterator[NodeError]:
     status = int(node["httpStatusCode"])
     if status < 400:
         return
-    for fault in faults(node["body"]) or [Fault(f"HTTP_{status}", f"The org answered {status} and said no more.")]:
-        if not _innocent(fault):
+    for fault in faults(node["body"]) or [Fault(f"HTTP_{status}", f"The org answered {status} without a reason.")]:
+        if not _is_halted_by_another(fault):
             yield NodeError(node["referenceId"], fault.code, fault.message, fault.fields, status)
 
 
-def _innocent(fault: Fault) -> bool:
+def _is_halted_by_another(fault: Fault) -> bool:
     """Return whether the node stopped only because another node failed.
 
     A reference to nothing has the same code, but is the node's own error.

@@ -16,8 +16,8 @@ from quotejob.salesforce.connection import Connection
 from quotejob.salesforce.graphs import Graph, GraphOutcome
 from quotejob.salesforce.translate import URI_TOO_LONG
 
-MAX_HEAD = 16_384  # bytes of address and headers together (REST API guide, statuses 414 and 431)
-HEADERS = 512  # bytes of our headers, the token aside, with room to spare
+MAX_HEAD_BYTES = 16_384  # address and headers together (REST API guide, statuses 414 and 431)
+HEADER_BYTES = 512  # our headers without the token, generously
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Identity:
 
 
 class OrgClient:
-    """One org, for one task. Connections are kept alive in the process, between gateways too.
+    """One org, for one task. The process keeps connections alive, also for later clients.
 
-    ``connect_timeout`` and ``read_timeout`` are seconds, of every call. ``retry_for`` is how many seconds a call that
-    does no harm when repeated is repeated on passing faults, with growing, random pauses; 0 for never. All methods
-    raise :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed, SessionExpired.
+    ``connect_timeout`` and ``read_timeout`` are the seconds of each call. ``retry_for``: a call that does no harm when
+    repeated is repeated on passing faults for so many seconds, with growing random pauses; 0: never. All methods raise
+    :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed, SessionExpired.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class OrgClient:
         self._get("query", explain=soql)
 
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
-        """All rows of a query, page after page, each sub-query as a plain list (empty when there are no such rows).
+        """Yield all rows of a query, page after page. A sub-query is a plain list, empty if it has no rows.
 
-        Numbers with a fraction are Decimal; JSON integers stay int. When the org has dropped the rest of the rows
-        the error is OrgUnreachable with code INVALID_QUERY_LOCATOR: run the query again.
+        Numbers with a fraction are Decimal; JSON integers stay int. Raises OrgUnreachable with code
+        INVALID_QUERY_LOCATOR if the org no longer has the other rows: run the query again.
         """
         self._check_length("q", soql)
         first = self._connection.safe(lambda: self._page(self._connection.salesforce.query(soql)))
         return queries.rows(first, self._more, queries.child_names(soql))
 
     def describe(self, object_name: str) -> dict[str, Any]:
-        """An object's fields and relationships, as the org answers. OrgRefused, NOT_FOUND: it has no such object."""
+        """Return an object's fields and relationships, as the org answers. Raises OrgRefused, NOT_FOUND without it."""
         answer: dict[str, Any] = self._get(f"sobjects/{_name(object_name)}/describe")
         return answer
 
@@ -144,9 +144,12 @@ class OrgClient:
 
     def _check_length(self, parameter: str, soql: str) -> None:
         head = len(self._connection.salesforce.base_url) + len(urlencode({parameter: soql}))
-        head += HEADERS + len(self.address.access_token)
-        if head > MAX_HEAD:
-            message = f"The query takes {head} bytes with its headers, of {MAX_HEAD}: make the WHERE clause shorter."
+        head += HEADER_BYTES + len(self.address.access_token)
+        if head > MAX_HEAD_BYTES:
+            message = (
+                f"The query has {head} bytes with its headers; at most {MAX_HEAD_BYTES} are allowed: "
+                "make the WHERE clause shorter."
+            )
             raise OrgRefused(message, code=URI_TOO_LONG, http_status=414)
 
 

@@ -38,7 +38,7 @@ def _filled(record: Record, more: More, children: frozenset[str]) -> Record:
 def child_names(soql: str) -> frozenset[str]:
     """Return the relationship names of the sub-queries in the SELECT list, at any depth, lower case."""
     names: set[str] = set()
-    opened: list[bool] = []  # one a parenthesis: does a sub-query stand in it?
+    opened: list[bool] = []  # for each open parenthesis: whether it holds a sub-query
     before, last = "", ""
     for token in _TOKEN.findall(soql):
         word = token.lower()

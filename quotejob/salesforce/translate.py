@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
     RETRY = "retry"  # a passing fault: the same request may succeed shortly
     WAIT = "wait"  # an allocation is used up: much later
-    RECORD = "record"  # this record, or this query, will be refused again
+    RECORD = "record"  # the org will refuse this record, or this query, again
     GIVE_UP = "give up"  # nothing will succeed until a person changes something
 
 
@@ -55,14 +55,15 @@ KINDS: dict[type[OrgError], Kind] = {
 
 
 class Row(NamedTuple):
-    """One line of the table: what must match (empty matches anything) and what it becomes."""
+    """One line of the table: what must match (empty matches everything), and our error for it."""
 
-    code: str  # errorCode; ending in * it is a beginning
+    code: str  # errorCode; with * at its end: how the errorCode begins
     says: str  # words in the message, lower case
     statuses: range | None  # HTTP statuses
     error: type[OrgError]
 
     def matches(self, code: str, message: str, status: int) -> bool:
+        """Return whether this line is for such an error."""
         if self.statuses is not None and status not in self.statuses:
             return False
         if self.says not in message.lower():
@@ -70,18 +71,18 @@ class Row(NamedTuple):
         return code.startswith(self.code[:-1]) if self.code.endswith("*") else self.code in ("", code)
 
 
-# The first line that matches wins: the more specific stands above the more general.
+# The first line that matches counts, so specific lines stand above general ones.
 ANSWERS: tuple[Row, ...] = (
-    Row("REQUEST_LIMIT_EXCEEDED", "concurrent", None, OrgUnreachable),  # too many long calls at once: they end
+    Row("REQUEST_LIMIT_EXCEEDED", "concurrent", None, OrgUnreachable),  # too many long calls at once: it passes
     Row("REQUEST_LIMIT_EXCEEDED", "", None, OrgExhausted),
     Row("ExceededQuota", "", None, OrgExhausted),
     Row("INVALID_SESSION_ID", "", None, SessionExpired),
     Row("InvalidSessionId", "", None, SessionExpired),
     Row("Bad_OAuth_Token", "", None, SessionExpired),
     Row("Missing_OAuth_Token", "", None, SessionExpired),
-    Row(HALTED, "invalid reference", None, OrgRefused),  # the node named something that is not there
-    Row(HALTED, "", None, OrgUnreachable),  # not run, or rolled back for another node's fault
-    Row("UNABLE_TO_LOCK_ROW", "", None, OrgUnreachable),  # seen as 400, as 500, and inside a 200
+    Row(HALTED, "invalid reference", None, OrgRefused),  # the node refers to something that does not exist
+    Row(HALTED, "", None, OrgUnreachable),  # not run, or rolled back because of another node
+    Row("UNABLE_TO_LOCK_ROW", "", None, OrgUnreachable),  # comes as 400, as 500, and inside a 200
     Row("TooManyLockFailure", "", None, OrgUnreachable),
     Row("SERVER_UNAVAILABLE", "", None, OrgUnreachable),
     Row("QUERY_TIMEOUT", "", None, OrgUnreachable),
@@ -99,9 +100,9 @@ ANSWERS: tuple[Row, ...] = (
     Row("ORG_LOCKED", "", None, OrgClosed),
     Row("STORAGE_LIMIT_EXCEEDED", "", None, OrgClosed),
     Row("TRIAL_EXPIRED", "", None, OrgClosed),
-    Row("INSUFFICIENT_ACCESS*", "", None, OrgRefused),  # of this record or its parent, whatever the status
-    Row("", "", range(300, 301), OrgRefused),  # an external id that several records have
-    Row("", "", range(301, 400), OrgClosed),  # the org lives elsewhere; a token does not follow a redirect
+    Row("INSUFFICIENT_ACCESS*", "", None, OrgRefused),  # to this record or its parent, with any status
+    Row("", "", range(300, 301), OrgRefused),  # several records have this external id
+    Row("", "", range(301, 400), OrgClosed),  # the org has another address; no token is sent to it
     Row("", "", range(401, 402), SessionExpired),
     Row("", "", range(403, 404), OrgClosed),
     Row("", "", range(407, 409), OrgUnreachable),  # a proxy, or a slow request
@@ -113,23 +114,23 @@ ANSWERS: tuple[Row, ...] = (
 
 
 class Verdict(NamedTuple):
-    """What an error of a library becomes. The cause keeps the details."""
+    """Our error for an error of a library. The details are in its cause."""
 
     error: type[OrgError]
     code: str
     sentence: str  # after the org's host
 
 
-_NO_WAY = Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached, or broke the connection.")
+_NO_CONNECTION = Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached, or broke the connection.")
 _CUT = Verdict(OrgUnreachable, "ANSWER_CUT", "did not answer in full.")
 _TIMEOUT = Verdict(OrgUnreachable, "TIMEOUT", "did not answer in time.")
 _ADDRESS = Verdict(OrgClosed, "BAD_ADDRESS", "cannot be called: check orgDomainUrl and the proxy settings.")
 _UNREADABLE = Verdict(OrgUnreachable, UNEXPECTED_ANSWER, "did not answer with JSON: is there a proxy in between?")
 
-# None: the org did answer; its status and body decide, by ANSWERS.
+# None: the org answered, so its status and body decide, by ANSWERS.
 FOREIGN: dict[type[Exception], Verdict | None] = {
-    http.RequestException: _NO_WAY,
-    http.ConnectionError: _NO_WAY,
+    http.RequestException: _NO_CONNECTION,
+    http.ConnectionError: _NO_CONNECTION,
     http.ProxyError: Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached through the proxy."),
     http.SSLError: Verdict(OrgUnreachable, "NO_CONNECTION", "does not complete a secure connection."),
     http.Timeout: _TIMEOUT,
@@ -139,7 +140,7 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
     http.ChunkedEncodingError: _CUT,
     http.ContentDecodingError: _CUT,
     http.StreamConsumedError: _CUT,
-    http.RetryError: _NO_WAY,
+    http.RetryError: _NO_CONNECTION,
     http.UnrewindableBodyError: _CUT,
     http.InvalidJSONError: _UNREADABLE,
     http.JSONDecodeError: _UNREADABLE,
@@ -150,7 +151,7 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
     http.InvalidURL: _ADDRESS,
     http.InvalidHeader: _ADDRESS,
     http.InvalidProxyURL: _ADDRESS,
-    urllib3.exceptions.HTTPError: _NO_WAY,  # what requests lets through
+    urllib3.exceptions.HTTPError: _NO_CONNECTION,  # requests does not translate all of them
     salesforce.SalesforceError: None,
     salesforce.SalesforceMoreThanOneRecord: None,
     salesforce.SalesforceMalformedRequest: None,
@@ -164,7 +165,7 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
     salesforce.SalesforceBulkV2ExtractError: _CUT,
 }
 
-# Said in our words, because the org's own do not say what to do.
+# Our own messages, because those of the org do not say what to do.
 SENTENCES = {
     LOCATOR_LOST: "{host} no longer holds the rest of this query's rows: run the query again.",
     URI_TOO_LONG: "The query is too long to be sent ({message}): make the WHERE clause shorter.",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cli.local import LocalOrg
-from quotejob.salesforce import OrgAddress, OrgClient, applink
+from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
 
@@ -25,7 +25,7 @@ def settings(local_org: LocalOrg) -> Settings:
 def expired(local_org: LocalOrg) -> CallerContext:
     """A caller of the local org whose token it no longer knows."""
     return CallerContext(
-        request_id="r", org_id=local_org.org_id, org_domain_url=local_org.url, api_version="66.0", namespace="",
+        request_id="r", org_id=local_org.org_id, org_domain_url=local_org.url, api_version=API_VERSION, namespace="",
         access_token="00D!old", user_id=local_org.user_id, username="u",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The gateway against a real local org."""
+"""The org client against a real local org."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
-from quotejob.salesforce import Graph, GraphOutcome, Kind, Node, OrgAddress, OrgClient, bulk
+from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, Kind, Node, OrgAddress, OrgClient, bulk
 from quotejob.salesforce.wire import pool
 
 OPPORTUNITIES = 40
@@ -45,12 +45,12 @@ def as_new(place: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def address(place: LocalOrg) -> OrgAddress:
     """Where the local org is."""
-    return OrgAddress(place.url, place.token, "66.0", place.org_id)
+    return OrgAddress(place.url, place.token, API_VERSION, place.org_id)
 
 
 @pytest.fixture
 def org(address: OrgAddress) -> OrgClient:
-    """A gateway to it."""
+    """A client of it."""
     return OrgClient(address)
 
 

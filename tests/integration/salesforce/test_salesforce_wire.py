@@ -19,11 +19,11 @@ import pytest
 import requests
 
 from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
-from quotejob.salesforce import Graph, Identity, Node, OrgAddress, OrgClient
+from quotejob.salesforce import API_VERSION, Graph, Identity, Node, OrgAddress, OrgClient
 from quotejob.salesforce.wire import Wire, pool
 
 TOKEN = "00D000000000001!SECRET"
-BASE = "/services/data/v66.0"
+BASE = f"/services/data/v{API_VERSION}"
 HTML = b"<html><body>502 Bad Gateway for Bearer " + TOKEN.encode() + b"</body></html>"
 
 
@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def org(self, *script: Reply, retry_for: float = 10, read_timeout: float = 5) -> OrgClient:
-        """A gateway to this server, which will answer so."""
+        """A client of this server, which will answer so."""
         self.script = list(script)
         return OrgClient(OrgAddress(self.url, TOKEN), retry_for=retry_for, read_timeout=read_timeout)
 
@@ -173,7 +173,7 @@ def test_money_comes_as_decimal_and_gzip_is_read(server: Server) -> None:
     assert [repr(row["UnitPrice"]), row["Big"], row["Count"]] == ["Decimal('90.10')", Decimal(10_000_000), 3]
 
 
-def test_gateways_of_a_process_share_kept_alive_connections(server: Server) -> None:
+def test_clients_of_a_process_share_kept_alive_connections(server: Server) -> None:
     """The next task does not shake hands again; cookies stay behind."""
     cookie = {"Set-Cookie": "BrowserId=1; path=/"}
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_gateways_of_a_process_share_kept_alive_connections(server: Server) -> N
 
 
 def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
-    """Two processes on one connection would read each other's answers; a gateway made before the fork works on."""
+    """Two processes on one connection would read each other's answers; a client made before the fork works on."""
     org = server.org(*[Reply(page([])) for _ in range(3)])
     list(org.query("SELECT Id FROM Quote"))
     child = multiprocessing.get_context("fork").Process(target=lambda: list(org.query("SELECT Id FROM Quote")))
