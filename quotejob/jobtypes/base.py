@@ -11,10 +11,10 @@ from quotejob.run.receipt import Receipt, lost
 
 
 class JobHandler(ABC):
-    """How the jobs of one type are run: planned, worked off page by page, and written in batches.
+    """How the jobs of one type are planned, processed page by page, and written in batches.
 
     Every method may be called twice, at the same time, or after the job has ended: the first plan, packing and receipt
-    that is stored wins. Expected trouble with one record is data in a receipt; only trouble with the org is raised.
+    that is stored wins. An expected problem of one record is data in a receipt; only a problem of the org is raised.
     """
 
     name: ClassVar[str]  # the jobType of the API
@@ -22,7 +22,7 @@ class JobHandler(ABC):
 
     @abstractmethod
     def purpose(self, job: Job) -> str:
-        """Return what the job is for, in the words of the log: "to delete the sample Opportunities"."""
+        """Return what the job is for, for the log, as "to delete the sample Opportunities"."""
 
     @abstractmethod
     def plan(self, run: Run) -> None:
@@ -30,7 +30,7 @@ class JobHandler(ABC):
 
     @abstractmethod
     def work_page(self, run: Run, wave: int, page: int) -> None:
-        """Work off one page, and record its receipt by Progress.record_page."""
+        """Process one page, and record its receipt by Progress.record_page."""
 
     def give_up_page(self, run: Run, wave: int, page: int) -> None:
         """Settle a page that has ended its worker again and again: its records failed, with that reason."""

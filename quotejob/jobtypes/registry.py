@@ -1,4 +1,4 @@
-"""The job types there are: one line each. Workers and the sweep find a job's handler here by its name."""
+"""The registered job types, one line each. Workers and the sweep find a job's handler here by its name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _HANDLERS: dict[str, JobHandler] = {}
 
 
 def register(handler: JobHandler) -> None:
-    """Make a job type known. Raises ValueError when another handler has its name."""
+    """Register a job type. Raises ValueError if another handler has its name."""
     if _HANDLERS.setdefault(handler.name, handler) is not handler:
         raise ValueError(f"There is already a job type {handler.name}")
 
 
 def handler_of(job_type: str) -> JobHandler:
-    """Return the handler of a job type. Raises UnknownJobType: another version of quotejob, or a plug-in, has it."""
+    """Return the handler of a job type. Raises UnknownJobType if this process has none."""
     try:
         return _HANDLERS[job_type]
     except KeyError:
@@ -25,7 +25,7 @@ def handler_of(job_type: str) -> JobHandler:
 
 
 def names() -> str:
-    """Return the names of the job types, for a message."""
+    """Return the names of the job types, separated by commas, for a message."""
     return ", ".join(_HANDLERS)
 
 

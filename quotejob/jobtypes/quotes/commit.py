@@ -1,7 +1,7 @@
-"""Commit: pack a wave's priced quotes into batches, and write each batch into the org.
+"""Commit a wave: pack its priced quotes into batches, and write each batch into the org.
 
-A batch is what one composite graph request holds. The packing is fixed once for a wave, so a batch written again sends
-the same graphs again; results carry the Opportunity's id and are never matched by position.
+A batch is what one composite graph request holds. The packing of a wave is fixed once, so a batch that is written again
+sends the same graphs. Results carry the Opportunity's id and are never matched by position.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def pack(run: Run, wave: int) -> int | None:
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:
-    """Write one batch. Harmless when run twice: the unique key on each Quote lets the org refuse a second one.
+    """Write one batch. Twice is harmless: each Quote has a unique key, so the org refuses a second one.
 
-    When the job ends meanwhile, what was written up to then is recorded as a part; a resumed job writes the rest.
+    If the job ends meanwhile, what is written by then is recorded as a part. A resumed job writes the rest.
     """
     if batch in run.progress.written_units(run.id, wave):
         return
@@ -54,7 +54,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
-    """Settle a batch that has ended its worker again and again: what the org has of it is written, the rest failed."""
+    """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
     page_of = _content(run, wave, batch)
     written = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
     results = {
@@ -77,7 +77,7 @@ def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]
 
 
 def _batches(priced: Iterable[tuple[int, PricedQuote]]) -> Iterator[dict[str, list[str]]]:
-    """Fill batches in order up to the nodes of one request; a quote too large for one request gets its own."""
+    """Yield batches, filled in order up to the nodes of one request. A quote too large for one gets its own batch."""
     batch: dict[str, list[str]] = {}
     filled = 0
     for page, quote in priced:
@@ -91,7 +91,7 @@ def _batches(priced: Iterable[tuple[int, PricedQuote]]) -> Iterator[dict[str, li
 
 
 def _receipt(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
-    done = Counter(page_of[record_id] for record_id in results)
+    decided = Counter(page_of[record_id] for record_id in results)
     failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
-    pages = {page: (count, failed[page]) for page, count in done.items()}
+    pages = {page: (count, failed[page]) for page, count in decided.items()}
     return Receipt(unit, tuple(results.values()), pages=pages, api_calls=api_calls)

@@ -10,24 +10,30 @@ from quotejob.run.context import Run
 
 
 class BatchQuote(JobHandler):
-    """Plan (plan.py), pages (pages.py), commit (commit.py)."""
+    """Plan by plan.py, price pages by pages.py, pack and write batches by commit.py."""
 
     name = JobType.BATCH_QUOTE
 
     def purpose(self, job: Job) -> str:
+        """Return the job's clause."""
         return f"for SOQL WHERE clause: {job.soql_where_clause}"
 
     def plan(self, run: Run) -> None:
+        """Fix which Opportunities the job prices."""
         plan_quotes(run)
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
+        """Read and price one page."""
         pages.price_page(run, wave, page)
 
     def pack(self, run: Run, wave: int) -> int | None:
+        """Fix the wave's batches. Returns how many there are, or None if they were fixed before."""
         return commit.pack(run, wave)
 
     def write_batch(self, run: Run, wave: int, batch: int) -> None:
+        """Write one batch into the org."""
         commit.write_batch(run, wave, batch)
 
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
+        """Settle a batch that has ended its worker again and again."""
         commit.give_up_batch(run, wave, batch)

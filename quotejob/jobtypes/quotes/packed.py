@@ -1,4 +1,4 @@
-"""Priced quotes as they wait in Redis between pricing and writing: compact JSON, compressed, decimals exact."""
+"""The form of priced quotes in Redis, between pricing and writing: compact JSON, compressed, decimals exact."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pages: read some Opportunities with all their lines, price them, keep the priced quotes for writing.
+"""Price a page: read its Opportunities with all their lines, price them, and store the priced quotes.
 
-Expected trouble with one Opportunity is data in the page's receipt; only trouble with the org itself is raised.
+An expected problem of one Opportunity is data in the page's receipt. Only a problem with the org itself is raised.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LINES = (
 
 
 def price_page(run: Run, wave: int, page: int) -> None:
-    """Price one page. Harmless when run twice, or at the same time: the first receipt stored wins, with its quotes."""
+    """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
     quotes, results = _price_all(run, ids)

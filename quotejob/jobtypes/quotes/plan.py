@@ -1,4 +1,7 @@
-"""Plan: which Opportunities match, asked once, and cut into pages. From here on the job's set of records is fixed."""
+"""Plan a Quote job: ask the org once which Opportunities match, and cut them into pages.
+
+From then on the job's set of records is fixed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import select_opportunities
 
-WAVE = 20_000  # records a wave (one chord): bounds what waits in Redis between pricing and writing
+MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 _DEPLOY = (
     "deploy it with: sf project deploy start --source-dir force-app; "
     "then assign it with: sf org assign permset --name QuoteJob"
@@ -24,13 +27,14 @@ def plan_quotes(run: Run) -> None:
     run.progress.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
     size = run.settings.page_size
-    store_plan(run, (row["Id"] for row in found), page_size=size, wave_size=max(1, WAVE // size))
+    store_plan(run, (row["Id"] for row in found), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
 
 def check_org(run: Run) -> dict[str, int]:
     """Return the decimals of each currency in use ({} if there is one). Raises OrgClosed if the org is not ready.
 
-    The org must have Quotes and our unique key field: without it a repeated write could make a second Quote.
+    Raises OrgClosed if the org has no Quotes or not our unique key field. Without that field a repeated write could
+    make a second Quote.
     """
     try:
         described = run.org.describe("Quote")

@@ -1,14 +1,14 @@
-"""The write protocol: quotes into the org by composite graphs, each exactly once.
+"""Write quotes into the org by composite graphs, each exactly once.
 
-* A Quote is inserted with a unique key. A graph is all-or-none, so the key guards its lines too.
-* A request whose answer was lost is sent again; ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
+* A Quote is inserted with a unique key. A graph is written completely or not at all, so the key protects its lines too.
+* A request whose answer was lost is sent again. ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
   up by its key and counts as a success.
-* A refused graph of several quotes is split, so that one bad record costs only its own quote. Graphs the org did not
-  run (it stops after 14 failures) are sent again.
+* A refused graph of several quotes is split, so that one bad record fails only its own quote. Graphs that the org did
+  not run (it stops after 14 failures) are sent again.
 * A quote with more lines than one request holds is written in parts; see :meth:`Writer._write_large`.
 
-Everything is found by the Opportunity's or line's own id, which serves as referenceId; nothing goes by position. The
-limits are those of the REST API guide, "Composite Graph Limits".
+Answers are matched by the id of the Opportunity or of the line, which is the referenceId, never by position. The limits
+are those of the REST API guide, "Composite Graph Limits".
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind
 from quotejob.salesforce.translate import error_class
 
 KEY_FIELD = "QuoteJobKey__c"
-_KEYS = 100  # keys asked for in one query: they go into a URI of 16 KiB
-_PATIENCE = 60  # seconds of passing faults in a row before a batch gives up for now
+_MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
+_MAX_SECONDS_OF_FAULTS = 60  # passing faults in a row, before a batch gives up for now
 _LONGEST_PAUSE = 10  # seconds
 
-# Refusals of a record as it is (SOAP API guide, StatusCode): sending it again changes nothing. Another code is unknown,
-# and its record is sent once more.
+# Codes with which an org refuses a record for good (SOAP API guide, StatusCode): sending it again changes nothing. A
+# record that is refused with an unknown code is sent once more.
 REFUSALS = frozenset(
     """
     APEX_DATA_ACCESS_RESTRICTION BAD_CUSTOM_ENTITY_PARENT_DOMAIN CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY
@@ -56,22 +56,22 @@ def nodes(quote: PricedQuote) -> int:
 
 
 class Writer:
-    """Writes the quotes of one batch. ``results`` grows as the org answers, keyed by Opportunity id."""
+    """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
     def __init__(
         self, org: OrgClient, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]
     ) -> None:
         self._org = org
         self._job_id = job_id
-        self._go_on = go_on  # raises when the job has ended, or is no longer ours; asked before every request
-        self._slow_down = slow_down  # has all who work for this org rest so many seconds before their next request
-        self._asked_again: set[str] = set()  # Opportunities whose refusal nobody knows, sent once more
+        self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
+        self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
+        self._asked_again: set[str] = set()  # Opportunities refused with an unknown code, and sent once more
         self._patience = _Patience()
         self._passing: OrgUnreachable | None = None  # the fault that the last request met
         self.results: dict[str, Result] = {}
 
     def write(self, quotes: Sequence[PricedQuote]) -> None:
-        """Write them all. Raises what go_on raises; OrgUnreachable when the org stays away; OrgClosed; OrgExhausted."""
+        """Write all quotes. Raises what go_on raises, OrgUnreachable if the org stays away, OrgClosed, OrgExhausted."""
         self._write_graphs(_spread([quote for quote in quotes if nodes(quote) <= MAX_NODES]))
         for quote in quotes:
             if nodes(quote) > MAX_NODES:
@@ -93,7 +93,7 @@ class Writer:
             self._pause()
 
     def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
-        """One try. {} when the answer was lost: the graphs may have been written or not, and are to be sent again."""
+        """Try once. Returns {} if the answer was lost: the graphs may have been written or not, so send them again."""
         try:
             return self._org.send_graphs(graphs)
         except OrgUnreachable as fault:
@@ -101,14 +101,14 @@ class Writer:
             return {}
 
     def _pause(self) -> None:
-        """Once after a request, however many of its graphs met a passing fault."""
+        """Wait once after a request, however many of its graphs met a passing fault."""
         if self._passing is not None:
             self._slow_down(self._patience.pause)
             self._patience.wait(self._passing)
             self._passing = None
 
     def _settle(self, group: Group, outcome: GraphOutcome | None) -> list[Group]:
-        """Take in what the org says of one graph; the groups that are still to be sent."""
+        """Note the results of one graph. Returns the groups that must still be sent."""
         if outcome is None or outcome.not_run:
             return [group]
         if outcome.ok:
@@ -122,6 +122,10 @@ class Writer:
         if error.kind is not Kind.RECORD:
             raise _raised(error)
         duplicate = any(each.code == "DUPLICATE_VALUE" for each in outcome.errors)
+        return self._settle_refused(group, error, duplicate=duplicate)
+
+    def _settle_refused(self, group: Group, error: NodeError, *, duplicate: bool) -> list[Group]:
+        """Settle a refused graph: quotes that are written already, one bad record, or a group to split."""
         written = self.written([quote.opportunity_id for quote in group]) if duplicate else {}
         for quote in group:
             if quote.opportunity_id in written:
@@ -138,8 +142,10 @@ class Writer:
     def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
         """Return the quotes of this job that the org has for these Opportunities: Opportunity id -> quote id."""
         found: dict[str, str] = {}
-        for start in range(0, len(opportunity_ids), _KEYS):
-            keys = ", ".join(f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _KEYS])
+        for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
+            keys = ", ".join(
+                f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
+            )
             rows = self._org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {KEY_FIELD} IN ({keys})")
             found |= {row["OpportunityId"]: row["Id"] for row in rows}
         return found
@@ -148,9 +154,9 @@ class Writer:
         """Write a quote whose lines need several requests.
 
         The first graph holds the Quote with its key and as many lines as fit. Then the org is asked which lines it has
-        (OpportunityLineItemId tells them apart), and what is missing is sent, until nothing is. Each line has a unique
-        key of its own, so a lost answer, a killed process or two writers at once do no harm. A quote that cannot be
-        completed is deleted again.
+        (OpportunityLineItemId tells them apart), and the missing ones are sent, until none is missing. Each line has a
+        unique key of its own, so a lost answer, a killed process or two writers at once do no harm. A quote that
+        cannot be completed is deleted again.
         """
         self._write_graphs([(replace(quote, lines=quote.lines[: MAX_NODES - 1]),)], keyed=True)
         begun = self.results.pop(quote.opportunity_id)
@@ -170,7 +176,7 @@ class Writer:
             self._failed(quote, refusal)
 
     def _complete(self, quote: PricedQuote, quote_id: str) -> NodeError | None:
-        """Send the lines the org does not have yet, until it has each once; the org's refusal if it refuses one."""
+        """Send the lines that the org does not have yet, until it has all. Returns its error if it refuses one."""
         while missing := self._missing(quote, quote_id):
             self._go_on()
             lines = [self._line_node(line, quote_id, keyed=True) for line in missing[:MAX_NODES]]
@@ -183,7 +189,7 @@ class Writer:
                     return error
                 if error.kind in (Kind.WAIT, Kind.GIVE_UP):
                     raise _raised(error)
-                self._passing = _raised(error, OrgUnreachable)  # somebody else's lines are seen the next time
+                self._passing = _raised(error, OrgUnreachable)  # another writer's lines are seen the next time
             self._pause()
         return None
 
@@ -239,17 +245,17 @@ class Writer:
 
 
 class _Patience:
-    """Pauses that grow, with jitter, while passing faults go on; gives up when they have gone on too long."""
+    """Pauses that grow, with jitter, while passing faults go on. Gives up after _MAX_SECONDS_OF_FAULTS."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Something got through: begin anew."""
-        self.pause, self._until = 0.25, time.monotonic() + _PATIENCE  # seconds
+        """Begin anew, because something succeeded."""
+        self.pause, self._until = 0.25, time.monotonic() + _MAX_SECONDS_OF_FAULTS  # seconds
 
     def wait(self, fault: OrgUnreachable) -> None:
-        """Sleep a little, or raise the fault when patience has run out."""
+        """Sleep, or raise the fault if faults have gone on too long."""
         if time.monotonic() > self._until:
             raise fault
         time.sleep(self.pause * random.uniform(0.5, 1.5))
@@ -257,7 +263,7 @@ class _Patience:
 
 
 def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
-    """Small graphs do better than large ones, and cost less when split: as many as a request takes, evenly filled."""
+    """Return the quotes in as many groups as a request takes graphs, evenly filled: small graphs cost less to split."""
     count = min(MAX_GRAPHS, len(quotes))
     edges = [len(quotes) * place // count for place in range(count + 1)] if count else []
     return [tuple(quotes[start:end]) for start, end in pairwise(edges)]

@@ -19,7 +19,7 @@ from quotejob.jobtypes.quotes import writer as writing
 from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
-from quotejob.salesforce import OrgAddress, OrgClient
+from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
 
 MANY = 60  # Opportunities of two lines
 ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
@@ -45,7 +45,7 @@ def clear_faults(local: LocalOrg) -> None:
 
 @pytest.fixture
 def org(local: LocalOrg) -> OrgClient:
-    return OrgClient(OrgAddress(local.url, local.token, "66.0", local.org_id), read_timeout=2)
+    return OrgClient(OrgAddress(local.url, local.token, API_VERSION, local.org_id), read_timeout=2)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def fault(local: LocalOrg) -> Callable[..., None]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses as ever, patience of seconds."""
-    monkeypatch.setattr(writing, "_PATIENCE", 3)
+    monkeypatch.setattr(writing, "_MAX_SECONDS_OF_FAULTS", 3)
 
 
 def quotes(org: OrgClient, count: int = MANY) -> list[PricedQuote]:
