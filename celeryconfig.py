@@ -1,7 +1,7 @@
-"""Celery's settings, read by ``celery -A tasks ...`` and by ``celery ...`` alone from this folder.
+"""Celery's settings, read by ``celery -A tasks ...``, and by ``celery ...`` in this folder.
 
-Each departure from a default has its reason beside it. No secret but the broker's address stands here: ``celery inspect
-conf`` shows this module (and hides the address's password).
+Each setting that differs from the default has its reason beside it. The only secret here is the password in the
+broker's address: ``celery inspect conf`` shows this module, and hides that password.
 """
 
 from kombu import Queue as _Queue
@@ -11,11 +11,12 @@ from quotejob.store.client import tls as _tls
 
 # The broker and the result store: one Redis.
 broker_url = result_backend = _redis_url()
-broker_use_ssl = redis_backend_use_ssl = _tls(broker_url) or None  # both: with one alone the broker goes unverified
+# Both settings: with only one of them the broker's certificate is not verified.
+broker_use_ssl = redis_backend_use_ssl = _tls(broker_url) or None
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # never give up on a Redis that restarts
-# Without a pool a message costs a connection's making, and web, worker, beat hold 16 connections instead of 26: the
-# smallest hosted Redis allows 20. Flower deadlocks with a small pool and opens 15-22 with a large one; so it has 6.
+# Without a pool each message opens a connection, but web, worker and beat hold 16 connections instead of 26: the
+# smallest hosted Redis allows 20. Flower deadlocks with a small pool, opens 15-22 with a large one, and 6 without one.
 broker_pool_limit = 0
 broker_transport_options = {
     "visibility_timeout": 3600,  # longer than any task; a lost message is found by the sweep, not by this
@@ -34,15 +35,15 @@ redis_socket_timeout = 30
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
 
-# Delivery: a task may run twice, and says why that is harmless; it is never lost with the child that ran it.
+# Delivery: a task may run twice (each says why that is harmless). It is not lost when the child that runs it dies.
 task_acks_late = True
 task_reject_on_worker_lost = True
-worker_prefetch_multiplier = 1  # reserve only what runs
+worker_prefetch_multiplier = 1  # a worker reserves only the tasks that it runs
 worker_deduplicate_successful_tasks = False  # with chords it can lose the body
-worker_cancel_long_running_tasks_on_connection_loss = False  # finishing costs less than doing it again
+worker_cancel_long_running_tasks_on_connection_loss = False  # to finish a task costs less than to repeat it
 task_allow_error_cb_on_chord_header = False  # a page's failure is data, not an exception
 
-# Results: the truth is the job's state, so tasks keep none (a chord on Redis counts its header all the same).
+# Results: the job's state in Redis is the truth, so tasks keep none (a chord on Redis counts its header without them).
 task_ignore_result = True
 task_store_errors_even_if_ignored = True
 result_backend_always_retry = True  # a Redis that restarts must not fail a task
@@ -54,31 +55,31 @@ result_extended = False  # no arguments in results
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 
-# Queues. A plain `celery -A tasks worker` serves all of them.
-task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]  # clock: what has its moment
+# Queues. A plain `celery -A tasks worker` serves all of them. clock is for tasks that must start on time.
+task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]
 task_default_queue = "control"
-task_default_priority = 0  # the highest; pages and batches say their own
+task_default_priority = 0  # the highest; pages and batches set their own
 task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch")} | {
     f"quotejob.{task}": "clock" for task in ("tick", "tick_at")
 }
-task_soft_time_limit = 300  # seconds; tasks that take longer say so themselves
+task_soft_time_limit = 300  # seconds; tasks that take longer set their own
 task_time_limit = 360
 
-# What operators expect to see in Flower and in `celery inspect`.
+# For Flower and `celery inspect`.
 task_track_started = True
 worker_send_task_events = True
 task_send_sent_event = True
 task_repr_maxlevels = 2
 
 worker_hijack_root_logger = False  # quotejob.logs
-worker_soft_shutdown_timeout = 15  # seconds to finish; REMAP_SIGTERM=SIGQUIT makes a platform's SIGTERM use it
+worker_soft_shutdown_timeout = 15  # seconds to finish; REMAP_SIGTERM=SIGQUIT makes the SIGTERM of a platform use it
 worker_enable_soft_shutdown_on_idle = False
 worker_enable_remote_control = True
 
 enable_utc = True
 timezone = "UTC"
 beat_schedule = {
-    # expires (by the clocks of two machines): ticks that pile up while no worker listens are worth nothing
+    # expires (by the clocks of two machines): ticks that collect while no worker runs are not needed
     "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }

@@ -1,9 +1,9 @@
-"""How fast is the main job, and what does it cost? One table from one run of the whole system on this machine.
+"""Measure how fast the main job is and what it costs: one table from one run of the whole system on this machine.
 
     .venv/bin/python bench/main_job.py --opportunities 5000
 
-Absolute times say as much about the machine as about quotejob; the ratio to an empty request and the counts (requests,
-memory, connections) are what to compare.
+Absolute times depend on the machine. Compare the ratio to an empty request, and the counts (requests, memory,
+connections).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
-    """The 202, and one job over everything."""
+    """Measure the 202, then one job over all Opportunities."""
     empty = median_ms(lambda: api.request("GET", "/health"))
     accepted = median_ms(lambda: accept_and_abort(api))
     row("GET /health, median", f"{empty:.1f} ms")
@@ -87,7 +87,7 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
 
 
 class Watch:
-    """Looks at Redis four times a second until stopped."""
+    """Reads memory and connections of Redis four times a second, until stopped."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.connections = self.memory = 0
@@ -97,7 +97,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """No more looking."""
+        """Stop reading Redis."""
         self._done.set()
         self._thread.join()
 
@@ -108,7 +108,7 @@ class Watch:
 
 
 def accept_and_abort(api: Api) -> float:
-    """Seconds until the 202; the job is taken back before the next."""
+    """Submit a job and wait for its end. Returns the seconds until the 202."""
     began = time.perf_counter()
     job_id = api.submit("Name = 'no such Opportunity'")
     seconds = time.perf_counter() - began
@@ -117,7 +117,7 @@ def accept_and_abort(api: Api) -> float:
 
 
 def median_ms(call: Callable[[], object], times: int = 50) -> float:
-    """The median in milliseconds: of the seconds the call gives, else of its own time."""
+    """Return the median in milliseconds, of the seconds that the call returns, else of its duration."""
     found = []
     for _ in range(times):
         began = time.perf_counter()
@@ -127,7 +127,7 @@ def median_ms(call: Callable[[], object], times: int = 50) -> float:
 
 
 def row(what: str, figure: str) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     print(f"{what:<80} {figure:>16}", flush=True)
 
 

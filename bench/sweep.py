@@ -1,8 +1,8 @@
-"""What a sweep costs while thousands of jobs are Holding: `.venv/bin/python bench/sweep.py --jobs 10000`.
+"""Measure what a sweep costs while thousands of jobs are Holding: `.venv/bin/python bench/sweep.py --jobs 10000`.
 
-The jobs are Holding for ten seconds, no slot is free, nobody runs; then five sweeps are made in this process, one after
-the other. Round trips are what waits for the network, commands what Redis did, those within scripts included; the
-messages are those a sweep sent to workers.
+The jobs are Holding for ten seconds, no slot is free, and no worker runs. Then this process makes five sweeps, one
+after the other. It prints the round trips to Redis, the commands that Redis ran (also those in scripts), and
+the messages that a sweep sent to workers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 from quotejob import testing
 
 SWEEPS = 5
-ORG_JOBS = 100  # Holding, of one org
+JOBS_PER_ORG = 100  # Holding
 
 
 def main() -> None:
@@ -36,23 +36,24 @@ def main() -> None:
 
 
 def measure(jobs: int, client: redis.Redis) -> None:
-    """One line a sweep."""
+    """Print one line for each sweep."""
     from quotejob.jobs.job import JobType
+    from quotejob.salesforce import API_VERSION
     from quotejob.salesforce.caller import CallerContext, to18
     from tasks.app import services
     from tasks.sweep import sweep
 
     for number in range(jobs):
-        org = to18(f"00D{number // ORG_JOBS:012d}")
+        org = to18(f"00D{number // JOBS_PER_ORG:012d}")
         caller = CallerContext(
-            request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version="66.0", namespace="",
+            request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version=API_VERSION, namespace="",
             access_token="x", user_id=to18("005RO0000000001"), username="u@x.org",
         )  # fmt: skip
         services().jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
         client.sadd(f"quotejob:org:{org}:active", "none")  # its one slot is taken
     time.sleep(10)
     trips = count_round_trips()
-    print(f"{jobs} jobs Holding, {-(-jobs // ORG_JOBS)} orgs")
+    print(f"{jobs} jobs Holding, {-(-jobs // JOBS_PER_ORG)} orgs")
     for number in range(SWEEPS):
         sent, ran, messages = trips[0], commands(client), client.llen("control")
         began = time.perf_counter()
@@ -65,12 +66,12 @@ def measure(jobs: int, client: redis.Redis) -> None:
 
 
 def commands(client: redis.Redis) -> int:
-    """How many commands Redis has run."""
+    """Return how many commands Redis has run."""
     return int(client.info("stats")["total_commands_processed"])
 
 
 def count_round_trips() -> list[int]:
-    """A count, in a list, of what redis-py sends from now on."""
+    """Return a list whose one item counts what redis-py sends from now on."""
     count, send = [0], redis.Connection.send_packed_command
 
     def counted(self: redis.Connection, *args: object, **options: object) -> object:

@@ -38,9 +38,9 @@ from tasks.app import app, services
 
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
 MAX_FAULTS = 40  # faults of a job with no success in between, before the job fails; more than half an hour
-MAX_SURPRISES = 2  # unexpected errors
+MAX_UNEXPECTED_ERRORS = 2  # unexpected errors
 LONGEST_PAUSE = 60.0  # seconds after a fault
-LONGEST_WAIT = 300.0  # seconds between two tries when the org's daily API allocation is used up
+LONGEST_EXHAUSTED_PAUSE = 300.0  # seconds between two tries when the org's daily API allocation is used up
 
 P = ParamSpec("P")
 Work = Callable[Concatenate[Run, P], None]
@@ -90,7 +90,7 @@ class _Attempt:
         except OrgExhausted as fault:
             waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
             services().jobs.explain(self._job_id, waiting)
-            self._again(fault, "exhausted", None, LONGEST_WAIT)
+            self._again(fault, "exhausted", None, LONGEST_EXHAUSTED_PAUSE)
         except AuthorizationFailed as error:
             _stop_schedule(self._job_id, error)
             self._fail(f"{error.code}: {error}")
@@ -99,8 +99,8 @@ class _Attempt:
         except QuotejobError as error:
             self._fail(f"{error.code}: {error}")
         except Exception as error:
-            log.exception("A step failed in a way nobody expected")
-            self._again(error, "surprise", MAX_SURPRISES, LONGEST_PAUSE)
+            log.exception("A step failed with an unexpected error")
+            self._again(error, "surprise", MAX_UNEXPECTED_ERRORS, LONGEST_PAUSE)
 
     def _do(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         made = services()
@@ -119,16 +119,16 @@ class _Attempt:
         if run.job.extended_status is not None:
             run.jobs.explain(run.id, None)
 
-    def _again(self, fault: BaseException, kind: str, most: int | None, longest: float) -> None:
+    def _again(self, fault: BaseException, kind: str, max_faults: int | None, longest_pause: float) -> None:
         """Release the unit with a pause, after which the sweep sends it again. After too many faults, fail the job.
 
         The pause grows with each fault, until something succeeds.
         """
         count = services().progress.another_fault(self._job_id, kind)
-        if most is not None and count >= most:
+        if max_faults is not None and count >= max_faults:
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
             return
-        pause = min(longest, 2.0 ** min(count, 10)) * random.uniform(0.5, 1.5)
+        pause = min(longest_pause, 2.0 ** min(count, 10)) * random.uniform(0.5, 1.5)
         log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=count)
         self._release(wait=pause)
 

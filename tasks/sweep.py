@@ -37,26 +37,26 @@ def sweep() -> None:
             dispatch.delay(org_id=org_id)
         queued = cache(lambda: waiting(services().client))
         for job_id, silence in jobs.open():
-            with structlog.contextvars.bound_contextvars(job_id=job_id), _by_itself():
-                _look_after(job_id, silence, queued)
+            with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
+                _send_lost(job_id, silence, queued)
     except StoreUnavailable as away:
         log.warning(f"The sweep stops here, the next one goes on: {away}")
 
 
 @contextmanager
-def _by_itself() -> Iterator[None]:
+def _isolated() -> Iterator[None]:
     """Log an error with one job, so that the sweep continues with the others."""
     try:
         yield
     except StoreUnavailable:
         raise
     except QuotejobError as error:
-        log.warning(f"The sweep leaves this job alone for now: {error}")
+        log.warning(f"The sweep skips this job for now: {error}")
     except Exception:
-        log.exception("The sweep cannot look after this job")
+        log.exception("The sweep skips this job after an unexpected error")
 
 
-def _look_after(job_id: str, silence: float, queued: Queued) -> None:
+def _send_lost(job_id: str, silence: float, queued: Queued) -> None:
     """Send the lost units of a job: those whose lease has ended, and after SILENT_AFTER those that are in no queue."""
     jobs, held = services().jobs, services().leases.held(job_id)
     silent = silence > SILENT_AFTER
@@ -73,9 +73,8 @@ def _look_after(job_id: str, silence: float, queued: Queued) -> None:
         return
     for lacking in outstanding(job, services().progress):
         messages = signatures(job, lacking)
-        lost = [
-            unit for unit, message in messages.items() if _is_lost(held.get(unit), message, queued if silent else None)
-        ]
+        searched = queued if silent else None
+        lost = [unit for unit, message in messages.items() if _is_lost(held.get(unit), message, searched)]
         again = {unit: messages[unit] for unit in lost if services().leases.offer(job_id, unit)}
         if again:
             log.warning(f"Sending again what nobody works on: {', '.join(again)}")

@@ -12,8 +12,8 @@ from quotejob.errors import StoreUnavailable
 from tasks.app import app, services
 from tasks.flow import dispatch
 
-AHEAD = 2.0  # seconds that a tick looks ahead; more than beat's interval, so that a tick may be late
-LATE = 5.0  # seconds after its fire time at which a tick_at expires: beat's ticks have run by then
+LOOK_AHEAD = 2.0  # seconds that a tick looks ahead; more than beat's interval, so that a tick may be late
+EXPIRES_AFTER = 5.0  # seconds after its fire time at which a tick_at expires: beat's ticks have run by then
 
 log = structlog.get_logger()
 
@@ -22,10 +22,9 @@ log = structlog.get_logger()
 def tick() -> None:
     """Fire due schedules. Several ticks may run at once: each fire time is decided once."""
     try:
-        for seconds in services().firing.seconds_to_fire_times(
-            AHEAD
-        ):  # seconds, not a time: a worker's clock may differ from Redis's
-            tick_at.apply_async(countdown=seconds, expires=AHEAD + LATE)
+        # Seconds, not a time: a worker's clock may differ from Redis's.
+        for seconds in services().firing.seconds_to_fire_times(LOOK_AHEAD):
+            tick_at.apply_async(countdown=seconds, expires=LOOK_AHEAD + EXPIRES_AFTER)
         _fire()
         for org_id in services().jobs.waking():
             dispatch(org_id=org_id)
