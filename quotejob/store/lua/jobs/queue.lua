@@ -1,13 +1,10 @@
+-- needs clock
 -- The flex queue, for the scripts that begin with "needs jobs/queue": who waits, in which order, who may go.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job stays), now (ms; only in simulated time: otherwise the time is
 --       that of Redis, the one clock of all processes)
 -- Of an org: holding has every Holding job by its place; ready those that may go, by the same place; later those that
 -- wait for nothing but a time, by that time (ms). The others wait for jobs: ID:waits has these, and in ID:children
 -- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
-local function redis_time()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
 local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at

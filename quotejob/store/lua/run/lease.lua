@@ -1,11 +1,11 @@
+-- needs clock
 -- Leases, for the scripts that begin with "needs run/lease". In a job's hash of leases stands, for each unit, "holder ends
 -- length": times in ms by Redis's clock, as workers' clocks may differ. The holder is a step, 'sent' (the unit was sent
 -- again, and nobody has it yet) or 'wait' (nobody may have it before its time).
 -- A clock may be turned back. If a lease then ends later than twice its length from now, nobody holds it any more.
 -- Otherwise the lease of a dead worker would stay held for as long as the clock was turned back.
 local ENDED = {Completed = true, Failed = true, Aborted = true}
-local TIME = redis.call('TIME')
-local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000)
+local NOW = redis_time()
 
 local function has_ended(job)
   local status = redis.call('HGET', job, 'status')

@@ -1,3 +1,4 @@
+-- needs clock
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes left to write per page),
 --       errors_key (pages with errors), faults, open (keys); id, unit, results and priced (blobs, or nil), counts (field of
@@ -5,8 +6,7 @@
 -- Gives 1 when the report was taken, 0 when there was one already or the job is gone or Completed.
 local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' then return 0 end
-local time = redis.call('TIME')
-redis.call('ZADD', args.open, 'XX', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), args.id)
+redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
 if redis.call('HSETNX', args.receipts, args.unit, '1') == 0 then return 0 end
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
