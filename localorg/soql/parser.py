@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from importlib import resources
+from pathlib import Path
 from typing import Any, cast
 
 from lark import Lark, Token, Transformer, v_args
@@ -156,12 +158,21 @@ def _check_constant(literal: Literal, *, pattern: bool = False) -> None:
                 raise _Trouble(literal.at, f"Invalid string literal {literal.text}. {sentence}")
 
 
+def _cache() -> str:
+    """Return the file in which Lark keeps the analysed grammar. The analysis is half of the start of an org."""
+    folder = Path(__file__).parent / "__pycache__"
+    with contextlib.suppress(OSError):  # Lark goes on without a file that it cannot write
+        folder.mkdir(exist_ok=True)
+    return str(folder / "grammar.lark.cache")
+
+
 _PARSER = Lark(
     (resources.files(__package__) / "grammar.lark").read_text("utf-8"),
     parser="lalr",
     start="query",
     maybe_placeholders=True,
     transformer=_Build(),
+    cache=_cache(),
 )
 
 
