@@ -59,7 +59,7 @@ accept_content = ["json"]
 task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]
 task_default_queue = "control"
 task_default_priority = 0  # the highest; pages and batches set their own
-task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch")} | {
+task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch", "clean_up")} | {
     f"quotejob.{task}": "clock" for task in ("tick", "tick_at")
 }
 task_soft_time_limit = 300  # seconds; tasks that take longer set their own
@@ -84,4 +84,4 @@ beat_schedule = {
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
 beat_schedule_filename = ".celerybeat-schedule"
-imports = ("tasks.flow", "tasks.sweep", "tasks.ticks")
+imports = ("tasks.flow", "tasks.sweep", "tasks.ticks", "tasks.clean_up")

@@ -24,6 +24,7 @@ from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding, sent
 from quotejob.run.receipt import Outcome
 from tasks.app import app, services
+from tasks.clean_up import clean_up_for_others
 from tasks.queues import share
 from tasks.steps import step
 
@@ -51,6 +52,7 @@ def plan(run: Run) -> None:
     handler = handler_of(run.job.job_type)
     run.jobs.move(run.id, Status.PREPARING)
     log.info(f"Worker received job with ID: {run.id} {handler.purpose(run.job)}")
+    clean_up_for_others(run)
     if run.job.waves is None:
         handler.plan(run)
     run.jobs.move(run.id, Status.PROCESSING)

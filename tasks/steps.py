@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -29,9 +28,8 @@ from quotejob.errors import (
     StoreUnavailable,
     UnknownJobType,
 )
-from quotejob.run.context import Run, begin
+from quotejob.run.context import Run, begin, renewed_session
 from quotejob.run.receipt import MAX_DEATHS
-from quotejob.salesforce import applink
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import current
 from tasks.app import app, services
@@ -151,14 +149,13 @@ class _Attempt:
             return None
         if services().progress.another_fault(self._job_id, "session") > 1:
             return None
-        settings = current()
-        authorization = services().jobs.get(self._job_id).authorization or settings.authorization
-        return applink.renewed(context, replace(settings, authorization=authorization))
+        return renewed_session(services().jobs.get(self._job_id), context, current())
 
     def _fail(self, reason: str) -> None:
-        """End the job as Failed, and dispatch the next job of its org."""
+        """End the job as Failed, give the unit back, and dispatch the next job of its org."""
         if services().jobs.fail(self._job_id, reason):
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
+        self._release()
         app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})
 
     def _release(self, *, wait: float = 0) -> None:

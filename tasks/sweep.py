@@ -18,6 +18,7 @@ from quotejob.jobs.job import Status
 from quotejob.run.leases import SENT
 from quotejob.run.outstanding import outstanding
 from tasks.app import app, services
+from tasks.clean_up import clean_up
 from tasks.flow import dispatch, send, signatures
 from tasks.queues import Message, key, waiting
 
@@ -36,6 +37,8 @@ def sweep() -> None:
         for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
             dispatch.delay(org_id=org_id)
         queued = cache(lambda: waiting(services().client))
+        for job_id in services().progress.incomplete.due():
+            clean_up.delay(job_id=job_id)
         for job_id, silence in jobs.open():
             with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
                 _send_lost(job_id, silence, queued)

@@ -45,6 +45,10 @@ class JobHandler(ABC):
         """Write one batch into the org, and record its receipt by Progress.record_batch."""
         raise NotImplementedError(f"{self.name} jobs have no batches")
 
+    def clean_up(self, run: Run) -> None:
+        """Remove from the org what an ended job has noted in Progress.incomplete. Default: such jobs note nothing."""
+        run.progress.incomplete.removed(run.job)
+
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""
         raise NotImplementedError(f"{self.name} jobs have no batches")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from quotejob.errors import JobStopped, SessionExpired
@@ -26,6 +26,7 @@ class Run:
     leases: Leases
     settings: Settings
     lease: Lease | None = None  # on the unit of this step; None for steps that only send others
+    context: CallerContext | None = None  # instead of the job's own session
 
     @property
     def id(self) -> str:
@@ -39,7 +40,7 @@ class Run:
         Raises SessionExpired if the caller's session is no longer stored; AuthorizationFailed and OrgUnreachable if
         AppLink gives no session to a scheduled job.
         """
-        context = session(self.job, self.jobs, self.settings)
+        context = self.context or session(self.job, self.jobs, self.settings)
         return OrgClient(OrgAddress.of(context), read_timeout=self.settings.org_timeout)
 
     def go_on(self) -> None:
@@ -80,3 +81,8 @@ def session(job: Job, jobs: JobStore, settings: Settings) -> CallerContext:
     context = applink.session(job.authorization, job.org_id, settings)
     jobs.renew_context(job.job_id, context)
     return context
+
+
+def renewed_session(job: Job, context: CallerContext, settings: Settings) -> CallerContext | None:
+    """Return the context with a fresh token, by the authorization of the job or of the settings. None: no token."""
+    return applink.renewed(context, replace(settings, authorization=job.authorization or settings.authorization))

@@ -38,8 +38,12 @@ class Leases:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
 
-    def claim(self, job_id: str, unit: str, org_id: str) -> Lease:
-        """Take the unit's lease. Raises LeaseLost if it is held or must wait, JobStopped if the job has ended."""
+    def claim(self, job_id: str, unit: str, org_id: str, *, after_end: bool = False) -> Lease:
+        """Take the unit's lease. Raises LeaseLost if it is held or must wait, JobStopped if the job has ended.
+
+        With ``after_end`` the job must have ended: the caller removes what the step left in the org. Then JobStopped
+        means that the job was resumed.
+        """
         holder = uuid.uuid4().hex
         state, deaths = scripts.run(
             self._redis,
@@ -50,9 +54,10 @@ class Leases:
             unit=unit,
             holder=holder,
             length=int(LENGTH * 1000),
+            after_end=after_end,
         )
         _check(state.decode(), job_id, unit)
-        return Lease(self._redis, job_id, unit, org_id, holder, deaths)
+        return Lease(self._redis, job_id, unit, org_id, holder, deaths, after_end=after_end)
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
@@ -77,13 +82,24 @@ class Leases:
 class Lease:
     """The lease on one unit, held by one step of one process."""
 
-    def __init__(self, client: redis.Redis, job_id: str, unit: str, org_id: str, holder: str, deaths: int) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        job_id: str,
+        unit: str,
+        org_id: str,
+        holder: str,
+        deaths: int,
+        *,
+        after_end: bool = False,
+    ) -> None:
         self._redis = client
         self.job_id = job_id
         self.unit = unit
         self.deaths = deaths  # number of earlier holders that died
         self._org_id = org_id
         self._holder = holder
+        self._after_end = after_end
 
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
@@ -128,6 +144,7 @@ class Lease:
             unit=self.unit,
             holder=self._holder,
             length=int(LENGTH * 1000),
+            after_end=self._after_end,
         )
         _check(state.decode(), self.job_id, self.unit)
         return float(rest) / 1000
@@ -135,6 +152,6 @@ class Lease:
 
 def _check(state: str, job_id: str, unit: str) -> None:
     if state == "ended":
-        raise JobStopped(f"Job {job_id} has ended")
+        raise JobStopped(f"Job {job_id} has ended, or was resumed while it was cleaned up")
     if state != "yours":
         raise LeaseLost(f"Somebody else works on {unit} of job {job_id}, or it is to wait")

@@ -14,6 +14,7 @@ import redis
 
 from quotejob import clock
 from quotejob.errors import JobNotFound
+from quotejob.run.incomplete import IncompleteQuotes
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.store import client as store
 from quotejob.store import keys, rows, scripts
@@ -26,6 +27,7 @@ class Progress:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
+        self.incomplete = IncompleteQuotes(client)
 
     # -- the plan ------------------------------------------------------------------------------------------------------
 
@@ -92,10 +94,20 @@ class Progress:
         stored = self._get(job_id, "batches", str(wave))
         return None if stored is None else cast(list[Batch], rows.unsqueeze(stored))
 
-    def record_batch(self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True) -> bool:
-        """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile."""
+    def record_batch(
+        self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True, in_several: bool = False
+    ) -> bool:
+        """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile.
+
+        ``in_several``: the batch is one Quote that is written in several requests. Its note as incomplete ends with the
+        receipt. If somebody has removed the Quote meanwhile, nothing is stored.
+        """
         pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
-        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages)
+        large = None
+        if in_several:
+            [result] = receipt.results
+            large = {"incomplete": keys.job(job_id, "incomplete"), "unit": receipt.unit, "quote": result.quote_id}
+        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages, large)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
         """Return the batches of the wave that have reported."""
@@ -142,7 +154,14 @@ class Progress:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _record(
-        self, job_id: str, name: str, wave: int, receipt: Receipt, priced: bytes, pages: list[tuple[str, int, int]]
+        self,
+        job_id: str,
+        name: str,
+        wave: int,
+        receipt: Receipt,
+        priced: bytes,
+        pages: list[tuple[str, int, int]],
+        large: dict[str, str | None] | None = None,
     ) -> bool:
         counts: dict[str, int] = {
             outcome: sum(result.outcome is outcome for result in receipt.results) for outcome in Outcome
@@ -163,6 +182,7 @@ class Progress:
             priced=priced or None,
             counts=counts,
             pages=pages,
+            large=large,
         )
         return bool(taken)
 

@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 
 from quotejob.errors import InvalidRequest
+from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
 
 
 class Results:
-    """The results of all jobs, in one order: pages, then batches of each wave. May raise StoreUnavailable."""
+    """The results of all jobs, in one order: pages, then batches of each wave. May raise StoreUnavailable.
+
+    A Quote that an ended job has left incomplete in the org has a failed result until it is removed.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -39,22 +43,34 @@ class Results:
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Yield the results after the cursor, each with its own cursor."""
         first_unit, first_place = _read(cursor)
-        for unit in sorted(self._progress.units_with_results(job_id), key=_unit_order):
+        left_over = {f"{quote.unit}.0.0": quote for quote in self._progress.incomplete.left_over(job_id)}
+        for unit in sorted([*self._progress.units_with_results(job_id), *left_over], key=_unit_order):
             if _unit_order(unit) >= _unit_order(first_unit):
-                for place, result in enumerate(self._progress.unit_results(job_id, unit)):
+                reported = (
+                    [_incomplete(left_over[unit], job_id)]
+                    if unit in left_over
+                    else self._progress.unit_results(job_id, unit)
+                )
+                for place, result in enumerate(reported):
                     if unit != first_unit or place >= first_place:
                         yield f"{unit}:{place}", result
 
 
 def _unit_order(unit: str) -> tuple[int, ...]:
-    """Return a key that sorts pages ("12") before batches ("0.3") before parts of batches ("0.3.0"), each by number."""
+    """Return a sort key, by number: pages (12), batches (0.3), their parts (0.3.0), incomplete Quotes (0.3.0.0)."""
     numbers = tuple(int(part) for part in unit.split("."))
     return (len(numbers), *numbers)
 
 
 def _read(cursor: str | None) -> tuple[str, int]:
     """Return the position of a cursor: the unit, and the place of the next result in it."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,2}):([0-9]{1,9})", cursor or "0:0")
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,3}):([0-9]{1,9})", cursor or "0:0")
     if found is None:
         raise InvalidRequest.field("cursor", "is not one this API gave out")
     return found[1], int(found[2])
+
+
+def _incomplete(quote: IncompleteQuote, job_id: str) -> Result:
+    known = f"Quote {quote.quote_id}" if quote.quote_id else f"A Quote with the key {job_id}:{quote.opportunity_id}"
+    message = f"{known} may have only a part of its lines; resume the job to complete it, or wait for its removal"
+    return Result(quote.opportunity_id, Outcome.FAILED, quote.quote_id, "QUOTE_INCOMPLETE", message)

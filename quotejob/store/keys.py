@@ -10,13 +10,15 @@ HOLDING = "quotejob:holding"  # every Holding job, by its last check (ms, the sa
 QUEUES = "quotejob:queues"  # orgs with Holding jobs, by the last check of their queue (ms, the same clock)
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
+CLEAN_UPS = "quotejob:clean-ups"  # ended jobs with incomplete Quotes in the org, by the next try (ms, Redis's clock)
 FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted
 
 # The keys of a job beside its hash, by how long they stay. KEPT stays after the job's end, for its results. SPENT stays
-# too, for resume, unless the job is Completed. HELD is deleted at any end.
-KEPT = ("results",)
+# too, for resume, unless the job is Completed. HELD is deleted at any end. The script lua/jobs/queue.lua decides about
+# "context" and "leases": a job that has incomplete Quotes to remove still needs them.
+KEPT = ("results", "incomplete")
 SPENT = ("pages", "quotes", "left", "errors", "batches", "marks", "waits")
-HELD = ("context", "leases", "deaths", "faults")
+HELD = ("deaths", "faults")
 STAGES = ("priced", "written", "parts")  # these are SPENT too; each wave has its own
 
 

@@ -7,10 +7,12 @@ sends the same graphs. Results carry the Opportunity's id and are never matched 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 
 import structlog
 
+from quotejob import clock
 from quotejob.errors import JobStopped
 from quotejob.jobtypes.quotes import packed
 from quotejob.jobtypes.quotes.writer import Writer, nodes
@@ -19,6 +21,8 @@ from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
 from quotejob.run.waves import pages_of_wave
 from quotejob.salesforce import MAX_NODES
+
+LATE_REQUESTS = 30  # seconds after the timeout of a request; later, the org does not begin to work on it
 
 log = structlog.get_logger()
 
@@ -42,7 +46,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     wanted = page_of.keys() - decided
     quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
     log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
-    writer = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down)
+    writer = _writer(run, wave, batch)
     try:
         writer.write(quotes)
     except JobStopped:
@@ -50,17 +54,62 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
-        run.progress.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls))
+        receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls)
+        run.progress.record_batch(run.id, wave, receipt, in_several=_is_large(quotes))
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    page_of = _content(run, wave, batch)
-    written = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
+    page_of, writer = _content(run, wave, batch), _writer(run, wave, batch)
+    written = writer.written(list(page_of))
+    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in page_of]
+    if _is_large(quotes):
+        [large] = quotes
+        run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
+        if large.opportunity_id in written and not writer.is_complete(large, written[large.opportunity_id]):
+            run.org.delete("Quote", written.pop(large.opportunity_id))
     results = {
         key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
     }
-    run.progress.record_batch(run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls))
+    receipt = _receipt(f"{wave}.{batch}", results, page_of, run.org.calls)
+    run.progress.record_batch(run.id, wave, receipt, in_several=_is_large(quotes))
+
+
+def remove_incomplete(run: Run) -> None:
+    """Remove the Quotes that this ended job has left incomplete in the org. Twice is harmless.
+
+    A request that was sent before the end may still reach the org. So a Quote is looked for once more when no such
+    request can be on its way. Raises LeaseLost while a step still writes, JobStopped if the job was resumed, OrgError.
+    """
+    final = run.job.completed_date is not None and (
+        clock.now() - run.job.completed_date > timedelta(seconds=run.settings.org_timeout + LATE_REQUESTS)
+    )
+    for quote in run.progress.incomplete.of_job(run.id):
+        wave, batch = (int(number) for number in quote.unit.split("."))
+        lease = run.leases.claim(run.id, f"batch {wave} {batch}", run.job.org_id, after_end=True)
+        calls = run.org.calls
+        try:
+            with lease.kept():
+                for quote_id in _writer(run, wave, batch).written([quote.opportunity_id]).values():
+                    lease.go_on()
+                    run.org.delete("Quote", quote_id)
+                    log.warning(f"Removed Quote {quote_id}: the job ended before all its lines were written")
+            run.progress.incomplete.removed(run.job, quote, final=final, api_calls=run.org.calls - calls)
+        finally:
+            lease.release()
+    run.progress.incomplete.removed(run.job)
+
+
+def _writer(run: Run, wave: int, batch: int) -> Writer:
+    def note_large(opportunity_id: str, quote_id: str | None) -> None:
+        run.progress.incomplete.note(run.job, f"{wave}.{batch}", opportunity_id, quote_id)
+
+    return Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down, note_large=note_large)
+
+
+def _is_large(quotes: Sequence[PricedQuote]) -> bool:
+    """Return whether this is a batch of one quote that needs several requests: such a quote has a batch of its own."""
+    return len(quotes) == 1 and nodes(quotes[0]) > MAX_NODES
 
 
 def _content(run: Run, wave: int, batch: int) -> dict[str, int]:

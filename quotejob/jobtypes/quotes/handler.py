@@ -34,6 +34,10 @@ class BatchQuote(JobHandler):
         """Write one batch into the org."""
         commit.write_batch(run, wave, batch)
 
+    def clean_up(self, run: Run) -> None:
+        """Remove the Quotes that an ended job has left incomplete."""
+        commit.remove_incomplete(run)
+
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""
         commit.give_up_batch(run, wave, batch)

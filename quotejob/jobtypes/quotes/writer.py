@@ -5,7 +5,7 @@
   up by its key and counts as a success.
 * A refused graph of several quotes is split, so that one bad record fails only its own quote. Graphs that the org did
   not run (it stops after 14 failures) are sent again.
-* A quote with more lines than one request holds is written in parts; see :meth:`Writer._write_large`.
+* A quote with more lines than one request holds needs several requests; see :meth:`Writer._write_large`.
 
 Answers are matched by the id of the Opportunity or of the line, which is the referenceId, never by position. The limits
 are those of the REST API guide, "Composite Graph Limits".
@@ -59,12 +59,19 @@ class Writer:
     """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
     def __init__(
-        self, org: OrgClient, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]
+        self,
+        org: OrgClient,
+        job_id: str,
+        *,
+        go_on: Callable[[], None],
+        slow_down: Callable[[float], None],
+        note_large: Callable[[str, str | None], None],
     ) -> None:
         self._org = org
         self._job_id = job_id
         self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
+        self._note_large = note_large  # notes a large quote as incomplete: its Opportunity, and its id when it is known
         self._asked_again: set[str] = set()  # Opportunities refused with an unknown code, and sent once more
         self._patience = _Patience()
         self._passing: OrgUnreachable | None = None  # the fault that the last request met
@@ -155,20 +162,18 @@ class Writer:
 
         The first graph holds the Quote with its key and as many lines as fit. Then the org is asked which lines it has
         (OpportunityLineItemId tells them apart), and the missing ones are sent, until none is missing. Each line has a
-        unique key of its own, so a lost answer, a killed process or two writers at once do no harm. A quote that
-        cannot be completed is deleted again.
+        unique key of its own, so a lost answer, a killed process or two writers at once do no harm. A quote with a line
+        that the org refuses is deleted again. If the job ends before the quote is complete, its note remains, and
+        :mod:`tasks.clean_up` removes the quote.
         """
+        self._note_large(quote.opportunity_id, None)
         self._write_graphs([(replace(quote, lines=quote.lines[: MAX_NODES - 1]),)], keyed=True)
         begun = self.results.pop(quote.opportunity_id)
         if begun.quote_id is None:
             self.results[quote.opportunity_id] = begun
             return
-        try:
-            refusal = self._complete(quote, begun.quote_id)
-        except Exception:
-            if self._stopped():
-                self._org.delete("Quote", begun.quote_id)
-            raise
+        self._note_large(quote.opportunity_id, begun.quote_id)
+        refusal = self._complete(quote, begun.quote_id)
         if refusal is None:
             self._succeeded(quote, begun.quote_id)
         else:
@@ -193,18 +198,15 @@ class Writer:
             self._pause()
         return None
 
+    def is_complete(self, quote: PricedQuote, quote_id: str) -> bool:
+        """Return whether the org has all lines of the quote."""
+        return nodes(quote) <= MAX_NODES or not self._missing(quote, quote_id)
+
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
         """Return the lines that the org does not have."""
         rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
         have = {row["OpportunityLineItemId"] for row in rows}
         return [line for line in quote.lines if line.opportunity_line_id not in have]
-
-    def _stopped(self) -> bool:
-        try:
-            self._go_on()
-        except Exception:
-            return True
-        return False
 
     def _nodes(self, group: Group, *, keyed: bool = False) -> Iterator[Node]:
         for quote in group:

@@ -90,7 +90,7 @@ def broken(quote: PricedQuote) -> PricedQuote:
 def write(
     org: OrgClient, quotes: list[PricedQuote], job_id: str = "", go_on: Callable[[], None] = lambda: None
 ) -> Writer:
-    writer = Writer(org, job_id or str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None)
+    writer = Writer(org, job_id or str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None, note_large=lambda *_: None)
     writer.write(quotes)
     return writer
 
@@ -192,7 +192,7 @@ def test_a_bad_record_costs_only_its_own_quote(org: OrgClient, bad: int) -> None
 def test_a_graph_of_several_quotes_is_split(org: OrgClient) -> None:
     """Quotes share graphs when there are more than 75 of them; the bad one is found, its neighbours are written."""
     good, bad = quotes(org, 3), broken(quotes(org, 4)[3])
-    writer = Writer(org, str(uuid.uuid4()), go_on=lambda: None, slow_down=lambda _: None)
+    writer = Writer(org, str(uuid.uuid4()), go_on=lambda: None, slow_down=lambda _: None, note_large=lambda *_: None)
     writer._write_graphs([(*good, bad)])
     assert writer.results[bad.opportunity_id].outcome is Outcome.FAILED
     assert_written(org, writer, good)
@@ -254,15 +254,21 @@ def test_a_large_quote_whose_last_line_is_refused_leaves_nothing(org: OrgClient)
 
 
 def test_an_ended_job_stops_between_requests(org: OrgClient) -> None:
-    """What was written is in the results; a large quote that was begun is taken back."""
+    """What was written is in the results; a large quote that was begun is noted for the clean-up, with its id."""
     big, some = large(org, 700), quotes(org, 3)
     left = iter([True, True])
+    noted: list[tuple[str, str | None]] = []
 
     def go_on() -> None:
         if not next(left, False):
             raise JobStopped("ended")
 
-    writer = Writer(org, str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None)
+    writer = Writer(
+        org, str(uuid.uuid4()), go_on=go_on, slow_down=lambda _: None, note_large=lambda *note: noted.append(note)
+    )
     with pytest.raises(JobStopped):
         writer.write([big, *some])
+    half = writer.written([big.opportunity_id])[big.opportunity_id]
+    assert noted == [(big.opportunity_id, None), (big.opportunity_id, half)]
+    org.delete("Quote", half)
     assert_written(org, writer, some)

@@ -6,9 +6,10 @@ import inspect
 
 import pytest
 
+import tasks.clean_up
 import tasks.flow
 import tasks.sweep
-import tasks.ticks  # noqa: F401 (these three declare the tasks)
+import tasks.ticks  # noqa: F401 (these four declare the tasks)
 from tasks.app import app
 
 
@@ -28,6 +29,7 @@ def test_messages_of_an_older_version_are_understood() -> None:
         "quotejob.write_batch": ["run", "wave", "batch"],
         "quotejob.wave_written": ["run", "wave"],
         "quotejob.finish": ["run"],
+        "quotejob.clean_up": ["job_id"],
         "quotejob.sweep": [],
         "quotejob.tick": [],
         "quotejob.tick_at": [],

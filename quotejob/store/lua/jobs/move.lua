@@ -23,6 +23,7 @@ if args.ends then
   redis.call('EXPIRE', key, KEPT)
   for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
   for _, part in ipairs(args.drop) do redis.call('DEL', part) end
+  let_go(id, owner)
   local children = redis.call('SMEMBERS', job(id, 'children'))
   redis.call('DEL', job(id, 'children'))
   arrange(children)

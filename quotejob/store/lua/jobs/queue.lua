@@ -7,6 +7,7 @@
 -- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
+local CLEAN_UPS = 'quotejob:clean-ups'
 local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 
@@ -53,6 +54,18 @@ local function wake(owner)
   end
   local next_one = redis.call('ZRANGE', org(owner, 'later'), 0, 0, 'WITHSCORES')
   if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
+end
+
+-- Delete what only a running job needs. If the job left incomplete Quotes in the org, they have to be removed. Then keep
+-- its session and its leases: a lease tells whether a step is still writing.
+local function let_go(id, owner)
+  if redis.call('EXISTS', job(id, 'incomplete')) == 1 then
+    redis.call('ZADD', CLEAN_UPS, number(NOW), id)
+    redis.call('SADD', org(owner, 'clean-ups'), id)
+    redis.call('EXPIRE', job(id, 'leases'), KEPT)
+  else
+    redis.call('DEL', job(id, 'context'), job(id, 'leases'))
+  end
 end
 
 -- Whether the flex queue has more jobs than it may. A ready one that will have a slot at once does not count. The slots
@@ -104,7 +117,7 @@ local function arrange(ids)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
         leave(id, owner)
-        redis.call('DEL', job(id, 'context'))
+        let_go(id, owner)
         redis.call('EXPIRE', job(id), KEPT)
         redis.call('EXPIRE', job(id, 'waits'), KEPT)
         for _, child in ipairs(redis.call('SMEMBERS', job(id, 'children'))) do ids[#ids + 1] = child end

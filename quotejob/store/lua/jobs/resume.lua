@@ -22,5 +22,8 @@ end
 redis.call('HDEL', key, 'extendedStatus', 'completedDate')
 redis.call('PERSIST', key)
 for _, part in ipairs(args.parts) do redis.call('PERSIST', part) end
+redis.call('ZREM', CLEAN_UPS, id) -- the resumed job completes its Quotes itself
+redis.call('SREM', org(owner, 'clean-ups'), id)
+redis.call('PERSIST', job(id, 'leases'))
 redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
 return {before}

@@ -1,10 +1,12 @@
 -- needs run/lease
 -- Take the lease of one unit of work, if nobody holds it.
--- args  job, leases, deaths, open (keys), id, unit, holder, length (ms; of the lease)
+-- args  job, leases, deaths, open (keys), id, unit, holder, length (ms; of the lease), after_end (true: the job
+--       must have ended; the caller removes what its steps left)
 -- Gives {'ended' | 'held' | 'yours', how many holders have died at it}.
 local unit, me = args.unit, args.holder
-if has_ended(args.job) then return {'ended', 0} end
+if (has_ended(args.job) or false) ~= (args.after_end or false) then return {'ended', 0} end
 local holder, held, ran_out = lease_of(args.leases, unit)
+if args.after_end and holder == 'wait' then holder = nil end -- nobody works on it
 if holder and holder ~= 'sent' and holder ~= me then
   if held then return {'held', 0} end
   note_death(args.deaths, unit, holder, ran_out)

@@ -3,11 +3,19 @@
 -- args  job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes left to write per page),
 --       errors_key (pages with errors), faults, open (keys); id, unit, results and priced (blobs, or nil), counts (field of
 --       the job -> how much it grows), pages (lists of: page, change of what is left to write there, failed records there)
+--       large: nil, or for a Quote that was written in several requests {incomplete (a key), unit, quote}. Then the
+--       receipt is not taken if the Quote was removed meanwhile.
 -- Gives 1 when the report was taken, 0 when there was one already or the job is gone or Completed.
 local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' then return 0 end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
-if redis.call('HSETNX', args.receipts, args.unit, '1') == 0 then return 0 end
+if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 0 end
+if args.large then
+  local noted = string.match(redis.call('HGET', args.large.incomplete, args.large.unit) or '', '%S+$')
+  if not noted or (args.large.quote and noted ~= args.large.quote) then return 0 end
+  redis.call('HDEL', args.large.incomplete, args.large.unit)
+end
+redis.call('HSET', args.receipts, args.unit, '1')
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end

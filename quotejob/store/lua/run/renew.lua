@@ -1,9 +1,9 @@
 -- needs run/lease
 -- Renew a lease that the caller still holds. Tell it whether the job has ended, and how long to sleep.
 -- args  job, leases, open, slowdown (keys; the last one keeps the length of the org's slowdown in ms), id, unit, holder,
---       length (ms; of the lease)
+--       length (ms; of the lease), after_end (as in claim)
 -- Gives {'ended' | 'lost' | 'yours', ms to wait because the org is to be spared}.
-if has_ended(args.job) then return {'ended', 0} end
+if (has_ended(args.job) or false) ~= (args.after_end or false) then return {'ended', 0} end
 if lease_of(args.leases, args.unit) ~= args.holder then return {'lost', 0} end
 give(args.leases, args.unit, args.holder, args.length)
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', NOW), args.id)

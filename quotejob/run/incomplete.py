@@ -1,0 +1,124 @@
+"""Incomplete Quotes: those that are written in several requests, until all their lines are in the org.
+
+A step notes such a Quote before its first request. The receipt of its batch ends the note, in the same script. A note
+that is left when the job ends is a duty: the Quote must be removed from the org. :mod:`tasks.clean_up` does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from quotejob.errors import JobStopped, LeaseLost
+from quotejob.jobs.job import Job
+from quotejob.store import client as store
+from quotejob.store import keys, scripts
+
+FIRST_PAUSE = 15.0  # seconds between the first two tries to remove a Quote; more than the length of a lease
+LONGEST_PAUSE = 600.0  # seconds between two tries
+JOBS_PER_SWEEP = 100  # ended jobs whose Quotes one sweep sends to be removed
+REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request could still write it again
+
+
+@dataclass(frozen=True, slots=True)
+class IncompleteQuote:
+    """A Quote of which the org may have only some lines."""
+
+    unit: str  # its batch, "wave.batch"
+    opportunity_id: str
+    quote_id: str | None  # None: not known
+    removed: bool  # it was removed once; it is looked for once more
+
+
+class IncompleteQuotes:
+    """The incomplete Quotes of all jobs. Every method may raise StoreUnavailable if Redis does not answer."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def note(self, job: Job, unit: str, opportunity_id: str, quote_id: str | None = None) -> None:
+        """Note that a Quote is being written: before its first request, and again when its id is known.
+
+        Raises JobStopped if the job has ended, LeaseLost if another step has stored the receipt of this batch.
+        """
+        answer = scripts.run(
+            self._redis,
+            "run/incomplete",
+            **self._keys(job),
+            receipts=keys.stage(job.job_id, "written", int(unit.split(".")[0])),
+            id=job.job_id,
+            unit=unit,
+            record=opportunity_id,
+            quote=quote_id,
+        ).decode()
+        if answer == "ended":
+            raise JobStopped(f"Job {job.job_id} has ended")
+        if answer == "reported":
+            raise LeaseLost(f"Batch {unit} of job {job.job_id} is written already")
+
+    def of_job(self, job_id: str) -> list[IncompleteQuote]:
+        """Return the noted Quotes of a job, by batch. While the job runs, these are the ones being written."""
+        with store.translated():
+            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id, "incomplete")))
+        return [_read(unit.decode(), note.decode()) for unit, note in sorted(found.items())]
+
+    def left_over(self, job_id: str) -> list[IncompleteQuote]:
+        """Return the Quotes that the org may still have incomplete although the job has ended."""
+        with store.translated():
+            if self._redis.zscore(keys.CLEAN_UPS, job_id) is None:
+                return []
+        return [quote for quote in self.of_job(job_id) if not quote.removed]
+
+    def due(self) -> list[str]:
+        """Return ended jobs whose Quotes should be removed now. Of several calls at once, one gets a job."""
+        pauses = {"first_pause": int(FIRST_PAUSE * 1000), "longest_pause": int(LONGEST_PAUSE * 1000)}
+        found = scripts.run(self._redis, "run/due_clean_ups", clean_ups=keys.CLEAN_UPS, most=JOBS_PER_SWEEP, **pauses)
+        return [job_id.decode() for job_id in found]
+
+    def jobs_of_org(self, org_id: str) -> list[str]:
+        """Return the ended jobs of an org whose Quotes have to be removed."""
+        with store.translated():
+            found = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "clean-ups")))
+        return sorted(job_id.decode() for job_id in found)
+
+    def removed(
+        self, job: Job, quote: IncompleteQuote | None = None, *, final: bool = True, api_calls: int = 0
+    ) -> bool:
+        """Store that a Quote is removed; not ``final``: it must be looked for again. Return whether nothing is left.
+
+        Without a Quote only the duty is checked. Nothing changes if the job was resumed meanwhile.
+        """
+        return bool(
+            scripts.run(
+                self._redis,
+                "run/removed",
+                **self._keys(job),
+                context=keys.job(job.job_id, "context"),
+                leases=keys.job(job.job_id, "leases"),
+                id=job.job_id,
+                unit=None if quote is None else quote.unit,
+                final=final,
+                api_calls=api_calls,
+            )
+        )
+
+    def forget(self, job_id: str) -> None:
+        """Forget a job that is no longer stored."""
+        with store.translated():
+            self._redis.zrem(keys.CLEAN_UPS, job_id)
+
+    def _keys(self, job: Job) -> dict[str, str]:
+        return {
+            "job": keys.job(job.job_id),
+            "incomplete": keys.job(job.job_id, "incomplete"),
+            "clean_ups": keys.CLEAN_UPS,
+            "org_clean_ups": keys.jobs_of(job.org_id, "clean-ups"),
+        }
+
+
+def _read(unit: str, note: str) -> IncompleteQuote:
+    opportunity_id, _, quote_id = note.partition(" ")
+    removed = quote_id == REMOVED
+    return IncompleteQuote(unit, opportunity_id, None if removed else quote_id or None, removed)
