@@ -23,7 +23,8 @@ AVERAGE, MOST = 18, 35  # words a sentence
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 JOINED = "\N{NO-BREAK SPACE}"  # between the words of a code span, which count as one
 END = re.compile(r"""(?<=[.!?])["')]*[ \n]+(?=[^a-z])""")  # a small letter does not begin a sentence
-WORD = re.compile(r"\S*\w\S*")
+WORD = re.compile(r"[^ \n]*\w[^ \n]*")
+PARAMETER = re.compile(r"^(?=\w[\w, ]* -- )", re.MULTILINE)  # a line of a docstring that explains a parameter or field
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def docstrings(source: str) -> Iterator[Sentence]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=False)
             if text is not None:
-                yield from read(inspect.cleandoc(text), node.body[0].lineno)
+                yield from read(PARAMETER.sub("- ", inspect.cleandoc(text)), node.body[0].lineno)
 
 
 def comments(source: str) -> Iterator[Sentence]:
@@ -130,11 +131,11 @@ one [word with its](https://example.org/very/long). Two: U.S. and 0.5 do
 not end it; three dots ... neither. (Three!) **Four.**
 
 - an item
-- another
+- `another one`
 
 | head | cell |
 | --- | --- |
-| `a | b` | x. Y |
+| `a b. C` | x. Y |
 
     code, not read
 
@@ -142,24 +143,21 @@ not end it; three dots ... neither. (Three!) **Four.**
 not read
 ```
 """
-    assert [(each.line, each.words, each.in_table) for each in read(page)] == [
-        (4, 7, False),
-        (5, 12, False),
-        (6, 1, False),
-        (6, 1, False),
-        (8, 2, False),
-        (9, 2, False),
-        (11, 1, True),
-        (11, 1, True),
-        (13, 1, True),
-        (13, 1, True),
-        (13, 1, True),
-        (13, 1, True),
+    found = [(each.line, each.words) for each in read(page) if not each.in_table]
+    assert found == [(4, 7), (5, 11), (6, 1), (6, 1), (8, 2), (9, 1)]
+    assert [(each.line, each.words) for each in read(page) if each.in_table] == [
+        (11, 1),
+        (11, 1),
+        (13, 1),
+        (13, 1),
+        (13, 1),
     ]
 
 
 def test_a_long_sentence_is_found_on_its_line():
-    source = f'x = 1  # fine\n\n# {"word " * 20}\n# {"word " * 20}\n\n\ndef f():\n    """Do.\n\n    {"w " * 36}\n    """\n'
+    source = (
+        f'x = 1  # fine\n\n# {"word " * 20}\n# {"word " * 20}\n\n\ndef f():\n    """Do.\n\n    {"w " * 36}\n    """\n'
+    )
     assert [line.partition(":")[0] for line in too_long(comments(source))] == ["3"]
     assert [line.partition(":")[0] for line in too_long(docstrings(source))] == ["10"]
     assert too_long(read("w " * 35)) == []
