@@ -79,7 +79,7 @@ def test_it_means_what_the_platform_means(expression: str, expected: list[str]) 
         ("0 0 0 ? * 2#6", ["Day_of_week", "#1 to #5"]),
         ("0 0 0 ? * MOON", ["Day_of_week"]),
         ("0 0 0 * * ? 1969", ["Year", "1970 to 2099"]),
-        ("0 0 0 * * ? 2030-2026", ["Year", "backwards"]),
+        ("0 0 0 * * ? 2030-2026", ["Year", "ends before it begins"]),
         ("0 0/0 0 * * ?", ["Minutes", "step", "1 to 59"]),
         ("0 0/ 0 * * ?", ["Minutes", "step"]),
         ("0 /5 0 * * ?", ["Minutes"]),
