@@ -135,7 +135,7 @@ class Blueprint(SmorestBlueprint):
 
 
 def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Path parameters are camelCase in the document and snake_case in the view."""
+    """Return the view with its path parameters in snake_case. In the document they are camelCase."""
 
     @wraps(view)
     def called(*args: Any, **kwargs: Any) -> Any:

@@ -41,7 +41,7 @@ class _Api(Api):
 
 
 def make(app: Flask) -> Any:
-    """flask-smorest's Api on the app, with every route that is in the document."""
+    """Return flask-smorest's Api on the app, with every route that is in the document."""
     api = _Api(app, spec_kwargs=dict(_INFO))
     api.spec.components.security_scheme(
         "clientContext",

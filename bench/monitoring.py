@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
-    """Ended jobs, each as long after the one before as it ran, then a full flex queue."""
+    """Store ``count`` ended jobs, one a minute, and the paces of runs. Then submit 105 jobs; five of them run."""
     now = clock.now()
     client = jobs._redis
     pipe = client.pipeline(transaction=False)
@@ -96,7 +96,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
 
 
 def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None:
-    """Each thing ten times."""
+    """Measure each question of the API's readers, and print it."""
 
     def page(wanted: JobFilter, sort: Sort = Sort.CREATED) -> Callable[[], object]:
         return lambda: JobSearch(jobs._redis, jobs).recent(org_id, wanted, Sorting(sort))
@@ -129,7 +129,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
 
 
 def row(what: str, do: Callable[[], object]) -> None:
-    """Do it ten times, print a line."""
+    """Call ``do`` ten times, and print a line about the time it took."""
     taken = []
     for _ in range(10):
         began = time.perf_counter()

@@ -142,6 +142,7 @@ def opener(url: str) -> urllib.request.OpenerDirector:
 
 
 def give_up(reason: str) -> NoReturn:
+    """Print the reason to standard error and end with exit code 2."""
     print(reason, file=sys.stderr)
     sys.exit(2)
 

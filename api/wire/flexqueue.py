@@ -16,7 +16,7 @@ class FlexQueueItemSchema(JobSchema):
     position = fields.Integer(required=True, metadata=described("Place in the flex queue; 0 is the next"))
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Of the place and the job."""
+        """Return a field of the position or of the job."""
         position, job = obj
         return position if attr == "position" else super().get_attribute(job, attr, default)
 
