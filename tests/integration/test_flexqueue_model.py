@@ -406,8 +406,9 @@ def look_until(done: threading.Event, jobs: JobStore, org_id: str) -> int:
 
 
 def test_what_must_hold_holds_while_all_act_at_once(jobs: JobStore) -> None:
-    """Eight submit, promote, end, move and resume at random for three seconds: the caps hold at every look, each
-    promotion is heard by one, and in the end everything has ended.
+    """Eight submit, promote, end, move and resume at random for three seconds.
+
+    The caps hold at every look, each promotion is heard by one, and in the end everything has ended.
     """
     who, search, done = new_caller(), JobSearch(jobs._redis, jobs), threading.Event()
     actors = [Actor(jobs, who, seed) for seed in range(8)]

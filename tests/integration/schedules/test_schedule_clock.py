@@ -1,5 +1,8 @@
-"""The clock of the schedules jumps, ahead and back, by seconds to days, between and during ticks that may die anywhere:
-each fire time is decided once, in order, and by the policy none is lost; on the days the clocks change too."""
+"""Schedules fire by a clock that jumps, ahead and back, by seconds to days, while ticks may die anywhere.
+
+Each fire time is decided once and in order, and none is lost against the policy. So it is on the days when the clocks
+change.
+"""
 
 from __future__ import annotations
 
