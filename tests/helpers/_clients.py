@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 
 from cli.local import LocalOrg
 
-NODE = Path(__file__).parent / "node"
+NODE = Path(__file__).parents[1] / "contract" / "node"
 MODULES = NODE / "node_modules"
 _NOTE = MODULES / ".contract-installed"  # the lock file's hash
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
