@@ -48,7 +48,7 @@ def flower(stack: Stack, path: str) -> str:
     return answer.text
 
 
-READERS: dict[bytes, Callable[[Any, bytes], list[bytes]]] = {  # by a key's type: the parts of its value
+READERS: dict[bytes | str, Callable[[Any, bytes], list[bytes]]] = {  # by a key's type: the parts of its value
     b"string": lambda client, key: [client.get(key) or b""],
     b"hash": lambda client, key: [part for pair in client.hgetall(key).items() for part in pair],
     b"list": lambda client, key: client.lrange(key, 0, -1),
