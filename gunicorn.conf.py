@@ -31,13 +31,13 @@ if os.path.isdir("/dev/shm"):  # noqa: S108 (heartbeat files in memory: a slow d
 
 
 def _without_the_header(record: logging.LogRecord) -> bool:
-    """A header gunicorn cannot parse would stand in its warning, the token in it too."""
+    """Keep a header that gunicorn cannot parse out of its warning: a token could be in it."""
     record.msg = re.sub(r"^(Invalid request from ip=\S*):.*", r"\1", str(record.msg), flags=re.DOTALL)
     return True
 
 
 def _error_as_json(sock: socket.socket, status: int, reason: str, message: str) -> None:  # noqa: ARG001 (it quotes the request)
-    """What gunicorn refuses before it reaches the API, in the API's own form instead of HTML."""
+    """Answer what gunicorn refuses before it reaches the API: in the API's own form instead of HTML."""
     body = {
         "code": re.sub(r"\W+", "_", reason).upper(),
         "message": _ADVICE.get(status, "The server could not read this request; it should be plain HTTP/1.1."),

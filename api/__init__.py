@@ -1,4 +1,4 @@
-"""The HTTP API: read the request, make one call into quotejob, answer with JSON. README.md here has the rules."""
+"""The HTTP API: read the request, make one call into quotejob, answer with JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How a route is declared: what it takes, what it answers, in code and in openapi.yaml at once.
 
-Built on flask-smorest. Every operation names its errors, for External Services reads only what is declared, and carries
-the ``x-sfdc`` block that tells Heroku AppLink which permission set lets a user call it.
+Built on flask-smorest. Every operation declares its errors, because External Services reads only what is
+declared. It has the ``x-sfdc`` block, which tells Heroku AppLink which permission set lets a user call it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ P = ParamSpec("P")
 View = Callable[P, Any]
 
 ERRORS = {
-    400: "The request, or one of its fields, is wrong; details name it",
-    401: "No usable caller context, or a token its org does not accept",
-    403: "The org's address is not an allowed one, or the org denies access",
+    400: "The request or one of its fields is wrong; details name the field",
+    401: "There is no valid caller context, or the org does not accept the token",
+    403: "The org's address is not allowed, or the org denies access",
     404: "The caller's org has no such job or schedule",
-    409: "The state of the job or schedule does not allow it, or its name is taken",
+    409: "The state of the job or schedule does not allow this, or the name is taken",
     413: "The body is larger than 64 KiB",
-    414: "The address is longer than the server reads",
-    429: "The org's flex queue is full, or it has as many schedules as it may",
-    431: "A header is longer than the server reads",
-    500: "A fault of ours",
-    503: "Redis or the org does not answer; nothing was accepted, try again",
+    414: "The URL is too long",
+    429: "The org's flex queue is full, or it has the most schedules allowed",
+    431: "A header is too long",
+    500: "An error in quotejob",
+    503: "Redis or the org does not answer; nothing was accepted, so try again",
 }
 ALWAYS = (400, 401, 403, 413, 414, 431, 500, 503)  # what any operation can answer; 414 and 431 are gunicorn's
 IDS = {
@@ -46,8 +46,8 @@ IDS = {
         "schema": {"type": "string", "format": "uuid"},
     }
     for name, description in {
-        "jobId": "The job's id, as the submitting operation answered it",
-        "scheduleId": "The schedule's id, as createSchedule answered it",
+        "jobId": "The id of the job, from the answer of the operation that submitted it",
+        "scheduleId": "The id of the schedule, from the answer of createSchedule",
     }.items()
 }
 APPLINK = {
@@ -61,7 +61,7 @@ APPLINK = {
 
 
 class Parser(FlaskParser):
-    """webargs, strict: no wrong content type, no unknown or repeated parameter; every refusal names its field."""
+    """webargs, strict: no wrong content type, no unknown or repeated parameter; every error names its field."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE, "json": RAISE}
     DEFAULT_VALIDATION_STATUS = 400
@@ -84,7 +84,7 @@ class Parser(FlaskParser):
         several = {field.data_key for field in schema.fields.values() if isinstance(field, fields.List)}
         for name, values in req.args.lists():
             if len(values) > 1 and name not in several:
-                raise InvalidRequest.field(name, "is given more than once")
+                raise InvalidRequest.field(name, "is given more than once; send it once")
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
@@ -95,7 +95,7 @@ class Parser(FlaskParser):
 
 
 class Blueprint(SmorestBlueprint):
-    """flask-smorest's blueprint, with the strict parser and one decorator for all there is to say of an operation."""
+    """flask-smorest's blueprint, with the strict parser and one decorator that declares all of an operation."""
 
     ARGUMENTS_PARSER = Parser()
 
@@ -135,7 +135,7 @@ class Blueprint(SmorestBlueprint):
 
 
 def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Path parameters are camelCase in the document and snake_case in the view."""
+    """Return the view with its path parameters in snake_case. In the document they are camelCase."""
 
     @wraps(view)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -154,7 +154,10 @@ def _details(messages: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for found in messages.values():
         for field, what in found.items():
             for message in _texts(what):
-                yield {"field": str(field), "message": "is not known here" if message == "Unknown field." else message}
+                yield {
+                    "field": str(field),
+                    "message": "is unknown; leave it out" if message == "Unknown field." else message,
+                }
 
 
 def _texts(what: Any) -> Iterator[str]:

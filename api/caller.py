@@ -109,7 +109,9 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
     """
     name = authorization or services().settings.authorization
     if name is None:
-        raise InvalidRequest.field("authorization", "is missing; name an AppLink authorization of this org")
+        raise InvalidRequest.field(
+            "authorization", "is missing; send the developer name of an AppLink authorization of this org"
+        )
     try:
         applink.session(name, context.org_id, services().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
     except AuthorizationFailed as refusal:
@@ -121,7 +123,7 @@ def _ask_identity(context: CallerContext) -> str:
     try:
         identity = _org(context).whoami()
     except OrgRefused as refusal:
-        raise Unauthenticated("The org does not say whose access token this is; log in again") from refusal
+        raise Unauthenticated("The org does not accept the access token; log in again") from refusal
     return _bearer(identity.organization_id, identity.user_id)
 
 

@@ -36,7 +36,7 @@ def document() -> Response:
 
 @blueprint.get("/docs")
 def page() -> Response:
-    """Swagger UI."""
+    """Return the page of Swagger UI."""
     response = send_from_directory(_OURS, "docs.html")
     response.headers["Content-Security-Policy"] = _POLICY
     return response

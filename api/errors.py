@@ -16,10 +16,10 @@ log = structlog.get_logger("api")
 
 _SENTENCES = {
     400: "The request cannot be read; check its address, headers and body",
-    404: "There is nothing at this address; /docs lists the operations",
-    405: "This address does not take {method}",
+    404: "There is no such operation; /docs lists all operations",
+    405: "This address does not accept {method}; /docs lists all operations",
     413: "The body is larger than 64 KiB; send less",
-    415: "The body is of a kind that is not taken here; send application/json",
+    415: "The body has a content type that is not accepted here; send application/json",
 }
 
 
@@ -58,4 +58,4 @@ def _unexpected(error: Exception) -> Response:
     """Log an unexpected exception. Answer with a sentence and the request id, by which the log line is found."""
     log.error("A request failed", kind=type(error).__name__, exc_info=error)
     request_id = structlog.contextvars.get_contextvars().get("request_id", "-")
-    return answer(500, "INTERNAL_ERROR", f"Something went wrong here; the log has it under request id {request_id}")
+    return answer(500, "INTERNAL_ERROR", f"An unexpected error happened; the log has it under request id {request_id}")

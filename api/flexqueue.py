@@ -19,7 +19,7 @@ move = partial(
     blueprint.operation,
     method="POST",
     answer=MoveJobResponseSchema,
-    says="Whether it was moved; false when it stood there already",
+    says="Whether the job was moved; false if it was there already",
     errors=(404, 409),
 )
 
@@ -28,8 +28,8 @@ move = partial(
 def get_flex_queue() -> dict[str, Any]:
     """List the flex queue
 
-    Lists the Holding jobs of the caller's org in their order. A job with something in waitingFor lets the others pass.
-    When each will start and end is an estimate: it plays the queue through, with what earlier jobs have taken.
+    Lists the Holding jobs of the caller's org in their order. A job that has waitingFor lets others pass. The times at
+    which jobs will start and end are estimates, from the order of the queue and the run times of earlier jobs.
     """
     org_id = caller.authenticated().org_id
     jobs = caller.services().flexqueue.jobs(org_id)
@@ -77,5 +77,5 @@ def _move(job_id: str, place: QueuePlace, *other: str) -> dict[str, bool]:
     for named in (*other, job_id):
         caller.get_own_job(context, named)
     moved = caller.services().flexqueue.move(context.org_id, job_id, place, *other)
-    log.info("Job moved" if moved else "Job stood there already", place=str(place))
+    log.info("Job moved" if moved else "Job was there already", place=str(place))
     return {"moved": moved}

@@ -32,7 +32,9 @@ def ready() -> Response:
     except StoreUnavailable as away:
         return _not_ready("redis", away.message)
     if not worker_check.answer():
-        return _not_ready("worker", f"No Celery worker answered within {ANSWER_WITHIN:g} s; start one")
+        return _not_ready(
+            "worker", f"No Celery worker answered within {ANSWER_WITHIN:g} s; start one with: celery -A tasks worker"
+        )
     return jsonify({"status": "ready", "redis": "ok", "worker": "ok"})
 
 

@@ -59,10 +59,11 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
 def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Price Opportunities
 
-    Prices every Opportunity the WHERE clause matches and writes one Quote with its lines for each. The clause is
-    checked at once, by the org itself too; the work is done after the answer. It may wait for other jobs (dependsOn)
-    and for a time (notBefore): it runs when all of that holds, keeps its place in the flex queue meanwhile, and lets
-    others pass. If a job it depends on ends otherwise, it is Aborted, and so are those that depend on it.
+    Prices every Opportunity that the WHERE clause matches, and writes one Quote with its lines for each. The clause is
+    checked before the answer, also by the org. The work is done after the answer. A job may wait for other jobs
+    (dependsOn) and for a time (notBefore). Until all conditions hold, it keeps its position in the flex queue and lets
+    others pass. If a job that it depends on has another end than asked for, it is Aborted, and so are the jobs that
+    depend on it.
     """
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
@@ -110,11 +111,11 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
-@blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it stands", errors=(404,))
+@blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))
 def get_job(job_id: str) -> Job:
     """One job
 
-    Says where a job stands, and when it will start and end as far as that can be said.
+    Gives the state of a job, with estimates of its start and end.
     """
     context = caller.authenticated()
     return caller.services().forecast.with_estimates(context.org_id, [caller.get_own_job(context, job_id)])[0]
@@ -126,7 +127,7 @@ def get_job(job_id: str) -> Job:
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """List the org's jobs, newest first
 
-    Lists the jobs of the caller's org that are asked for, in the order asked for, a page at a time.
+    Lists the jobs of the caller's org that match the filters, in the order asked for, one page at a time.
     """
     sorting = Sorting(query["sort"], query["order"])
     org_id = caller.authenticated().org_id
@@ -141,16 +142,17 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     name="getJobSummary",
     query=JobFilterQuerySchema,
     answer=JobSummarySchema,
-    says="The caller's org's jobs in figures",
+    says="Figures of the caller's org's jobs",
 )
 def get_job_summary(query: dict[str, Any]) -> Summary:
-    """Summarise the org's jobs in figures
+    """Summarise the org's jobs
 
-    Counts the jobs of the caller's org that are asked for. waitingSeconds are from createdDate to startedDate, of the
-    jobs that have started; runSeconds from startedDate to completedDate, of those that have ended; recordsPerSecond are
-    Opportunities decided a second of run time. Jobs that were resumed are left out of these two, for the time in
-    between would count. startEstimates compare when jobs that had to wait were first estimated to start with when they
-    did; endEstimates when Completed jobs were estimated to end, once their pages were known, with when they did.
+    Counts the jobs of the caller's org that match the filters. waitingSeconds is the time from createdDate to
+    startedDate, of jobs that have started. runSeconds is the time from startedDate to completedDate, of jobs that have
+    ended. recordsPerSecond is the number of Opportunities with a result in one second of run time. runSeconds and
+    recordsPerSecond are without resumed jobs, because the time before the resume would count too. startEstimates and
+    endEstimates compare the first estimates of jobs with what happened: starts of jobs that had to wait, and ends of
+    Completed jobs. A first estimate of the end is made when the pages are known.
     """
     return summarise(caller.services().search.scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 
@@ -160,19 +162,19 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     name="getJobResults",
     query=JobResultsQuerySchema,
     answer=JobResultsSchema,
-    says="Results, one an Opportunity",
+    says="One result for each Opportunity",
     errors=(404,),
 )
 def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Response:
     """List what happened to each Opportunity
 
-    Gives the results there are so far, a page at a time. With Accept: text/csv it streams all of them as CSV, with the
-    columns recordId, outcome, quoteId, code, message; limit and cursor do not count then.
+    Gives the results that exist so far, one page at a time. With Accept: text/csv it streams all of them as CSV, and
+    ignores limit and cursor. The columns are recordId, outcome, quoteId, code and message.
     """
     caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
         chunks = _csv(caller.services().results.stream(job_id, query.get("outcome")))
-        first = next(chunks)  # read before the answer begins, so that a store that is away is a 503
+        first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
         return Response(itertools.chain([first], chunks), mimetype=CSV)
     found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
     return {"results": found, "next_cursor": cursor}
@@ -189,7 +191,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
 def abort_job(job_id: str) -> Job:
     """Stop a job
 
-    Stops a job between two pages or two writes. What is already written stays; the results say what that is.
+    Stops a job between two pages or two writes. Quotes that are already written stay, and the results list them.
     """
     context = caller.authenticated()
     caller.get_own_job(context, job_id)
@@ -208,9 +210,9 @@ def abort_job(job_id: str) -> Job:
     errors=(404, 409, 429),
 )
 def resume_job(job_id: str) -> Job:
-    """Go on with a Failed or Aborted job
+    """Continue a Failed or Aborted job
 
-    Goes on from what is already written, with this caller's session. Nothing written before is written again.
+    Continues the job with this caller's session. Quotes that are already written are not written again.
     """
     context = caller.authenticated()
     caller.get_own_job(context, job_id)

@@ -1,10 +1,11 @@
 """openapi.yaml, made from the routes: OpenAPI 3.0 within what Salesforce External Services accepts.
 
-That is: no response headers, no body on GET, every answer with a schema, JSON only (getJobResults' CSV is told in
-words, for External Services reads no text/csv). The caller's context is no parameter: the AppLink mesh adds that
-header, and a declared one would become an argument that every Apex caller had to fill. It is a security scheme instead,
-which External Services ignores and Swagger UI offers under "Authorize". ``bin/openapi`` writes the file; a test
-compares.
+That is: no response headers, no body on GET, every answer with a schema, JSON only. The CSV of getJobResults is only in
+its description, because External Services does not read text/csv. The caller's context is not a parameter: the AppLink
+mesh adds this header, and a declared one would become an argument of every Apex call. It is a security scheme instead.
+External Services ignores it, and Swagger UI shows it under "Authorize".
+
+``bin/openapi`` writes the file. A test compares it with the code.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ _INFO = {
     "version": "1.0.0",
     "openapi_version": "3.0.3",
     "info": {
-        "description": "Takes a batch out of the org: a SOQL WHERE clause in, one Quote with its lines per matching "
-        "Opportunity back in the org, exactly once. Every submitting operation answers at once with a job id.",
+        "description": "Does the work of a batch outside the org. It takes a SOQL WHERE clause, and writes one Quote "
+        "with its lines for each matching Opportunity, exactly once. An operation that submits a job answers with the "
+        "job's id at once.",
     },
 }
 
@@ -41,7 +43,7 @@ class _Api(Api):
 
 
 def make(app: Flask) -> Any:
-    """flask-smorest's Api on the app, with every route that is in the document."""
+    """Return flask-smorest's Api on the app, with every route that is in the document."""
     api = _Api(app, spec_kwargs=dict(_INFO))
     api.spec.components.security_scheme(
         "clientContext",

@@ -35,8 +35,8 @@ blueprint.before_request(caller.require_context)
 def create_schedule(body: dict[str, Any]) -> Schedule:
     """Submit a job by the clock
 
-    Keeps a schedule that submits a job whenever its cron expression says so. Its jobs work as the user of an AppLink
-    authorization, which is tried at once, as the WHERE clause is.
+    Stores a schedule. It submits a job at each fire time of its cron expression. Its jobs work as the user of an
+    AppLink authorization. The authorization and the WHERE clause are checked before the answer.
     """
     context = caller.claimed()
     what = _job_of(body)
@@ -59,12 +59,12 @@ def list_schedules() -> dict[str, Any]:
 
 
 @blueprint.operation(
-    "/<scheduleId>", name="getSchedule", answer=ScheduleSchema, says="The schedule as it stands", errors=(404,)
+    "/<scheduleId>", name="getSchedule", answer=ScheduleSchema, says="The schedule as it is now", errors=(404,)
 )
 def get_schedule(schedule_id: str) -> Schedule:
     """One schedule
 
-    Says when it fires next, when it fired, and what is wrong if something is.
+    Gives a schedule, with its next and last fire times, and with the error if there is one.
     """
     return _schedules().get(_checked_id(schedule_id), caller.authenticated().org_id)
 
@@ -78,9 +78,9 @@ def get_schedule(schedule_id: str) -> Schedule:
     errors=(404, 409),
 )
 def pause_schedule(schedule_id: str) -> Schedule:
-    """Let a schedule rest
+    """Pause a schedule
 
-    It fires no more until it is resumed. Its jobs go on.
+    It does not fire until it is resumed. Jobs that it has submitted continue.
     """
     return _with_slot_freed(_schedules().pause(_checked_id(schedule_id), caller.authenticated().org_id))
 
@@ -94,10 +94,10 @@ def pause_schedule(schedule_id: str) -> Schedule:
     errors=(404, 409),
 )
 def resume_schedule(schedule_id: str) -> Schedule:
-    """Let a schedule fire again
+    """Resume a schedule
 
-    Takes up a schedule that is PAUSED or in ERROR; its authorization is tried again. What passed meanwhile is not made
-    good.
+    A schedule in state PAUSED or ERROR fires again. Its authorization is checked again. Fire times that have passed
+    meanwhile do not count.
     """
     context = caller.authenticated()
     schedule = _schedules().get(_checked_id(schedule_id), context.org_id)
@@ -117,7 +117,7 @@ def resume_schedule(schedule_id: str) -> Schedule:
 def run_schedule_now(schedule_id: str) -> dict[str, str]:
     """Run a schedule's job now
 
-    Submits its job at once, whatever state the schedule is in; its next fire time stays as it is.
+    Submits the schedule's job at once, in any state of the schedule. The next fire time does not change.
     """
     context = caller.authenticated()
     job_id = caller.services().firing.run_now(_checked_id(schedule_id), context.org_id)
@@ -136,7 +136,7 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
 def delete_schedule(schedule_id: str) -> Schedule:
     """Delete a schedule
 
-    It fires no more. Its jobs stay, and go on.
+    It does not fire again. Jobs that it has submitted stay, and continue.
     """
     return _with_slot_freed(_schedules().delete(_checked_id(schedule_id), caller.authenticated().org_id))
 
@@ -155,7 +155,7 @@ def _with_slot_freed(schedule: Schedule) -> Schedule:
 def _checked_id(schedule_id: str) -> str:
     """Return the id if it has the form of one. Raises ScheduleNotFound otherwise. Does not look the schedule up."""
     if not keys.is_id(schedule_id):
-        raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of those there are")
+        raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of all schedules")
     structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
     return schedule_id
 
@@ -164,9 +164,9 @@ def _job_of(body: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type."""
     clause, kind = body["soql_where_clause"], body["job_type"]
     if kind != JobType.BATCH_QUOTE and clause is not None:
-        raise InvalidRequest.field(FIELD, f"has no meaning for {kind}")
+        raise InvalidRequest.field(FIELD, f"has no meaning for {kind}; leave it out")
     if kind == JobType.BATCH_QUOTE and clause is None:
-        raise InvalidRequest.field(FIELD, "is missing; send the condition that stands after WHERE")
+        raise InvalidRequest.field(FIELD, "is missing; send the condition after WHERE")
     return {
         "soql_where_clause": None if clause is None else check_clause(clause),
         "number_of_opportunities": body["number_of_opportunities"] if kind == JobType.SAMPLE_DATA_CREATE else None,

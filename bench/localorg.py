@@ -46,7 +46,7 @@ class Org:
     start_seconds: float
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of its own."""
+        """Return a new connection to the org."""
         return http.client.HTTPConnection(self.place, timeout=600)
 
     def send(
@@ -57,7 +57,7 @@ class Org:
         body: bytes | None = None,
         kind: str = "application/json",
     ) -> bytes:
-        """The answer's body; RuntimeError unless the status is 2xx."""
+        """Send a request and return the answer's body. Raises RuntimeError unless the status is 2xx."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
         line.request(method, path, body, headers)
         answer = line.getresponse()
@@ -67,14 +67,14 @@ class Org:
         return content
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One request outside of any measurement, JSON in and out."""
+        """Send one request outside of any measurement, JSON in and out. None when the answer has no body."""
         line = self.connect()
         content = self.send(line, method, path, None if body is None else json.dumps(body).encode())
         line.close()
         return json.loads(content) if content else None
 
     def query(self, soql: str) -> list[dict[str, Any]]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         page = self.ask("GET", f"{DATA}/query?q={quote(soql)}")
         rows: list[dict[str, Any]] = page["records"]
         while not page["done"]:
@@ -85,7 +85,7 @@ class Org:
 
 @contextmanager
 def started(*words: str) -> Iterator[Org]:
-    """A local org for the time of a with block."""
+    """Start a local org, and end it after the with block."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "localorg", "--port", "0", *words]
     process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
@@ -101,7 +101,7 @@ def started(*words: str) -> Iterator[Org]:
 
 
 def peak_megabytes(process_id: int) -> float:
-    """The most memory the process ever held, or where that is not told what it holds now."""
+    """Return the most memory the process ever held. Where the system does not tell, what it holds now."""
     status = Path(f"/proc/{process_id}/status")
     if status.exists():
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
@@ -111,7 +111,7 @@ def peak_megabytes(process_id: int) -> float:
 
 
 def processor_seconds(process_id: int) -> float:
-    """Processor time the process has used; 0 where /proc does not tell."""
+    """Return the processor time that the process has used, in seconds. 0 where /proc does not tell."""
     status = Path(f"/proc/{process_id}/stat")
     if not status.exists():
         return 0.0
@@ -120,7 +120,7 @@ def processor_seconds(process_id: int) -> float:
 
 
 def spread(org: Org, tasks: Sequence[Callable[[http.client.HTTPConnection], None]]) -> float:
-    """Seconds to run the tasks over a few connections, each taking the next one when it is free."""
+    """Run the tasks over a few connections; each takes the next task when it is free. Return the seconds."""
     left = iter(tasks)
     lock = threading.Lock()
     errors: list[BaseException] = []
@@ -155,7 +155,7 @@ def spread(org: Org, tasks: Sequence[Callable[[http.client.HTTPConnection], None
 
 
 def graphs(org: Org, requests: int) -> Measured:
-    """Records written through composite graph: Quotes with two lines each, a graph for every Quote."""
+    """Write Quotes of two lines through composite graph. Return the number of records and the seconds."""
     rows = org.query(
         "SELECT Id, Pricebook2Id, (SELECT PricebookEntryId FROM OpportunityLineItems) FROM Opportunity LIMIT 1000"
     )
@@ -195,7 +195,7 @@ def _quote(opportunity: dict[str, Any], number: int) -> list[dict[str, Any]]:
 
 
 def pages(org: Org, soql: str) -> Measured:
-    """Rows read through query, page after page over one connection; child rows count."""
+    """Read all pages of a query over one connection. Return the number of rows, with child rows, and the seconds."""
     line = org.connect()
     contents, path = [], f"{DATA}/query?q={quote(soql)}"
     began = time.perf_counter()
@@ -217,7 +217,10 @@ def _rows(block: dict[str, Any]) -> int:
 
 
 def ingest(org: Org, object_name: str, header: str, rows: Callable[[int], str], count: int) -> Measured:
-    """Rows through a Bulk insert, from UploadComplete to JobComplete; the upload is not counted."""
+    """Insert rows with a Bulk job. Return their number and the seconds from UploadComplete to JobComplete.
+
+    The upload is not counted. Raises RuntimeError when a row fails.
+    """
     job = org.ask("POST", f"{DATA}/jobs/ingest", {"object": object_name, "operation": "insert"})["id"]
     line = org.connect()
     body = "\n".join([header, *map(rows, range(count))]).encode()
@@ -237,21 +240,21 @@ def ingest(org: Org, object_name: str, header: str, rows: Callable[[int], str], 
 
 
 def small(org: Org, count: int) -> Measured:
-    """Small requests: a row read by its id, over a few connections."""
+    """Read a row by its id, again and again over a few connections. Return how often and the seconds."""
     record_id = org.query("SELECT Id FROM Account LIMIT 1")[0]["Id"]
     path = f"{DATA}/sobjects/Account/{record_id}?fields=Name"
     return count, spread(org, [lambda line: void(org.send(line, "GET", path))] * count)
 
 
 def void(_answer: bytes) -> None:
-    """Lets an answer go."""
+    """Let an answer go."""
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
 def measure(org: Org, scale: float) -> None:
-    """Prints a line of each measurement as it comes."""
+    """Measure everything, and print a line of each as it comes. ``scale`` is how much of it, 1 is all."""
     flat = "SELECT Id, Name, Amount, CloseDate, StageName, Account.Name FROM Opportunity"
     nested = "SELECT Id, Name, (SELECT Id, Quantity, UnitPrice FROM OpportunityLineItems) FROM Opportunity"
     rate(org, "composite graph: records/s written", "8,000", lambda: graphs(org, round(40 * scale)))
@@ -272,14 +275,14 @@ def measure(org: Org, scale: float) -> None:
 
 
 def accounts(org: Org, count: int) -> None:
-    """Measures a Bulk insert of Accounts."""
+    """Measure a Bulk insert of Accounts, and print it."""
     header, text = "Name,Industry,BillingCountry", "Bulk {},Energy,CH"
     what = f"Bulk insert of {count:,} Accounts: rows/s"
     rate(org, what, "25,000", lambda: ingest(org, "Account", header, text.format, count))
 
 
 def rate(org: Org, what: str, aim: str, run: Callable[[], Measured]) -> None:
-    """Measures one thing by the clock and by the processor time the org took over it."""
+    """Measure one thing by the clock and by the processor time of the org, and print both."""
     before = processor_seconds(org.process.pid)
     count, seconds = run()
     used = processor_seconds(org.process.pid) - before
@@ -287,7 +290,7 @@ def rate(org: Org, what: str, aim: str, run: Callable[[], Measured]) -> None:
 
 
 def machine() -> str:
-    """One line about where and when this was measured; the load tells whether the machine was busy otherwise."""
+    """Return one line about where and when this was measured. The load tells whether the machine was busy otherwise."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
@@ -296,12 +299,12 @@ def machine() -> str:
 
 
 def show(*row: str) -> None:
-    """Prints a line of the table."""
+    """Print a line of the table."""
     print(f"| {' | '.join(row)} |", flush=True)
 
 
 def main() -> int:
-    """Prints the table; exit code 0."""
+    """Print the table. Returns the exit code 0."""
     parser = argparse.ArgumentParser(description="How fast the local org is.")
     parser.add_argument("--scale", type=float, default=1.0, help="how much of everything; 0.1 for a quick look")
     parser.add_argument("--million", action="store_true", help="a Bulk job of 1,000,000 rows as well")

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -61,14 +62,14 @@ def main() -> None:
 
 
 def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
-    """Ended jobs, each as long after the one before as it ran, then a full flex queue."""
+    """Store ``count`` ended jobs, one a minute, and the paces of runs. Then submit 105 jobs; five of them run."""
     now = clock.now()
     client = jobs._redis
     pipe = client.pipeline(transaction=False)
     for number in range(count):
         created = now - timedelta(seconds=60 * (count - number))
         job_id = str(uuid.uuid4())
-        mapping = {
+        mapping: dict[Any, Any] = {
             "jobType": JobType.BATCH_QUOTE, "status": Status.COMPLETED, "orgId": caller.org_id,
             "createdDate": created.isoformat(), "createdById": caller.user_id, "soqlWhereClause": CLAUSE,
             "startedDate": (created + timedelta(seconds=1 + number % 7)).isoformat(),
@@ -79,7 +80,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
             "startGuess": f"{clock.ms(created)} {clock.ms(created) + 5000}",
             "endGuess": f"{clock.ms(created)} {clock.ms(created) + 30000}",
         }  # fmt: skip
-        pipe.hset(keys.job(job_id), mapping=mapping)  # type: ignore[arg-type]
+        pipe.hset(keys.job(job_id), mapping=mapping)
         pipe.zadd(keys.jobs_of(caller.org_id, "jobs"), {job_id: clock.us(created)})
         if number % 1000 == 999:
             pipe.execute()
@@ -96,7 +97,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
 
 
 def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None:
-    """Each thing ten times."""
+    """Measure each question of the API's readers, and print it."""
 
     def page(wanted: JobFilter, sort: Sort = Sort.CREATED) -> Callable[[], object]:
         return lambda: JobSearch(jobs._redis, jobs).recent(org_id, wanted, Sorting(sort))
@@ -104,8 +105,13 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     def summary() -> object:
         return summarise(JobSearch(jobs._redis, jobs).scan(org_id, JobFilter(), FIELDS))
 
+    def note_anew() -> None:
+        jobs._redis.delete(keys.jobs_of(org_id, "looked"))
+        forecast.note_starts(org_id)
+
     opened, _ = forecast.open_jobs_with_estimates(org_id)
-    history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
+    past = [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]
+    history: dict[str, list[PastRun]] = {JobType.BATCH_QUOTE: past}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]
     row("listJobs, the newest 50", page(JobFilter()))
@@ -118,10 +124,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
     row("estimates, pure, of 105 open jobs", lambda: estimate(opened, Slots(5), history, clock.now()))
     row("estimates of getFlexQueue, or a Holding getJob", lambda: forecast.with_estimates(org_id, held))
     row("estimates of getJob, running", lambda: forecast.with_estimates(org_id, [first]))
-    row(
-        "dispatch's note, looking",
-        lambda: (jobs._redis.delete(keys.jobs_of(org_id, "looked")), forecast.note_starts(org_id)),
-    )
+    row("dispatch's note, looking", note_anew)
     row("dispatch's note, having looked", lambda: forecast.note_starts(org_id))
     tracemalloc.start()
     summary()
@@ -129,7 +132,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
 
 
 def row(what: str, do: Callable[[], object]) -> None:
-    """Do it ten times, print a line."""
+    """Call ``do`` ten times, and print a line about the time it took."""
     taken = []
     for _ in range(10):
         began = time.perf_counter()

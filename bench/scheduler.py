@@ -1,4 +1,4 @@
-"""Does the scheduler keep its promises with thousands of jobs, and what does one promotion cost?
+"""Check that the scheduler keeps its promises with thousands of jobs, and measure what one promotion costs.
 
     .venv/bin/python bench/scheduler.py
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import redis
 
@@ -190,7 +191,7 @@ class Load:
                 org, count = self.random.choice(self.orgs[len(heavy) :] or heavy), self.random.randrange(1, 6)
             count = min(count, left)
             left -= count
-            self._at(self._some_time(), lambda org=org, count=count: self._submit(org, count))
+            self._at(self._some_time(), partial(self._submit, org, count))
         for _ in range(jobs // 10):
             self._at(self._some_time(), self._move)
         for _ in range(round(jobs * ABORTING)):
@@ -214,7 +215,7 @@ class Load:
                 assert len(self.model.queues[org.id]) >= HOLDING, "refused, and there is room"
                 self.found.refused += 1
                 later = self.clock.now + timedelta(seconds=self.random.randrange(60, 600))
-                self._at(later, lambda left=count - done: self._submit(org, left))
+                self._at(later, partial(self._submit, org, count - done))
                 break
             self.simulation.decide(job.job_id, fate)
             self.model.submit(job.job_id, Known(org.id, conditions))
@@ -224,7 +225,8 @@ class Load:
         return org.id
 
     def _conditions(self, org: SandboxOrg) -> Conditions:
-        recent, parents, not_before = self.recent[org.id], (), None
+        recent, not_before = self.recent[org.id], None
+        parents: tuple[str, ...] = ()
         if recent and self.random.random() < DEPENDENT:
             parents = tuple(self.random.sample(recent, min(len(recent), self.random.randrange(1, 4))))
         if self.random.random() < TIMED:

@@ -29,15 +29,15 @@ class QuotejobApi:
         self._session.trust_env = urlsplit(url).hostname not in LOCAL_HOSTS  # no proxy to this machine itself
 
     def get(self, path: str, **query: Any) -> Json:
-        """GET, as JSON."""
+        """Send a GET with these query parameters. Return the answer's JSON. Raises as request() does."""
         return self._json(self.request("GET", path, params=query))
 
     def post(self, path: str, body: Json | None = None, **options: Any) -> Json:
-        """POST, as JSON."""
+        """Send a POST with a JSON body. Return the answer's JSON. Raises as request() does."""
         return self._json(self.request("POST", path, json=body, **options))
 
     def delete(self, path: str) -> Json:
-        """DELETE, as JSON."""
+        """Send a DELETE. Return the answer's JSON. Raises as request() does."""
         return self._json(self.request("DELETE", path))
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -93,7 +93,7 @@ class QuotejobApi:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds to wait before the next try; None: do not try again."""
+    """Return the seconds to wait before the next try. None: do not try again."""
     given = response.headers.get("Retry-After", "")
     if response.status_code != 429 or not given.isdecimal() or int(given) > MAX_RETRY_AFTER_SECONDS:
         return None

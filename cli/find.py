@@ -43,7 +43,7 @@ def pick(text: str, ids: Iterable[str], what: str, command: str) -> str:
     """Return the only id that begins with the text; ``what`` and ``command`` are for the error."""
     hint = f"`{command}` lists them."
     if not _PART.fullmatch(text):
-        raise CommandError(f"{text!r} names no {what}: {hint}", USAGE, "NOT_FOUND")
+        raise CommandError(f"{text!r} is not an id of a {what}: {hint}", USAGE, "NOT_FOUND")
     if len(text) < SHORTEST:
         raise CommandError(f"{text!r} is too short: give at least {SHORTEST} characters of the id.")
     found: list[str] = []
@@ -57,7 +57,7 @@ def pick(text: str, ids: Iterable[str], what: str, command: str) -> str:
     if len(found) > 1:
         more = ", ..." if len(found) > MAX_CANDIDATES else ""
         raise CommandError(
-            f"{text!r} is the beginning of several ids, give more of it: {', '.join(found[:MAX_CANDIDATES])}{more}",
+            f"Several ids begin with {text!r}, give more characters: {', '.join(found[:MAX_CANDIDATES])}{more}",
             USAGE,
             "AMBIGUOUS",
         )

@@ -29,12 +29,12 @@ def main(arguments: list[str]) -> int:
     org, url, *rest = arguments
     body = rest[0].strip() if rest else ""
     if urlsplit(url).scheme not in ("http", "https"):
-        give_up(f"{url!r} is not an http:// or https:// address.")
+        give_up(f"{url!r} is not an http:// or https:// address: correct the second argument.")
     if body:
         try:
             json.loads(body)
         except ValueError as error:
-            give_up(f"The third argument is not JSON ({error}): {body}")
+            give_up(f"The third argument is not JSON, correct it ({error}): {body}")
     instance, token = local_org() if org == "local" else sf_org(org)
     return call(url, body, context(instance, token))
 
@@ -57,7 +57,8 @@ def sf_org(alias: str) -> tuple[str, str]:
     """Return the address and access token of an org to which the sf command is logged in."""
     if not shutil.which("sf"):
         give_up(
-            f"The sf command is not on PATH, and {alias!r} is not `local`. See https://developer.salesforce.com/tools"
+            f"The sf command is not on PATH: install it (https://developer.salesforce.com/tools), or use `local` "
+            f"instead of {alias!r}."
         )
     shown = sf("org", "display", "--target-org", alias)
     token = str(shown.get("accessToken") or "")
@@ -142,6 +143,7 @@ def opener(url: str) -> urllib.request.OpenerDirector:
 
 
 def give_up(reason: str) -> NoReturn:
+    """Print the reason to standard error and end with exit code 2."""
     print(reason, file=sys.stderr)
     sys.exit(2)
 

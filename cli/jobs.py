@@ -125,7 +125,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
 @click.option("--completed-from", type=times.Moment(), help="Ended at this time or later.")
 @click.option("--completed-to", type=times.Moment(), help="Ended before this time.")
 @click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
-@click.option("--parent", metavar="ID", help="Those that depend on this job.")
+@click.option("--parent", metavar="ID", help="Jobs that depend on this job.")
 @click.option("--reason", metavar="TEXT", help="This text is in the job's reason (extendedStatus).")
 @click.option(
     "--sort",
@@ -136,7 +136,9 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
     help=f"{', '.join(SORTS)}.",
 )
 @click.option("--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="The most jobs to list."
+)
 @common
 def jobs(session: Session, limit: int, schedule: str | None, parent: str | None, **filters: Any) -> int:
     """List the org's jobs, the newest first."""
@@ -182,7 +184,7 @@ def job(session: Session, given: str, wait: float | None) -> int:
 @options.job_id
 @common
 def abort(session: Session, given: str) -> int:
-    """Stop a job. What is written stays."""
+    """Stop a job. Quotes that are written stay."""
     stopped = session.api.post(f"/api/jobs/{find.job(session.api, given)}/abort")
     session.say(stopped, f"Job {stopped['jobId']} is {stopped['status']}.")
     return OK
@@ -193,7 +195,7 @@ def abort(session: Session, given: str) -> int:
 @options.wait
 @common
 def resume(session: Session, given: str, wait: float | None) -> int:
-    """Go on with a Failed or Aborted job."""
+    """Continue a Failed or Aborted job."""
     resumed = session.api.post(f"/api/jobs/{find.job(session.api, given)}/resume")
     if wait is not None:
         return submitted(session, resumed["jobId"], wait)

@@ -1,4 +1,4 @@
-"""bin/quotejob: the group of all commands, and the one place where errors become sentences and exit codes."""
+"""bin/quotejob: the group of all commands. Here errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ _COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)" 
     + f"\n\n\b\nExit codes (1, 3 and 69 only with --wait):\n{_CODES}\n\n\b\n{_COMPLETION}",
 )
 def quotejob() -> None:
-    """Price the Opportunities of a Salesforce org, and see how that goes.
+    """Price the Opportunities of a Salesforce org, and watch the jobs.
 
-    Commands talk to the quotejob API: the running demo's, or the one of --url or QUOTEJOB_URL. The org is --org, an
-    alias of the sf command; without it the running demo's org, else QUOTEJOB_ORG, or QUOTEJOB_INSTANCE_URL with
-    QUOTEJOB_ACCESS_TOKEN. An ID may be shortened to 4 characters or more.
+    Commands call the quotejob API: that of the running demo, or the one of --url or QUOTEJOB_URL. --org names the org by
+    an alias of the sf command. Without it, the org is that of the running demo, or that of QUOTEJOB_ORG, or that of
+    QUOTEJOB_INSTANCE_URL with QUOTEJOB_ACCESS_TOKEN. An ID may be shortened to its first 4 characters or more.
     """
 
 

@@ -99,7 +99,7 @@ wait = click.option(
     "--wait",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Follow the job until it has ended, at most so long.",
+    help="Follow the job until it has ended, for at most this time.",
 )
 
 

@@ -11,7 +11,7 @@ WAIT_RAN_OUT = 69
 INTERRUPTED = 130
 
 EXIT_CODES = {
-    OK: "All right.",
+    OK: "No error.",
     RECORDS_FAILED: "The job is Completed, but records failed (see `quotejob failures`).",
     USAGE: "The command, an id or a value is wrong, or the job's state does not allow this.",
     JOB_NOT_COMPLETED: "The job is Failed or Aborted.",
@@ -22,7 +22,7 @@ EXIT_CODES = {
 
 
 class CommandError(Exception):
-    """The command cannot do what was asked. ``message`` is one sentence that says what to do.
+    """The command cannot do what was asked. ``message`` says what is wrong and what to do.
 
     ``code`` is a MACHINE_WORD for --json, ``exit_code`` one of the above, ``job_id`` the job it is about.
     """

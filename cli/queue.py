@@ -26,7 +26,7 @@ COLUMNS = (
 @common
 @click.pass_context
 def queue(context: click.Context, session: Session) -> int:
-    """Show the flex queue: the Holding jobs in order. Place 0 is the next one."""
+    """Show the flex queue: the Holding jobs in order. Position 0 is the next one."""
     if context.invoked_subcommand:
         if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("as_json", "org", "url")):
             raise click.UsageError(f"Write the options after `{context.invoked_subcommand}`.", context)
@@ -69,16 +69,16 @@ def _table(screen: Console, held: list[Json]) -> None:
     )
 )
 @options.job_id
-@click.option("--front", is_flag=True, help="To place 0.")
-@click.option("--end", is_flag=True, help="To the last place.")
+@click.option("--front", is_flag=True, help="To position 0.")
+@click.option("--end", is_flag=True, help="To the last position.")
 @click.option("--before", metavar="ID", help="Directly before this job.")
 @click.option("--after", metavar="ID", help="Directly after this job.")
-@click.option("--to", type=click.IntRange(0), metavar="PLACE", help="To this place; 0 is the next one to run.")
+@click.option("--to", type=click.IntRange(0), metavar="POSITION", help="To this position; 0 is the next one.")
 @common
 def move(
     session: Session, given: str, front: bool, end: bool, before: str | None, after: str | None, to: int | None
 ) -> int:
-    """Move a Holding job to another place of the flex queue."""
+    """Move a Holding job to another position in the flex queue."""
     if sum((front, end, bool(before), bool(after), to is not None)) != 1:
         raise click.UsageError("Give one of --front, --end, --before, --after and --to.")
     job_id = find.job(session.api, given)
@@ -92,12 +92,12 @@ def move(
         target, beside = ("moveBeforeJob" if before else "moveAfterJob"), find.job(session.api, before or after or "")
     body = {"jobToMoveId": job_id, "jobInQueueId": beside} if beside else {"jobId": job_id}
     answer = session.api.post(f"/api/flexqueue/{target}", body)
-    session.say(answer, f"Job {job_id} is moved." if answer["moved"] else f"Job {job_id} stood there already.")
+    session.say(answer, f"Job {job_id} is moved." if answer["moved"] else f"Job {job_id} was there already.")
     return OK
 
 
 def place(job_id: str, ids: list[str], to: int) -> tuple[str, str | None]:
-    """Return the move, and the job it is beside, that brings the job to place ``to`` of the queue ``ids``."""
+    """Return the operation that moves the job to position ``to`` of the queue ``ids``, and the job that it names."""
     if job_id not in ids:
         raise CommandError(
             f"Job {job_id} is not in the flex queue: `quotejob queue` lists the jobs that can be moved.",

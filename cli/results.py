@@ -1,4 +1,4 @@
-"""results and failures: what became of each record."""
+"""results and failures: the result of each record."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ COLUMNS = (
 @click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed"], case_sensitive=False))
 @click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV.")
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help=f"At most so many.  [default: {SHOWN} in a table, else all]"
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"The most results to show.  [default: {SHOWN} in a table, else all]",
 )
 @common
 def results(session: Session, given: str, outcome: str | None, as_csv: bool, limit: int | None) -> int:
-    """Show what became of each record of a job."""
+    """Show the result of each record of a job."""
     if as_csv and (session.as_json or limit):
-        raise click.UsageError("--csv prints all results, and no JSON: leave out --json and --limit.")
+        raise click.UsageError("--csv prints all results as CSV: leave out --json and --limit.")
     path = f"/api/jobs/{find.job(session.api, given)}/results"
     query = {"outcome": outcome} if outcome else {}
     if as_csv:
@@ -76,7 +79,7 @@ def _table(screen: Console, found: list[Json]) -> None:
 @options.job_id
 @common
 def failures(session: Session, given: str) -> int:
-    """Say why records of a job failed: each reason once, with its first records."""
+    """Show why records of a job failed: each reason once, with its first records."""
     job_id = find.job(session.api, given)
     groups = grouped(session.api.pages(f"/api/jobs/{job_id}/results", "results", outcome="failed"))
     answer = {"jobId": job_id, "failures": groups}

@@ -129,12 +129,22 @@ def _details(screen: Console, schedule: Json) -> None:
     help=f"{', '.join(JOB_TYPES)}.  [default: BatchQuote]",
 )
 @click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote.")
-@click.option("--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="Of a SampleDataCreate.")
+@click.option(
+    "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
+)
 @click.option("--start", type=times.Moment(future=True), help="Do not fire before this time.")
 @click.option("--end", type=times.Moment(future=True), help="Do not fire after this time.")
-@click.option("--misfire", type=click.Choice(["runOnce", "skip"], case_sensitive=False), help="If times were missed.")
-@click.option("--overlap", type=click.Choice(["skip", "queue"]), help="If the job before has not ended.")
-@click.option("--guaranteed", is_flag=True, default=None, help="Keep a slot free for it when its time comes.")
+@click.option(
+    "--misfire",
+    type=click.Choice(["runOnce", "skip"], case_sensitive=False),
+    help="If fire times were missed: run once, or do not run.",
+)
+@click.option(
+    "--overlap",
+    type=click.Choice(["skip", "queue"]),
+    help="If the job before has not ended: skip the fire time, or queue a job.",
+)
+@click.option("--guaranteed", is_flag=True, default=None, help="Keep a slot free for its fire time.")
 @click.option("--authorization", metavar="NAME", help="AppLink authorization whose user the jobs work as.")
 @common
 def create(session: Session, **values: Any) -> int:
@@ -158,7 +168,7 @@ def _change(session: Session, given: str, verb: str) -> int:
 @_schedule
 @common
 def pause(session: Session, given: str) -> int:
-    """Stop a schedule from firing. Its jobs go on."""
+    """Stop a schedule from firing. Its jobs continue."""
     return _change(session, given, "pause")
 
 
@@ -174,7 +184,7 @@ def resume(session: Session, given: str) -> int:
 @_schedule
 @common
 def delete(session: Session, given: str) -> int:
-    """Delete a schedule. Its jobs stay, and go on."""
+    """Delete a schedule. Its jobs stay, and continue."""
     return _change(session, given, "delete")
 
 

@@ -28,7 +28,7 @@ from cli.problems import CommandError
 @click.option(
     "--depends-on-outcome",
     type=click.Choice(["Completed", "Finished"], case_sensitive=False),
-    help="How these jobs have to end.",
+    help="How these jobs must end.",
 )
 @click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
 @options.wait
@@ -44,7 +44,7 @@ def run(
 ) -> int:
     """Price the Opportunities of a SOQL WHERE CLAUSE.
 
-    CLAUSE is the condition that stands after WHERE; `-` reads it from standard input.
+    CLAUSE is the condition after WHERE; `-` reads it from standard input.
     """
     body: Json = {"soqlWhereClause": _clause(clause, file)}
     if depends_on:
@@ -67,12 +67,12 @@ def _clause(clause: str | None, file: TextIO | None) -> str:
     except UnicodeDecodeError:
         raise CommandError("The clause is not UTF-8 text: save it as UTF-8.") from None
     if not text:
-        raise click.UsageError("The clause is empty: write the condition that stands after WHERE.")
+        raise click.UsageError("The clause is empty: write the condition after WHERE.")
     return text
 
 
 def new_key() -> dict[str, str]:
-    """Return the header that makes a submission that was sent twice one job."""
+    """Return a header with a new key: a submission that is sent twice with it makes one job."""
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 

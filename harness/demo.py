@@ -10,7 +10,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -49,39 +51,53 @@ class Failure(Exception):
 @click.option("--queue", is_flag=True, help="Instead of one large job: the example of who runs when in docs/api.md.")
 def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
     """Run the demo. The exit code is 0 when all is right, 1 when not, 130 when stopped before the job was done."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    handle_signals(signal.default_int_handler)
     folder = run_folder()
-    done, code = False, 1
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
     extra = {"QUOTEJOB_REDIS_CA": authority} if given and authority else {}
     if queue:
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
-        try:
-            start(stack, workers, profile or ("seed" if queue else "instant"))
-            addresses(stack)
-            if queue:
-                show_queue(stack)
-            else:
-                show(stack, opportunities)
-            done = True
-            if not once:
-                addresses(stack)
-                wait(stack)
-            code = 0
-        except KeyboardInterrupt:
-            code = 0 if done else 130
-        except StackError as error:
-            console.print(f"\n[bold red]Failed.[/] {escape(str(error))}", soft_wrap=True)
-        except (ApiError, Failure, requests.RequestException) as error:
-            console.print(f"\n[bold red]Failed.[/] {escape(str(error) + stack.obituaries())}", soft_wrap=True)
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            console.print("\nStopping every process ...")
+        start_all = partial(start, stack, workers, profile or ("seed" if queue else "instant"))
+        play = partial(show_queue, stack) if queue else partial(show, stack, opportunities)
+        code = run(stack, start_all, play, once=once)
     clear(folder, keep_logs=code == 1)
     sys.exit(code)
+
+
+def run(stack: Stack, start_all: Callable[[], None], play: Callable[[], None], *, once: bool) -> int:
+    """Start, play and, unless ``once``, wait for Ctrl-C. Return the exit code. When it is 1, the reason is printed."""
+    done = False
+    try:
+        start_all()
+        addresses(stack)
+        play()
+        done = True
+        if not once:
+            addresses(stack)
+            wait(stack)
+        return 0
+    except KeyboardInterrupt:
+        return 0 if done else 130
+    except StackError as error:
+        return failed(str(error))
+    except (ApiError, Failure, requests.RequestException) as error:
+        return failed(str(error) + stack.obituaries())
+    finally:
+        handle_signals(signal.SIG_IGN)
+        console.print("\nStopping every process ...")
+
+
+def failed(reason: str) -> int:
+    """Print that the demo failed, and why. Return the exit code."""
+    console.print(f"\n[bold red]Failed.[/] {escape(reason)}", soft_wrap=True)
+    return 1
+
+
+def handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Set the handler of every signal that asks the demo to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def start(stack: Stack, workers: int, profile: str) -> None:

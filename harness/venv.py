@@ -145,14 +145,17 @@ def install(what: list[str]) -> None:
 
 
 def digest(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def say(text: str) -> None:
+    """Print a line to standard error at once."""
     print(text, file=sys.stderr, flush=True)
 
 
 def stop(reason: str, words: str) -> None:
+    """Print a reason and what a tool printed, then end with exit code 1."""
     say(f"{reason}\n{words.rstrip()}")
     sys.exit(1)
 

@@ -52,7 +52,7 @@ class RegionPrices:
         }
 
     def unit_price(self, price: Decimal, country: str | None) -> Decimal:
-        """``price`` less the country's discount, half up to two decimals."""
+        """Return ``price`` less the country's discount, rounded half up to two decimals."""
         name = self._region_of.get(_plain(country), self._other) if country and country.strip() else self._none
         return _number((price * (1 - self._off[name])).quantize(Decimal("0.01"), ROUND_HALF_UP))
 

@@ -84,7 +84,7 @@ class IdFactory:
         return self._next[prefix] - self._first
 
     def resume(self, record_id: str) -> None:
-        """Never return this id, or an earlier one, again."""
+        """Go on after this id: neither it nor an earlier one is returned again."""
         number = 0
         for digit in record_id[6:15]:
             number = number * 62 + _DIGITS.index(digit)

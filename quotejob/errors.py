@@ -70,7 +70,7 @@ class InvalidRequest(QuotejobError):
 
     @classmethod
     def field(cls, field: str, message: str, *, code: str | None = None) -> InvalidRequest:
-        """One field is wrong: the sentence and the details name it."""
+        """Return the error of one wrong field. The message and the details name the field."""
         return cls(f"{field}: {message}", code=code, details=[{"field": field, "message": message}])
 
 

@@ -113,7 +113,7 @@ def load() -> Settings:
 
 
 def redis_url() -> str:
-    """REDIS_URL alone: what celeryconfig.py and `celery status` need, without the secrets the tasks need."""
+    """Return REDIS_URL. celeryconfig.py and `celery status` need it, and not the secrets that the tasks need."""
     return str(
         _read(
             "REDIS_URL",
@@ -126,7 +126,7 @@ def redis_url() -> str:
 
 
 def redis_ca() -> str:
-    """QUOTEJOB_REDIS_CA: what vouches for Redis's certificate on rediss://. "" is the system's authorities."""
+    """Return QUOTEJOB_REDIS_CA, which vouches for Redis's certificate on rediss://. "": the system's authorities do."""
     return str(
         _read(
             "QUOTEJOB_REDIS_CA",
@@ -154,7 +154,10 @@ def _read(
     convert: Callable[[Any], Any] = lambda value: value,
     secret: bool = False,
 ) -> Any:
-    """One variable: an empty one counts as not set; a fault says name, value (unless secret) and what is expected."""
+    """Return the value of one variable. An empty one counts as not set.
+
+    Raises SettingsError, which has the name, the value (unless it is secret) and what is expected.
+    """
     raw = os.environ.get(name, "")
     if not raw.strip():
         if default is ...:

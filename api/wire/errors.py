@@ -12,7 +12,7 @@ class ErrorDetailSchema(CamelCase):
 
     field = fields.String(required=True, metadata=described("The field, parameter, header or part that is wrong"))
     message = fields.String(required=True, metadata=described("What is wrong with it"))
-    code = fields.String(metadata=described("The org's own errorCode, when the org refused it"))
+    code = fields.String(metadata=described("The errorCode of the org, if the org refused it"))
 
 
 class ErrorSchema(CamelCase):

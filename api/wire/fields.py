@@ -90,8 +90,8 @@ def name_of_job_type() -> fields.String:
 
 def job_id_in_body(text: str, *, required: bool = True) -> fields.String:
     """Return a field for a job's id in a body. It does not check that the job exists."""
-    wrong = "should be a job's id"
-    messages: dict[str, Any] = {"invalid": wrong, "null": wrong, "required": "is missing; send a job's id"}
+    wrong = "should be the id of a job"
+    messages: dict[str, Any] = {"invalid": wrong, "null": wrong, "required": "is missing; send the id of a job"}
     return fields.String(required=required, error_messages=messages, metadata=described(text, format="uuid"))
 
 
@@ -106,7 +106,7 @@ def whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] 
     )
 
 
-_ZONED = "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
+_ZONED = "should be a time in ISO 8601 with a zone, such as 2026-01-31T22:00:00+01:00"
 
 
 def text(description: str, longest: int, example: str, **options: Any) -> fields.String:
@@ -131,7 +131,7 @@ def zoned_time(text: str) -> fields.AwareDateTime:
 
 def zoned_time_in_query(text: str) -> fields.AwareDateTime:
     """Return a field for a time with its zone, in a query, where + has to be sent as %2B."""
-    wrong = "should be ISO 8601 with a zone, as 2026-01-31T21:00:00Z or 2026-01-31T22:00:00%2B01:00"
+    wrong = "should be a time in ISO 8601 with a zone, such as 2026-01-31T21:00:00Z or 2026-01-31T22:00:00%2B01:00"
     return fields.AwareDateTime(
         format="iso",
         error_messages=dict.fromkeys(("invalid", "invalid_awareness", "null"), wrong),
@@ -146,12 +146,14 @@ def id_in_query(text: str) -> fields.String:
 
 def _is_id(text: str) -> None:
     if not keys.is_id(text):
-        raise ValidationError("should be an id, as 123e4567-e89b-12d3-a456-426614174000")
+        raise ValidationError("should be an id, such as 123e4567-e89b-12d3-a456-426614174000")
 
 
 def cursor() -> fields.String:
     """Return a field for the cursor of a list."""
     return fields.String(
-        validate=validate.Regexp(r"^[0-9a-f.:-]{1,100}$", error="is not one this API gave out"),
+        validate=validate.Regexp(
+            r"^[0-9a-f.:-]{1,100}$", error="is not a cursor of this API; send nextCursor of the answer before"
+        ),
         metadata=described("nextCursor of the answer before"),
     )

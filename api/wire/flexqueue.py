@@ -11,18 +11,18 @@ from api.wire.jobs import JobSchema
 
 
 class FlexQueueItemSchema(JobSchema):
-    """A Holding job and its place."""
+    """A Holding job and its position."""
 
-    position = fields.Integer(required=True, metadata=described("Place in the flex queue; 0 is the next"))
+    position = fields.Integer(required=True, metadata=described("Position in the flex queue; 0 is the next one"))
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Of the place and the job."""
+        """Return a field of the position or of the job."""
         position, job = obj
         return position if attr == "position" else super().get_attribute(job, attr, default)
 
 
 class FlexQueueSchema(CamelCase):
-    """The org's Holding jobs in the order in which they will run; those that wait for something let others pass."""
+    """The org's Holding jobs in their order. Jobs that wait for something let others pass."""
 
     jobs = fields.List(fields.Nested(FlexQueueItemSchema), required=True)
 
@@ -43,10 +43,10 @@ class MoveBesideJobRequestSchema(CamelCase):
         unknown = RAISE
 
     job_to_move_id = job_id_in_body("The Holding job to move")
-    job_in_queue_id = job_id_in_body("The Holding job it is moved beside")
+    job_in_queue_id = job_id_in_body("The Holding job before or after which it is moved")
 
 
 class MoveJobResponseSchema(CamelCase):
     """Whether the job had to be moved."""
 
-    moved = fields.Boolean(required=True, metadata=described("False when it stood there already"))
+    moved = fields.Boolean(required=True, metadata=described("False if it was there already"))

@@ -28,7 +28,7 @@ from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
-_SEVERAL_VALUES = "Only these; repeat the parameter, or separate them by commas"
+_SEVERAL_VALUES = "Only these. For several values, repeat the parameter, or separate them by commas"
 
 
 class BatchExecutionRequestSchema(CamelCase):
@@ -40,17 +40,17 @@ class BatchExecutionRequestSchema(CamelCase):
     soql_where_clause = fields.String(
         required=True,
         error_messages={
-            "required": "is missing; send the condition that stands after WHERE",
+            "required": "is missing; send the condition after WHERE",
             "invalid": "should be a text",
             "null": "should be a text",
         },
         validate=validate.Length(
-            1, MAX_LENGTH, error=f"should have 1 to {MAX_LENGTH:,} characters; to take every Opportunity say Id != null"
+            1, MAX_LENGTH, error=f"should have 1 to {MAX_LENGTH:,} characters; for all Opportunities send Id != null"
         ),
         metadata=described(
-            "The condition of a SOQL query on Opportunity: what stands after WHERE, without the word. Semi-joins are "
-            "allowed, other clauses (ORDER BY, LIMIT, FOR VIEW ...) are not. Percent-encoded, as it travels to the "
-            "org, it may take 15,000 bytes.",
+            "The condition of a SOQL query on Opportunity, without the word WHERE. Semi-joins are allowed, other "
+            "clauses (ORDER BY, LIMIT, FOR VIEW ...) are not. Percent-encoded, as it is sent to the org, it may have "
+            "at most 15,000 bytes.",
             example="Name LIKE 'Sample Opportunity%' AND CloseDate = THIS_YEAR",
         ),
     )
@@ -59,57 +59,62 @@ class BatchExecutionRequestSchema(CamelCase):
         job_id_in_body("Id of a job of this org", required=False),
         validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),
         error_messages={"invalid": "should be a list of job ids", "null": "should be a list of job ids"},
-        metadata=described(f"At most {MOST_PARENTS} jobs of this org that have to end before this one runs"),
+        metadata=described(f"At most {MOST_PARENTS} jobs of this org that must end before this one runs"),
     )
     depends_on_outcome = word(
         DependsOnOutcome,
-        "How they have to end: Completed, or Finished (any end will do)",
+        "How they must end: Completed, or Finished (any end)",
         load_default=DependsOnOutcome.COMPLETED,
     )
     not_before = fields.AwareDateTime(
         format="iso",
         error_messages=dict.fromkeys(
-            ("invalid", "invalid_awareness", "null"), "should be ISO 8601 with a zone, as 2026-01-31T22:00:00+01:00"
+            ("invalid", "invalid_awareness", "null"),
+            "should be a time in ISO 8601 with a zone, such as 2026-01-31T22:00:00+01:00",
         ),
         metadata=described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
     )
 
 
 class BatchExecutionResponseSchema(CamelCase):
-    """The job was accepted; ask getJob how far it is."""
+    """The job was accepted. getJob gives its progress."""
 
     job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
 
 
 class DataJobResponseSchema(BatchExecutionResponseSchema):
-    """The sample data job was accepted; ask getJob how far it is."""
+    """The sample data job was accepted. getJob gives its progress."""
 
 
 class RecordCountsSchema(CamelCase):
-    """Opportunities by what became of them."""
+    """Numbers of Opportunities, by their result."""
 
-    total = fields.Integer(required=True, metadata=described("Opportunities the job is about"))
-    succeeded = fields.Integer(required=True, metadata=described("got what the job makes"))
-    skipped = fields.Integer(required=True, metadata=described("left alone, with a reason in the results"))
-    failed = fields.Integer(required=True, metadata=described("refused by the org, with its reason in the results"))
+    total = fields.Integer(required=True, metadata=described("All Opportunities of the job"))
+    succeeded = fields.Integer(required=True, metadata=described("Those for which the job did its work"))
+    skipped = fields.Integer(
+        required=True, metadata=described("Those that were not changed; the results give the reason")
+    )
+    failed = fields.Integer(required=True, metadata=described("Those that failed; the results give the reason"))
 
 
 class WaitingSchema(CamelCase):
     """A condition that does not hold yet: another job's end, or a time."""
 
-    job_id = fields.String(required=True, allow_none=NULLABLE, metadata=described("The job waited for", format="uuid"))
-    not_before = Instant(required=True, allow_none=NULLABLE, metadata=described("The time waited for"))
-    message = fields.String(required=True, metadata=described("The same as a sentence"))
+    job_id = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The job that it waits for", format="uuid")
+    )
+    not_before = Instant(required=True, allow_none=NULLABLE, metadata=described("The time that it waits for"))
+    message = fields.String(required=True, metadata=described("The condition, as a sentence"))
 
 
 class JobSchema(CamelCase):
-    """A job; the words are AsyncApexJob's: an item is a page of Opportunities."""
+    """A job, in the words of AsyncApexJob. An item is a page of Opportunities."""
 
     job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
     job_type = name_of_job_type()
     status = word(Status, required=True)
     extended_status = fields.String(
-        required=True, allow_none=NULLABLE, metadata=described("Why it failed, or what else there is to say")
+        required=True, allow_none=NULLABLE, metadata=described("Why it failed, or what it waits for")
     )
     created_date = Instant(required=True)
     started_date = Instant(required=True, allow_none=NULLABLE)
@@ -117,25 +122,27 @@ class JobSchema(CamelCase):
     estimated_start = Instant(
         required=True,
         allow_none=NULLABLE,
-        metadata=described("While Holding or Queued: when it will start, as far as that can be said"),
+        metadata=described("While Holding or Queued: when it will probably start; null: unknown"),
     )
     estimated_end = Instant(
         required=True,
         allow_none=NULLABLE,
-        metadata=described("While it has not ended: when it will, as far as that can be said"),
+        metadata=described("While it has not ended: when it will probably end; null: unknown"),
     )
     created_by_id = fields.String(required=True, metadata=described("The submitting user's id"))
     soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
     number_of_opportunities = fields.Integer(
-        required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities were asked for")
+        required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities to create")
     )
     depends_on = fields.List(
         fields.String(metadata={"format": "uuid"}), required=True, metadata=described("The jobs it depends on")
     )
-    depends_on_outcome = word(DependsOnOutcome, "How these have to end", required=True, allow_none=NULLABLE)
+    depends_on_outcome = word(DependsOnOutcome, "How these must end", required=True, allow_none=NULLABLE)
     not_before = Instant(required=True, allow_none=NULLABLE, metadata=described("It does not run before this time"))
     waiting_for = fields.List(
-        fields.Nested(WaitingSchema), required=True, metadata=described("While Holding: what does not hold yet")
+        fields.Nested(WaitingSchema),
+        required=True,
+        metadata=described("While Holding: the conditions that do not hold yet"),
     )
     schedule_id = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("The schedule that submitted it", format="uuid")
@@ -153,7 +160,7 @@ class JobSchema(CamelCase):
 
 
 class JobListSchema(CamelCase):
-    """Jobs, newest first or as asked."""
+    """Jobs, newest first, or in the order asked for."""
 
     jobs = fields.List(fields.Nested(JobSchema), required=True)
     next_cursor = fields.String(
@@ -162,7 +169,7 @@ class JobListSchema(CamelCase):
 
 
 class JobResultSchema(CamelCase):
-    """What became of one Opportunity."""
+    """The result of one Opportunity."""
 
     record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
     outcome = word(Outcome, required=True)
@@ -174,7 +181,7 @@ class JobResultSchema(CamelCase):
 
 
 class JobResultsSchema(CamelCase):
-    """Results of a job, one an Opportunity."""
+    """Results of a job, one for each Opportunity."""
 
     results = fields.List(fields.Nested(JobResultSchema), required=True)
     next_cursor = fields.String(
@@ -183,12 +190,12 @@ class JobResultsSchema(CamelCase):
 
 
 class IdempotencySchema(CamelCase):
-    """The header that makes a repeated POST harmless."""
+    """The header that makes a second POST harmless."""
 
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
         validate=validate.Regexp(r"^[!-~]([ -~]{0,253}[!-~])?$", error="should be 1 to 255 printable ASCII characters"),
-        metadata=described("The same key from the same org within 24 hours answers with the same job"),
+        metadata=described("The same key from the same org gives the same job, for 24 hours"),
     )
 
 
@@ -208,10 +215,10 @@ class JobFilterQuerySchema(CamelCase):
     completed_from = zoned_time_in_query("Ended at this time or later")
     completed_to = zoned_time_in_query("Ended before this time")
     schedule_id = id_in_query("Submitted by this schedule")
-    parent_id = id_in_query("Those that depend on this job: it stands in their dependsOn")
+    parent_id = id_in_query("Jobs that depend on this job: it is in their dependsOn")
     extended_status = fields.String(
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
-        metadata=described("A text in their extendedStatus; upper and lower case are one", example="ROW_LOCK"),
+        metadata=described("A text in their extendedStatus, in upper or lower case", example="ROW_LOCK"),
     )
 
     @post_load
@@ -228,11 +235,11 @@ class JobListQuerySchema(JobFilterQuerySchema):
 
     sort = word(
         Sort,
-        "Sorted by this; jobs that do not have it yet come last. A status counts by its place in a job's life",
+        "Sort by this field. Jobs that do not have it yet come last. Statuses are in the order of a job's life",
         load_default=Sort.CREATED,
     )
     order = word(Order, "Largest and latest first, or smallest and earliest", load_default=Order.DESCENDING)
-    limit = whole_number(200, 50, "At most so many")
+    limit = whole_number(200, 50, "The most entries in one answer")
     cursor = cursor()
 
 
@@ -240,5 +247,5 @@ class JobResultsQuerySchema(CamelCase):
     """Which results."""
 
     outcome = word(Outcome, "Only these")
-    limit = whole_number(1_000, 1_000, "At most so many")
+    limit = whole_number(1_000, 1_000, "The most entries in one answer")
     cursor = cursor()

@@ -31,10 +31,10 @@ class ScheduleRequestSchema(CamelCase):
     class Meta:
         unknown = RAISE
 
-    name = text("What people call it; once in an org", MAX_NAME_LENGTH, "Nightly quotes", required=True)
+    name = text("A name for people, unique in the org", MAX_NAME_LENGTH, "Nightly quotes", required=True)
     cron_expression = text(
         "Seconds Minutes Hours Day_of_month Month Day_of_week [Year], as System.schedule takes it; one of the two day "
-        "fields is ?. Lists, ranges and steps in every field; L, W, # and names where the platform has them.",
+        "fields is ?. Every field takes lists, ranges and steps. L, W, # and names work where the platform has them.",
         MAX_EXPRESSION_LENGTH,
         "0 0 22 ? * MON-FRI",
         required=True,
@@ -42,11 +42,16 @@ class ScheduleRequestSchema(CamelCase):
     time_zone = text("IANA name of the zone whose clock counts", 64, "Europe/Zurich", load_default="UTC")
     job_type = word(JobType, "What to run", load_default=JobType.BATCH_QUOTE)
     soql_where_clause = text(
-        "Of a BatchQuote, as executeBatch takes it", MAX_LENGTH, "Name LIKE 'Sample Opportunity%'", load_default=None
+        "The clause of a BatchQuote, as in executeBatch",
+        MAX_LENGTH,
+        "Name LIKE 'Sample Opportunity%'",
+        load_default=None,
     )
-    number_of_opportunities = whole_number(MAX_OPPORTUNITIES, 10, "Of a SampleDataCreate: how many", JsonNumber)
-    start_time = zoned_time("No fire time before this")
-    end_time = zoned_time("No fire time after this")
+    number_of_opportunities = whole_number(
+        MAX_OPPORTUNITIES, 10, "How many Opportunities a SampleDataCreate creates", JsonNumber
+    )
+    start_time = zoned_time("There is no fire time before this")
+    end_time = zoned_time("There is no fire time after this")
     misfire = word(
         Misfire,
         "If fire times were missed by more than a minute: run once (runOnce), or do not run (skip)",
@@ -54,19 +59,21 @@ class ScheduleRequestSchema(CamelCase):
     )
     overlap = word(
         Overlap,
-        "What becomes of a fire time at which the job before has not ended",
+        "If the job before has not ended at a fire time: submit no job (skip), or submit one (queue)",
         load_default=Overlap.SKIP,
     )
     guaranteed = TrueOrFalse(
         load_default=False,
         error_messages=dict.fromkeys(("invalid", "null"), "should be true or false"),
-        metadata=described("Whether a slot is kept free for it when its time comes"),
+        metadata=described("Whether a slot is kept free for its fire time"),
     )
     authorization = fields.String(
-        validate=validate.Regexp(r"^[A-Za-z0-9_]{1,80}$", error="should be a developer name"),
-        error_messages=dict.fromkeys(("invalid", "null"), "should be a developer name"),
+        validate=validate.Regexp(
+            r"^[A-Za-z0-9_]{1,80}$", error="should be the developer name of an AppLink authorization"
+        ),
+        error_messages=dict.fromkeys(("invalid", "null"), "should be the developer name of an AppLink authorization"),
         metadata=described(
-            "Developer name of the AppLink authorization of this org whose user the jobs work as; the app may have a "
+            "Developer name of an AppLink authorization of this org. The jobs work as its user. The app may have a "
             "default (QUOTEJOB_AUTHORIZATION)",
             example="worker",
         ),
@@ -74,7 +81,7 @@ class ScheduleRequestSchema(CamelCase):
 
 
 class ScheduleSchema(CamelCase):
-    """A schedule; the words are CronTrigger's and CronJobDetail's."""
+    """A schedule, in the words of CronTrigger and CronJobDetail."""
 
     schedule_id = fields.String(required=True, metadata=described("The schedule's id", format="uuid"))
     name = fields.String(required=True)
@@ -82,13 +89,13 @@ class ScheduleSchema(CamelCase):
     extended_status = fields.String(
         required=True,
         allow_none=NULLABLE,
-        metadata=described("What is wrong, or why the last fire time was skipped"),
+        metadata=described("The error, or why the last fire time was skipped"),
     )
     cron_expression = fields.String(required=True)
     time_zone = fields.String(required=True)
     next_fire_time = Instant(required=True, allow_none=NULLABLE)
     previous_fire_time = Instant(required=True, allow_none=NULLABLE)
-    next_fire_times = fields.List(Instant(), required=True, metadata=described("The next five"))
+    next_fire_times = fields.List(Instant(), required=True, metadata=described("The next five fire times"))
     times_triggered = fields.Integer(required=True)
     times_skipped = fields.Integer(required=True)
     start_time = Instant(required=True, allow_none=NULLABLE)
@@ -100,7 +107,9 @@ class ScheduleSchema(CamelCase):
     overlap = word(Overlap, required=True)
     guaranteed = fields.Boolean(required=True)
     authorization = fields.String(required=True)
-    last_job_id = fields.String(required=True, allow_none=NULLABLE, metadata=described("Its last job", format="uuid"))
+    last_job_id = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The job of its last fire time", format="uuid")
+    )
     created_date = Instant(required=True)
     created_by_id = fields.String(required=True, metadata=described("The creating user's id"))
 

@@ -35,39 +35,39 @@ class JobStatusTypeCountSchema(CamelCase):
 
 
 class FiguresSchema(CamelCase):
-    """A distribution; all null when there is nothing. Each percentile is a value that occurred."""
+    """A distribution. All are null if there are no values. Each percentile is one of the values."""
 
-    count = fields.Integer(required=True, metadata=described("Of so many jobs"))
+    count = fields.Integer(required=True, metadata=described("Number of jobs that count here"))
     mean = _number("The mean")
     p50 = _number("The median")
-    p90 = _number("Nine in ten do not exceed it")
-    p95 = _number("95 in a hundred do not exceed it")
-    p99 = _number("99 in a hundred do not exceed it")
-    max = _number("The largest")
+    p90 = _number("90 of 100 values are not larger")
+    p95 = _number("95 of 100 values are not larger")
+    p99 = _number("99 of 100 values are not larger")
+    max = _number("The largest value")
 
 
 class EstimateQualitySchema(CamelCase):
-    """How far the first estimate of each job was from what came true; all null when there is nothing to compare."""
+    """How wrong the first estimates of jobs were. All are null if there is nothing to compare."""
 
-    count = fields.Integer(required=True, metadata=described("Of so many jobs"))
-    median_error_seconds = _number("The median of what they were off by, too early or too late")
-    p90_error_seconds = _number("Nine in ten were not off by more")
+    count = fields.Integer(required=True, metadata=described("Number of jobs that count here"))
+    median_error_seconds = _number("The median error, too early or too late")
+    p90_error_seconds = _number("90 of 100 errors are not larger")
     median_error_share = _number(
-        "The median error as a part of the time that was still ahead when the estimate was made"
+        "The median error, as a share of the time that was still ahead when the estimate was made"
     )
-    bias_seconds = _number("The median with its sign: positive when things came later than estimated")
+    bias_seconds = _number("The median error with its sign: positive if it happened later than estimated")
 
 
 class JobSummarySchema(CamelCase):
-    """Jobs in figures."""
+    """Figures of jobs."""
 
-    total = fields.Integer(required=True, metadata=described("Jobs in all"))
+    total = fields.Integer(required=True, metadata=described("Number of jobs"))
     by_status = fields.List(
         fields.Nested(JobStatusCountSchema), required=True, metadata=described("In the order of a job's life")
     )
     by_job_type = fields.List(fields.Nested(JobTypeCountSchema), required=True)
     by_status_and_job_type = fields.List(
-        fields.Nested(JobStatusTypeCountSchema), required=True, metadata=described("Those of which there are any")
+        fields.Nested(JobStatusTypeCountSchema), required=True, metadata=described("Only those with at least one job")
     )
     waiting_seconds = fields.Nested(FiguresSchema, required=True)
     run_seconds = fields.Nested(FiguresSchema, required=True)

@@ -96,6 +96,7 @@ class System:
 
     @property
     def api(self) -> Api:
+        """The API's client. It is there once the system has started."""
         assert self._api is not None
         return self._api
 
@@ -131,9 +132,14 @@ class System:
         self.reader.update("PricebookEntry", withdrawn, {"IsActive": False})
 
     def a_worker(self) -> str:
+        """Return the name of a random worker."""
         return f"worker{self.dice.randint(1, self.workers)}"
 
     def kill(self, name: str, longest: float) -> None:
+        """Kill a process with SIGKILL, unless it is down already.
+
+        It is started again after 0.1 to ``longest`` seconds.
+        """
         if name in self.down:
             return
         process = self.stack.process(name)
@@ -142,6 +148,7 @@ class System:
         self.down[name] = time.monotonic() + self.dice.uniform(0.1, longest)
 
     def kill_workers(self) -> None:
+        """Kill all workers. Each is started again within a second."""
         for number in range(self.workers):
             self.kill(f"worker{number + 1}", 1)
 
@@ -197,6 +204,7 @@ class System:
         requests.post(f"{org.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
 
     def redis(self) -> redis.Redis:
+        """Return a new client of the system's Redis."""
         return redis.Redis.from_url(self.stack.redis_url or "", socket_timeout=2)
 
 

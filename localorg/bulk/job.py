@@ -138,18 +138,22 @@ class Job(AnyJob):
 
     @property
     def upload(self) -> Path:
+        """The rows as the caller sent them."""
         return self.folder / "upload.csv"
 
     @property
     def successful(self) -> Path:
+        """The rows that were written, with their ids."""
         return self.folder / "successful.csv"
 
     @property
     def failures(self) -> Path:
+        """The rows that were refused, with the reason."""
         return self.folder / "failed.csv"
 
     @property
     def unprocessed(self) -> Path:
+        """The rows that were not reached."""
         return self.folder / "unprocessed.csv"
 
     def body(self) -> dict[str, Any]:

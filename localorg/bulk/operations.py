@@ -149,7 +149,7 @@ class Operations:
 
 
 def said(error: OrgError) -> str:
-    """Return an error in the form of `sf__Error`: CODE:message:fields --"""
+    """Return an error in the form of `sf__Error`: `CODE:message:fields --`."""
     fields = " ".join(error.fields or ())
     return f"{error.code}:{error.message}:{fields}{' ' if fields else ''}--"
 

@@ -46,10 +46,12 @@ class QueryJob(AnyJob):
 
     @property
     def result(self) -> Path:
+        """The rows that the query found, as CSV."""
         return self.folder / "result.csv"
 
     @property
     def offsets(self) -> Path:
+        """Where each row of the result starts, so that a page is read without the pages before it."""
         return self.folder / "offsets.bin"
 
     def body(self) -> dict[str, Any]:

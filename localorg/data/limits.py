@@ -46,6 +46,7 @@ class Limits:
 
     @property
     def remaining(self) -> int:
+        """The number of requests that are left today; never below 0."""
         return max(0, self.most - self.used)
 
     def header(self) -> str:

@@ -39,4 +39,5 @@ def bearer(request: web.Request) -> str | None:
 
 
 def parser_error(error: json.JSONDecodeError) -> OrgError:
+    """Return the org's error for a body that is not JSON: 400 JSON_PARSER_ERROR, with the position."""
     return errors.json_parser_error(f"{error.msg} at [line:{error.lineno}, column:{error.colno}]")

@@ -26,6 +26,7 @@ class Work:
 
     @property
     def rows_written(self) -> int:
+        """The number of rows written, of all objects."""
         return sum(self.written.values())
 
 

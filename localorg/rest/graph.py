@@ -120,13 +120,16 @@ def _read_node(given: Any, strict: bool) -> Node:
     body = given.get("body") or {}
     if not isinstance(body, dict):
         raise errors.json_parser_error(f"The body of node {reference_id} is not a JSON object")
-    refers_to: set[str] = set()
-    if "@{" in url:
-        refers_to.update(names(url))
+    return Node(reference_id, method, url, body, address, _references(url, body))
+
+
+def _references(url: str, body: Mapping[str, Any]) -> set[str]:
+    """Return the referenceIds that a node names in its url and in its fields."""
+    refers_to = set(names(url)) if "@{" in url else set()
     for value in body.values():
         if type(value) is not float and type(value) is not int:
             refers_to.update(names(value))
-    return Node(reference_id, method, url, body, address, refers_to)
+    return refers_to
 
 
 @lru_cache(maxsize=4096)

@@ -39,9 +39,9 @@ class Conditions:
             raise unknown_jobs(strangers)
         if self.not_before is not None:
             if self.not_before.utcoffset() is None:
-                raise InvalidRequest.field("notBefore", "should have a time zone, as 2026-01-31T22:00:00+01:00")
+                raise InvalidRequest.field("notBefore", "should have a time zone, such as 2026-01-31T22:00:00+01:00")
             if not _EARLIEST <= self.not_before < _LATEST:
-                raise InvalidRequest.field("notBefore", "should be a time of the years 2000 to 2999")
+                raise InvalidRequest.field("notBefore", "should be a time in the years 2000 to 2999")
 
     def stored(self) -> dict[str, Any]:
         """Return the fields of the job's hash. notBefore is in ms, rounded up, so that it is never too early."""

@@ -49,4 +49,4 @@ class FlexQueue:
         if answer in ("moved", "there"):
             return bool(answer == "moved")
         status = self._jobs.get(answer, org_id).status
-        raise JobConflict(f"Only a Holding job has a place in the flex queue; job {answer} is {status}")
+        raise JobConflict(f"Only a Holding job has a position in the flex queue; job {answer} is {status}")

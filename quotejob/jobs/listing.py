@@ -126,10 +126,10 @@ class Sorting:
             return None
         found = re.fullmatch(r"([0-9][ad])([01]):([0-9]{1,20}):([0-9]{1,20}):([0-9a-f-]{36})", cursor)
         if found is None:
-            raise InvalidRequest.field("cursor", "is not one this API gave out")
+            raise InvalidRequest.field("cursor", "is not a cursor of this API; send nextCursor of the answer before")
         mark, side, value, created, job_id = found.groups()
         if mark != self._mark:
-            raise InvalidRequest.field("cursor", "is one of another sort or order; ask for the first jobs without it")
+            raise InvalidRequest.field("cursor", "is for another sort or order; leave it out to get the first jobs")
         return side == "1", int(value), int(created), job_id
 
     @property

@@ -49,7 +49,7 @@ def _read(path: Path) -> str:
 
 
 def _error(file: str, line: int, reason: str) -> RulesError:
-    """``line`` counts from 0, as YAML's marks do."""
+    """Return the error at a line of the file. ``line`` counts from 0, as YAML's marks do."""
     return RulesError(f"{file}, line {line + 1}: {reason}", details=[{"line": line + 1, "message": reason}])
 
 

@@ -66,7 +66,7 @@ def _read(cursor: str | None) -> tuple[str, int]:
     """Return the position of a cursor: the unit, and the place of the next result in it."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,3}):([0-9]{1,9})", cursor or "0:0")
     if found is None:
-        raise InvalidRequest.field("cursor", "is not one this API gave out")
+        raise InvalidRequest.field("cursor", "is not a cursor of this API; send nextCursor of the answer before")
     return found[1], int(found[2])
 
 

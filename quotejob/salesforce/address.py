@@ -49,12 +49,14 @@ class OrgAddress:
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_version", self.api_version.lower().removeprefix("v"))
         if not re.fullmatch(r"\d{2,3}\.\d", self.api_version):
-            raise OrgNotAllowed(f"apiVersion is not a version of the Salesforce API, such as {API_VERSION}.")
+            raise OrgNotAllowed(f"apiVersion should be a version of the Salesforce API, such as {API_VERSION}.")
         if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
             raise OrgNotAllowed("The org's address must be https, or http on this machine.")
         # Another character would fail when the header is written, and that error would show the token.
         if not re.fullmatch(r"[!-~]+", self.access_token):
-            raise SessionExpired("The access token is empty or holds characters that no access token has.")
+            raise SessionExpired(
+                "The access token is empty, or has characters that access tokens do not have; log in again."
+            )
 
     @classmethod
     def of(cls, context: Context) -> OrgAddress:

@@ -41,7 +41,9 @@ def session(
     Raises AuthorizationFailed with the reason if it gives none, OrgUnreachable if AppLink does not answer.
     """
     if not (settings.applink_api_url and settings.applink_token):
-        raise AuthorizationFailed("This app has no AppLink add-on: HEROKU_APPLINK_API_URL and _TOKEN are not set")
+        raise AuthorizationFailed(
+            "AppLink cannot be asked for a session: set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN"
+        )
     named = f"The AppLink authorization {authorization}"
     try:
         answer = requests.get(
@@ -75,5 +77,5 @@ def session(
             f"{named} gives no session that can be used ({type(fault).__name__}); connect its org again"
         ) from None
     if found.org_id != org_id:
-        raise AuthorizationFailed(f"{named} is for another org")
+        raise AuthorizationFailed(f"{named} is for another org; use one of this org")
     return found

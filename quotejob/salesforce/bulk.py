@@ -224,7 +224,7 @@ def _wait(
 def _sleep(pause: float, until: float, waiting: Sequence[str]) -> None:
     left = until - time.monotonic()
     if left <= 0:
-        message = f"The org is not done with Bulk API job {', '.join(waiting)} within the time limit."
+        message = f"The org did not finish Bulk API job {', '.join(waiting)} within the time limit."
         raise OrgUnreachable(message, code="BULK_DEADLINE")
     time.sleep(min(pause, left))
 

@@ -29,7 +29,7 @@ class CallerContext:
 
     request_id: str
     org_id: str  # 18 characters, 00D...
-    org_domain_url: str  # an attacker may have chosen it, until check_org has passed it
+    org_domain_url: str  # not trusted until check_org has accepted it
     api_version: str  # as "66.0", no v
     namespace: str
     access_token: str = field(repr=False)
@@ -40,15 +40,17 @@ class CallerContext:
 def from_header(value: str | None) -> CallerContext:
     """Return the context in the header. Raises Unauthenticated, without the header's text, if there is no valid one."""
     if not value:
-        raise Unauthenticated("The x-client-context header is missing; call through the AppLink service mesh")
+        raise Unauthenticated(
+            "The x-client-context header is missing; call through the AppLink service mesh, or with bin/quotejob"
+        )
     if len(value) > MAX_HEADER_BYTES:
         raise Unauthenticated(f"The x-client-context header is longer than {MAX_HEADER_BYTES} bytes")
     try:
         document = orjson.loads(base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):
-        raise Unauthenticated("The x-client-context header is not base64 of JSON") from None
+        raise Unauthenticated("The x-client-context header is not the base64 form of JSON") from None
     if not isinstance(document, dict):
-        raise Unauthenticated("The x-client-context header does not hold a JSON object")
+        raise Unauthenticated("The x-client-context header is not a JSON object")
     user = document.get("userContext")
     if not isinstance(user, dict):
         raise Unauthenticated("x-client-context: userContext should be an object")
@@ -70,7 +72,9 @@ def check_org(url: str, settings: Settings) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise OrgNotAllowed("orgDomainUrl is not a URL") from None
+        raise OrgNotAllowed(
+            "orgDomainUrl is not a URL; it should be such as https://example.my.salesforce.com"
+        ) from None
     host = (parts.hostname or "").lower()
     bare = not (parts.username or parts.password or parts.path or parts.query or parts.fragment)
     if bare and settings.local_org and parts.scheme in ("http", "https") and _is_loopback(host):
@@ -79,7 +83,8 @@ def check_org(url: str, settings: Settings) -> None:
     listed = plain and any(host.endswith("." + suffix) for suffix in settings.org_hosts)
     if not (bare and parts.scheme == "https" and listed and port in (None, 443)):
         raise OrgNotAllowed(
-            "orgDomainUrl is not https on an allowed Salesforce host; QUOTEJOB_ORG_HOSTS lists the allowed suffixes"
+            "orgDomainUrl is not https on an allowed host; allow its host with QUOTEJOB_ORG_HOSTS, or a local org with "
+            "QUOTEJOB_LOCAL_ORG=1"
         )
 
 
@@ -112,7 +117,7 @@ def _text(document: dict[str, Any], name: str, default: str | None, longest: int
 def _matching(document: dict[str, Any], name: str, pattern: str) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
-        raise Unauthenticated(f"x-client-context: {name} is missing or malformed")
+        raise Unauthenticated(f"x-client-context: {name} is missing or has a wrong form")
     return value
 
 
@@ -120,5 +125,5 @@ def _id(document: dict[str, Any], name: str, prefix: str) -> str:
     value = _matching(document, name, prefix + r"[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?")
     full = to18(value)
     if len(value) == 18 and value != full:
-        raise Unauthenticated(f"x-client-context: {name} has a wrong checksum")
+        raise Unauthenticated(f"x-client-context: {name} is not a valid id: its last three characters are wrong")
     return full

@@ -49,16 +49,16 @@ _CLAUSE_WORDS = frozenset(
 
 
 def check_clause(text: str) -> str:
-    """Return the clause without white space around it. Raises InvalidRequest with the fault and its character."""
+    """Return the clause without white space around it. Raises InvalidRequest with the error and its character."""
     clause = text.strip(" \t\r\n")
     if not clause:
-        _refuse("is empty; to take every Opportunity say so, as Id != null")
+        _refuse("is empty; for all Opportunities send Id != null")
     if len(clause) > MAX_LENGTH:
-        _refuse(f"has {len(clause):,} characters; at most {MAX_LENGTH:,} are taken")
+        _refuse(f"has {len(clause):,} characters, and at most {MAX_LENGTH:,} are allowed; split it into several jobs")
     _Reader().read(clause)
     encoded = len(quote_plus(clause))
     if encoded > MAX_ENCODED:
-        _refuse(f"takes {encoded:,} bytes in a URI, where at most {MAX_ENCODED:,} fit; split it into several jobs")
+        _refuse(f"has {encoded:,} bytes in a URI, and at most {MAX_ENCODED:,} are allowed; split it into several jobs")
     return clause
 
 
@@ -75,7 +75,7 @@ def select_opportunities(clause: str) -> str:
 class _Token:
     kind: str
     text: str
-    place: int  # of its first character, counted from 1
+    place: int  # position of its first character, from 1
 
 
 def _tokens(clause: str) -> Iterator[_Token]:
@@ -97,7 +97,7 @@ class _Reader:
     def __init__(self) -> None:
         self.opened: list[int] = []  # places of the parentheses still open
         self.join_depth = 0  # how many were open right after the semi-join's own; 0 outside one
-        self.join_awaits: str | None = None  # the word the semi-join still has to say: FROM, then WHERE if it likes
+        self.join_awaits: str | None = None  # the clause word that the semi-join may have next: FROM, then WHERE
         self.before = ("", "")  # the two tokens before this one, upper case
 
     def read(self, clause: str) -> None:
@@ -105,7 +105,7 @@ class _Reader:
             self._take(token)
             self.before = (self.before[1], token.text.upper())
         if self.opened:
-            _refuse(f"the parenthesis at character {self.opened[-1]} is never closed")
+            _refuse(f"the parenthesis at character {self.opened[-1]} is not closed; close it")
 
     def _take(self, token: _Token) -> None:
         if token.text == "(":
@@ -120,18 +120,18 @@ class _Reader:
     def _open(self, token: _Token) -> None:
         self.opened.append(token.place)
         if len(self.opened) > MAX_DEPTH:
-            _refuse(f"has more than {MAX_DEPTH} parentheses inside each other")
+            _refuse(f"has more than {MAX_DEPTH} nested parentheses; use fewer")
 
     def _close(self, token: _Token) -> None:
         if not self.opened:
-            _refuse(f"the parenthesis at character {token.place} closes nothing")
+            _refuse(f"the parenthesis at character {token.place} has no opening one; remove it")
         if len(self.opened) == self.join_depth:
             self._end_join(token)
         self.opened.pop()
 
     def _end_join(self, token: _Token) -> None:
         if self.join_awaits == "FROM":
-            _refuse(f"the sub-select that ends at character {token.place} has no FROM")
+            _refuse(f"the sub-select that ends at character {token.place} has no FROM; add it")
         self.join_depth, self.join_awaits = 0, None
 
     def _clause_word(self, token: _Token) -> None:
@@ -147,28 +147,30 @@ class _Reader:
 
 def _check_string(token: _Token) -> None:
     if len(token.text) - 2 > MAX_STRING:
-        _refuse(f"the string at character {token.place} is longer than {MAX_STRING:,} characters")
+        _refuse(f"the string at character {token.place} is longer than {MAX_STRING:,} characters; shorten it")
 
 
 def _misplaced(word: str, place: int) -> str:
     if word == "WHERE" and place == 1:
-        return "send the condition only, without the word WHERE"
-    return f"{word} at character {place} does not belong in a condition; send only what stands after WHERE"
+        return "begins with WHERE; send only the condition after it"
+    return f"{word} at character {place} is not allowed in a condition; send only the condition after WHERE"
 
 
 def _not_a_token(clause: str, place: int) -> str:
     """Return the reason why no token starts here."""
     letter, at = clause[place], f"at character {place + 1}"
     if letter == "'":
-        return f"the string {at} is not closed, or holds a control character or an unknown escape (\\' writes a quote)"
+        return f"the string {at} is not closed, or has a control character or an unknown escape; write a quote as \\'"
     if letter == '"':
-        return f"double quotes {at}: strings stand in single quotes"
+        return f"double quotes {at}: write strings in single quotes"
     if letter == ":":
-        return f"a colon {at}: bind variables do not work here, and only date literals such as LAST_N_DAYS:30 have one"
+        return (
+            f"a colon {at}: only date literals such as LAST_N_DAYS:30 have one; write values instead of bind variables"
+        )
     if clause.startswith(("--", "//", "/*"), place) or letter == ";":
-        return f"comments and semicolons are not part of SOQL ({at})"
+        return f"comments and semicolons are not allowed ({at}); remove them"
     shown = letter if letter.isascii() and letter.isprintable() else f"U+{ord(letter):04X}"
-    return f"{shown} {at} cannot stand outside a string"
+    return f"{shown} {at} is allowed only inside a string; remove it"
 
 
 def _refuse(reason: str) -> NoReturn:

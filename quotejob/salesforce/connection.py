@@ -60,7 +60,7 @@ class Connection:
 
     def unexpected(self, what: str) -> OrgError:
         """Return the error for a successful answer with an unexpected body."""
-        message = f"{self.address.host} answered without {what}: is this a Salesforce org?"
+        message = f"{self.address.host} answered without {what}: check that this is the address of a Salesforce org."
         return OrgUnreachable(message, code=UNEXPECTED_ANSWER)
 
 

@@ -28,12 +28,14 @@ def seal(context: CallerContext, settings: Settings) -> bytes:
 def unseal(stored: bytes | None, settings: Settings) -> CallerContext:
     """Return the context. Raises SessionExpired when it is gone, or was sealed with a key that is no longer set."""
     if stored is None:
-        raise SessionExpired("The caller's session is no longer kept for this job; submit it again")
+        raise SessionExpired(
+            "The caller's session is no longer stored for this job; resume the job, or submit it again"
+        )
     try:
         kept = orjson.loads(_cipher(settings).decrypt(stored))
     except InvalidToken:
         raise SessionExpired(
-            "The caller's session was stored with a key that is no longer in QUOTEJOB_SECRET_KEY"
+            "The caller's session was encrypted with a key that is no longer in QUOTEJOB_SECRET_KEY; resume the job"
         ) from None
     return CallerContext(**{name: value for name, value in kept.items() if name in _FIELDS})  # a newer version has more
 

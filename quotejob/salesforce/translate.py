@@ -122,10 +122,10 @@ class Verdict(NamedTuple):
 
 
 _NO_CONNECTION = Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached, or broke the connection.")
-_CUT = Verdict(OrgUnreachable, "ANSWER_CUT", "did not answer in full.")
+_CUT = Verdict(OrgUnreachable, "ANSWER_CUT", "did not send its whole answer.")
 _TIMEOUT = Verdict(OrgUnreachable, "TIMEOUT", "did not answer in time.")
 _ADDRESS = Verdict(OrgClosed, "BAD_ADDRESS", "cannot be called: check orgDomainUrl and the proxy settings.")
-_UNREADABLE = Verdict(OrgUnreachable, UNEXPECTED_ANSWER, "did not answer with JSON: is there a proxy in between?")
+_UNREADABLE = Verdict(OrgUnreachable, UNEXPECTED_ANSWER, "did not answer with JSON: check the proxy settings.")
 
 # None: the org answered, so its status and body decide, by ANSWERS.
 FOREIGN: dict[type[Exception], Verdict | None] = {
@@ -167,8 +167,8 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
 
 # Our own messages, because those of the org do not say what to do.
 SENTENCES = {
-    LOCATOR_LOST: "{host} no longer holds the rest of this query's rows: run the query again.",
-    URI_TOO_LONG: "The query is too long to be sent ({message}): make the WHERE clause shorter.",
+    LOCATOR_LOST: "{host} no longer has the other rows of this query: run the query again.",
+    URI_TOO_LONG: "The query is too long ({message}): make the WHERE clause shorter.",
 }
 
 
@@ -223,12 +223,12 @@ def _silent(status: int, host: str) -> Fault:
     if status in (414, 431):
         return Fault(URI_TOO_LONG, f"HTTP {status}")
     if 300 < status < 400:
-        return Fault(f"HTTP_{status}", f"{host} sends us to another address: use the org's own My Domain address.")
+        return Fault(f"HTTP_{status}", f"{host} redirects to another address: use the org's own My Domain address.")
     return Fault(f"HTTP_{status}", f"{host} answered {status} with a page instead of JSON.")
 
 
 def translate(error: Exception, *, host: str = "The org", token: str = "") -> OrgError:
-    """Return our error for one of requests, urllib3 or simple-salesforce. Neither it nor its cause shows the token."""
+    """Return our error for one of requests, urllib3 or simple-salesforce. Neither it nor its cause has the token."""
     verdict = next(FOREIGN[kind] for kind in type(error).__mro__ if kind in FOREIGN)
     _clean(error, token)
     if verdict is not None:
@@ -248,7 +248,7 @@ def _clean(error: Exception, token: str) -> None:
 
 def _judged(verdict: Verdict, error: Exception, host: str) -> OrgError:
     if isinstance(error, http.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return OrgClosed(f"{host} shows a certificate that is not valid for it.", code="BAD_CERTIFICATE")
+        return OrgClosed(f"{host} has a certificate that is not valid for it.", code="BAD_CERTIFICATE")
     return verdict.error(f"{host} {verdict.sentence}", code=verdict.code)
 
 

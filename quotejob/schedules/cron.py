@@ -75,7 +75,7 @@ class Cron:
         parts = expression.upper().split()
         if len(expression) > MAX_EXPRESSION_LENGTH or len(parts) not in (6, 7):
             names = " ".join(each.name for each in _FIELDS[:-1])
-            raise _wrong(f"should have 6 or 7 fields ({names} and, if wanted, Year), not {len(parts)}")
+            raise _wrong(f"should have 6 or 7 fields ({names} and an optional Year), not {len(parts)}")
         of_month, of_week = parts[3], parts[5]
         if (of_month == "?") == (of_week == "?"):
             both = "both are" if of_month == "?" else "neither is"
@@ -189,7 +189,7 @@ class Cron:
 def time_zone_named(name: str) -> ZoneInfo:
     """Return the time zone of an IANA name such as Europe/Zurich. Raises InvalidRequest for an unknown name."""
     if name not in _zones():
-        raise InvalidRequest.field("timeZone", "should be an IANA name, as Europe/Zurich or UTC")
+        raise InvalidRequest.field("timeZone", "should be an IANA name, such as Europe/Zurich or UTC")
     return ZoneInfo(name)
 
 
@@ -232,7 +232,7 @@ def _term(what: _Field, term: str) -> Iterator[int]:
         return iter(range(low, what.high + 1, step) if slash else (low,))
     high = _value(what, end, term)
     if high < low and what.name == "Year":
-        raise _wrong(f"Year: the range {_shown(term)} runs backwards")
+        raise _wrong(f"Year: the range {_shown(term)} ends before it begins")
     length = high - low + 1 if high >= low else high - low + 1 + size
     return iter([what.low + (low - what.low + place) % size for place in range(0, length, step)])
 
@@ -261,7 +261,7 @@ def _day_of_month(term: str) -> Days:
     if term == "L" or (found := re.fullmatch("L-([0-9]{1,2})", term, re.ASCII)) is not None:
         back = 0 if term == "L" else int(term[2:])
         if back > 30:
-            raise _wrong(f"Day_of_month: {_shown(term)} goes back further than a month; L-30 is the furthest")
+            raise _wrong(f"Day_of_month: {_shown(term)} is more than a month back; the most is L-30")
         return lambda year, month: {day for day in (_length(year, month) - back,) if day >= 1}
     if term == "LW":
         return lambda year, month: {_weekday_near(year, month, _length(year, month))}
@@ -287,7 +287,7 @@ def _day_of_week(term: str) -> Days:
     if found := re.fullmatch("([0-9]|[A-Z]{3})#([0-9])", term, re.ASCII):
         weekday, place = _value(what, found[1], term), int(found[2])
         if not 1 <= place <= 5:
-            raise _wrong(f"Day_of_week: {_shown(term)} should count from #1 to #5")
+            raise _wrong(f"Day_of_week: {_shown(term)} should have a number from #1 to #5")
         return lambda year, month: set(_days_on(year, month, weekday)[place - 1 : place])
     days = frozenset(_term(what, term))
     return lambda year, month: {day for each in days for day in _days_on(year, month, each)}

@@ -72,7 +72,9 @@ class ScheduleStore:
         with store.translated():
             found = cast(dict[bytes, bytes], self._redis.hgetall(rows.key(schedule_id)))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
-            raise ScheduleNotFound(f"There is no schedule {schedule_id} in this org")
+            raise ScheduleNotFound(
+                f"There is no schedule {schedule_id} in this org; listSchedules gives the ids of all schedules"
+            )
         return self._with_executing([rows.from_row(schedule_id, found)])[0]
 
     def list_for_org(self, org_id: str) -> list[Schedule]:
@@ -146,7 +148,7 @@ class ScheduleStore:
                 raise ScheduleConflict(
                     f"Its start cannot be guaranteed: within {self._settings.reserve_minutes} minutes from "
                     f"{moment:%Y-%m-%d %H:%M:%S} UTC on, {', '.join(names)} start too, and this org has "
-                    f"{self._settings.active_jobs} slots"
+                    f"{self._settings.active_jobs} slots; choose another time"
                 )
         return revision
 
@@ -202,9 +204,9 @@ def _check_times(schedule: Schedule) -> None:
     """Raise InvalidRequest when the start time or the end time is wrong."""
     for field, moment in (("startTime", schedule.start_time), ("endTime", schedule.end_time)):
         if moment is not None and moment.utcoffset() is None:
-            raise InvalidRequest.field(field, "should have a time zone, as 2026-01-31T22:00:00+01:00")
+            raise InvalidRequest.field(field, "should have a time zone, such as 2026-01-31T22:00:00+01:00")
         if moment is not None and not FIRST_YEAR < moment.year < LAST_YEAR:
-            raise InvalidRequest.field(field, f"should be a year between {FIRST_YEAR} and {LAST_YEAR}")
+            raise InvalidRequest.field(field, f"should be between the years {FIRST_YEAR} and {LAST_YEAR}")
     if schedule.start_time and schedule.end_time and schedule.end_time <= schedule.start_time:
         raise InvalidRequest.field("endTime", "should be later than startTime")
 
@@ -213,5 +215,7 @@ def _first_fire_time(schedule: Schedule, now: datetime) -> datetime:
     """Return the first fire time after ``now``. Raises InvalidRequest when there is none."""
     found = schedule.fires_after(now)
     if found is None:
-        raise InvalidRequest.field("cronExpression", "never comes between now, startTime and endTime")
+        raise InvalidRequest.field(
+            "cronExpression", "has no fire time from now on between startTime and endTime; change one of them"
+        )
     return found

@@ -96,6 +96,6 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
     except (redis.ConnectionError, redis.TimeoutError) as cause:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            reason = "Redis shows a certificate nobody vouches for: set QUOTEJOB_REDIS_CA to it, or to unverified"
+            reason = "The certificate of Redis cannot be verified: set QUOTEJOB_REDIS_CA to its file, or to unverified"
             raise StoreUnavailable(reason) from cause
         raise StoreUnavailable("Redis does not answer; try again shortly") from cause

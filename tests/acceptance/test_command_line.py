@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,9 @@ def environment(stack: Stack) -> dict[str, str]:
 def quotejob(environment: dict[str, str]) -> Quotejob:
     """``quotejob("jobs", "--json", input="")``: one command, in a pipe."""
 
-    def call(*words: str, **options: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, **options)
+    def call(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        options = {"env": environment, "capture_output": True, "text": True, **options}
+        done: subprocess.CompletedProcess[str] = subprocess.run([*COMMAND, *words], **options)
         assert not ANSI.search(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
         return done

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 
-from cli.client import Api
+from cli.client import Api, Json
 from harness.stack import Stack
 
 
@@ -17,7 +17,7 @@ def submit(api: Api, name: str, **conditions: object) -> str:
     return str(api.post("/api/executebatch", body)["jobId"])
 
 
-def ended(api: Api, job_id: str) -> dict[str, str]:
+def ended(api: Api, job_id: str) -> Json:
     """The job, once it has ended."""
     deadline = time.monotonic() + 60
     while (job := api.job(job_id))["completedDate"] is None:

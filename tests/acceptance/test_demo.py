@@ -26,7 +26,8 @@ def environment() -> dict[str, str]:
 
 def children(process: psutil.Process) -> list[psutil.Process]:
     """All of its descendants."""
-    return process.children(recursive=True)
+    found: list[psutil.Process] = process.children(recursive=True)
+    return found
 
 
 def gone(processes: list[psutil.Process]) -> bool:

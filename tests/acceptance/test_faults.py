@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_short_chaos() -> None:
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Stack:  # type: ignore[misc]
+def system(tmp_path: Path) -> Iterator[Stack]:
     """Web, one worker of one process, beat, and an org with 400 Opportunities: two pages."""
     with Stack(tmp_path, extra={"REMAP_SIGTERM": "SIGQUIT"}) as stack:
         stack.start_redis()
@@ -65,7 +66,7 @@ def test_a_page_that_kills_its_worker_is_given_up(system: Stack) -> None:
     fault(system, kind="slow", match={"resource": "query"}, seconds=1.0)
     client = redis.Redis.from_url(system.redis_url or "")
     job_id = api.submit(where)
-    killed: set[bytes] = set()
+    killed: set[bytes | str] = set()
     deadline = time.monotonic() + 120
     while (job := api.job(job_id))["status"] not in ("Completed", "Failed") and time.monotonic() < deadline:
         holder = (client.hget(f"quotejob:job:{job_id}:leases", "page 0 0") or b"sent").split()[0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from cli.client import Api
@@ -17,7 +19,7 @@ from harness.stack import Stack
 DOCUMENT = ROOT / "openapi.yaml"
 # Every check schemathesis has but these two: what the org makes of a clause, or which cursors were given out, no schema
 # can say; and a 413 for a text that is too long counts there as accepting it.
-NOT_ASKED = [positive_data_acceptance, negative_data_rejection]
+NOT_ASKED: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ schema = schemathesis.openapi.from_path(DOCUMENT)
 
 @schema.parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_documented(case: schemathesis.Case, front_door: Api) -> None:
+def test_every_answer_is_documented(case: schemathesis.Case[Any], front_door: Api) -> None:
     """With a good caller's context: what comes back is in the document, and never a 5xx."""
     response = case.call(base_url=front_door.url, headers=front_door.context(), timeout=30)
     case.validate_response(response, excluded_checks=NOT_ASKED)
@@ -45,7 +47,7 @@ def test_every_answer_is_documented(case: schemathesis.Case, front_door: Api) ->
 
 @schema.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_without_a_context(case: schemathesis.Case, front_door: Api) -> None:
+def test_without_a_context(case: schemathesis.Case[Any], front_door: Api) -> None:
     """With any header schemathesis makes up, or none: documented too."""
     response = case.call(base_url=front_door.url, timeout=30)
     case.validate_response(response, excluded_checks=NOT_ASKED)

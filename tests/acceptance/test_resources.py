@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 
 from cli.client import Api
+from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 
@@ -49,8 +50,8 @@ def test_a_small_hosted_redis_is_enough(tmp_path: Path) -> None:
         client.close()
 
 
-def _ask(stack: Stack, org: object) -> None:
+def _ask(stack: Stack, org: LocalOrg) -> None:
     """A caller who looks at the list of jobs again and again."""
-    api = Api(stack.web_url, org)  # type: ignore[arg-type]
+    api = Api(stack.web_url, org)
     for _ in range(100):
         api.request("GET", "/api/jobs")

@@ -105,7 +105,7 @@ def test_rows(with_api: Callable[..., Any], reader: OrgReader, name: str) -> Non
         with pytest.raises(SalesforceRestApiError) as bad:
             await api.query("SELECT Nonsense__c FROM Account")
         assert bad.value.api_errors[0].error_code == "INVALID_FIELD"
-        return made
+        return str(made)
 
     made = with_api(work)
     rows = [

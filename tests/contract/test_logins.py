@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 import requests
-from _clients import Node, Sf, http_session
+from _clients import Node, Sf, Untyped, http_session
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from simple_salesforce import Salesforce
@@ -131,14 +131,15 @@ def test_jsforce_by_the_login_page(js: Js, org: LocalOrg, username: str) -> None
 
 
 def test_simple_salesforce_by_password(org: LocalOrg, username: str) -> None:
-    words = {"username": username, "password": "any", "consumer_key": "key", "consumer_secret": "secret"}
+    client = {"consumer_key": "key", "consumer_secret": "secret"}
+    words: dict[str, Any] = {"username": username, "password": "any", **client}
     assert user_of(Salesforce(**words, session=http_session(org))) == org.user_id
     with pytest.raises(SalesforceAuthenticationFailed, match="authentication failure"):
         Salesforce(**{**words, "username": "nobody@example.com"}, session=http_session(org))
 
 
 def test_simple_salesforce_by_soap(org: LocalOrg, username: str) -> None:
-    words = {"username": username, "password": "any", "security_token": "any"}
+    words: dict[str, Any] = {"username": username, "password": "any", "security_token": "any"}
     assert user_of(Salesforce(**words, session=http_session(org))) == org.user_id
     with pytest.raises(SalesforceAuthenticationFailed, match=r"INVALID_LOGIN.*Invalid username, password"):
         Salesforce(**{**words, "username": "nobody@example.com"}, session=http_session(org))
@@ -154,7 +155,7 @@ def test_simple_salesforce_by_jwt(org: LocalOrg, username: str, private_key: str
     assert user_of(sf) == org.user_id
 
 
-def user_of(sf: Salesforce) -> str:
+def user_of(sf: Untyped) -> str:
     return str(sf.oauth2("userinfo")["user_id"])
 
 

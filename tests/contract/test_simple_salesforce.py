@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from _clients import OPPORTUNITIES, http_session
+from _clients import OPPORTUNITIES, Untyped, content, http_session
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceExpiredSession,
@@ -24,13 +24,13 @@ from harness.org_reader import OrgReader
 
 
 @pytest.fixture(scope="module")
-def sf(org: LocalOrg) -> Salesforce:
+def sf(org: LocalOrg) -> Untyped:
     return Salesforce(
         session_id=org.token, instance=org.url.removeprefix("http://"), session=http_session(org), version="66.0"
     )
 
 
-def test_query_query_more_query_all(sf: Salesforce) -> None:
+def test_query_query_more_query_all(sf: Untyped) -> None:
     soql = "SELECT Id, Name, Account.Name FROM Opportunity WHERE Name LIKE 'Opportunity %' ORDER BY Id"
     page = sf.query(soql)
     assert (page["totalSize"], page["done"], len(page["records"])) == (OPPORTUNITIES, False, 2000)
@@ -44,7 +44,7 @@ def test_query_query_more_query_all(sf: Salesforce) -> None:
     assert page["records"][0]["Account"]["attributes"]["type"] == "Account"
 
 
-def test_children_of_several_pages(sf: Salesforce, account: str, many_children: int, name: str) -> None:
+def test_children_of_several_pages(sf: Untyped, account: str, many_children: int, name: str) -> None:
     soql = format_soql(
         "SELECT Name, (SELECT Name FROM Opportunities ORDER BY Name) FROM Account WHERE Id = {}", account
     )
@@ -57,7 +57,7 @@ def test_children_of_several_pages(sf: Salesforce, account: str, many_children: 
     assert names == [f"{name} {number:04}" for number in range(many_children)]
 
 
-def test_quoted_values_by_format_soql(sf: Salesforce, name: str) -> None:
+def test_quoted_values_by_format_soql(sf: Untyped, name: str) -> None:
     awkward = f'{name} O\'Neill \\ 100%_\n"x"'
     made = sf.Account.create({"Name": awkward, "AnnualRevenue": 7})
     soql = format_soql("SELECT Id FROM Account WHERE Name = {} AND AnnualRevenue IN {}", awkward, [7, 8])
@@ -66,7 +66,7 @@ def test_quoted_values_by_format_soql(sf: Salesforce, name: str) -> None:
     assert [row["Id"] for row in sf.query(soql)["records"]] == [made["id"]]
 
 
-def test_rows(sf: Salesforce, name: str) -> None:
+def test_rows(sf: Untyped, name: str) -> None:
     made = sf.Account.create({"Name": name, "BillingCity": "Köln"})
     assert made == {"id": made["id"], "success": True, "errors": []}
     row = sf.Account.get(made["id"])
@@ -76,29 +76,29 @@ def test_rows(sf: Salesforce, name: str) -> None:
     assert sf.Account.delete(made["id"]) == 204
     with pytest.raises(SalesforceResourceNotFound) as gone:
         sf.Account.get(made["id"])
-    assert gone.value.content[0]["errorCode"] == "ENTITY_IS_DELETED"
+    assert content(gone)[0]["errorCode"] == "ENTITY_IS_DELETED"
     binned = sf.query_all(f"SELECT IsDeleted FROM Account WHERE Id = '{made['id']}'", include_deleted=True)
     assert [row["IsDeleted"] for row in binned["records"]] == [True]
 
 
-def test_errors(sf: Salesforce, org: LocalOrg) -> None:
+def test_errors(sf: Untyped, org: LocalOrg) -> None:
     with pytest.raises(SalesforceMalformedRequest) as missing:
         sf.Account.create({"BillingCity": "Rom"})
-    assert missing.value.content == [
+    assert content(missing) == [
         {"message": "Required fields are missing: [Name]", "errorCode": "REQUIRED_FIELD_MISSING", "fields": ["Name"]}
     ]
     with pytest.raises(SalesforceMalformedRequest) as unknown:
         sf.query("SELECT Nonsense__c FROM Account")
-    assert unknown.value.content[0]["errorCode"] == "INVALID_FIELD"
+    assert content(unknown)[0]["errorCode"] == "INVALID_FIELD"
     with pytest.raises(SalesforceResourceNotFound):
         sf.Nonsense__c.describe()
     stranger = Salesforce(session_id="00D!none", instance=org.url.removeprefix("http://"), session=http_session(org))
     with pytest.raises(SalesforceExpiredSession) as expired:
         stranger.limits()
-    assert expired.value.content[0]["errorCode"] == "INVALID_SESSION_ID"
+    assert content(expired)[0]["errorCode"] == "INVALID_SESSION_ID"
 
 
-def test_upsert_and_get_by_external_id(sf: Salesforce, opportunity: str, name: str) -> None:
+def test_upsert_and_get_by_external_id(sf: Untyped, opportunity: str, name: str) -> None:
     value = f"{name}/ü?#%".replace(" ", "-")  # read with get_by_custom_id, which encodes it (a blank would become +)
     assert sf.Quote.upsert("QuoteJobKey__c/plain-" + name.replace(" ", "-"), _quote(opportunity, "One")) == 201
     assert sf.Quote.upsert("QuoteJobKey__c/plain-" + name.replace(" ", "-"), {"Name": "Two"}) in (200, 204)
@@ -110,15 +110,15 @@ def test_upsert_and_get_by_external_id(sf: Salesforce, opportunity: str, name: s
         sf.Quote.get_by_custom_id("QuoteJobKey__c", "no such key")
 
 
-def test_a_key_that_fits_several_rows_is_300(sf: Salesforce, name: str) -> None:
+def test_a_key_that_fits_several_rows_is_300(sf: Untyped, name: str) -> None:
     twin = name.replace(" ", "-")
     ids = [sf.Account.create({"Name": twin})["id"] for _ in range(2)]
     with pytest.raises(SalesforceMoreThanOneRecord) as several:
         sf.Account.get_by_custom_id("Name", twin)
-    assert sorted(each.rpartition("/")[2] for each in several.value.content) == sorted(ids)
+    assert sorted(each.rpartition("/")[2] for each in content(several)) == sorted(ids)
 
 
-def test_metadata_and_describe(sf: Salesforce) -> None:
+def test_metadata_and_describe(sf: Untyped) -> None:
     names = {each["name"]: each for each in sf.describe()["sobjects"]}
     assert names["Quote"]["urls"]["describe"] == "/services/data/v66.0/sobjects/Quote/describe"
     short = sf.Quote.metadata()
@@ -131,7 +131,7 @@ def test_metadata_and_describe(sf: Salesforce) -> None:
     assert {child["childSObject"] for child in whole["childRelationships"]} >= {"QuoteLineItem"}
 
 
-def test_limits_usage_and_identity(sf: Salesforce, org: LocalOrg) -> None:
+def test_limits_usage_and_identity(sf: Untyped, org: LocalOrg) -> None:
     daily = sf.limits()["DailyApiRequests"]
     usage = sf.api_usage["api-usage"]
     assert (usage.used, usage.total) == (daily["Max"] - daily["Remaining"], daily["Max"])
@@ -140,7 +140,7 @@ def test_limits_usage_and_identity(sf: Salesforce, org: LocalOrg) -> None:
     assert sf.is_sandbox() is False
 
 
-def test_updated_and_deleted(sf: Salesforce, name: str) -> None:
+def test_updated_and_deleted(sf: Untyped, name: str) -> None:
     kept, gone = (sf.Account.create({"Name": f"{name} {what}"})["id"] for what in ("kept", "gone"))
     sf.Account.delete(gone)
     start, end = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(minutes=2)
@@ -148,7 +148,7 @@ def test_updated_and_deleted(sf: Salesforce, name: str) -> None:
     assert gone in [row["id"] for row in sf.Account.deleted(start, end)["deletedRecords"]]
 
 
-def test_composite_graph(sf: Salesforce, name: str) -> None:
+def test_composite_graph(sf: Untyped, name: str) -> None:
     def graph(graph_id: str, stage: str | None) -> dict[str, Any]:
         base = "/services/data/v66.0/sobjects"
         account = {"Name": f"{name} {graph_id}"}
@@ -171,7 +171,7 @@ def test_composite_graph(sf: Salesforce, name: str) -> None:
     assert [(row["Name"], len(row["Opportunities"]["records"])) for row in rows] == [(f"{name} good", 1)]
 
 
-def test_composite_and_collections(sf: Salesforce, reader: OrgReader, name: str) -> None:
+def test_composite_and_collections(sf: Untyped, reader: OrgReader, name: str) -> None:
     records = [{"attributes": {"type": "Account"}, "Name": f"{name} {number}"} for number in range(200)]
     made = sf.restful("composite/sobjects", method="POST", json={"allOrNone": True, "records": records})
     assert [each["success"] for each in made] == [True] * 200

@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 
 import pytest
-from _clients import http_session
+from _clients import Untyped, content, http_session
 from simple_salesforce import Salesforce
-from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding, SFBulk2Handler
+from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import SalesforceGeneralError, SalesforceMalformedRequest
 
 from cli.local import LocalOrg
@@ -19,12 +19,12 @@ WAIT = 0.05  # seconds between two looks at a job
 
 
 @pytest.fixture(scope="module")
-def bulk2(org: LocalOrg) -> SFBulk2Handler:
+def bulk2(org: LocalOrg) -> Untyped:
     sf = Salesforce(session_id=org.token, instance=org.url.removeprefix("http://"), session=http_session(org))
     return sf.bulk2
 
 
-def test_insert_update_delete_from_records(bulk2: SFBulk2Handler, reader: OrgReader, name: str) -> None:
+def test_insert_update_delete_from_records(bulk2: Untyped, reader: OrgReader, name: str) -> None:
     records = [{"Name": f"{name} {number}", "Site": "old, 'x' \"y\""} for number in range(250)] + [{"Name": ""}]
     [inserted] = bulk2.Account.insert(records=records, wait=WAIT)
     job = inserted.pop("job_id")
@@ -51,7 +51,7 @@ def test_insert_update_delete_from_records(bulk2: SFBulk2Handler, reader: OrgRea
     assert list(reader.query(_like(name))) == []
 
 
-def test_upsert_by_external_id(bulk2: SFBulk2Handler, reader: OrgReader, opportunity: str, name: str) -> None:
+def test_upsert_by_external_id(bulk2: Untyped, reader: OrgReader, opportunity: str, name: str) -> None:
     rows = [{"QuoteJobKey__c": f"{name} {n}", "OpportunityId": opportunity, "Name": f"Q{n}"} for n in range(3)]
     [first] = bulk2.Quote.upsert(records=rows, external_id_field="QuoteJobKey__c", wait=WAIT)
     rows[0]["Name"] = "changed"
@@ -65,7 +65,7 @@ def test_upsert_by_external_id(bulk2: SFBulk2Handler, reader: OrgReader, opportu
 
 
 @pytest.mark.parametrize("delimiter", list(ColumnDelimiter))
-def test_files_up_and_down(bulk2: SFBulk2Handler, name: str, tmp_path: Path, delimiter: ColumnDelimiter) -> None:
+def test_files_up_and_down(bulk2: Untyped, name: str, tmp_path: Path, delimiter: ColumnDelimiter) -> None:
     sign = {"BACKQUOTE": "`", "CARET": "^", "COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "TAB": "\t"}[delimiter.value]
     name = f"{name} {delimiter.value}"
     sent = [[f"{name} {number}", f'a{sign}b "c"'] for number in range(30)]
@@ -92,7 +92,7 @@ def test_files_up_and_down(bulk2: SFBulk2Handler, name: str, tmp_path: Path, del
     assert sorted(rows) == sorted(sent)
 
 
-def test_query_and_query_all(bulk2: SFBulk2Handler, reader: OrgReader, name: str) -> None:
+def test_query_and_query_all(bulk2: Untyped, reader: OrgReader, name: str) -> None:
     bulk2.Account.insert(records=[{"Name": f"{name} {number}"} for number in range(5)], wait=WAIT)
     ids = [row["Id"] for row in reader.query(_like(name))]
     bulk2.Account.delete(records=[{"Id": ids[0]}], wait=WAIT)
@@ -105,10 +105,10 @@ def test_query_and_query_all(bulk2: SFBulk2Handler, reader: OrgReader, name: str
     assert list(bulk2.Account.query("SELECT Id FROM Account WHERE Name = 'nobody at all'", wait=WAIT)) == ['"Id"\n']
 
 
-def test_what_is_refused(bulk2: SFBulk2Handler, name: str) -> None:
+def test_what_is_refused(bulk2: Untyped, name: str) -> None:
     with pytest.raises(SalesforceMalformedRequest) as field:
         list(bulk2.Account.query("SELECT Nonsense__c FROM Account", wait=WAIT))
-    assert field.value.content[0]["errorCode"] == "INVALID_FIELD"
+    assert content(field)[0]["errorCode"] == "INVALID_FIELD"
     with pytest.raises((SalesforceMalformedRequest, SalesforceGeneralError)):
         bulk2.Nonsense__c.insert(records=[{"Name": name}], wait=WAIT)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from _clients import Node, Sf
+from _clients import Node, Sf, Untyped
 from simple_salesforce import Salesforce
 
 from cli.local import LocalOrg
@@ -35,7 +35,7 @@ def certificate(secure: LocalOrg, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_simple_salesforce(secure: LocalOrg, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    sf = Salesforce(session_id=secure.token, instance_url=secure.url)
+    sf: Untyped = Salesforce(session_id=secure.token, instance_url=secure.url)
     made = sf.Account.create({"Name": "From simple-salesforce"})
     assert sf.Account.get(made["id"])["Name"] == "From simple-salesforce"
     [result] = sf.bulk2.Account.insert(records=[{"Name": "A"}, {"Name": "B"}], wait=0.05)

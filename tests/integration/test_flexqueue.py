@@ -48,8 +48,8 @@ def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = clock.now) -> 
     return JobStore(store.client(redis_url, attempts=1), settings, clock)
 
 
-def submit(jobs: JobStore, caller: CallerContext, **also: object) -> str:
-    return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id  # type: ignore[arg-type]
+def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> str:
+    return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id
 
 
 def run(jobs: JobStore, job_id: str, end: Status = Status.COMPLETED) -> None:

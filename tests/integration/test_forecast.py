@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 import redis
@@ -68,7 +69,7 @@ def forecasts(services: Services) -> Forecast:
     return services.forecast
 
 
-def submit(jobs: JobStore, caller: CallerContext, **also: Conditions) -> str:
+def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> str:
     return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", **also)[0].job_id
 
 
@@ -90,8 +91,7 @@ def ran(jobs: JobStore, caller: CallerContext, clock: Clock, seconds: float, pag
 
 
 def runs(client: redis.Redis, caller: CallerContext) -> list[bytes]:
-    found: list[bytes] = client.lrange(keys.jobs_of(caller.org_id, "runs:BatchQuote"), 0, -1)  # type: ignore[assignment]
-    return found
+    return cast("list[bytes]", client.lrange(keys.jobs_of(caller.org_id, "runs:BatchQuote"), 0, -1))
 
 
 def test_completed_runs_are_remembered_the_last_ones(
@@ -106,7 +106,7 @@ def test_completed_runs_are_remembered_the_last_ones(
     assert len(runs(client, caller)) == RUNS
     assert runs(client, caller)[0] == b"8 49000 "
     assert b"8 12500 " not in runs(client, caller)
-    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= RUNS_KEPT  # type: ignore[operator]
+    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= RUNS_KEPT
 
 
 def test_other_ends_and_resumed_runs_are_not_remembered(
@@ -141,13 +141,12 @@ def test_open_jobs_are_told_when_they_start_and_end(
     set_going(jobs, first)
     clock.pass_by(20)
 
+    def seconds_until(moment: datetime | None) -> float | None:
+        return None if moment is None else (moment - clock.now).total_seconds()
+
     def told(*ids: str) -> list[tuple[float | None, float | None]]:
-        return [
-            tuple(
-                moment and (moment - clock.now).total_seconds() for moment in (job.estimated_start, job.estimated_end)
-            )
-            for job in forecasts.with_estimates(caller.org_id, jobs.get_many(ids))
-        ]  # type: ignore[misc]
+        estimated = forecasts.with_estimates(caller.org_id, jobs.get_many(ids))
+        return [(seconds_until(job.estimated_start), seconds_until(job.estimated_end)) for job in estimated]
 
     everything = [(None, 40), (0, 60), (3580, 3640), (40, 100), (100, 160), (None, None)]
     assert told(first, second, timed, third, fourth, ended) == everything
@@ -208,7 +207,7 @@ def test_the_first_estimated_start_is_noted(
     ids.append(submit(jobs, caller))
     forecasts.note_starts(caller.org_id)
     assert jobs.get(ids[-1]).start_guess is None
-    assert 0 < client.pttl(keys.jobs_of(caller.org_id, "looked")) <= forecast.NOTE_STARTS_INTERVAL  # type: ignore[operator]
+    assert 0 < client.pttl(keys.jobs_of(caller.org_id, "looked")) <= forecast.NOTE_STARTS_INTERVAL
 
 
 def test_a_tick_leaves_the_noting_to_others(

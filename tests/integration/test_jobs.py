@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -33,8 +34,8 @@ def jobs(redis_url: str) -> JobStore:
     return JobStore(store.client(redis_url, attempts=1), settings)
 
 
-def submit(jobs: JobStore, caller: CallerContext, **also: str) -> Job:
-    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]  # type: ignore[arg-type]
+def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> Job:
+    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]
 
 
 def begun(jobs: JobStore, caller: CallerContext, pages: list[list[str]]) -> str:
@@ -55,8 +56,9 @@ def test_a_job_is_accepted_as_it_was_asked(jobs: JobStore, caller: CallerContext
     assert jobs.get(job.job_id, caller.org_id) == job
     assert jobs.context(job.job_id) == caller
     client = redis.Redis.from_url(jobs._settings.redis_url)
-    stored = [value for key in client.scan_iter(f"quotejob:job:{job.job_id}*") for value in [client.dump(key)]]
+    stored = [client.dump(key) or b"" for key in client.scan_iter(f"quotejob:job:{job.job_id}*")]
     assert stored
+    assert all(stored)
     assert not any(b"visible.only.here" in value for value in stored)
 
 

@@ -15,7 +15,8 @@ from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
 QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE
-TEN_SECONDS = {QUOTES: [PastRun(100, 10.0)]}
+History = dict[str, list[PastRun]]
+TEN_SECONDS: History = {QUOTES: [PastRun(100, 10.0)]}
 
 
 def at(seconds: float) -> datetime:
@@ -23,7 +24,7 @@ def at(seconds: float) -> datetime:
 
 
 def job(name: str, status: Status = Status.HOLDING, **also: Any) -> Job:
-    given = {"job_type": QUOTES, "org_id": "o", "created_date": NOW, "created_by_id": "u"} | also
+    given: dict[str, Any] = {"job_type": QUOTES, "org_id": "o", "created_date": NOW, "created_by_id": "u"} | also
     return Job(job_id=name, status=status, **given)
 
 
@@ -215,7 +216,7 @@ def test_the_queue_is_played_through_as_dispatch_does_it(
     """Never more at once than there are slots, in order, conditions kept, no slot idle that somebody could have."""
     active, held, most, reserved = given
     # Each takes what a schedule's last run took, so that whole seconds can be given.
-    history = {QUOTES: [PastRun(0, float(seconds), str(seconds)) for seconds in (0, 1, 2, 3, 7)], DELETE: []}
+    history: History = {QUOTES: [PastRun(0, float(seconds), str(seconds)) for seconds in (0, 1, 2, 3, 7)], DELETE: []}
 
     def kind(takes: int | None) -> dict[str, Any]:
         return {"job_type": DELETE} if takes is None else {"schedule_id": str(takes)}
@@ -258,9 +259,7 @@ runs = st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 1e7))
     st.builds(Slots, st.integers(1, 5), st.integers(0, 5)),
     st.dictionaries(st.sampled_from(list(JobType)), st.lists(runs, max_size=9)),
 )  # fmt: skip
-def test_whatever_is_stored_no_time_is_in_the_past(
-    jobs: list[Job], slots: Slots, history: dict[JobType, list[PastRun]]
-) -> None:
+def test_whatever_is_stored_no_time_is_in_the_past(jobs: list[Job], slots: Slots, history: History) -> None:
     """Fields that contradict each other too: an answer for each, no error, no end before the start or before now."""
     found = estimate(jobs, slots, history, NOW)
     assert found.keys() == {one.job_id for one in jobs}

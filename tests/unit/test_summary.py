@@ -24,7 +24,8 @@ def job(status: Status = Status.COMPLETED, *dates: float, **also: Any) -> Job:
     """``dates``: seconds after noon at which it started and ended."""
     known = dict(zip(("started_date", "completed_date"), map(at, dates), strict=False))
     given = {"job_id": "j", "job_type": QUOTES, "org_id": "o", "created_date": NOON, "created_by_id": "u"}
-    return Job(status=status, **given | known | also)  # type: ignore[arg-type]
+    fields: dict[str, Any] = given | known | also
+    return Job(status=status, **fields)
 
 
 def guess(made: float, meant: float) -> Guess:

@@ -61,8 +61,8 @@ def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterato
             "userContext": {"userId": local_org.user_id, "username": "ann@acme.example"}, **changes,
         }  # fmt: skip
         header = {"x-client-context": base64.b64encode(json.dumps(document).encode()).decode()}
-        sent = {} if body is None else {"json": body}
-        return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)  # type: ignore[arg-type]
+        sent: dict[str, Any] = {} if body is None else {"json": body}
+        return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)
 
     def clean() -> None:
         schedules = Services.connected(settings).schedules
@@ -96,7 +96,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
     assert times == sorted(times)
     assert all(time > datetime.now(UTC) and time.weekday() < 5 for time in times)
     assert datetime.fromisoformat(schedule.pop("nextFireTime")) == times[0]
-    assert uuid.UUID(schedule.pop("scheduleId"))
+    assert str(uuid.UUID(schedule["scheduleId"])) == schedule.pop("scheduleId")
     assert schedule.pop("createdDate").endswith("Z")
     assert schedule == {
         "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_the_authorization_gives_a_token_the_org_takes(settings: Settings, expir
 @pytest.mark.parametrize("missing", ["authorization", "applink_api_url", "applink_token"])
 def test_nothing_is_asked_when_none_is_configured(settings: Settings, expired: CallerContext, missing: str) -> None:
     """All three are needed."""
-    assert applink.renewed(expired, replace(settings, **{missing: None})) is None
+    none: dict[str, Any] = {missing: None}
+    assert applink.renewed(expired, replace(settings, **none)) is None
 
 
 def test_an_authorization_that_does_not_answer_gives_none(settings: Settings, expired: CallerContext) -> None:

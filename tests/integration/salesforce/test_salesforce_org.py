@@ -110,7 +110,7 @@ def test_a_token_the_org_does_not_know(address: OrgAddress) -> None:
     wrong = OrgClient(replace(address, access_token="00D000000000001!WRONG"))
     for call in (wrong.whoami, lambda: wrong.explain("SELECT Id FROM Quote"), lambda: wrong.describe("Quote")):
         with pytest.raises(SessionExpired):
-            call()  # type: ignore[operator]
+            call()
     assert wrong.calls == 3
 
 

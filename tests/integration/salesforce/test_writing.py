@@ -20,6 +20,7 @@ from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
+from quotejob.salesforce.graphs import Graph, Node
 
 MANY = 60  # Opportunities of two lines
 ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
@@ -223,8 +224,8 @@ def large(org: OrgClient, lines: int) -> PricedQuote:
 
 
 def _create(org: OrgClient, object_name: str, bodies: list[dict[str, Any]]) -> list[str]:
-    nodes = [writing.Node(f"r{place}", "POST", object_name, body) for place, body in enumerate(bodies)]
-    return list(org.send_graphs([writing.Graph("g", nodes)])["g"].ids.values())
+    nodes = [Node(f"r{place}", "POST", object_name, body) for place, body in enumerate(bodies)]
+    return list(org.send_graphs([Graph("g", nodes)])["g"].ids.values())
 
 
 @pytest.mark.parametrize("kind", ["", "reset_after_write", "fail_after_write", "fail_before_write", "lock"])

@@ -71,7 +71,7 @@ def dispatcher(services: Services) -> Dispatcher:
 
 
 def create(schedules: ScheduleStore, caller: CallerContext, cron: str, **what: Any) -> Schedule:
-    given = {"authorization": "worker", "soql_where_clause": "Name != null", "guaranteed": True} | what
+    given: dict[str, Any] = {"authorization": "worker", "soql_where_clause": "Name != null", "guaranteed": True} | what
     return schedules.create(caller, given.pop("name", f"s {uuid.uuid4()}"), cron, **given)
 
 

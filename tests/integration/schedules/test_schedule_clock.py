@@ -1,11 +1,14 @@
-"""The clock of the schedules jumps, ahead and back, by seconds to days, between and during ticks that may die anywhere:
-each fire time is decided once, in order, and by the policy none is lost; on the days the clocks change too."""
+"""Schedules fire by a clock that jumps, ahead and back, by seconds to days, while ticks may die anywhere.
+
+Each fire time is decided once and in order, and none is lost against the policy. So it is on the days when the clocks
+change.
+"""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -63,7 +66,8 @@ class Mortal(redis.Redis):
         return answer
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        return self._live(lambda: super(Mortal, self).execute_command(*args, **options))
+        send: Callable[..., Any] = super().execute_command
+        return self._live(lambda: send(*args, **options))
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
         made = super().pipeline(transaction, shard_hint)
@@ -130,11 +134,10 @@ def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings
         clock, caller = JumpingClock(begin), new_caller()
         services = Services(roomy, store.client(roomy.redis_url, attempts=1), clock)
         schedules, firing = services.schedules, services.firing
-        what = {"soql_where_clause": "a", "authorization": "worker", "overlap": Overlap.QUEUE, "misfire": misfire}
-        made = [
-            schedules.create(caller, f"s {uuid.uuid4()}", cron, time_zone=zone, **what)  # type: ignore[arg-type]
-            for cron, zone in PLANS
-        ]
+        what: dict[str, Any] = {
+            "soql_where_clause": "a", "authorization": "worker", "overlap": Overlap.QUEUE, "misfire": misfire,
+        }  # fmt: skip
+        made = [schedules.create(caller, f"s {uuid.uuid4()}", cron, time_zone=zone, **what) for cron, zone in PLANS]
         for step in steps:
             together(roomy, clock, step)
             firing.tick()  # so that no more than the dead of one step wait to be submitted

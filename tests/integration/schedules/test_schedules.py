@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -115,7 +115,7 @@ def test_a_schedule_is_kept_as_it_was_asked(schedules: ScheduleStore, caller: Ca
 
 def test_what_cannot_be_is_refused(schedules: ScheduleStore, caller: CallerContext) -> None:
     """An expression that never comes, an end before the start, a time without a zone, a name that is taken."""
-    for cron, what, field in [
+    refusals: list[tuple[str, dict[str, Any], str]] = [
         ("0 0 0 30 2 ?", {}, "cronExpression"),
         (DAILY, {"end_time": datetime(2020, 1, 1, tzinfo=UTC)}, "cronExpression"),
         (DAILY, {"start_time": datetime(2030, 1, 1)}, "startTime"),  # noqa: DTZ001
@@ -125,7 +125,8 @@ def test_what_cannot_be_is_refused(schedules: ScheduleStore, caller: CallerConte
             "endTime",
         ),
         (DAILY, {"time_zone": "Mars"}, "timeZone"),
-    ]:
+    ]
+    for cron, what, field in refusals:
         with pytest.raises(InvalidRequest) as refused:
             create(schedules, caller, cron, **what)
         assert refused.value.details[0]["field"] == field
@@ -300,9 +301,9 @@ def test_a_tick_that_died_in_between_is_finished_by_the_next(
     assert schedule.next_fire_time
     firing.fire(schedules.get(schedule.schedule_id), schedule.next_fire_time)
     assert made(jobs, caller) == []
-    member = client.zrange(keys.FIRED, 0, -1)
+    [member] = cast("list[bytes]", client.zrange(keys.FIRED, 0, -1))
     firing.tick(schedule.next_fire_time)
-    client.zadd(keys.FIRED, {member[0]: 1})  # as if it had not been noted
+    client.zadd(keys.FIRED, {member: 1})  # as if it had not been noted
     firing.tick(schedule.next_fire_time)
     assert [job.job_id for job in made(jobs, caller)] == [schedule.job_id(schedule.next_fire_time)]
     assert client.zcard(keys.FIRED) == 0
@@ -333,7 +334,7 @@ def test_many_ticks_at_once(redis_url: str, settings: Settings, caller: CallerCo
         assert now.next_fire_time
         assert now.next_fire_time >= begin_at + 119 * MINUTE
         before = each.next_fire_time - timedelta(seconds=1)
-        fires = list(itertools.takewhile(lambda fire, end=now.next_fire_time: fire < end, each.fires(before)))
+        fires = list(itertools.takewhile(now.next_fire_time.__gt__, each.fires(before)))
         assert now.times_triggered == len(fires)
         expected += [each.job_id(fire) for fire in fires]
     assert sorted(found) == sorted(expected)

@@ -75,7 +75,7 @@ def test_a_new_job_type_runs_through(settings: Settings, client: redis.Redis) ->
 def test_two_job_types_of_one_name_are_refused() -> None:
     """And one that nobody registered is told with the names of those there are."""
 
-    class Impostor(type(registry.handler_of("BatchQuote"))):  # type: ignore[misc]
+    class Impostor(type(registry.handler_of("BatchQuote"))):  # type: ignore[misc]  # its type is found at run time
         pass
 
     with pytest.raises(ValueError, match="already a job type BatchQuote"):

@@ -271,7 +271,7 @@ NOT_A_CONTEXT = {
 
 
 def _send(client: FlaskClient, method: str, path: str, headers: dict[str, str]) -> TestResponse:
-    body = {"json": CLAUSE} if path.endswith("executebatch") else {}
+    body: dict[str, Any] = {"json": CLAUSE} if path.endswith("executebatch") else {}
     return client.open(path, method=method, headers=headers, **body)
 
 
@@ -373,7 +373,8 @@ def test_one_line_a_request_and_no_secret_in_it(app: Flask, capsys: pytest.Captu
 
 def test_swagger_ui_is_served_from_here(client: FlaskClient) -> None:
     """The page and all it loads are ours: no address of another host in it, and a policy that allows none."""
-    with client.get("/docs") as page:
+    page = client.get("/docs")
+    with page:
         text = page.text
         assert page.mimetype == "text/html"
         assert "'self'" in page.headers["Content-Security-Policy"]

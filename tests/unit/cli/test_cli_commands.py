@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -153,7 +154,9 @@ def test_every_help_has_examples() -> None:
     """And the group's help has the exit codes."""
     commands = [["queue", "move"], *([name] for name in quotejob.commands)]
     for group in ("schedules", "data"):
-        commands += [[group, name] for name in quotejob.commands[group].commands]  # type: ignore[attr-defined]
+        of_group = quotejob.commands[group]
+        assert isinstance(of_group, click.Group)
+        commands += [[group, name] for name in of_group.commands]
     for words in commands:
         done = call(*words, "--help")
         assert done.exit_code == 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cli.client import Json
+from harness.org_reader import OrgReader
 from harness.verdict import RegionPrices, check_job
 
 JOB = "6f0c1f0e-0000-4000-8000-000000000001"
@@ -39,7 +40,7 @@ QUOTE: Json = {
 }
 
 
-class Rows:
+class Rows(OrgReader):
     """An org that answers with given rows."""
 
     def __init__(self, opportunities: list[Json], quotes: list[Json]) -> None:

@@ -95,9 +95,3 @@ def test_fault_kinds_profiles_and_users() -> None:
     org = Org(load_schema())
     assert {user.username for user in org.users.everyone} <= first_cells(section("### Logging in"))
     org.close()
-
-
-def test_its_own_links_lead_somewhere() -> None:
-    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors

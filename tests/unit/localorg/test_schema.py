@@ -2,27 +2,35 @@
 
 import sqlite3
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from soqlorg import FORCE_APP, SCHEMA
 
 from localorg.schema.loading import load_schema
+from localorg.schema.model import Field, Schema
 from localorg.schema.tables import create_tables
 
+T = TypeVar("T")
 
-def field(path: str):  # type: ignore[no-untyped-def]
-    sobject, name = path.split(".")
-    found = SCHEMA.object(sobject).field(name)  # type: ignore[union-attr]
-    assert found is not None, path
+
+def there(found: T | None) -> T:
+    """What was looked for, which must be there."""
+    assert found is not None
     return found
+
+
+def field(path: str, schema: Schema = SCHEMA) -> Field:
+    sobject, name = path.split(".")
+    return there(there(schema.object(sobject)).field(name))
 
 
 def test_names_are_found_in_any_case_and_objects_by_prefix() -> None:
     quote = SCHEMA.object("QUOTE")
     assert quote is SCHEMA.by_prefix("0Q0") is SCHEMA.objects["Quote"]
-    assert quote.field("opportunityID").name == "OpportunityId"
-    assert quote.parent("opportunity").name == "OpportunityId"
-    assert quote.child("quotelineitems").child == "QuoteLineItem"
+    assert there(quote.field("opportunityID")).name == "OpportunityId"
+    assert there(quote.parent("opportunity")).name == "OpportunityId"
+    assert there(quote.child("quotelineitems")).child == "QuoteLineItem"
     assert SCHEMA.object("Bogus") is None
     assert SCHEMA.by_prefix("zzz") is None
 
@@ -72,7 +80,7 @@ def test_the_job_key_comes_from_the_sfdx_folder_alone() -> None:
     assert (key.type, key.length, key.label) == ("string", 80, "Quote Job Key")
     assert all([key.unique, key.external_id, key.custom, key.id_lookup, key.nillable])
     assert not key.case_sensitive
-    assert load_schema().object("Quote").field("QuoteJobKey__c") is None  # type: ignore[union-attr]
+    assert load_schema().objects["Quote"].field("QuoteJobKey__c") is None
     assert load_schema([FORCE_APP / "nothing here"]).objects.keys() == SCHEMA.objects.keys()
 
 
@@ -103,12 +111,11 @@ def test_other_custom_fields(tmp_path: Path) -> None:
     )
     _custom(tmp_path, "Job_Event__e", "Text__c", "<type>Text</type>")
     schema = load_schema([tmp_path])
-    region = schema.object("Account").field("region__c")  # type: ignore[union-attr]
-    assert (region.picklist, region.restricted) == (("North", "South"), True)  # type: ignore[union-attr]
-    quote = schema.objects["Quote"]
-    assert (quote.field("Score__c").precision, quote.field("Score__c").scale) == (9, 3)  # type: ignore[union-attr]
-    assert quote.parent("Parent__r").name == "Parent__c"  # type: ignore[union-attr]
-    assert quote.child("kids__r").field == "Parent__c"  # type: ignore[union-attr]
+    region, score = field("Account.region__c", schema), field("Quote.Score__c", schema)
+    assert (region.picklist, region.restricted) == (("North", "South"), True)
+    assert (score.precision, score.scale) == (9, 3)
+    assert there(schema.objects["Quote"].parent("Parent__r")).name == "Parent__c"
+    assert there(schema.objects["Quote"].child("kids__r")).field == "Parent__c"
 
 
 def test_a_field_type_it_cannot_keep_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from quotejob.salesforce.bulk import parts
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\r\t"))
 
 
-def _files(rows: list[dict[str, str]], columns: list[str], most: int) -> list[bytes]:
+def _files(rows: Iterable[dict[str, str]], columns: list[str], most: int) -> list[bytes]:
     files = []
     for part in parts(rows, columns, most):
         with part:
@@ -62,9 +62,10 @@ def test_rows_are_read_as_they_are_needed() -> None:
             yield {"A": "x" * 40}
 
     files = parts(rows(), ["A"], 100)
+    assert isinstance(files, Generator)
     with next(files):
         assert len(taken) == 3
-    files.close()  # type: ignore[attr-defined]
+    files.close()
 
 
 def test_rows_that_break_off_leave_no_file_open() -> None:
@@ -75,7 +76,7 @@ def test_rows_that_break_off_leave_no_file_open() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        _files(rows(), ["A"], 100)  # type: ignore[arg-type]
+        _files(rows(), ["A"], 100)
 
 
 @given(st.lists(st.fixed_dictionaries({"A": TEXT, "B": TEXT}), max_size=20), st.integers(10, 200))

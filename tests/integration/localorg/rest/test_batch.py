@@ -49,7 +49,7 @@ def test_each_request_counts_against_the_day(start: Start) -> None:
 
 def test_malformed_batches_are_refused(server: Server) -> None:
     limits = {"method": "GET", "url": "v66.0/limits"}
-    for body in (
+    bodies: list[Any] = [
         [],
         {},
         {"batchRequests": []},
@@ -57,7 +57,8 @@ def test_malformed_batches_are_refused(server: Server) -> None:
         {"batchRequests": [{"method": "GET"}]},
         {"batchRequests": [limits] * 26},
         {"batchRequests": [limits], "haltOnError": "x"},
-    ):
+    ]
+    for body in bodies:
         answer = server.post("composite/batch", body)
         assert answer.status_code == 400, body
         assert isinstance(answer.json(), list)

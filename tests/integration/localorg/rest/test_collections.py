@@ -13,9 +13,10 @@ def account(**fields: Any) -> Row:
     return {"attributes": {"type": "Account"}, **fields}
 
 
-def results(answer: Any) -> list[Row]:
+def results(answer: Any) -> list[Any]:
+    """The answer's rows; a row that was not found is None."""
     assert answer.status_code == 200, answer.text
-    rows: list[Row] = answer.json()
+    rows: list[Any] = answer.json()
     return rows
 
 

@@ -153,7 +153,8 @@ def test_malformed_requests_are_refused(server: Server) -> None:
     assert "Duplicate" in refused(server, account("a"), account("a"))
     refused(server)
     refused(server, account("a"), allOrNone="yes")
-    for body in (None, [], 1):
+    bodies: list[Any] = [None, [], 1]
+    for body in bodies:
         assert server.post("composite", body).status_code == 400
     assert server.get("composite").status_code == 405
 

@@ -70,7 +70,8 @@ def test_malformed_trees_are_refused(server: Server) -> None:
     assert errors(server.post("composite/tree/Account", {"records": twice})) == [("a", "INVALID_INPUT")]
     assert errors(server.post("composite/tree/Account", {"records": [{"Name": "x"}]})) == [("", "INVALID_INPUT")]
     assert errors(server.post("composite/tree/Account", {"records": [node("Quote", "q")]})) == [("q", "INVALID_INPUT")]
-    for body in ({}, {"records": []}, {"records": [1]}, [], 1):
+    bodies: list[Any] = [{}, {"records": []}, {"records": [1]}, [], 1]
+    for body in bodies:
         answer = server.post("composite/tree/Account", body)
         assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "JSON_PARSER_ERROR"), body
     assert server.post("composite/tree/Bogus", {"records": twice}).json()[0]["errorCode"] == "INVALID_TYPE"

@@ -64,7 +64,9 @@ def test_the_days_of_a_literal(literal: str, first: str, last: str) -> None:
 
 def test_a_fiscal_year_that_starts_in_april() -> None:
     def days(literal: str, today: date) -> tuple[str, str]:
-        begin, after = date_literal(literal).days(today, fiscal_month=4)  # type: ignore[union-attr]
+        found = date_literal(literal)
+        assert found is not None
+        begin, after = found.days(today, fiscal_month=4)
         return begin.isoformat(), after.isoformat()
 
     assert days("THIS_FISCAL_YEAR", WEDNESDAY) == ("2024-04-01", "2025-04-01")
@@ -90,14 +92,18 @@ UNITS = ["DAYS", "WEEKS", "MONTHS", "QUARTERS", "YEARS", "FISCAL_QUARTERS", "FIS
     st.integers(0, 10**12),
 )
 def test_no_literal_is_out_of_the_calendars_reach(today: date, form: str, unit: str, n: int) -> None:
-    begin, after = date_literal(f"{form.format(unit)}:{n}").days(today)  # type: ignore[union-attr]
+    found = date_literal(f"{form.format(unit)}:{n}")
+    assert found is not None
+    begin, after = found.days(today)
     assert begin <= after
 
 
 @given(st.dates(date(1800, 1, 1), date(3900, 1, 1)), st.sampled_from(UNITS), st.integers(1, 40))
 def test_last_this_and_next_meet(today: date, unit: str, n: int) -> None:
     def days(literal: str) -> tuple[date, date]:
-        return date_literal(literal).days(today)  # type: ignore[union-attr]
+        found = date_literal(literal)
+        assert found is not None
+        return found.days(today)
 
     last, following = days(f"LAST_N_{unit}:{n}"), days(f"NEXT_N_{unit}:{n}")
     this = (today, today + timedelta(1)) if unit == "DAYS" else days(f"THIS_{unit[:-1]}")

@@ -29,7 +29,7 @@ TODAY = date(2024, 5, 15)
 
 def _rows() -> tuple[SoqlOrg, list[Row]]:
     org = SoqlOrg()
-    accounts = {name: org.add("Account", Name=name) for name in PARENTS if name}
+    accounts: dict[str | None, str] = {name: org.add("Account", Name=name) for name in PARENTS if name}
     rows: list[Row] = []
     for n in range(60):
         row: Row = {
@@ -112,7 +112,8 @@ def spelled(value: Any) -> str:
     return quoted(value) if isinstance(value, str) else str(value)
 
 
-texts = st.sampled_from([name for name in NAMES if name] + ["AB", "zz", "ÉA", "acme"])
+TEXTS = [name for name in NAMES if name] + ["AB", "zz", "ÉA", "acme"]
+texts = st.sampled_from(TEXTS)
 operators = st.sampled_from(["=", "!=", "<>", "<", "<=", ">", ">="])
 
 
@@ -161,9 +162,10 @@ def on_pattern(draw: st.DrawFn) -> Clause:
 
 @st.composite
 def on_list(draw: st.DrawFn) -> Clause:
-    field, values = draw(
-        st.sampled_from([("Name", [*texts.elements, None]), ("Amount", AMOUNTS), ("AccountId", [*ACCOUNTS, None])])  # type: ignore[attr-defined]
-    )
+    fields: list[tuple[str, list[Any]]] = [
+        ("Name", [*TEXTS, None]), ("Amount", AMOUNTS), ("AccountId", [*ACCOUNTS, None]),
+    ]  # fmt: skip
+    field, values = draw(st.sampled_from(fields))
     chosen = draw(st.lists(st.sampled_from(values), min_size=1, max_size=60))
     inside = draw(st.booleans())
     text = f"{field} {'IN' if inside else 'NOT IN'} ({', '.join(map(spelled, chosen))})"

@@ -16,14 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from simple_salesforce.exceptions import SalesforceError
 
 from cli.local import LocalOrg
 
-NODE = Path(__file__).parent / "node"
+Untyped: TypeAlias = Any  # of simple-salesforce, whose own types do not know what its attributes give
+NODE = Path(__file__).parents[1] / "contract" / "node"
 MODULES = NODE / "node_modules"
 _NOTE = MODULES / ".contract-installed"  # the lock file's hash
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
@@ -110,11 +113,11 @@ class HttpOnly(HTTPAdapter):
         super().__init__()
         self._url = url
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *given: Any, **options: Any) -> requests.Response:
         assert request.url
         request.url = self._url + request.path_url
         request.headers.pop("Host", None)
-        return super().send(request, **options)
+        return super().send(request, *given, **options)
 
 
 def http_session(org: LocalOrg) -> requests.Session:
@@ -123,6 +126,11 @@ def http_session(org: LocalOrg) -> requests.Session:
     session.trust_env = False
     session.mount("https://", HttpOnly(org.url))
     return session
+
+
+def content(refusal: pytest.ExceptionInfo[SalesforceError]) -> Any:
+    """What the org answered, which simple-salesforce raised. Its types do not know that this is JSON."""
+    return refusal.value.content
 
 
 class SfError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 NAMES = ["Id", "Name", "Account.Owner.Name", "X__c", "X__r.Y__c", "amount", "Status", "Order__c", "CloseDate", "o.Type"]
 STRINGS = ["'a'", r"'o\'x'", r"'a\nb'", r"'\u0041'", "''", r"'a\\'", "'\"'", "'日本'", "'AND'"]
@@ -21,6 +22,7 @@ WRONG_CONSTANTS = [
 SOURCES = ["Account", "Order__c", "o.Contacts", "Account a", "Account AS a", "Contact c, c.Account b"]
 ENDS = [" FOR UPDATE", " ALL ROWS", " LIMIT 1", " ORDER BY Id", ")", " x y", " WHERE a = 1", " AND b = 2", " OR c = 3"]
 _WORDS = re.compile(r"'(?:[^'\\]|\\.)*'|\w+|\s+|.", re.DOTALL)
+T = TypeVar("T")
 
 
 class Writer:
@@ -43,8 +45,8 @@ class Writer:
 
     # --- parts ---
 
-    def one(self, several: list[str] | list[list[str]]) -> str:
-        return self.random.choice(several)  # type: ignore[return-value]
+    def one(self, several: list[T]) -> T:
+        return self.random.choice(several)
 
     def maybe(self, chance: float, part: Callable[[], str]) -> str:
         return part() if self.random.random() < chance else ""

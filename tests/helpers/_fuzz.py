@@ -7,7 +7,7 @@ import json
 import random
 import string
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 V = "/services/data/v66.0"
@@ -100,6 +100,7 @@ QUERIES = [
     "SELECT Id FROM Opportunity WHERE Id IN (SELECT OpportunityId FROM Quote) ORDER BY Name OFFSET 3 FOR VIEW",
 ]
 Request = tuple[str, str, bytes, dict[str, str]]
+T = TypeVar("T")
 
 
 class Fuzz:
@@ -125,7 +126,7 @@ class Fuzz:
             )
         return method, path, body, headers
 
-    def one(self, several: list[Any]) -> Any:
+    def one(self, several: list[T]) -> T:
         return self.random.choice(several)
 
     # --- where ---
@@ -170,9 +171,9 @@ class Fuzz:
             return b""
         if kind < 0.4:
             return (self.one(["[", '{"a":', '"']) * self.random.randint(1, 5000)).encode()
-        return self.bytes(self.json(0))
+        return self.encoded(self.json(0))
 
-    def bytes(self, value: Any) -> bytes:
+    def encoded(self, value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=self.random.random() < 0.5)
         return text.encode("utf-8", "surrogatepass")
 
@@ -212,7 +213,7 @@ class Fuzz:
         path, made = self.one(makers)()
         value = copy.deepcopy(made)
         self.spoil(value)
-        body = self.bytes(value)
+        body = self.encoded(value)
         if self.random.random() < 0.1:
             body = body[: self.random.randint(0, len(body))]
         if self.random.random() < 0.1 and self.jobs:

@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"local org (http://\S+) org (00D\w{15}) user (005\w{15}) token (00D\w{12}!\S+)\n")
 DATA = "/services/data/v66.0"
 

@@ -17,7 +17,7 @@ from localorg.schema.model import Schema
 from localorg.schema.tables import create_tables
 from localorg.soql import Soql
 
-FORCE_APP = Path(__file__).parents[3] / "force-app"
+FORCE_APP = Path(__file__).parents[2] / "force-app"
 SCHEMA = load_schema([FORCE_APP])
 
 

@@ -1,1 +1,0 @@
-"""Its folder is where the tests below find soqlorg."""
