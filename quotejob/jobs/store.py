@@ -11,9 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
-
-import redis
+from typing import Any
 
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, JobConflict, JobNotFound
@@ -23,8 +21,8 @@ from quotejob.jobs.rows import read_job
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 KEPT = 7 * 24 * 3600  # seconds that an ended job and its results are stored
 RUNS = 50  # Completed runs that are stored for each job type of an org, for estimates
@@ -35,7 +33,7 @@ IDEMPOTENT_FOR = 24 * 3600  # seconds that the same Idempotency-Key means the sa
 class JobStore:
     """The store of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, client: RedisClient, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
         self._redis = client
         self._settings = settings
         self._now = now or clock.now
@@ -102,19 +100,14 @@ class JobStore:
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """Return the job. Raises JobNotFound if it does not exist or, with ``org_id``, if it belongs to another org."""
-        with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id)))
+        found = self._redis.hash(keys.job(job_id))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {KEPT // 86400} days")
         return self._with_waiting([read_job(job_id, found)])[0]
 
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
         """Return those of the jobs that exist, in the given order."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(keys.job(job_id))
-            stored = cast(list[dict[bytes, bytes]], pipe.execute())
+        stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
         return self._with_waiting([read_job(job_id, row) for job_id, row in zip(job_ids, stored, strict=True) if row])
 
     def abort(self, job_id: str) -> Job:
@@ -152,8 +145,7 @@ class JobStore:
 
     def ping(self) -> None:
         """Raise StoreUnavailable if Redis does not answer."""
-        with store.translated():
-            self._redis.ping()
+        self._redis.ping()
 
     # -- the workers' side ---------------------------------------------------------------------------------------------
 
@@ -222,16 +214,14 @@ class JobStore:
 
     def explain(self, job_id: str, reason: str | None) -> None:
         """Set extendedStatus to what a job that has not ended waits for. None: it continues."""
-        with store.translated():
-            if reason is None:
-                self._redis.hdel(keys.job(job_id), "extendedStatus")
-            elif self._redis.exists(keys.job(job_id)):
-                self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
+        if reason is None:
+            self._redis.hdel(keys.job(job_id), "extendedStatus")
+        elif self._redis.exists(keys.job(job_id)):
+            self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
 
     def context(self, job_id: str) -> CallerContext:
         """Return the caller that the job works for. Raises SessionExpired if the session is no longer stored."""
-        with store.translated():
-            return tokens.unseal(cast(bytes | None, self._redis.get(keys.job(job_id, "context"))), self._settings)
+        return tokens.unseal(self._redis.value(keys.job(job_id, "context")), self._settings)
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
         """Store a context with a fresh token for the job, unless the job has ended."""
@@ -249,11 +239,10 @@ class JobStore:
 
         A sign of life in the future means that the clock was turned back. Then the seconds are the distance to it.
         """
-        with store.translated():
-            pipe = self._redis.pipeline()
-            pipe.time()
-            pipe.zrange(keys.OPEN, 0, -1, withscores=True)
-            (seconds, micros), found = cast(tuple[tuple[int, int], list[tuple[bytes, float]]], pipe.execute())
+        pipe = self._redis.pipeline()
+        pipe.time()
+        pipe.zrange(keys.OPEN, 0, -1, withscores=True)
+        (seconds, micros), found = pipe.execute()
         now = seconds * 1000 + micros // 1000
         return [(job_id.decode(), abs(now - score) / 1000) for job_id, score in found]
 
@@ -263,8 +252,7 @@ class JobStore:
 
     def forget(self, job_id: str) -> None:
         """Remove a job that no longer exists from the list of open jobs."""
-        with store.translated():
-            self._redis.zrem(keys.OPEN, job_id)
+        self._redis.zrem(keys.OPEN, job_id)
 
     def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
         """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.
@@ -293,15 +281,13 @@ class JobStore:
     def _with_waiting(self, jobs: list[Job]) -> list[Job]:
         """Return the jobs. Holding jobs have what they still wait for."""
         held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in held:
-                pipe.smembers(keys.job(job_id, "waits"))
-            waits = dict(zip(held, cast(list[set[bytes]], pipe.execute()), strict=True))
-            parents = [parent.decode() for parent in set().union(*waits.values())]
-            for parent in parents:
-                pipe.hget(keys.job(parent), "status")
-            statuses = dict(zip(parents, cast(list[bytes | None], pipe.execute()), strict=True))
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in held:
+            pipe.smembers(keys.job(job_id, "waits"))
+        waits: dict[str, set[bytes]] = dict(zip(held, pipe.execute(), strict=True))
+        parents = [parent.decode() for parent in set().union(*waits.values())]
+        found = self._redis.field_of_each([keys.job(parent) for parent in parents], "status")
+        statuses = dict(zip(parents, found, strict=True))
         now = self._now()
 
         def with_waiting(job: Job) -> Job:

@@ -14,14 +14,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from typing import cast
 
-import redis
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, QuotejobError
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 LENGTH = 9.0  # seconds until a lease ends if it is not renewed
 RENEWED = 3.0  # seconds between two renewals
@@ -35,7 +33,7 @@ log = structlog.get_logger()
 class Leases:
     """The leases of all jobs."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self._redis = client
 
     def claim(self, job_id: str, unit: str, org_id: str) -> Lease:
@@ -60,15 +58,13 @@ class Leases:
 
     def held(self, job_id: str) -> dict[str, str]:
         """Return every unit with a lease, ended or not, and its holder: a step, SENT, or "wait"."""
-        with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id, "leases")))
+        found = self._redis.hash(keys.job(job_id, "leases"))
         return {unit.decode(): lease.decode().partition(" ")[0] for unit, lease in found.items()}
 
     def slow_down(self, org_id: str, seconds: float) -> None:
         """Make every step for the org sleep before its next request. A longer slowdown that is already set stays."""
         length = max(1, int(seconds * 1000))
-        with store.translated():
-            self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
+        self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
 
     def _keys(self, job_id: str) -> dict[str, str]:
         return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
@@ -77,7 +73,7 @@ class Leases:
 class Lease:
     """The lease on one unit, held by one step of one process."""
 
-    def __init__(self, client: redis.Redis, job_id: str, unit: str, org_id: str, holder: str, deaths: int) -> None:
+    def __init__(self, client: RedisClient, job_id: str, unit: str, org_id: str, holder: str, deaths: int) -> None:
         self._redis = client
         self.job_id = job_id
         self.unit = unit
