@@ -29,8 +29,9 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Sort, Sorting
+from quotejob.jobs.moves import PAST_RUNS
 from quotejob.jobs.search import JobSearch
-from quotejob.jobs.store import RUNS, JobStore
+from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, summarise
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
@@ -83,7 +84,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
         pipe.zadd(keys.jobs_of(caller.org_id, "jobs"), {job_id: clock.us(created)})
         if number % 1000 == 999:
             pipe.execute()
-    for number in range(RUNS):
+    for number in range(PAST_RUNS):
         pipe.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"{500 + 37 * number} {10_000 + 411 * number} ")
     pipe.execute()
     parent = None
@@ -105,7 +106,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
         return summarise(JobSearch(jobs._redis, jobs).scan(org_id, JobFilter(), FIELDS))
 
     opened, _ = forecast.open_jobs_with_estimates(org_id)
-    history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]}
+    history = {JobType.BATCH_QUOTE: [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(PAST_RUNS)]}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]
     row("listJobs, the newest 50", page(JobFilter()))

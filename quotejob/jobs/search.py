@@ -42,7 +42,7 @@ class JobSearch:
             places = [sorting.place(job) for job in islice(stream, limit + 1)]
         else:
             scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
-            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
+            places = sorting.top(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
         found = [job for job in self._jobs.get_many([place[-1] for place in places[:limit]]) if wanted.takes(job)]
         return found, sorting.cursor(places[limit - 1]) if len(places) > limit else None
 

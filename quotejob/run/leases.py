@@ -21,10 +21,10 @@ from quotejob.errors import JobStopped, LeaseLost, QuotejobError
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
-LENGTH = 9.0  # seconds until a lease ends if it is not renewed
-RENEWED = 3.0  # seconds between two renewals
-SENT_FOR = 10.0  # seconds after which a sent unit may be sent again
-SENT = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
+LEASE_LENGTH = 9.0  # seconds until a lease ends if it is not renewed
+RENEWAL_INTERVAL = 3.0  # seconds between two renewals
+RESEND_AFTER = 10.0  # seconds after which a sent unit may be sent again
+SENT_AGAIN = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
 LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's slowdown
 
 log = structlog.get_logger()
@@ -47,17 +47,18 @@ class Leases:
             id=job_id,
             unit=unit,
             holder=holder,
-            length=int(LENGTH * 1000),
+            length=int(LEASE_LENGTH * 1000),
         )
         _check(state.decode(), job_id, unit)
         return Lease(self._redis, job_id, unit, org_id, holder, deaths)
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
-        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=int(SENT_FOR * 1000)))
+        length = int(RESEND_AFTER * 1000)
+        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=length))
 
     def held(self, job_id: str) -> dict[str, str]:
-        """Return every unit with a lease, ended or not, and its holder: a step, SENT, or "wait"."""
+        """Return every unit with a lease, ended or not, and its holder: a step, SENT_AGAIN, or "wait"."""
         found = self._redis.hash(keys.job(job_id, "leases"))
         return {unit.decode(): lease.decode().partition(" ")[0] for unit, lease in found.items()}
 
@@ -100,7 +101,7 @@ class Lease:
         done = threading.Event()
 
         def renew() -> None:
-            while not done.wait(RENEWED):
+            while not done.wait(RENEWAL_INTERVAL):
                 with contextlib.suppress(QuotejobError):
                     self._renew()
 
@@ -123,7 +124,7 @@ class Lease:
             id=self.job_id,
             unit=self.unit,
             holder=self._holder,
-            length=int(LENGTH * 1000),
+            length=int(LEASE_LENGTH * 1000),
         )
         _check(state.decode(), self.job_id, self.unit)
         return float(rest) / 1000

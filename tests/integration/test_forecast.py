@@ -11,7 +11,8 @@ from quotejob.forecast import org as forecast
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Guess, Job, JobType, Status
-from quotejob.jobs.store import RUNS, RUNS_KEPT, JobStore
+from quotejob.jobs.moves import PAST_RUNS, PAST_RUNS_KEPT_FOR
+from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
@@ -101,12 +102,12 @@ def test_completed_runs_are_remembered_the_last_ones(
     job_id = ran(jobs, caller, clock, 12.5)
     assert runs(client, caller) == [b"8 12500 "]
     assert not jobs.move(job_id, Status.COMPLETED)
-    for seconds in range(RUNS):
+    for seconds in range(PAST_RUNS):
         ran(jobs, caller, clock, seconds)
-    assert len(runs(client, caller)) == RUNS
+    assert len(runs(client, caller)) == PAST_RUNS
     assert runs(client, caller)[0] == b"8 49000 "
     assert b"8 12500 " not in runs(client, caller)
-    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= RUNS_KEPT  # type: ignore[operator]
+    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= PAST_RUNS_KEPT_FOR  # type: ignore[operator]
 
 
 def test_other_ends_and_resumed_runs_are_not_remembered(

@@ -11,7 +11,7 @@ import pytest
 
 from quotejob.errors import JobStopped, LeaseLost
 from quotejob.run import leases
-from quotejob.run.leases import SENT, Lease, Leases
+from quotejob.run.leases import SENT_AGAIN, Lease, Leases
 from quotejob.store import client as store
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
@@ -22,9 +22,9 @@ ORG = "00DRO0000000001EAA"
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of a third of a second."""
-    monkeypatch.setattr(leases, "LENGTH", 0.3)
-    monkeypatch.setattr(leases, "RENEWED", 0.1)
-    monkeypatch.setattr(leases, "SENT_FOR", 0.3)
+    monkeypatch.setattr(leases, "LEASE_LENGTH", 0.3)
+    monkeypatch.setattr(leases, "RENEWAL_INTERVAL", 0.1)
+    monkeypatch.setattr(leases, "RESEND_AFTER", 0.3)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_unit_that_is_to_wait_is_nobodys_until_then(held: Leases, job_id: str)
     assert not held.offer(job_id, "page 0 1")
     time.sleep(0.4)
     assert held.offer(job_id, "page 0 1")
-    assert held.held(job_id) == {"page 0 1": SENT}
+    assert held.held(job_id) == {"page 0 1": SENT_AGAIN}
     assert claim(held, job_id).deaths == 0
 
 
