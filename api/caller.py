@@ -21,7 +21,6 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import FIELD, select_opportunities
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys
 
 SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
@@ -57,14 +56,12 @@ def authenticate(context: CallerContext) -> CallerContext:
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     client, key = services().client, _identity_key(context, services().settings)
-    with store.translated():
-        kept = cast(bytes | None, client.get(key))
+    kept = client.value(key)
     bearer = kept.decode() if kept else _ask_identity(context)
     if bearer != _bearer(context.org_id, context.user_id):
         raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
     if kept is None:
-        with store.translated():
-            client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
+        client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
     return context
 
 

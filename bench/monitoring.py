@@ -30,8 +30,9 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType, Status
 from quotejob.jobs.listing import JobFilter, Sort, Sorting
+from quotejob.jobs.moves import PAST_RUNS
 from quotejob.jobs.search import JobSearch
-from quotejob.jobs.store import RUNS, JobStore
+from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, summarise
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
@@ -84,7 +85,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
         pipe.zadd(keys.jobs_of(caller.org_id, "jobs"), {job_id: clock.us(created)})
         if number % 1000 == 999:
             pipe.execute()
-    for number in range(RUNS):
+    for number in range(PAST_RUNS):
         pipe.lpush(keys.jobs_of(caller.org_id, "runs:BatchQuote"), f"{500 + 37 * number} {10_000 + 411 * number} ")
     pipe.execute()
     parent = None
@@ -110,7 +111,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
         forecast.note_starts(org_id)
 
     opened, _ = forecast.open_jobs_with_estimates(org_id)
-    past = [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(RUNS)]
+    past = [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(PAST_RUNS)]
     history: dict[str, list[PastRun]] = {JobType.BATCH_QUOTE: past}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
-
-import redis
 
 from quotejob import clock
 from quotejob.errors import JobNotFound
@@ -20,8 +17,8 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 EARLY_RESERVATION_HORIZON = timedelta(hours=24)  # how far ahead a fire time may reserve a slot because of running jobs
 
@@ -43,7 +40,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: RedisClient,
         settings: Settings,
         jobs: JobStore,
         forecast: Forecast,
@@ -75,12 +72,13 @@ class Dispatcher:
         A schedule that fires at this moment counts once: as a reserved slot or as a job that goes first.
         """
         now = now or self._now()
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=True)
-            until = clock.ms(now + EARLY_RESERVATION_HORIZON)
-            pipe.zrangebyscore(keys.jobs_of(org_id, "guaranteed"), "-inf", until, withscores=True)
-            pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
-            upcoming, fired = cast(tuple[list[tuple[bytes, float]], list[bytes]], pipe.execute())
+        pipe = self._redis.pipeline(transaction=True)
+        until = clock.ms(now + EARLY_RESERVATION_HORIZON)
+        pipe.zrangebyscore(keys.jobs_of(org_id, "guaranteed"), "-inf", until, withscores=True)
+        pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
+        upcoming: list[tuple[bytes, float]]
+        fired: list[bytes]
+        upcoming, fired = pipe.execute()
         priority_job_ids = tuple(job_id for job_id in map(bytes.decode, fired) if self._still_waits(org_id, job_id))
         return Claims(self._reserved(org_id, [score / 1000 for _, score in upcoming], now), priority_job_ids)
 
@@ -106,13 +104,10 @@ class Dispatcher:
                 waits = self._jobs.get(job_id).status is Status.HOLDING
                 break
             except JobNotFound:
-                with store.translated():
-                    fired = cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))
-                if waits := any(member.endswith(job_id.encode()) for member in fired):
+                if waits := any(member.endswith(job_id) for member in self._redis.ranked(keys.FIRED)):
                     break
         if not waits:
-            with store.translated():
-                self._redis.zrem(keys.jobs_of(org_id, "first"), job_id)
+            self._redis.zrem(keys.jobs_of(org_id, "first"), job_id)
         return waits
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 
-import redis
-
 from quotejob import clock
 from quotejob.dispatch import Dispatcher
 from quotejob.forecast.org import Forecast
@@ -21,7 +19,7 @@ from quotejob.run.results import Results
 from quotejob.schedules.firing import Firing
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
-from quotejob.store.client import connect, server_time
+from quotejob.store.client import RedisClient, connect, server_time
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Services:
     """
 
     settings: Settings
-    client: redis.Redis
+    client: RedisClient
     now: Callable[[], datetime] | None = None
 
     @classmethod

@@ -24,12 +24,14 @@ from quotejob.errors import (
 from quotejob.jobs.job import Job
 from quotejob.jobtypes.registry import handler_of
 from quotejob.run.context import Run, renewed_session, session
+from quotejob.run.incomplete import IncompleteQuote
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import current
 from tasks.app import app, services
 
 PASSING = (JobStopped, LeaseLost, OrgUnreachable, StoreUnavailable)  # nothing to tell users; the next try is set
 MARK = "Incomplete in the org: "  # the beginning of the sentence in extendedStatus
+ADVICE = "Resume this job to complete it; or it is removed when the next job of this org runs"
 NAMED = 5  # Quotes that the sentence names
 
 log = structlog.get_logger()
@@ -38,24 +40,24 @@ log = structlog.get_logger()
 @app.task(name="quotejob.clean_up")
 def clean_up(job_id: str) -> None:
     """Remove the incomplete Quotes of an ended job with a session of its own. May run twice, at any time."""
-    _clean_up(job_id, None)
+    _clean_up(job_id)
 
 
 def clean_up_for_others(run: Run) -> None:
     """Remove the incomplete Quotes of ended jobs of the same org with the session of this run. Raises nothing."""
     try:
         for job_id in run.progress.incomplete.jobs_of_org(run.job.org_id):
-            _clean_up(job_id, session(run.job, run.jobs, run.settings))
+            _clean_up(job_id, run.job.org_id, session(run.job, run.jobs, run.settings))
     except QuotejobError as error:
         log.warning(f"Incomplete Quotes of other jobs stay for now: {error}")
 
 
-def _clean_up(job_id: str, context: CallerContext | None) -> None:
+def _clean_up(job_id: str, org_id: str | None = None, context: CallerContext | None = None) -> None:
     with structlog.contextvars.bound_contextvars(job_id=job_id, task="clean_up"):
         try:
             _remove(services().jobs.get(job_id), context)
         except JobNotFound:
-            services().progress.incomplete.forget(job_id)
+            services().progress.incomplete.forget(job_id, org_id)
         except PASSING as fault:
             log.info(f"The clean-up is tried again: {fault}")
         except QuotejobError as error:
@@ -84,13 +86,11 @@ def _explain(job: Job, error: QuotejobError | None) -> None:
     reason = re.sub(rf" ?{MARK}.*$", "", stored)
     left = services().progress.incomplete.left_over(job.job_id)
     if error is not None and left:
-        names = ", ".join(
-            f"Quote {quote.quote_id or '(id unknown)'} of {quote.opportunity_id}" for quote in left[:NAMED]
-        )
-        more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
-        reason = (
-            f"{reason[:500]} {MARK}{names}{more}. Not removed yet: {str(error)[:200]}. Resume this job to complete, "
-        )
-        reason += "or submit any job of this org to remove what is incomplete"
+        reason = f"{reason[:500]} {MARK}{_names(left)}. Not removed yet: {str(error)[:200]}. {ADVICE}"
     if reason != stored:
         services().jobs.explain(job.job_id, reason)
+
+
+def _names(left: list[IncompleteQuote]) -> str:
+    names = [f"Quote {quote.quote_id or '(id unknown)'} of {quote.opportunity_id}" for quote in left[:NAMED]]
+    return ", ".join(names) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")

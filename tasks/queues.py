@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
-import redis
 
-from quotejob.store import client as store
+from quotejob.store.client import RedisClient
 from tasks.app import app
 
 Message = tuple[str, frozenset[tuple[str, Any]]]
@@ -33,10 +32,9 @@ def share(place: int) -> int:
     return min(9, (place + 1).bit_length() - 1)
 
 
-def waiting(client: redis.Redis) -> set[Message]:
+def waiting(client: RedisClient) -> set[Message]:
     """Return all messages that no worker has taken yet. Reads kombu's own lists and does not change them."""
-    with store.translated():
-        return {message for name in lists() for message in _read(cast(list[bytes], client.lrange(name, 0, -1)))}
+    return {message for name in lists() for message in _read(client.items(name))}
 
 
 def lists() -> list[str]:

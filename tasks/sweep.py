@@ -15,7 +15,7 @@ from celery import Signature
 
 from quotejob.errors import JobNotFound, QuotejobError, StoreUnavailable
 from quotejob.jobs.job import Status
-from quotejob.run.leases import SENT
+from quotejob.run.leases import SENT_AGAIN
 from quotejob.run.outstanding import outstanding
 from tasks.app import app, services
 from tasks.clean_up import clean_up
@@ -86,6 +86,6 @@ def _send_lost(job_id: str, silence: float, queued: Queued) -> None:
 
 def _is_lost(lease: str | None, message: Signature, queued: Queued | None) -> bool:
     """Return whether a unit may be lost: somebody took its lease (offer() checks if it ended), or no queue has it."""
-    if lease is None or lease == SENT:
+    if lease is None or lease == SENT_AGAIN:
         return queued is not None and key(message.task, message.kwargs) not in queued()
     return True

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
-
-import redis
+from typing import Any
 
 from quotejob import clock
 from quotejob.forecast.estimate import Estimate, Paces, PastRun, Slots, estimate
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 MAX_ESTIMATED_HOLDING = 500  # Holding jobs of an org that get an estimate: the first ones in its queue
 NOTE_STARTS_INTERVAL = 5000  # ms between two times that an org's estimated starts are noted
@@ -29,7 +27,7 @@ class Forecast:
     """
 
     def __init__(
-        self, client: redis.Redis, settings: Settings, jobs: JobStore, now: Callable[[], datetime] = clock.now
+        self, client: RedisClient, settings: Settings, jobs: JobStore, now: Callable[[], datetime] = clock.now
     ) -> None:
         self._redis = client
         self._settings = settings
@@ -54,13 +52,12 @@ class Forecast:
 
         Of the flex queue only the first MAX_ESTIMATED_HOLDING jobs are in it.
         """
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
-            pipe.smembers(keys.jobs_of(org_id, "active"))
-            pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
-            pipe.get(keys.jobs_of(org_id, "reserved"))
-            holding, active, first, reserved = pipe.execute()
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
+        pipe.smembers(keys.jobs_of(org_id, "active"))
+        pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
+        pipe.get(keys.jobs_of(org_id, "reserved"))
+        holding, active, first, reserved = pipe.execute()
         jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
         priority_job_ids = {job_id.decode() for job_id in first}
         priority_job_ids &= {job.job_id for job in jobs if job.status is Status.HOLDING}
@@ -69,9 +66,7 @@ class Forecast:
 
     def estimated_ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
         """Return the org's active jobs, each with the time at which it will end; None: unknown."""
-        with store.translated():
-            ids = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "active")))
-        jobs = self._jobs.get_many([job_id.decode() for job_id in ids])
+        jobs = self._jobs.get_many(list(self._redis.members(keys.jobs_of(org_id, "active"))))
         paces = Paces(self._history(org_id, jobs))
         return [(job, paces.end(job, now)) for job in jobs]
 
@@ -80,11 +75,10 @@ class Forecast:
 
         Does so at most once in NOTE_STARTS_INTERVAL, so it stays cheap however often it is called.
         """
-        with store.translated():
-            if not self._redis.exists(keys.jobs_of(org_id, "holding")):
-                return
-            if not self._redis.set(keys.jobs_of(org_id, "looked"), 1, px=NOTE_STARTS_INTERVAL, nx=True):
-                return
+        if not self._redis.exists(keys.jobs_of(org_id, "holding")):
+            return
+        if not self._redis.set(keys.jobs_of(org_id, "looked"), 1, px=NOTE_STARTS_INTERVAL, nx=True):
+            return
         jobs, found = self.open_jobs_with_estimates(org_id)
         new = [job.job_id for job in jobs if job.status is Status.HOLDING and job.start_guess is None]
         self._note("startGuess", Status.HOLDING, {job_id: found[job_id].start for job_id in new})
@@ -106,11 +100,10 @@ class Forecast:
     def _history(self, org_id: str, jobs: Iterable[Job]) -> dict[str, list[PastRun]]:
         """Return the org's last Completed runs of the jobs' types, newest first."""
         job_types = list({job.job_type for job in jobs})
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_type in job_types:
-                pipe.lrange(keys.jobs_of(org_id, f"runs:{job_type}"), 0, -1)
-            found = cast(list[list[bytes]], pipe.execute())
+        pipe = self._redis.pipeline(transaction=False)
+        for job_type in job_types:
+            pipe.lrange(keys.jobs_of(org_id, f"runs:{job_type}"), 0, -1)
+        found: list[list[bytes]] = pipe.execute()
         return {job_type: [_past_run(row) for row in rows] for job_type, rows in zip(job_types, found, strict=True)}
 
 

@@ -6,15 +6,12 @@ The words come from the platform's FlexQueue class. ``store/lua/jobs/promote.lua
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import cast
-
-import redis
 
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
-from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 
 class QueuePlace(StrEnum):
@@ -29,15 +26,14 @@ class QueuePlace(StrEnum):
 class FlexQueue:
     """The flex queues of all orgs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, jobs: JobStore) -> None:
+    def __init__(self, client: RedisClient, jobs: JobStore) -> None:
         self._redis = client
         self._jobs = jobs
 
     def jobs(self, org_id: str) -> list[Job]:
         """Return the org's Holding jobs in their order, with what each still waits for."""
-        with store.translated():
-            found = cast(list[bytes], self._redis.zrange(keys.jobs_of(org_id, "holding"), 0, -1))
-        return [job for job in self._jobs.get_many([one.decode() for one in found]) if job.status is Status.HOLDING]
+        job_ids = self._redis.ranked(keys.jobs_of(org_id, "holding"))
+        return [job for job in self._jobs.get_many(job_ids) if job.status is Status.HOLDING]
 
     def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.

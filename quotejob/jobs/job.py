@@ -5,7 +5,7 @@ The statuses (words and meanings as in AsyncApexJob)::
     Holding -> Queued -> Preparing -> Processing -> Completed | Failed | Aborted
     Failed, Aborted -> Holding, on resume
 
-Only MOVES says which moves are allowed. :mod:`quotejob.jobs.store` makes each move atomically and once.
+Only MOVES says which moves are allowed. :mod:`quotejob.jobs.moves` makes each move atomically and once.
 """
 
 from __future__ import annotations

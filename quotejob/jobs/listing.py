@@ -111,7 +111,7 @@ class Sorting:
         """Return whether ``place`` comes after ``other`` in this order. None for ``other`` is the start of the list."""
         return other is None or (place < other if self.descending else place > other)
 
-    def first(self, count: int, places: Iterable[ListPosition]) -> list[ListPosition]:
+    def top(self, count: int, places: Iterable[ListPosition]) -> list[ListPosition]:
         """Return the first ``count`` places, in order. Holds at most ``count`` places in memory."""
         return heapq.nlargest(count, places) if self.descending else heapq.nsmallest(count, places)
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import cast
-
-import redis
 
 from quotejob.jobs.job import Job
 from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, ListPosition, Sort, Sorting, span
 from quotejob.jobs.rows import ALWAYS, read_job
 from quotejob.jobs.store import JobStore
-from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 FIRST_CHUNK, LARGEST_CHUNK = 100, 800  # ids read at a time
 
@@ -21,7 +18,7 @@ FIRST_CHUNK, LARGEST_CHUNK = 100, 800  # ids read at a time
 class JobSearch:
     """Lists of jobs. Every method may raise StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, jobs: JobStore) -> None:
+    def __init__(self, client: RedisClient, jobs: JobStore) -> None:
         self._redis = client
         self._jobs = jobs
 
@@ -45,7 +42,7 @@ class JobSearch:
             places = [sorting.place(job) for job in islice(stream, limit + 1)]
         else:
             scanned = (sorting.place(job) for job in self.scan(org_id, wanted, (sorting.sort,)))
-            places = sorting.first(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
+            places = sorting.top(limit + 1, (place for place in scanned if sorting.comes_after(place, after)))
         found = [job for job in self._jobs.get_many([place[-1] for place in places[:limit]]) if wanted.takes(job)]
         return found, sorting.cursor(places[limit - 1]) if len(places) > limit else None
 
@@ -70,14 +67,12 @@ class JobSearch:
 
     def _parts(self, org_id: str, job_ids: Sequence[str], names: Sequence[str]) -> list[dict[str, bytes] | None]:
         """Return these fields of each job's hash. None: the job is no longer stored, and is removed from the list."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hmget(keys.job(job_id), names)
-            rows = cast(list[list[bytes | None]], pipe.execute())
-            gone = [job_id for job_id, row in zip(job_ids, rows, strict=True) if row[0] is None]
-            if gone:
-                self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hmget(keys.job(job_id), names)
+        rows: list[list[bytes | None]] = pipe.execute()
+        if gone := [job_id for job_id, row in zip(job_ids, rows, strict=True) if row[0] is None]:
+            self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
         return [
             None if row[0] is None else {name: raw for name, raw in zip(names, row, strict=True) if raw} for row in rows
         ]
@@ -90,13 +85,12 @@ class JobSearch:
         Uses the place and not the count, so that jobs added or removed meanwhile make no difference.
         """
         key, (low, high) = keys.jobs_of(org_id, "jobs"), span(wanted)
-        read = self._redis.zrevrangebyscore if sorting.descending else self._redis.zrangebyscore
-        begin, end = (high, low) if sorting.descending else (low, high)
         size = FIRST_CHUNK
         while True:
-            with store.translated():
-                scored = read(key, begin if after is None else after[0], end, 0, size, withscores=True)
-            chunk = [(int(score), member.decode()) for member, score in cast(list[tuple[bytes, float]], scored)]
+            if after is not None:
+                low, high = (low, after[0]) if sorting.descending else (after[0], high)
+            scored = self._redis.scored(key, low, high, size, descending=sorting.descending)
+            chunk = [(int(score), job_id) for job_id, score in scored]
             fresh = [
                 place for place in chunk if after is None or (place < after if sorting.descending else place > after)
             ]

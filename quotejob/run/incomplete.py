@@ -7,14 +7,11 @@ that is left when the job ends is a duty: the Quote must be removed from the org
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
-
-import redis
 
 from quotejob.errors import JobStopped, LeaseLost
 from quotejob.jobs.job import Job
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 FIRST_PAUSE = 15.0  # seconds between the first two tries to remove a Quote; more than the length of a lease
 LONGEST_PAUSE = 600.0  # seconds between two tries
@@ -35,7 +32,7 @@ class IncompleteQuote:
 class IncompleteQuotes:
     """The incomplete Quotes of all jobs. Every method may raise StoreUnavailable if Redis does not answer."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self._redis = client
 
     def note(self, job: Job, unit: str, opportunity_id: str, quote_id: str | None = None) -> None:
@@ -60,15 +57,13 @@ class IncompleteQuotes:
 
     def of_job(self, job_id: str) -> list[IncompleteQuote]:
         """Return the noted Quotes of a job, by batch. While the job runs, these are the ones being written."""
-        with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id, "incomplete")))
+        found = self._redis.hash(keys.job(job_id, "incomplete"))
         return [_read(unit.decode(), note.decode()) for unit, note in sorted(found.items())]
 
     def left_over(self, job_id: str) -> list[IncompleteQuote]:
         """Return the Quotes that the org may still have incomplete although the job has ended."""
-        with store.translated():
-            if self._redis.zscore(keys.CLEAN_UPS, job_id) is None:
-                return []
+        if self._redis.zscore(keys.CLEAN_UPS, job_id) is None:
+            return []
         return [quote for quote in self.of_job(job_id) if not quote.removed]
 
     def due(self) -> list[str]:
@@ -79,9 +74,7 @@ class IncompleteQuotes:
 
     def jobs_of_org(self, org_id: str) -> list[str]:
         """Return the ended jobs of an org whose Quotes have to be removed."""
-        with store.translated():
-            found = cast(set[bytes], self._redis.smembers(keys.jobs_of(org_id, "clean-ups")))
-        return sorted(job_id.decode() for job_id in found)
+        return sorted(self._redis.members(keys.jobs_of(org_id, "clean-ups")))
 
     def removed(
         self, job: Job, quote: IncompleteQuote | None = None, *, final: bool = True, api_calls: int = 0
@@ -104,10 +97,11 @@ class IncompleteQuotes:
             )
         )
 
-    def forget(self, job_id: str) -> None:
-        """Forget a job that is no longer stored."""
-        with store.translated():
-            self._redis.zrem(keys.CLEAN_UPS, job_id)
+    def forget(self, job_id: str, org_id: str | None) -> None:
+        """Forget a job that is no longer stored; None: its org is not known, and forgets it at its next job."""
+        self._redis.zrem(keys.CLEAN_UPS, job_id)
+        if org_id is not None:
+            self._redis.srem(keys.jobs_of(org_id, "clean-ups"), job_id)
 
     def _keys(self, job: Job) -> dict[str, str]:
         return {

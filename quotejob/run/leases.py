@@ -14,19 +14,17 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from typing import cast
 
-import redis
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, QuotejobError
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
-LENGTH = 9.0  # seconds until a lease ends if it is not renewed
-RENEWED = 3.0  # seconds between two renewals
-SENT_FOR = 10.0  # seconds after which a sent unit may be sent again
-SENT = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
+LEASE_LENGTH = 9.0  # seconds until a lease ends if it is not renewed
+RENEWAL_INTERVAL = 3.0  # seconds between two renewals
+RESEND_AFTER = 10.0  # seconds after which a sent unit may be sent again
+SENT_AGAIN = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
 LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's slowdown
 
 log = structlog.get_logger()
@@ -35,7 +33,7 @@ log = structlog.get_logger()
 class Leases:
     """The leases of all jobs."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self._redis = client
 
     def claim(self, job_id: str, unit: str, org_id: str, *, after_end: bool = False) -> Lease:
@@ -53,7 +51,7 @@ class Leases:
             id=job_id,
             unit=unit,
             holder=holder,
-            length=int(LENGTH * 1000),
+            length=int(LEASE_LENGTH * 1000),
             after_end=after_end,
         )
         _check(state.decode(), job_id, unit)
@@ -61,19 +59,18 @@ class Leases:
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
-        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=int(SENT_FOR * 1000)))
+        length = int(RESEND_AFTER * 1000)
+        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=length))
 
     def held(self, job_id: str) -> dict[str, str]:
-        """Return every unit with a lease, ended or not, and its holder: a step, SENT, or "wait"."""
-        with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(keys.job(job_id, "leases")))
+        """Return every unit with a lease, ended or not, and its holder: a step, SENT_AGAIN, or "wait"."""
+        found = self._redis.hash(keys.job(job_id, "leases"))
         return {unit.decode(): lease.decode().partition(" ")[0] for unit, lease in found.items()}
 
     def slow_down(self, org_id: str, seconds: float) -> None:
         """Make every step for the org sleep before its next request. A longer slowdown that is already set stays."""
         length = max(1, int(seconds * 1000))
-        with store.translated():
-            self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
+        self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
 
     def _keys(self, job_id: str) -> dict[str, str]:
         return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
@@ -84,7 +81,7 @@ class Lease:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: RedisClient,
         job_id: str,
         unit: str,
         org_id: str,
@@ -120,7 +117,7 @@ class Lease:
         done = threading.Event()
 
         def renew() -> None:
-            while not done.wait(RENEWED):
+            while not done.wait(RENEWAL_INTERVAL):
                 with contextlib.suppress(QuotejobError):
                     self._renew()
 
@@ -143,7 +140,7 @@ class Lease:
             id=self.job_id,
             unit=self.unit,
             holder=self._holder,
-            length=int(LENGTH * 1000),
+            length=int(LEASE_LENGTH * 1000),
             after_end=self._after_end,
         )
         _check(state.decode(), self.job_id, self.unit)

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import cast
 
-import redis
-
 from quotejob import clock
 from quotejob.errors import JobNotFound
 from quotejob.run.incomplete import IncompleteQuotes
 from quotejob.run.receipt import Outcome, Receipt, Result
-from quotejob.store import client as store
 from quotejob.store import keys, rows, scripts
+from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 
@@ -25,7 +23,7 @@ Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this
 class Progress:
     """The progress of all jobs. Every method may raise StoreUnavailable if Redis does not answer."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self._redis = client
         self.incomplete = IncompleteQuotes(client)
 
@@ -37,11 +35,10 @@ class Progress:
         """Fix the job's plan. The first plan wins. Return whether this plan was stored. ``pages`` may be a stream."""
         draft = keys.job(job_id, f"draft:{uuid.uuid4()}")
         count = total = 0
-        with store.translated():
-            for count, ids in enumerate(pages, start=1):
-                total += len(ids)
-                self._redis.hset(draft, str(count - 1), rows.squeeze(list(ids)))
-                self._redis.expire(draft, 3600)
+        for count, ids in enumerate(pages, start=1):
+            total += len(ids)
+            self._redis.hset(draft, str(count - 1), rows.squeeze(list(ids)))
+            self._redis.expire(draft, 3600)
         taken = scripts.run(
             self._redis,
             "run/plan",
@@ -57,7 +54,7 @@ class Progress:
 
     def page(self, job_id: str, page: int) -> list[str]:
         """Return the record ids (or other keys) that the plan has for one page."""
-        stored = self._get(job_id, "pages", str(page))
+        stored = self._redis.field(keys.job(job_id, "pages"), str(page))
         if stored is None:
             raise JobNotFound(f"Job {job_id} has no page {page}")
         return cast(list[str], rows.unsqueeze(stored))
@@ -71,27 +68,25 @@ class Progress:
 
     def priced_units(self, job_id: str, wave: int) -> set[int]:
         """Return the pages of the wave that have reported."""
-        return {int(unit) for unit in self._names(keys.stage(job_id, "priced", wave))}
+        return {int(unit) for unit in self._redis.field_names(keys.stage(job_id, "priced", wave))}
 
     def priced(self, job_id: str, page: int) -> bytes | None:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
-        return self._get(job_id, "quotes", str(page))
+        return self._redis.field(keys.job(job_id, "quotes"), str(page))
 
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
-        with store.translated():
-            self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
+        self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch]) -> bool:
         """Fix the wave's packing. The first packing wins. Return whether this packing was stored."""
-        with store.translated():
-            return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
+        return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
 
     def batches(self, job_id: str, wave: int) -> list[Batch] | None:
         """Return the wave's packing. None: it is not packed yet."""
-        stored = self._get(job_id, "batches", str(wave))
+        stored = self._redis.field(keys.job(job_id, "batches"), str(wave))
         return None if stored is None else cast(list[Batch], rows.unsqueeze(stored))
 
     def record_batch(
@@ -111,20 +106,20 @@ class Progress:
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
         """Return the batches of the wave that have reported."""
-        return {int(unit.split(".")[1]) for unit in self._names(keys.stage(job_id, "written", wave))}
+        return {int(unit.split(".")[1]) for unit in self._redis.field_names(keys.stage(job_id, "written", wave))}
 
     def parts(self, job_id: str, wave: int, batch: int) -> list[str]:
         """Return the parts of a batch that were written before the job ended, as "wave.batch.number"."""
-        names = self._names(keys.stage(job_id, "parts", wave))
+        names = self._redis.field_names(keys.stage(job_id, "parts", wave))
         return sorted(name for name in names if name.startswith(f"{wave}.{batch}."))
 
     def units_with_results(self, job_id: str) -> list[str]:
         """Return the pages, batches and parts of batches that reported results, in no order."""
-        return self._names(keys.job(job_id, "results"))
+        return self._redis.field_names(keys.job(job_id, "results"))
 
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
         """Return the results of one page, batch or part of a batch."""
-        stored = self._get(job_id, "results", unit)
+        stored = self._redis.field(keys.job(job_id, "results"), unit)
         reported = rows.unsqueeze(stored) if stored else []
         return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
 
@@ -132,24 +127,21 @@ class Progress:
 
     def once(self, job_id: str, what: str) -> bool:
         """Return True for the first call only. So several triggers start one step once."""
-        with store.translated():
-            return bool(self._redis.hsetnx(keys.job(job_id, "marks"), what, clock.now().isoformat()))
+        return bool(self._redis.hsetnx(keys.job(job_id, "marks"), what, clock.now().isoformat()))
 
     def note(self, job_id: str, what: str, value: str | None = None) -> str | None:
         """Store (with ``value``) or read a small checkpoint of a long step, for example the ids of its Bulk jobs."""
         if value is not None:
-            with store.translated():
-                self._redis.hset(keys.job(job_id, "marks"), what, value)
+            self._redis.hset(keys.job(job_id, "marks"), what, value)
             return value
-        found = self._get(job_id, "marks", what)
+        found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
 
     def another_fault(self, job_id: str, kind: str) -> int:
         """Count a fault. Return the number of faults of this kind since the last success."""
-        with store.translated():
-            count = self._redis.hincrby(keys.job(job_id, "faults"), kind, 1)
-            self._redis.expire(keys.job(job_id, "faults"), 24 * 3600)
-            return count
+        count = self._redis.hincrby(keys.job(job_id, "faults"), kind, 1)
+        self._redis.expire(keys.job(job_id, "faults"), 24 * 3600)
+        return count
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -185,14 +177,6 @@ class Progress:
             large=large,
         )
         return bool(taken)
-
-    def _get(self, job_id: str, part: str, field: str) -> bytes | None:
-        with store.translated():
-            return cast(bytes | None, self._redis.hget(keys.job(job_id, part), field))
-
-    def _names(self, key: str) -> list[str]:
-        with store.translated():
-            return [name.decode() for name in cast(list[bytes], self._redis.hkeys(key))]
 
 
 def _row(result: Result) -> list[str | None]:

@@ -12,9 +12,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import cast
-
-import redis
 
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
@@ -23,8 +20,8 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import rows
 from quotejob.schedules.schedule import Misfire, Schedule
 from quotejob.schedules.store import MAX_REASON_LENGTH, ScheduleStore
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 MISFIRE_AFTER = timedelta(seconds=60)  # a fire time that is later than this is missed; its misfire policy applies
 MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule that may wait for room in the flex queue
@@ -40,7 +37,7 @@ class Firing:
     """
 
     def __init__(
-        self, client: redis.Redis, schedules: ScheduleStore, jobs: JobStore, now: Callable[[], datetime]
+        self, client: RedisClient, schedules: ScheduleStore, jobs: JobStore, now: Callable[[], datetime]
     ) -> None:
         self._redis = client
         self._schedules = schedules
@@ -51,11 +48,7 @@ class Firing:
         """Return how many seconds away the next fire times are, up to ``within`` seconds, each time once."""
         now = clock.ms(self._now())
         until = now + int(within * 1000)
-        with store.translated():
-            found = cast(
-                list[tuple[bytes, float]],
-                self._redis.zrangebyscore(keys.DUE, f"({now}", until, 0, DUE_PAGE_SIZE, withscores=True),
-            )
+        found = self._redis.scored(keys.DUE, f"({now}", until, DUE_PAGE_SIZE)
         return [(score - now) / 1000 for score in sorted({score for _, score in found})]
 
     def tick(self, now: datetime | None = None) -> list[str]:
@@ -118,9 +111,8 @@ class Firing:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _due(self, now: datetime) -> list[Schedule]:
-        with store.translated():
-            found = cast(list[bytes], self._redis.zrangebyscore(keys.DUE, "-inf", clock.ms(now), 0, DUE_PAGE_SIZE))
-        return rows.get_many(self._redis, [schedule_id.decode() for schedule_id in found])
+        found = self._redis.scored(keys.DUE, "-inf", clock.ms(now), DUE_PAGE_SIZE)
+        return rows.get_many(self._redis, [schedule_id for schedule_id, _ in found])
 
     def _decide(
         self,
@@ -132,7 +124,7 @@ class Firing:
         *,
         planned: bool = False,
     ) -> str:
-        answer = scripts.run(
+        answer: bytes = scripts.run(
             self._redis,
             "schedules/fire",
             **rows.script_keys(schedule),
@@ -147,12 +139,11 @@ class Firing:
             most_fired=MAX_FIRES_TO_SUBMIT,
             reason=skip_reason or None,
         )
-        return cast(bytes, answer).decode()
+        return answer.decode()
 
     def _submit_fired(self) -> list[str]:
         """Submit the jobs of what fired and return their orgs. A job that finds its flex queue full waits."""
-        with store.translated():
-            fired = [member.decode().split(" ") for member in cast(list[bytes], self._redis.zrange(keys.FIRED, 0, -1))]
+        fired = [member.split(" ") for member in self._redis.ranked(keys.FIRED)]
         known = {
             schedule.schedule_id: schedule
             for schedule in rows.get_many(self._redis, list({schedule_id for schedule_id, _ in fired}))
@@ -197,13 +188,11 @@ class Firing:
 
     def _settle(self, schedule_id: str, job_id: str) -> None:
         """Remove a job from the list of what fired and is not submitted yet."""
-        with store.translated():
-            pipe = self._redis.pipeline()
-            pipe.zrem(keys.FIRED, f"{schedule_id} {job_id}")
-            pipe.srem(rows.key(schedule_id, "fired"), job_id)
-            pipe.execute()
+        pipe = self._redis.pipeline()
+        pipe.zrem(keys.FIRED, f"{schedule_id} {job_id}")
+        pipe.srem(rows.key(schedule_id, "fired"), job_id)
+        pipe.execute()
 
     def _explain(self, schedule_id: str, reason: str) -> None:
-        with store.translated():
-            if self._redis.exists(rows.key(schedule_id)):
-                self._redis.hset(rows.key(schedule_id), "extendedStatus", reason[:MAX_REASON_LENGTH])
+        if self._redis.exists(rows.key(schedule_id)):
+            self._redis.hset(rows.key(schedule_id), "extendedStatus", reason[:MAX_REASON_LENGTH])

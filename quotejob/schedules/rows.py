@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
-
-import redis
+from typing import Any
 
 from quotejob import clock
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
-from quotejob.store import client as store
 from quotejob.store import keys, rows
+from quotejob.store.client import RedisClient
 
 _READERS: dict[str, Any] = {
     "state": State,
@@ -61,16 +59,13 @@ def from_row(schedule_id: str, row: Mapping[bytes, bytes]) -> Schedule:
     return Schedule(schedule_id, **rows.read(Schedule, _READERS, decoded))
 
 
-def get_many(client: redis.Redis, schedule_ids: Sequence[str]) -> list[Schedule]:
+def get_many(client: RedisClient, schedule_ids: Sequence[str]) -> list[Schedule]:
     """Return those of the schedules that exist, in the given order. The others are removed from the list of due ones.
 
     The state EXECUTING is not told apart from WAITING here. Raises StoreUnavailable.
     """
-    with store.translated():
-        pipe = client.pipeline(transaction=False)
-        for schedule_id in schedule_ids:
-            pipe.hgetall(key(schedule_id))
-        found = dict(zip(schedule_ids, cast(list[dict[bytes, bytes]], pipe.execute()), strict=True))
-        if gone := [schedule_id for schedule_id, row in found.items() if not row]:
-            client.zrem(keys.DUE, *gone)
+    stored = client.hashes(key(schedule_id) for schedule_id in schedule_ids)
+    found = dict(zip(schedule_ids, stored, strict=True))
+    if gone := [schedule_id for schedule_id, row in found.items() if not row]:
+        client.zrem(keys.DUE, *gone)
     return [from_row(schedule_id, row) for schedule_id, row in found.items() if row]

@@ -9,9 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
-
-import redis
+from typing import Any
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest, ScheduleConflict, ScheduleNotFound, TooManySchedules
@@ -21,8 +19,8 @@ from quotejob.schedules import guarantee, rows
 from quotejob.schedules.cron import FIRST_YEAR, LAST_YEAR
 from quotejob.schedules.schedule import Schedule, State
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
 
 MAX_SCHEDULES_PER_ORG = 100  # as on the platform
 MAX_NAME_LENGTH = 80  # characters
@@ -36,7 +34,7 @@ class ScheduleStore:
     may raise StoreUnavailable when Redis does not answer.
     """
 
-    def __init__(self, client: redis.Redis, settings: Settings, now: Callable[[], datetime]) -> None:
+    def __init__(self, client: RedisClient, settings: Settings, now: Callable[[], datetime]) -> None:
         self._redis = client
         self._settings = settings
         self.now = now
@@ -69,8 +67,7 @@ class ScheduleStore:
 
     def get(self, schedule_id: str, org_id: str | None = None) -> Schedule:
         """Return a schedule. Raises ScheduleNotFound when there is none, or when it is not of ``org_id`` (if given)."""
-        with store.translated():
-            found = cast(dict[bytes, bytes], self._redis.hgetall(rows.key(schedule_id)))
+        found = self._redis.hash(rows.key(schedule_id))
         if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
             raise ScheduleNotFound(
                 f"There is no schedule {schedule_id} in this org; listSchedules gives the ids of all schedules"
@@ -79,9 +76,8 @@ class ScheduleStore:
 
     def list_for_org(self, org_id: str) -> list[Schedule]:
         """Return all schedules of an org, newest first."""
-        with store.translated():
-            ids = cast(list[bytes], self._redis.zrevrange(keys.jobs_of(org_id, "schedules"), 0, -1))
-        return self._with_executing(rows.get_many(self._redis, [schedule_id.decode() for schedule_id in ids]))
+        oldest_first = self._redis.ranked(keys.jobs_of(org_id, "schedules"))
+        return self._with_executing(rows.get_many(self._redis, oldest_first[::-1]))
 
     def pause(self, schedule_id: str, org_id: str) -> Schedule:
         """Pause a schedule and return it. Raises ScheduleConflict when it is not WAITING."""
@@ -123,7 +119,7 @@ class ScheduleStore:
     def _create(self, schedule: Schedule, now: datetime) -> str:
         """Run schedules/create and return its answer. "stale": the org's guaranteed schedules changed; try again."""
         revision = self._revision_without_clash(schedule, now)
-        answer = scripts.run(
+        answer: bytes = scripts.run(
             self._redis,
             "schedules/create",
             **rows.script_keys(schedule),
@@ -136,7 +132,7 @@ class ScheduleStore:
             revision=revision,
             fields=rows.to_row(schedule),
         )
-        return cast(bytes, answer).decode()
+        return answer.decode()
 
     def _revision_without_clash(self, schedule: Schedule, now: datetime) -> str:
         """Return the revision of the org's guaranteed schedules with which this one fits. Raises ScheduleConflict."""
@@ -153,8 +149,7 @@ class ScheduleStore:
         return revision
 
     def _revision(self, org_id: str) -> str:
-        with store.translated():
-            return (cast(bytes | None, self._redis.get(keys.jobs_of(org_id, "guaranteed-revision"))) or b"0").decode()
+        return (self._redis.value(keys.jobs_of(org_id, "guaranteed-revision")) or b"0").decode()
 
     def _change_state(self, schedule: Schedule, state: State, origins: Sequence[State]) -> Schedule:
         """Move the schedule and return it. Raises ScheduleConflict when it was in none of the origins."""
@@ -172,7 +167,7 @@ class ScheduleStore:
         """
         fires = state is State.WAITING and schedule.next_fire_time is not None
         revision = self._revision_without_clash(schedule, self.now()) if fires else None
-        answer = scripts.run(
+        answer: bytes = scripts.run(
             self._redis,
             "schedules/move",
             **rows.script_keys(schedule),
@@ -183,15 +178,11 @@ class ScheduleStore:
             reason=reason[:MAX_REASON_LENGTH] or None,
             origins=origins,
         )
-        return cast(bytes, answer).decode()
+        return answer.decode()
 
     def _with_executing(self, schedules: list[Schedule]) -> list[Schedule]:
         """Return the schedules; a WAITING one whose last job has not ended is EXECUTING."""
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for schedule in schedules:
-                pipe.hget(keys.job(schedule.last_job_id or ""), "status")
-            statuses = cast(list[bytes | None], pipe.execute())
+        statuses = self._redis.field_of_each([keys.job(each.last_job_id or "") for each in schedules], "status")
         return [
             replace(schedule, state=State.EXECUTING)
             if schedule.state is State.WAITING and status is not None and Status(status.decode()) not in ENDED

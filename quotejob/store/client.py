@@ -7,10 +7,10 @@ Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -19,10 +19,97 @@ from redis.retry import Retry
 from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 
-_clients: dict[tuple[int, str, bool], redis.Redis] = {}
+_FULL = "command not allowed when used memory"  # part of every OOM error, also of one that a script of Redis 6 meets
+_clients: dict[tuple[int, str, bool], RedisClient] = {}
 
 
-def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
+class RedisClient(redis.Redis):
+    """A client that raises StoreUnavailable instead of redis-py's errors, and that answers with types.
+
+    redis-py's own methods serve for writes. For reads use the methods below: redis-py does not say whether an answer is
+    bytes or text.
+    """
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command and return its answer. Every command that is not in a pipeline comes through here."""
+        with _translated():
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RedisPipeline:
+        """Return an empty pipeline. Its commands are sent together by ``execute``."""
+        return RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    def client(self) -> RedisClient:
+        """Return a client with one connection of its own, which is open."""
+        with _translated():
+            return RedisClient(connection_pool=self.connection_pool, single_connection_client=True)
+
+    def value(self, key: str) -> bytes | None:
+        """Return a plain value. None: there is no such key."""
+        return cast(bytes | None, self.get(key))
+
+    def hash(self, key: str) -> dict[bytes, bytes]:
+        """Return all fields of a hash. Empty: there is no such key."""
+        return cast(dict[bytes, bytes], self.hgetall(key))
+
+    def hashes(self, keys: Iterable[str]) -> list[dict[bytes, bytes]]:
+        """Return all fields of each hash, in one round trip."""
+        pipe = self.pipeline(transaction=False)
+        for key in keys:
+            pipe.hgetall(key)
+        return pipe.execute()
+
+    def field(self, key: str, name: str) -> bytes | None:
+        """Return one field of a hash. None: there is no such field."""
+        return cast(bytes | None, self.hget(key, name))
+
+    def field_of_each(self, keys: Iterable[str], name: str) -> list[bytes | None]:
+        """Return the same field of each hash, in one round trip."""
+        pipe = self.pipeline(transaction=False)
+        for key in keys:
+            pipe.hget(key, name)
+        return pipe.execute()
+
+    def field_names(self, key: str) -> list[str]:
+        """Return the names of a hash's fields, in no order."""
+        return [name.decode() for name in cast(list[bytes], self.hkeys(key))]
+
+    def members(self, key: str) -> set[str]:
+        """Return the members of a set."""
+        return {member.decode() for member in cast(set[bytes], self.smembers(key))}
+
+    def ranked(self, key: str) -> list[str]:
+        """Return the members of a sorted set, the lowest score first."""
+        return [member.decode() for member in cast(list[bytes], self.zrange(key, 0, -1))]
+
+    def scored(
+        self, key: str, low: float | str, high: float | str, count: int, *, descending: bool = False
+    ) -> list[tuple[str, float]]:
+        """Return the first ``count`` members of a sorted set with a score from ``low`` to ``high``, with their scores.
+
+        "-inf" and "+inf" set no limit. "(5" excludes 5 itself.
+        """
+        if descending:
+            found = self.zrevrangebyscore(key, high, low, 0, count, withscores=True)
+        else:
+            found = self.zrangebyscore(key, low, high, 0, count, withscores=True)
+        return [(member.decode(), score) for member, score in cast(list[tuple[bytes, float]], found)]
+
+    def items(self, key: str) -> list[bytes]:
+        """Return the items of a list, in order."""
+        return cast(list[bytes], self.lrange(key, 0, -1))
+
+
+class RedisPipeline(redis.client.Pipeline):
+    """A pipeline that raises StoreUnavailable instead of redis-py's errors."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands in one round trip and return their answers in order."""
+        with _translated():
+            return super().execute(raise_on_error)
+
+
+def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
     """Return the process's client for ``settings.redis_url``. With ``patient`` it retries for more than a minute.
 
     The web process is not patient: a caller waits for its answer, a few seconds at most. Workers are patient, so that
@@ -36,7 +123,7 @@ def connect(settings: Settings, *, patient: bool = False) -> redis.Redis:
     return _clients[key]
 
 
-def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4) -> redis.Redis:
+def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4) -> RedisClient:
     """Return a client with ``timeout`` seconds for each command and ``attempts`` retries with backoff (4 s at most)."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
@@ -51,7 +138,7 @@ def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4
         retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
         **tls(url),
     )
-    return redis.Redis(connection_pool=pool)
+    return RedisClient(connection_pool=pool)
 
 
 def tls(url: str) -> dict[str, Any]:
@@ -66,11 +153,9 @@ def tls(url: str) -> dict[str, Any]:
     return {"ssl_cert_reqs": "required"}
 
 
-def concerns(client: redis.Redis) -> list[str]:
+def concerns(client: RedisClient) -> list[str]:
     """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
-    with translated():
-        memory = client.info("memory")
-        persistence = client.info("persistence")
+    memory, persistence = client.info("memory"), client.info("persistence")
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -80,19 +165,20 @@ def concerns(client: redis.Redis) -> list[str]:
     return found
 
 
-def server_time(client: redis.Redis) -> datetime:
+def server_time(client: RedisClient) -> datetime:
     """Return the time of Redis's clock, which all processes share: aware, UTC. Raises StoreUnavailable."""
-    with translated():
-        seconds, microseconds = client.time()
+    seconds, microseconds = client.time()
     return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Turn redis-py's errors into StoreUnavailable: Redis does not answer or is full, and nothing was accepted."""
     try:
         yield
-    except redis.exceptions.OutOfMemoryError as cause:
+    except redis.ResponseError as cause:
+        if _FULL not in str(cause):
+            raise
         raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
     except (redis.ConnectionError, redis.TimeoutError) as cause:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):

@@ -13,13 +13,12 @@ DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 CLEAN_UPS = "quotejob:clean-ups"  # ended jobs with incomplete Quotes in the org, by the next try (ms, Redis's clock)
 FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted
 
-# The keys of a job beside its hash, by how long they stay. KEPT stays after the job's end, for its results. SPENT stays
-# too, for resume, unless the job is Completed. HELD is deleted at any end. The script lua/jobs/queue.lua decides about
-# "context" and "leases": a job that has incomplete Quotes to remove still needs them.
-KEPT = ("results", "incomplete")
-SPENT = ("pages", "quotes", "left", "errors", "batches", "marks", "waits")
-HELD = ("deaths", "faults")
-STAGES = ("priced", "written", "parts")  # these are SPENT too; each wave has its own
+# The parts of a job beside its hash, by how long they stay. The script lua/jobs/queue.lua decides about "context" and
+# "leases": a job that has incomplete Quotes to remove still needs them.
+_KEPT_AFTER_END = ("results", "incomplete")
+_NEEDED_FOR_RESUME = ("pages", "quotes", "left", "errors", "batches", "marks", "waits")
+_OF_EACH_WAVE = ("priced", "written", "parts")  # also needed for resume
+_DELETED_AT_END = ("deaths", "faults")
 
 
 def job(job_id: str, part: str = "") -> str:
@@ -37,9 +36,20 @@ def stage(job_id: str, name: str, wave: int) -> str:
     return job(job_id, f"{name}:{wave}")
 
 
-def spent(job_id: str, waves: int) -> list[str]:
-    """Return every key that is not needed after the job is Completed."""
-    return [job(job_id, part) for part in SPENT] + [stage(job_id, name, w) for w in range(waves) for name in STAGES]
+def kept_after_end(job_id: str) -> list[str]:
+    """Return every key that stays as long as the hash of an ended job."""
+    return [job(job_id, part) for part in _KEPT_AFTER_END]
+
+
+def needed_for_resume(job_id: str, waves: int) -> list[str]:
+    """Return every key that stays after the job's end, unless it is Completed."""
+    parts = [job(job_id, part) for part in _NEEDED_FOR_RESUME]
+    return parts + [stage(job_id, name, wave) for wave in range(waves) for name in _OF_EACH_WAVE]
+
+
+def deleted_at_end(job_id: str) -> list[str]:
+    """Return every key that is deleted at any end of the job."""
+    return [job(job_id, part) for part in _DELETED_AT_END]
 
 
 def is_id(text: str) -> bool:

@@ -13,26 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis
+from redis.exceptions import NoScriptError
 
-from quotejob.store import client as store
+from quotejob.store.client import RedisClient
 
 _PROLOGUE = "local args = cmsgpack.unpack(ARGV[1])\n"
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def run(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
+def run(client: RedisClient, script: str, /, **arguments: Any) -> Any:
     """Run lua/``script``.lua after the scripts it "needs". Return its answer: bytes, whole numbers, lists of these.
 
     A script may run twice, because the client repeats a command whose answer was lost. Raises StoreUnavailable.
     """
     text, digest = _script(script)
     packed = _encode({name: _raw(value) if isinstance(value, bytes) else value for name, value in arguments.items()})
-    with store.translated():
-        try:
-            return client.evalsha(digest, 0, packed)
-        except redis.exceptions.NoScriptError:  # a server that has just started does not have it yet
-            return client.eval(text, 0, packed)
+    try:
+        return client.evalsha(digest, 0, packed)
+    except NoScriptError:  # a server that has just started does not have it yet
+        return client.eval(text, 0, packed)
 
 
 def _raw(value: bytes) -> msgspec.Raw:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis
 from cryptography.fernet import Fernet
 
 from quotejob.dispatch import Dispatcher
@@ -258,19 +257,17 @@ def sandbox(
             holding_jobs=holding_jobs, reserve_minutes=reserve_minutes,
         )  # fmt: skip
         pool = stack.enter_context(store.client(url, attempts=1))
-        with store.translated():
-            client = stack.enter_context(pool.client())  # one connection is enough, and faster than the pool
+        client = stack.enter_context(pool.client())  # one connection is enough, and faster than the pool
         stack.enter_context(_exclusive(client, url))
         yield SandboxOrg(Simulation(client, settings, clock), [])
 
 
 @contextmanager
-def _exclusive(client: redis.Redis, url: str) -> Iterator[None]:
+def _exclusive(client: store.RedisClient, url: str) -> Iterator[None]:
     """Hold the database for one sandbox, and leave it empty."""
     mine = uuid.uuid4().hex
-    with store.translated():
-        free = client.set(OWNER_KEY, mine, nx=True)
-        others = client.dbsize() - 1
+    free = client.set(OWNER_KEY, mine, nx=True)
+    others = client.dbsize() - 1
     if free and not others:
         try:
             yield
@@ -288,13 +285,12 @@ def _exclusive(client: redis.Redis, url: str) -> Iterator[None]:
     )
 
 
-def _delete_our_keys(client: redis.Redis) -> None:
-    with store.translated():
-        batch: list[bytes] = []
-        for key in client.scan_iter("quotejob:*", count=1000):
-            batch.append(key)
-            if len(batch) == 1000:
-                client.unlink(*batch)
-                batch.clear()
-        if batch:
+def _delete_our_keys(client: store.RedisClient) -> None:
+    batch: list[bytes] = []
+    for key in client.scan_iter("quotejob:*", count=1000):
+        batch.append(key)
+        if len(batch) == 1000:
             client.unlink(*batch)
+            batch.clear()
+    if batch:
+        client.unlink(*batch)

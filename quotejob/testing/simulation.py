@@ -10,15 +10,12 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-
-import redis
 
 from quotejob.jobs.job import ENDED, Status
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 from quotejob.testing.clock import Clock
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +64,7 @@ class Simulation:
     time, that may make a job ready.
     """
 
-    def __init__(self, client: redis.Redis, settings: Settings, clock: Clock) -> None:
+    def __init__(self, client: RedisClient, settings: Settings, clock: Clock) -> None:
         self.clock = clock
         services = Services(settings, client, clock)
         self.jobs, self.flex_queue, self.schedules = services.jobs, services.flexqueue, services.schedules
@@ -140,12 +137,11 @@ class Simulation:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _read_next_times(self) -> _NextTimes:
-        with store.translated():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.zrange(keys.DUE, 0, 0, withscores=True)
-            pipe.zrange(keys.ALARMS, 0, 0, withscores=True)
-            pipe.zcard(keys.FIRED)
-            due, alarms, fired = cast(tuple[Any, Any, int], pipe.execute())
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zrange(keys.DUE, 0, 0, withscores=True)
+        pipe.zrange(keys.ALARMS, 0, 0, withscores=True)
+        pipe.zcard(keys.FIRED)
+        due, alarms, fired = pipe.execute()
         return _NextTimes(_moment(due), _moment(alarms), bool(fired))
 
     def _end_jobs(self) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import redis
 from cryptography.fernet import Fernet
 
 from quotejob.forecast import org as forecast
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Guess, Job, JobType, Status
-from quotejob.jobs.store import RUNS, RUNS_KEPT, JobStore
+from quotejob.jobs.moves import PAST_RUNS, PAST_RUNS_KEPT_FOR
+from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
@@ -21,6 +21,7 @@ from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 from tasks import flow
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
@@ -50,12 +51,12 @@ def settings(redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def client(redis_url: str) -> redis.Redis:
+def client(redis_url: str) -> RedisClient:
     return store.client(redis_url, attempts=1)
 
 
 @pytest.fixture
-def services(client: redis.Redis, settings: Settings, clock: Clock) -> Services:
+def services(client: RedisClient, settings: Settings, clock: Clock) -> Services:
     return Services(settings, client, clock)
 
 
@@ -90,27 +91,27 @@ def ran(jobs: JobStore, caller: CallerContext, clock: Clock, seconds: float, pag
     return job_id
 
 
-def runs(client: redis.Redis, caller: CallerContext) -> list[bytes]:
-    return cast("list[bytes]", client.lrange(keys.jobs_of(caller.org_id, "runs:BatchQuote"), 0, -1))
+def runs(client: RedisClient, caller: CallerContext) -> list[bytes]:
+    return client.items(keys.jobs_of(caller.org_id, "runs:BatchQuote"))
 
 
 def test_completed_runs_are_remembered_the_last_ones(
-    jobs: JobStore, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, client: RedisClient, clock: Clock, caller: CallerContext
 ) -> None:
     """Records, milliseconds, schedule; with the move that ends the job, once; not for ever."""
     job_id = ran(jobs, caller, clock, 12.5)
     assert runs(client, caller) == [b"8 12500 "]
     assert not jobs.move(job_id, Status.COMPLETED)
-    for seconds in range(RUNS):
+    for seconds in range(PAST_RUNS):
         ran(jobs, caller, clock, seconds)
-    assert len(runs(client, caller)) == RUNS
+    assert len(runs(client, caller)) == PAST_RUNS
     assert runs(client, caller)[0] == b"8 49000 "
     assert b"8 12500 " not in runs(client, caller)
-    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= RUNS_KEPT
+    assert 0 < client.ttl(keys.jobs_of(caller.org_id, "runs:BatchQuote")) <= PAST_RUNS_KEPT_FOR
 
 
 def test_other_ends_and_resumed_runs_are_not_remembered(
-    jobs: JobStore, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, client: RedisClient, clock: Clock, caller: CallerContext
 ) -> None:
     """They would say nothing of how long a run takes. What a resumed job had done before it rested is known."""
     job_id = submit(jobs, caller)
@@ -157,7 +158,7 @@ def test_open_jobs_are_told_when_they_start_and_end(
 
 
 def test_a_reserved_slot_is_nobodys(
-    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: RedisClient, clock: Clock, caller: CallerContext
 ) -> None:
     """Except of the guaranteed job that has fired; whose claim is not counted twice, nor that of one that runs."""
     ran(jobs, caller, clock, 60)
@@ -181,7 +182,7 @@ def test_a_reserved_slot_is_nobodys(
 
 
 def test_the_first_estimated_start_is_noted(
-    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: RedisClient, clock: Clock, caller: CallerContext
 ) -> None:
     """Of each Holding job, once something can be said; who asks again soon does not even look."""
 
@@ -211,7 +212,7 @@ def test_the_first_estimated_start_is_noted(
 
 
 def test_a_tick_leaves_the_noting_to_others(
-    jobs: JobStore, client: redis.Redis, settings: Settings, clock: Clock, caller: CallerContext,
+    jobs: JobStore, client: RedisClient, settings: Settings, clock: Clock, caller: CallerContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """It calls dispatch itself, for one org after the other, and those behind are in a hurry."""
@@ -226,7 +227,7 @@ def test_a_tick_leaves_the_noting_to_others(
 
 
 def test_nothing_is_noted_of_a_job_that_has_gone_on_or_is_gone(
-    jobs: JobStore, forecasts: Forecast, client: redis.Redis, clock: Clock, caller: CallerContext
+    jobs: JobStore, forecasts: Forecast, client: RedisClient, clock: Clock, caller: CallerContext
 ) -> None:
     """A note after the fact would flatter; one on a forgotten job would stay for ever. The first one stays."""
     ran(jobs, caller, clock, 10)

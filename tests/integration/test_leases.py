@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import redis
 
 from quotejob.errors import JobStopped, LeaseLost
 from quotejob.run import leases
-from quotejob.run.leases import SENT, Lease, Leases
+from quotejob.run.leases import SENT_AGAIN, Lease, Leases
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 ORG = "00DRO0000000001EAA"
 
@@ -23,23 +23,23 @@ ORG = "00DRO0000000001EAA"
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of a third of a second."""
-    monkeypatch.setattr(leases, "LENGTH", 0.3)
-    monkeypatch.setattr(leases, "RENEWED", 0.1)
-    monkeypatch.setattr(leases, "SENT_FOR", 0.3)
+    monkeypatch.setattr(leases, "LEASE_LENGTH", 0.3)
+    monkeypatch.setattr(leases, "RENEWAL_INTERVAL", 0.1)
+    monkeypatch.setattr(leases, "RESEND_AFTER", 0.3)
 
 
 @pytest.fixture
-def client(redis_url: str) -> redis.Redis:
+def client(redis_url: str) -> RedisClient:
     return store.client(redis_url, attempts=1)
 
 
 @pytest.fixture
-def held(client: redis.Redis) -> Leases:
+def held(client: RedisClient) -> Leases:
     return Leases(client)
 
 
 @pytest.fixture
-def job_id(client: redis.Redis) -> str:
+def job_id(client: RedisClient) -> str:
     """A job at work."""
     made = str(uuid.uuid4())
     client.hset(keys.job(made), "status", "Processing")
@@ -97,7 +97,7 @@ def test_a_unit_that_is_to_wait_is_nobodys_until_then(held: Leases, job_id: str)
     assert not held.offer(job_id, "page 0 1")
     time.sleep(0.4)
     assert held.offer(job_id, "page 0 1")
-    assert held.held(job_id) == {"page 0 1": SENT}
+    assert held.held(job_id) == {"page 0 1": SENT_AGAIN}
     assert claim(held, job_id).deaths == 0
 
 
@@ -110,7 +110,7 @@ def test_of_several_sweeps_one_sends(held: Leases, job_id: str) -> None:
     assert claim(held, job_id).deaths == 1
 
 
-def turn_back(client: redis.Redis, job_id: str, seconds: float) -> None:
+def turn_back(client: RedisClient, job_id: str, seconds: float) -> None:
     """As if Redis's clock had been turned back: every lease of the job ends that much further ahead."""
     leases: dict[Any, Any] = client.hgetall(keys.job(job_id, "leases"))
     for unit, lease in leases.items():
@@ -119,7 +119,7 @@ def turn_back(client: redis.Redis, job_id: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("way", ["held", "sent", "wait"])
-def test_a_clock_turned_back_holds_nothing(held: Leases, client: redis.Redis, job_id: str, way: str) -> None:
+def test_a_clock_turned_back_holds_nothing(held: Leases, client: RedisClient, job_id: str, way: str) -> None:
     """A lease that ends further ahead than one can is nobody's: offered and claimed at once; nobody died of it."""
     lease = claim(held, job_id)
     if way == "wait":
@@ -135,7 +135,7 @@ def test_a_clock_turned_back_holds_nothing(held: Leases, client: redis.Redis, jo
     assert claim(held, job_id).deaths == 0
 
 
-def test_a_clock_that_is_set_right_by_a_little_takes_no_lease(held: Leases, client: redis.Redis, job_id: str) -> None:
+def test_a_clock_that_is_set_right_by_a_little_takes_no_lease(held: Leases, client: RedisClient, job_id: str) -> None:
     """Less than a lease's length back: it is held on."""
     lease = claim(held, job_id)
     turn_back(client, job_id, 0.2)
@@ -143,7 +143,7 @@ def test_a_clock_that_is_set_right_by_a_little_takes_no_lease(held: Leases, clie
     lease.go_on()
 
 
-def test_a_clock_turned_back_makes_nobody_rest(held: Leases, client: redis.Redis, job_id: str) -> None:
+def test_a_clock_turned_back_makes_nobody_rest(held: Leases, client: RedisClient, job_id: str) -> None:
     """A slowdown that would last longer than any was ordered is over."""
     org = f"00D{uuid.uuid4().hex[:15]}"
     lease = held.claim(job_id, "batch 0 0", org)
@@ -155,7 +155,7 @@ def test_a_clock_turned_back_makes_nobody_rest(held: Leases, client: redis.Redis
 
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Aborted", None])
-def test_an_ended_job_gives_no_leases(held: Leases, client: redis.Redis, job_id: str, status: str | None) -> None:
+def test_an_ended_job_gives_no_leases(held: Leases, client: RedisClient, job_id: str, status: str | None) -> None:
     """Who asks for one, or holds one, hears that the job has ended."""
     lease = claim(held, job_id)
     client.delete(keys.job(job_id)) if status is None else client.hset(keys.job(job_id), "status", status)

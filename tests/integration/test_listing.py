@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import redis
 from _callers import new_caller
 from cryptography.fernet import Fernet
 
@@ -24,6 +23,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 SCHEDULES, PARENTS = [str(uuid.uuid4()) for _ in range(3)], [str(uuid.uuid4()) for _ in range(3)]
@@ -63,7 +63,7 @@ def put(jobs: JobStore, job: Job) -> Job:
         "completedDate": job.completed_date and job.completed_date.isoformat(),
         "scheduleId": job.schedule_id, "dependsOn": ",".join(job.depends_on),
     }  # fmt: skip
-    client: redis.Redis = jobs._redis
+    client: RedisClient = jobs._redis
     kept: dict[Any, Any] = {name: value for name, value in described.items() if value}
     client.hset(keys.job(job.job_id), mapping=kept)
     client.expire(keys.job(job.job_id), 600)

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +23,8 @@ from harness.process import ROOT
 from harness.stack import Stack
 from quotejob.errors import StoreUnavailable
 from quotejob.store import client as store
+from quotejob.store import scripts
+from quotejob.testing import redis_server
 
 
 def test_the_server_we_start_is_of_no_concern(tmp_path: Path) -> None:
@@ -42,6 +44,34 @@ def test_what_could_lose_jobs_is_said(tmp_path: Path) -> None:
         eviction, persistence = store.concerns(client)
         assert "noeviction" in eviction
         assert "append-only" in persistence
+
+
+WAYS: dict[str, Callable[[store.RedisClient], object]] = {
+    "a command": lambda client: client.set("a", "b"),
+    "a pipeline": lambda client: client.pipeline().set("a", "b").execute(),  # type: ignore[union-attr]
+    "a script": lambda client: scripts.run(client, "jobs/touch", open="open", id="a"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_redis_that_cannot_serve_is_one_error_of_ours(way: str) -> None:
+    """When it is full and when it is gone, whichever way something is sent."""
+    with redis_server.private() as url:
+        client = store.client(url, attempts=0)
+        client.zadd("open", {"a": 0})
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreUnavailable, match="full"):
+            WAYS[way](client)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        WAYS[way](client)
+
+
+def test_a_connection_of_ones_own_needs_a_redis() -> None:
+    """It is opened at once."""
+    with redis_server.private() as url:
+        pool = store.client(url, attempts=0)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        pool.client()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +136,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 def test_an_unknown_certificate_is_refused(rediss_url: str) -> None:
     """And the sentence says which setting knows what to do about it."""
-    with pytest.raises(StoreUnavailable, match="QUOTEJOB_REDIS_CA"), store.translated():
+    with pytest.raises(StoreUnavailable, match="QUOTEJOB_REDIS_CA"):
         store.client(rediss_url, attempts=0).ping()
 
 
@@ -133,5 +163,5 @@ def test_another_certificate_than_the_pinned_one_is_refused(
     other = tmp_path / "other.pem"
     other.write_text(Path(certifi.where()).read_text())
     monkeypatch.setenv("QUOTEJOB_REDIS_CA", str(other))
-    with pytest.raises(StoreUnavailable, match="certificate"), store.translated():
+    with pytest.raises(StoreUnavailable, match="certificate"):
         store.client(rediss_url, attempts=0).ping()

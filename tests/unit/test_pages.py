@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -15,7 +17,7 @@ FOLDERS = ["api", "bench", "bin", "cli", "docs", "force-app", "harness", "localo
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*")
 
 
-def _inline(page: Path):
+def _inline(page: Path) -> Iterator[Token]:
     tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text("utf-8"))
     return chain.from_iterable(token.children or [] for token in tokens)
 
@@ -26,7 +28,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files_and_sections(page):
+def test_links_lead_to_files_and_sections(page: Path) -> None:
     links = [str(part.attrs["href"]) for part in _inline(page) if part.type == "link_open"]
     for link in links:
         path, _, anchor = link.partition("#")
@@ -37,7 +39,7 @@ def test_links_lead_to_files_and_sections(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_paths_of_files_are_those_of_the_checkout(page):
+def test_paths_of_files_are_those_of_the_checkout(page: Path) -> None:
     """A word of a code span that begins with a folder of the checkout names a file or folder in it."""
     spans = [part.content for part in _inline(page) if part.type == "code_inline"]
     paths = [word for span in spans for word in span.split() if PATH.fullmatch(word)]

@@ -7,7 +7,7 @@ import inspect
 import io
 import re
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def docstrings(source: str) -> Iterator[Sentence]:
 
 def comments(source: str) -> Iterator[Sentence]:
     """Yield the sentences of comments; lines below each other are one text."""
-    block, first, last = [], 0, (0, 0)
+    block: list[str] = []
+    first, last = 0, (0, 0)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT:
             continue
@@ -98,7 +99,7 @@ def too_long(sentences: Iterable[Sentence]) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_is_in_short_sentences(page):
+def test_a_page_is_in_short_sentences(page: Path) -> None:
     """No sentence or cell is over 35 words; the running text has 18 words a sentence or less on average."""
     sentences = read(page.read_text("utf-8"))
     assert not too_long(sentences), f"split in {page.relative_to(ROOT)}:\n" + "\n".join(too_long(sentences))
@@ -112,7 +113,9 @@ def test_a_page_is_in_short_sentences(page):
 
 @pytest.mark.parametrize("kind", [docstrings, comments])
 @pytest.mark.parametrize("package", PACKAGES)
-def test_docstrings_and_comments_are_in_short_sentences(package, kind):
+def test_docstrings_and_comments_are_in_short_sentences(
+    package: str, kind: Callable[[str], Iterable[Sentence]]
+) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{sentence}"
         for path in sorted((ROOT / package).rglob("*.py"))
@@ -121,7 +124,7 @@ def test_docstrings_and_comments_are_in_short_sentences(package, kind):
     assert not found, "\n".join(found)
 
 
-def test_what_counts_as_a_sentence():
+def test_what_counts_as_a_sentence() -> None:
     """Blocks, headings and addresses are left out; items and cells end a sentence; each knows its line."""
     page = """
 # A heading. Not read
@@ -154,7 +157,7 @@ not read
     ]
 
 
-def test_a_long_sentence_is_found_on_its_line():
+def test_a_long_sentence_is_found_on_its_line() -> None:
     source = (
         f'x = 1  # fine\n\n# {"word " * 20}\n# {"word " * 20}\n\n\ndef f():\n    """Do.\n\n    {"w " * 36}\n    """\n'
     )

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import redis
 from cryptography.fernet import Fernet
 
 from quotejob.dispatch import Claims, Dispatcher
@@ -27,6 +26,7 @@ from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
 HOLDING = JobFilter(frozenset([Status.HOLDING]))
@@ -38,7 +38,7 @@ def settings(redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
+def client(redis_url: str) -> Iterator[RedisClient]:
     client = store.client(redis_url, attempts=1)
     client.delete(keys.DUE, keys.FIRED)
     yield client
@@ -46,7 +46,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def services(client: redis.Redis, settings: Settings) -> Services:
+def services(client: RedisClient, settings: Settings) -> Services:
     return Services(settings, client)
 
 
@@ -132,7 +132,7 @@ def test_a_deleted_schedule_claims_nothing(
 
 
 def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
-    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: RedisClient, caller: CallerContext
 ) -> None:
     """A running job that says it will take until after the fire time makes the last slot count."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -151,7 +151,7 @@ def test_a_slot_is_kept_earlier_when_the_others_will_not_be_done(
 
 
 def test_a_job_without_progress_counts_by_what_others_took(
-    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    dispatcher: Dispatcher, schedules: ScheduleStore, jobs: JobStore, client: RedisClient, caller: CallerContext
 ) -> None:
     """A job that was Queued just now, of a kind that took three hours; and one that waits for its org to have calls."""
     fire = create(schedules, caller, "0 0 22 1 5 ? 2031").next_fire_time
@@ -169,7 +169,7 @@ def test_a_job_without_progress_counts_by_what_others_took(
 
 
 def test_an_early_reservation_goes_by_the_clock_that_was_given(
-    client: redis.Redis, settings: Settings, caller: CallerContext
+    client: RedisClient, settings: Settings, caller: CallerContext
 ) -> None:
     """A job of three hours that began an hour ago is late for a fire time in an hour, in simulated 2031."""
     simulated = Services(settings, client, lambda: NOW)

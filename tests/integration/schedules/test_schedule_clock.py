@@ -49,7 +49,7 @@ class Died(BaseException):
     """A process was killed."""
 
 
-class Mortal(redis.Redis):
+class Mortal(store.RedisClient):
     """A client whose process is killed at its n-th command, before Redis hears of it or after."""
 
     def __init__(self, url: str, life: int, heard: bool) -> None:

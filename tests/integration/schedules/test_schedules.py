@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-import redis
 from cryptography.fernet import Fernet
 
 from cli.local import LocalOrg
@@ -38,6 +37,7 @@ from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 DAILY = "0 0 22 * * ?"
 MINUTELY = "0 * * * * ?"
@@ -51,12 +51,12 @@ def settings(redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def client(redis_url: str) -> redis.Redis:
+def client(redis_url: str) -> RedisClient:
     return store.client(redis_url, attempts=1)
 
 
 @pytest.fixture
-def services(client: redis.Redis, settings: Settings) -> Iterator[Services]:
+def services(client: RedisClient, settings: Settings) -> Iterator[Services]:
     """No schedule of another test is due."""
     client.delete(keys.DUE, keys.FIRED)
     yield Services(settings, client)
@@ -294,7 +294,7 @@ def test_a_full_flex_queue_delays_and_loses_nothing(
 
 
 def test_a_tick_that_died_in_between_is_finished_by_the_next(
-    firing: Firing, schedules: ScheduleStore, jobs: JobStore, client: redis.Redis, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, client: RedisClient, caller: CallerContext
 ) -> None:
     """Decided and not submitted, or submitted and not noted: the job is made, and made once."""
     schedule = create(schedules, caller)
@@ -365,7 +365,7 @@ def test_a_scheduled_job_works_with_its_authorization(
     jobs: JobStore,
     applinked: Settings,
     theirs: CallerContext,
-    client: redis.Redis,
+    client: RedisClient,
 ) -> None:
     """A fresh token when it starts, kept for its further steps, and fetched again once it is gone."""
     job = scheduled(firing, schedules, jobs, theirs)
@@ -415,7 +415,7 @@ def test_a_schedule_in_error_says_so_and_can_be_resumed(schedules: ScheduleStore
 
 
 def test_what_a_newer_version_keeps_is_passed_over(
-    firing: Firing, schedules: ScheduleStore, client: redis.Redis, caller: CallerContext
+    firing: Firing, schedules: ScheduleStore, client: RedisClient, caller: CallerContext
 ) -> None:
     """While a deploy is going on, as with jobs: the schedule is read, and fires."""
     schedule = create(schedules, caller)

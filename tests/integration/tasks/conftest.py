@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import redis
 from _messages import QUEUES
 from cryptography.fernet import Fernet
 
 from quotejob.settings import Settings, current
 from quotejob.store import client as store
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 from tasks.app import app
 
 
@@ -31,6 +31,6 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
 
 
 @pytest.fixture
-def client(settings: Settings) -> redis.Redis:
+def client(settings: Settings) -> RedisClient:
     """A client of the Redis that the tasks use."""
     return store.client(settings.redis_url, attempts=1)

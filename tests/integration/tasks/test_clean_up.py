@@ -24,6 +24,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 from tasks import clean_up, flow, sweep
 from tasks.app import app
 
@@ -54,7 +55,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOrg]:
 @pytest.fixture(autouse=True)
 def _restored(local: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leases of dead steps end soon; every test begins with an org without faults and without Quotes."""
-    monkeypatch.setattr(leases, "LENGTH", 0.2)
+    monkeypatch.setattr(leases, "LEASE_LENGTH", 0.2)
     monkeypatch.setattr(incomplete, "FIRST_PAUSE", 0.2)
     yield
     requests.post(f"{local.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
@@ -64,7 +65,7 @@ def _restored(local: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.fixture
-def services(settings: Settings, client: redis.Redis) -> Iterator[Services]:
+def services(settings: Settings, client: RedisClient) -> Iterator[Services]:
     client.delete(keys.CLEAN_UPS)
     yield Services(settings, client)
     client.delete(keys.CLEAN_UPS)

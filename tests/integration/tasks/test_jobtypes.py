@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import redis
 from _callers import new_caller
 
 from quotejob.errors import UnknownJobType
@@ -16,6 +15,7 @@ from quotejob.run.outstanding import outstanding
 from quotejob.run.receipt import Outcome
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store.client import RedisClient
 from tasks import flow
 from tasks.app import app
 
@@ -57,7 +57,7 @@ def renewals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("renewals")
-def test_a_new_job_type_runs_through(settings: Settings, client: redis.Redis) -> None:
+def test_a_new_job_type_runs_through(settings: Settings, client: RedisClient) -> None:
     """Submitted, planned, worked off in two waves, Completed with a result for each record."""
     services, caller = Services(settings, client), new_caller()
     job, _ = services.jobs.submit(caller, "Renewals")

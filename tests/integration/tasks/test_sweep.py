@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import redis
 from _callers import new_caller
 from _messages import dispatched, sent, submit
 
@@ -25,17 +24,18 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
+from quotejob.store.client import RedisClient
 from tasks import sweep, ticks
 
 
-def long_ago(client: redis.Redis, caller: CallerContext, *job_ids: str) -> None:
+def long_ago(client: RedisClient, caller: CallerContext, *job_ids: str) -> None:
     """As if nobody had looked at them for long."""
     client.zadd(keys.HOLDING, dict.fromkeys(job_ids, 1))
     client.zadd(keys.QUEUES, {caller.org_id: 1})
 
 
 def test_a_tick_has_a_job_go_whose_time_has_come(
-    settings: Settings, client: redis.Redis, caller: CallerContext
+    settings: Settings, client: RedisClient, caller: CallerContext
 ) -> None:
     """Without a sweep."""
     past = JobStore(client, settings, lambda: datetime.now(UTC) - timedelta(minutes=2))
@@ -46,7 +46,7 @@ def test_a_tick_has_a_job_go_whose_time_has_come(
     assert len(sent(client, "quotejob.plan")) == 1
 
 
-def test_a_sweep_finds_jobs_nobody_was_told_of(settings: Settings, client: redis.Redis, caller: CallerContext) -> None:
+def test_a_sweep_finds_jobs_nobody_was_told_of(settings: Settings, client: RedisClient, caller: CallerContext) -> None:
     """One message for the org, once nobody has looked at it for a while; none when no job of it may go."""
     jobs = JobStore(client, settings)
     waiting = [submit(jobs, caller) for _ in range(3)]
@@ -67,7 +67,7 @@ def test_a_sweep_finds_jobs_nobody_was_told_of(settings: Settings, client: redis
 
 @pytest.mark.parametrize("turned_back", [False, True])
 def test_a_sweep_looks_at_so_many_waiting_jobs_and_in_turn_at_all(
-    settings: Settings, client: redis.Redis, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, turned_back: bool
+    settings: Settings, client: RedisClient, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, turned_back: bool
 ) -> None:
     """However many there are; also when the clock was turned back since it looked last."""
     monkeypatch.setattr(sweep, "HOLDING_PER_SWEEP", 2)
@@ -85,7 +85,7 @@ def test_a_sweep_looks_at_so_many_waiting_jobs_and_in_turn_at_all(
         jobs.abort(job_id)
 
 
-def test_a_sign_of_life_that_lies_ahead_is_none(settings: Settings, client: redis.Redis, caller: CallerContext) -> None:
+def test_a_sign_of_life_that_lies_ahead_is_none(settings: Settings, client: RedisClient, caller: CallerContext) -> None:
     """Redis's clock was turned back by an hour: the job whose message was lost is found all the same."""
     jobs = JobStore(client, settings)
     job_id = submit(jobs, caller)
@@ -115,7 +115,7 @@ def hanging_applink(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         yield taken
 
 
-def silent(client: redis.Redis, jobs: JobStore, caller: CallerContext, **what: Any) -> str:
+def silent(client: RedisClient, jobs: JobStore, caller: CallerContext, **what: Any) -> str:
     """A job that has a slot, and of which nothing has been heard for a minute."""
     job_id = submit(jobs, caller, **what)
     assert jobs.promote(caller.org_id) == [job_id]
@@ -124,7 +124,7 @@ def silent(client: redis.Redis, jobs: JobStore, caller: CallerContext, **what: A
 
 
 def test_a_hanging_applink_holds_nobody_up(
-    settings: Settings, client: redis.Redis, hanging_applink: list[object]
+    settings: Settings, client: RedisClient, hanging_applink: list[object]
 ) -> None:
     """Five scheduled jobs without a session are silent: AppLink is not asked, and 200 other jobs are looked after."""
     jobs = Services(current(), client).jobs
@@ -141,7 +141,7 @@ def test_a_hanging_applink_holds_nobody_up(
 
 
 def test_what_cannot_be_understood_keeps_nobody_from_being_looked_after(
-    settings: Settings, client: redis.Redis, caplog: pytest.LogCaptureFixture
+    settings: Settings, client: RedisClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A job type of another version, a hash that says nonsense, messages of another form: the others go on."""
     jobs = Services(settings, client).jobs
@@ -162,7 +162,7 @@ def test_what_cannot_be_understood_keeps_nobody_from_being_looked_after(
 
 
 def test_the_queues_are_read_once_a_sweep(
-    settings: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many jobs are silent."""
     jobs = Services(settings, client).jobs
@@ -170,7 +170,7 @@ def test_the_queues_are_read_once_a_sweep(
         silent(client, jobs, new_caller())
     read = []
 
-    def waiting(client: redis.Redis) -> set[str]:
+    def waiting(client: RedisClient) -> set[str]:
         read.append(client)
         return set()
 
@@ -181,7 +181,7 @@ def test_the_queues_are_read_once_a_sweep(
 
 @pytest.mark.parametrize("wrong_by", [timedelta(hours=1), timedelta(hours=-1)])
 def test_signs_of_life_go_by_the_clock_of_redis(
-    settings: Settings, client: redis.Redis, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, wrong_by: timedelta
+    settings: Settings, client: RedisClient, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, wrong_by: timedelta
 ) -> None:
     """A worker whose clock is an hour wrong makes neither a silent job look alive nor one that is alive look silent."""
     true_now = clock.now

@@ -6,18 +6,18 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import redis
 from _messages import sent
 
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Overlap
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store.client import RedisClient
 from tasks import ticks
 
 
 def test_a_tick_tells_what_is_coming_by_how_far_it_is(
-    settings: Settings, client: redis.Redis, caller: CallerContext, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, client: RedisClient, caller: CallerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis's clock is an hour ahead of the worker's: the tick of the moment is for the next seconds, not for then."""
     services = Services(settings, client, lambda: datetime.now(UTC) + timedelta(hours=1))

@@ -19,6 +19,7 @@ from quotejob.run.outstanding import Outstanding, outstanding
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import client as store
 
 # Written by the code of 59eb281: a job that is Processing with one of two pages reported, one that waits for it and for
 # a time, a schedule. Each key of Redis with its type and value, bytes in base64.
@@ -28,7 +29,7 @@ LEFT: dict[str, Any] = json.loads((Path(__file__).parent / "rows_of_the_version_
 @pytest.fixture
 def services() -> Any:
     """The stores of this version on what the one before left."""
-    with testing.private_redis() as url, redis.Redis.from_url(url) as client:
+    with testing.private_redis() as url, store.client(url, attempts=1) as client:
         for key, kept in LEFT["keys"].items():
             put(client, key, kept["type"], kept["value"])
         yield Services(Settings(url, (LEFT["key"],)), client)

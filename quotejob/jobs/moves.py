@@ -1,0 +1,110 @@
+"""The moves of a job from status to status. :data:`quotejob.jobs.job.MOVES` says which are allowed.
+
+Each is one Lua script in ``store/lua/jobs/``. It also checks the jobs that depend on a job that has ended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from quotejob import clock
+from quotejob.errors import JobConflict
+from quotejob.jobs.job import ENDED, MOVES, Job, Status
+from quotejob.jobs.reading import JobReader
+from quotejob.salesforce import session as tokens
+from quotejob.store import keys
+
+PAST_RUNS = 50  # Completed runs that are stored for each job type of an org, for estimates
+PAST_RUNS_KEPT_FOR = 30 * 24 * 3600  # seconds that these runs are stored after the last one
+
+
+class Moves(JobReader):
+    """Moves jobs from status to status: into a slot, through their run, to their end."""
+
+    def promote(self, org_id: str, *, reserved: int = 0, first: str | None = None) -> list[str]:
+        """Give the org's free slots to its ready jobs, in order. Return the ids that this call made Queued.
+
+        ``reserved`` slots stay free. Only the job ``first`` may take any free slot; it goes before all others.
+        """
+        promoted = self.run(
+            "jobs/promote",
+            org=org_id,
+            most_active=self._settings.active_jobs,
+            reserved=reserved,
+            first=first,
+            context_kept=tokens.TIME_TO_LIVE,
+        )
+        return [job_id.decode() for job_id in promoted]
+
+    def waking(self) -> list[str]:
+        """Return the orgs in which the time of a waiting job has come. Call promote() for each of them."""
+        found = self.run("jobs/waking")
+        return [org_id.decode() for org_id in found]
+
+    def look_again(self, silence: float, most: int) -> list[str]:
+        """Check again the Holding jobs and orgs that were not checked for ``silence`` seconds, ``most`` of each.
+
+        A job becomes ready, or is Aborted because a condition can no longer hold. Returns the orgs that have ready
+        jobs. Call promote() for each of them.
+        """
+        found = self.run("jobs/look_again", silence=int(silence * 1000), most=most)
+        return [org_id.decode() for org_id in found]
+
+    def move(self, job_id: str, status: Status, **also: Any) -> bool:
+        """Move the job to ``status`` if MOVES allows it. Return whether it did. ``also``: more fields to set."""
+        job, now = self.get(job_id), self._now()
+        if status in ENDED:
+            also["completedDate"] = now.isoformat()
+        elif status is Status.PREPARING and job.started_date is None:
+            also["startedDate"] = now.isoformat()
+        elif status is Status.PREPARING:
+            also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
+        completed = status is Status.COMPLETED
+        keep, drop = keys.kept_after_end(job_id), keys.deleted_at_end(job_id)
+        if completed:
+            drop += keys.needed_for_resume(job_id, job.waves or 0)
+        else:
+            keep += keys.needed_for_resume(job_id, job.waves or 0)
+        origins = MOVES[status]
+        before = self.run(
+            "jobs/move",
+            now=now,
+            id=job_id,
+            org=job.org_id,
+            status=status,
+            origins=origins,
+            fields=also,
+            ends=status in ENDED,
+            keep=keep,
+            drop=drop,
+            past_run=_past_run(job, now) if completed else None,
+            runs_remembered=PAST_RUNS,
+            runs_kept=PAST_RUNS_KEPT_FOR,
+        ).decode()
+        return before in origins
+
+    def fail(self, job_id: str, reason: str) -> bool:
+        """End the job as Failed with this reason. Return whether this call did it."""
+        return self.move(job_id, Status.FAILED, extendedStatus=reason[:1000])
+
+    def abort(self, job_id: str) -> Job:
+        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
+        reason = "Aborted on request; quotes already written stay in the org, see the job's results"
+        if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
+            raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
+        return self.get(job_id)
+
+    def explain(self, job_id: str, reason: str | None) -> None:
+        """Set extendedStatus to what a job that has not ended waits for. None: it continues."""
+        if reason is None:
+            self._redis.hdel(keys.job(job_id), "extendedStatus")
+        elif self._redis.exists(keys.job(job_id)):
+            self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
+
+
+def _past_run(job: Job, now: datetime) -> str | None:
+    """Return what is stored of a run for estimates: records, milliseconds, schedule. None if the job was resumed."""
+    if job.started_date is None or job.resumed_date is not None:
+        return None
+    return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"

@@ -1,0 +1,74 @@
+"""Reading jobs from Redis, and running their scripts: what submission and moves have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from quotejob import clock
+from quotejob.errors import JobNotFound
+from quotejob.jobs.conditions import waiting
+from quotejob.jobs.job import Job, Status
+from quotejob.jobs.rows import read_job
+from quotejob.settings import Settings
+from quotejob.store import keys, scripts
+from quotejob.store.client import RedisClient
+
+ENDED_JOB_KEPT_FOR = 7 * 24 * 3600  # seconds that an ended job and its results are stored
+
+
+class JobReader:
+    """Reads jobs. ``now`` is another clock than the real one, for simulated time."""
+
+    def __init__(self, client: RedisClient, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
+        self._redis = client
+        self._settings = settings
+        self._now = now or clock.now
+        self._simulated = now is not None
+
+    def get(self, job_id: str, org_id: str | None = None) -> Job:
+        """Return the job. Raises JobNotFound if it does not exist or, with ``org_id``, if it belongs to another org."""
+        found = self._redis.hash(keys.job(job_id))
+        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
+            days = ENDED_JOB_KEPT_FOR // 86400
+            raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {days} days")
+        return self._with_waiting([read_job(job_id, found)])[0]
+
+    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
+        """Return those of the jobs that exist, in the given order."""
+        stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
+        return self._with_waiting([read_job(job_id, row) for job_id, row in zip(job_ids, stored, strict=True) if row])
+
+    def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
+        """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.
+
+        ``now`` is the time that the script writes for people to read. In simulated time the script also works with it.
+        """
+        now = now or self._now()
+        simulated = clock.ms(now) if self._simulated else None
+        return scripts.run(
+            self._redis, script, now=simulated, now_iso=now.isoformat(), kept=ENDED_JOB_KEPT_FOR, **arguments
+        )
+
+    def _with_waiting(self, jobs: list[Job]) -> list[Job]:
+        """Return the jobs. Holding jobs have what they still wait for."""
+        held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in held:
+            pipe.smembers(keys.job(job_id, "waits"))
+        waits: dict[str, set[bytes]] = dict(zip(held, pipe.execute(), strict=True))
+        parents = [parent.decode() for parent in set().union(*waits.values())]
+        found = self._redis.field_of_each([keys.job(parent) for parent in parents], "status")
+        statuses = dict(zip(parents, found, strict=True))
+        now = self._now()
+
+        def with_waiting(job: Job) -> Job:
+            if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
+                return job
+            waited = {parent.decode() for parent in waits.get(job.job_id, ())}
+            stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]
+            return replace(job, waiting_for=waiting(job, stands, now))
+
+        return [with_waiting(job) for job in jobs]

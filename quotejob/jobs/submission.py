@@ -1,0 +1,121 @@
+"""How a job comes into the flex queue: it is submitted, or resumed after an end that was not wished.
+
+Each is one Lua script in ``store/lua/jobs/``: all of it happens or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from quotejob import clock
+from quotejob.errors import FlexQueueFull, JobConflict
+from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
+from quotejob.jobs.job import RESUMABLE, Job, Status
+from quotejob.jobs.reading import JobReader
+from quotejob.salesforce import session as tokens
+from quotejob.salesforce.caller import CallerContext
+from quotejob.store import keys
+
+IDEMPOTENCY_KEY_KEPT_FOR = 24 * 3600  # seconds that the same Idempotency-Key means the same job
+
+
+class Submission(JobReader):
+    """Puts jobs into the flex queue of their org."""
+
+    def submit(
+        self,
+        context: CallerContext,
+        job_type: str,
+        *,
+        soql_where_clause: str | None = None,
+        number_of_opportunities: int | None = None,
+        conditions: Conditions = UNCONDITIONAL,
+        idempotency_key: str | None = None,
+        job_id: str | None = None,
+        guaranteed: bool = False,
+        schedule_id: str | None = None,
+        authorization: str | None = None,
+    ) -> tuple[Job, bool]:
+        """Add a job to the flex queue of the caller's org. Return the job and whether it is new.
+
+        The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
+        which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
+        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
+        """
+        job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
+        described = {
+            "jobType": job_type,
+            "status": Status.HOLDING,
+            "orgId": org,
+            "createdDate": now.isoformat(),
+            "createdById": context.user_id,
+            "soqlWhereClause": soql_where_clause,
+            "numberOfOpportunities": number_of_opportunities,
+            "scheduleId": schedule_id,
+            "authorization": authorization,
+            "guaranteed": 1 if guaranteed else None,
+            **conditions.stored(),
+        }
+        digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
+        answer, *found = self.run(
+            "jobs/submit",
+            now=now,
+            id=job_id,
+            org=org,
+            created=clock.us(now),
+            fields={name: value for name, value in described.items() if value is not None},
+            parents=conditions.depends_on,
+            passes_full=guaranteed,
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
+            idempotency=keys.jobs_of(org, f"idempotency:{digest}") if idempotency_key else None,
+            idempotency_kept=IDEMPOTENCY_KEY_KEPT_FOR,
+            **self._room(),
+        )
+        if answer == b"full":
+            raise self._full()
+        if answer == b"strangers":
+            raise unknown_jobs([job_id.decode() for job_id in found])
+        [known] = found
+        return self.get(known.decode()), answer == b"new"
+
+    def resume(self, job_id: str, context: CallerContext) -> Job:
+        """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
+
+        Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
+        the queue is full.
+        """
+        job = self.get(job_id, context.org_id)
+        answer = self.run(
+            "jobs/resume",
+            id=job_id,
+            org=job.org_id,
+            parts=keys.kept_after_end(job_id) + keys.needed_for_resume(job_id, job.waves or 0),
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.WHILE_HOLDING,
+            origins=RESUMABLE,
+            **self._room(),
+        )
+        before, *parent = (word.decode() for word in answer)
+        if before == "full":
+            raise self._full()
+        if before == "vain":
+            raise vain(*parent)
+        if before not in RESUMABLE:
+            raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
+        return self.get(job_id)
+
+    def _room(self) -> dict[str, Any]:
+        return {
+            "most_holding": self._settings.holding_jobs,
+            "most_active": self._settings.active_jobs,
+            "window": self._settings.reserve_minutes * 60_000,
+        }
+
+    def _full(self) -> FlexQueueFull:
+        return FlexQueueFull(
+            f"This org already has {self._settings.holding_jobs} jobs waiting in its flex queue; "
+            "abort one, or try again when some have started"
+        )
