@@ -29,14 +29,15 @@ from quotejob.errors import (
     UnknownJobType,
 )
 from quotejob.run.context import Run, begin, renewed_session
+from quotejob.run.progress import Faults
 from quotejob.run.receipt import MAX_DEATHS
-from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import current
 from tasks.app import app, services
 
 PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
-MAX_FAULTS = 40  # faults of a job with no success in between, before the job fails; more than half an hour
-MAX_UNEXPECTED_ERRORS = 2  # unexpected errors
+LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
+MAX_UNEXPECTED_ERRORS = 2
+SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
 LONGEST_PAUSE = 60.0  # seconds after a fault
 LONGEST_EXHAUSTED_PAUSE = 300.0  # seconds between two tries when the org's daily API allocation is used up
 
@@ -84,11 +85,11 @@ class _Attempt:
             log.info(str(gone))
             self._release()
         except PASSING as fault:
-            self._again(fault, "passing", MAX_FAULTS, LONGEST_PAUSE)
+            self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         except OrgExhausted as fault:
             waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
             services().jobs.explain(self._job_id, waiting)
-            self._again(fault, "exhausted", None, LONGEST_EXHAUSTED_PAUSE)
+            self._again(fault, "exhausted", LONGEST_EXHAUSTED_PAUSE, lambda _: False)
         except AuthorizationFailed as error:
             _stop_schedule(self._job_id, error)
             self._fail(f"{error.code}: {error}")
@@ -98,7 +99,7 @@ class _Attempt:
             self._fail(f"{error.code}: {error}")
         except Exception as error:
             log.exception("A step failed with an unexpected error")
-            self._again(error, "surprise", MAX_UNEXPECTED_ERRORS, LONGEST_PAUSE)
+            self._again(error, "surprise", LONGEST_PAUSE, lambda faults: faults.count >= MAX_UNEXPECTED_ERRORS)
 
     def _do(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         made = services()
@@ -117,39 +118,60 @@ class _Attempt:
         if run.job.extended_status is not None:
             run.jobs.explain(run.id, None)
 
-    def _again(self, fault: BaseException, kind: str, max_faults: int | None, longest_pause: float) -> None:
+    def _again(self, fault: BaseException, kind: str, longest_pause: float, too_many: Callable[[Faults], bool]) -> None:
         """Release the unit with a pause, after which the sweep sends it again. After too many faults, fail the job.
 
-        The pause grows with each fault, until something succeeds.
+        The pause is as long as the faults have gone on, whatever the number of steps that met one.
         """
-        count = services().progress.another_fault(self._job_id, kind)
-        if max_faults is not None and count >= max_faults:
+        faults = services().progress.another_fault(self._job_id, kind)
+        if too_many(faults):
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
             return
-        pause = min(longest_pause, 2.0 ** min(count, 10)) * random.uniform(0.5, 1.5)
-        log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=count)
+        pause = min(longest_pause, max(SHORTEST_PAUSE, faults.waited)) * random.uniform(0.5, 1.5)
+        log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=faults.count)
         self._release(wait=pause)
 
     def _renew_session(self, fault: SessionExpired) -> None:
-        """Get a fresh token from the AppLink authorization, once. Without one, fail the job; it can be resumed."""
-        fresh = self._fresh_session()
-        if fresh is None:
+        """Go on with a fresh token of the AppLink authorization. Without one, fail the job; it can be resumed.
+
+        Several steps may meet the end of one session. The first one renews it, the others try again with the new one.
+        """
+        try:
+            renewed = self._is_renewed()
+        except LeaseLost:
+            self._release(wait=1)
+            return
+        if renewed:
+            log.info("The session expired; going on with a fresh token of the AppLink authorization")
+            self._release(wait=0.1)
+        else:
             self._fail(
                 f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
             )
-        else:
-            services().jobs.renew_context(self._job_id, fresh)
-            log.info("The session expired; going on with a fresh token of the AppLink authorization")
-            self._release(wait=0.1)
 
-    def _fresh_session(self) -> CallerContext | None:
+    def _is_renewed(self) -> bool:
+        """Return whether the job has a newer session than this step has used, renewed by this step or by another.
+
+        Raises LeaseLost while another step renews it.
+        """
+        made = services()
+        job = made.jobs.get(self._job_id)
+        lease = made.leases.claim(self._job_id, "session", job.org_id)
         try:
-            context = services().jobs.context(self._job_id)
+            with lease.kept():
+                context = made.jobs.context(self._job_id)
+                if self._run is not None and context.access_token != self._run.org.address.access_token:
+                    return True
+                if made.progress.another_fault(self._job_id, "session").count > 1:
+                    return False  # the new session was refused too
+                fresh = renewed_session(job, context, current())
+                if fresh is not None:
+                    made.jobs.renew_context(self._job_id, fresh)
+                return fresh is not None
         except SessionExpired:  # the session is no longer stored, so the job's user is unknown
-            return None
-        if services().progress.another_fault(self._job_id, "session") > 1:
-            return None
-        return renewed_session(services().jobs.get(self._job_id), context, current())
+            return False
+        finally:
+            lease.release()
 
     def _fail(self, reason: str) -> None:
         """End the job as Failed, give the unit back, and dispatch the next job of its org."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import cast
 
 from quotejob import clock
@@ -18,6 +18,17 @@ from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
+
+
+LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """The faults of one kind that a job has met since something succeeded."""
+
+    count: int
+    waited: float  # seconds since the first of them, however many steps met one
 
 
 class Progress:
@@ -137,11 +148,13 @@ class Progress:
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
 
-    def another_fault(self, job_id: str, kind: str) -> int:
-        """Count a fault. Return the number of faults of this kind since the last success."""
-        count = self._redis.hincrby(keys.job(job_id, "faults"), kind, 1)
-        self._redis.expire(keys.job(job_id, "faults"), 24 * 3600)
-        return count
+    def another_fault(self, job_id: str, kind: str) -> Faults:
+        """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""
+        longest = int(LONGEST_COUNTED_PAUSE * 1000)
+        count, waited = scripts.run(
+            self._redis, "run/fault", faults=keys.job(job_id, "faults"), kind=kind, longest=longest
+        )
+        return Faults(count, waited / 1000)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
