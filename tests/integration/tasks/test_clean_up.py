@@ -65,9 +65,11 @@ def _restored(local: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.fixture
-def services(settings: Settings, client: RedisClient) -> Iterator[Services]:
+def services(settings: Settings, client: RedisClient, local: LocalOrg) -> Iterator[Services]:
     client.delete(keys.CLEAN_UPS)
-    yield Services(settings, client)
+    yield (services := Services(settings, client))
+    for job_id in client.members(keys.jobs_of(local.org_id, "active")):  # other tests have an org of the same id
+        services.jobs.fail(job_id, "The test is over")
     client.delete(keys.CLEAN_UPS)
 
 
