@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 
 class JobType(StrEnum):
     """The names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all job types."""
@@ -73,9 +75,11 @@ class Guess:
     meant: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job in its current state. An *item* is a page, as in AsyncApexJob. *Records* are Opportunities."""
+class Job(msgspec.Struct, frozen=True):
+    """A job in its current state. An *item* is a page, as in AsyncApexJob. *Records* are Opportunities.
+
+    It is a msgspec struct because lists read thousands: one is made of its hash in a tenth of a dataclass's time.
+    """
 
     job_id: str
     job_type: str  # a JobType, or the name of a job type from another version or a plug-in

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from quotejob import clock
 from quotejob.errors import JobNotFound
@@ -13,7 +14,7 @@ from quotejob.jobs.conditions import waiting
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.rows import read_job
 from quotejob.settings import Settings
-from quotejob.store import keys, scripts
+from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
 ENDED_JOB_KEPT_FOR = 7 * 24 * 3600  # seconds that an ended job and its results are stored
@@ -37,9 +38,9 @@ class JobReader:
         return self._with_waiting([read_job(job_id, found)])[0]
 
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
-        """Return those of the jobs that exist, in the given order."""
+        """Return those of the jobs that exist and that this version can read, in the given order."""
         stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
-        return self._with_waiting([read_job(job_id, row) for job_id, row in zip(job_ids, stored, strict=True) if row])
+        return self._with_waiting(list(rows.readable(read_job, zip(job_ids, stored, strict=True))))
 
     def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
         """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.

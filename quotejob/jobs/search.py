@@ -9,7 +9,7 @@ from quotejob.jobs.job import Job
 from quotejob.jobs.listing import EVERY_JOB, NEWEST_FIRST, JobFilter, ListPosition, Sort, Sorting, span
 from quotejob.jobs.rows import ALWAYS, read_job
 from quotejob.jobs.store import JobStore
-from quotejob.store import keys
+from quotejob.store import keys, rows
 from quotejob.store.client import RedisClient
 
 FIRST_CHUNK, LARGEST_CHUNK = 100, 800  # ids read at a time
@@ -61,20 +61,21 @@ class JobSearch:
         """
         names = tuple(dict.fromkeys((*ALWAYS, *wanted.fields, *fields)))
         for job_ids in self._chunks(org_id, wanted, sorting, after and after[2:]):
-            for job_id, row in zip(job_ids, self._parts(org_id, job_ids, names), strict=True):
-                if row is not None and wanted.takes(job := read_job(job_id, row)):
-                    yield job
+            found = zip(job_ids, self._parts(org_id, job_ids, names), strict=True)
+            yield from (job for job in rows.readable(read_job, found) if wanted.takes(job))
 
-    def _parts(self, org_id: str, job_ids: Sequence[str], names: Sequence[str]) -> list[dict[str, bytes] | None]:
-        """Return these fields of each job's hash. None: the job is no longer stored, and is removed from the list."""
+    def _parts(self, org_id: str, job_ids: Sequence[str], names: Sequence[str]) -> list[rows.Row]:
+        """Return these fields of each job's hash. {}: the job is no longer stored, and is removed from the list."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.hmget(keys.job(job_id), names)
-        rows: list[list[bytes | None]] = pipe.execute()
-        if gone := [job_id for job_id, row in zip(job_ids, rows, strict=True) if row[0] is None]:
+        encoded = [name.encode() for name in names]
+        answers: list[list[bytes | None]] = pipe.execute()
+        if gone := [job_id for job_id, answer in zip(job_ids, answers, strict=True) if answer[0] is None]:
             self._redis.zrem(keys.jobs_of(org_id, "jobs"), *gone)
         return [
-            None if row[0] is None else {name: raw for name, raw in zip(names, row, strict=True) if raw} for row in rows
+            {} if answer[0] is None else {name: raw for name, raw in zip(encoded, answer, strict=True) if raw}
+            for answer in answers
         ]
 
     def _chunks(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import cast
+from dataclasses import dataclass
+
+import msgspec
 
 from quotejob import clock
 from quotejob.errors import JobNotFound
@@ -68,7 +69,7 @@ class Progress:
         stored = self._redis.field(keys.job(job_id, "pages"), str(page))
         if stored is None:
             raise JobNotFound(f"Job {job_id} has no page {page}")
-        return cast(list[str], rows.unsqueeze(stored))
+        return rows.unsqueeze(stored, list[str])
 
     # -- pages ---------------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class Progress:
     def batches(self, job_id: str, wave: int) -> list[Batch] | None:
         """Return the wave's packing. None: it is not packed yet."""
         stored = self._redis.field(keys.job(job_id, "batches"), str(wave))
-        return None if stored is None else cast(list[Batch], rows.unsqueeze(stored))
+        return None if stored is None else rows.unsqueeze(stored, list[Batch])
 
     def record_batch(
         self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True, in_several: bool = False
@@ -131,8 +132,7 @@ class Progress:
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
         """Return the results of one page, batch or part of a batch."""
         stored = self._redis.field(keys.job(job_id, "results"), unit)
-        reported = rows.unsqueeze(stored) if stored else []
-        return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
+        return rows.unsqueeze(stored, list[Result]) if stored else []
 
     # -- notes ---------------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Progress:
 
 def _row(result: Result) -> list[str | None]:
     """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row = [getattr(result, field.name) for field in fields(Result)]
+    row = list(msgspec.structs.astuple(result))
     while row[-1] is None:
         row.pop()
     return row

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 MAX_DEATHS = 3  # deaths of workers at a page or a batch, after which it is given up
 
 
@@ -16,9 +18,8 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What happened to one record (an Opportunity). ``record_id`` is its key."""
+class Result(msgspec.Struct, frozen=True, array_like=True):
+    """What happened to one record (an Opportunity). ``record_id`` is its key. It is stored as a list of its fields."""
 
     record_id: str
     outcome: Outcome

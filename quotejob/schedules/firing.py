@@ -154,7 +154,8 @@ class Firing:
         for schedule_id, job_id in fired:
             schedule = known.get(schedule_id)
             if schedule is None:
-                self._settle(schedule_id, job_id)
+                if not self._redis.exists(rows.key(schedule_id)):  # else a version that can read it submits the job
+                    self._settle(schedule_id, job_id)
                 continue
             if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
                 try:

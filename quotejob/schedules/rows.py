@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from quotejob import clock
-from quotejob.schedules.schedule import Misfire, Overlap, Schedule, State
+from quotejob.schedules.schedule import Schedule
 from quotejob.store import keys, rows
 from quotejob.store.client import RedisClient
 
-_READERS: dict[str, Any] = {
-    "state": State,
-    "misfire": Misfire,
-    "overlap": Overlap,
-    "guaranteed": lambda raw: raw == "1",
-    **dict.fromkeys(("createdDate", "startTime", "endTime", "nextFireTime", "previousFireTime"), clock.moment),
-    **dict.fromkeys(("numberOfOpportunities", "timesTriggered", "timesSkipped"), int),
-}
+_READERS: dict[str, rows.Reader] = dict.fromkeys(
+    ("created_date", "start_time", "end_time", "next_fire_time", "previous_fire_time"), clock.moment
+)
 
 
 def key(schedule_id: str, part: str = "") -> str:
@@ -53,19 +48,19 @@ def to_row(schedule: Schedule) -> dict[str, Any]:
     return row
 
 
-def from_row(schedule_id: str, row: Mapping[bytes, bytes]) -> Schedule:
-    """Return the schedule that a hash holds. Fields that this version does not know are ignored."""
-    decoded = {name.decode(): value.decode() for name, value in row.items()}
-    return Schedule(schedule_id, **rows.read(Schedule, _READERS, decoded))
+def from_row(schedule_id: str, row: rows.Row) -> Schedule:
+    """Return the schedule that a hash holds. Raises ValueError."""
+    return rows.read(Schedule, row, _READERS, schedule_id=schedule_id)
 
 
 def get_many(client: RedisClient, schedule_ids: Sequence[str]) -> list[Schedule]:
-    """Return those of the schedules that exist, in the given order. The others are removed from the list of due ones.
+    """Return those of the schedules that exist and that this version can read, in the given order.
 
-    The state EXECUTING is not told apart from WAITING here. Raises StoreUnavailable.
+    Those that do not exist are removed from the list of due ones. The state EXECUTING is not told apart from WAITING
+    here. Raises StoreUnavailable.
     """
     stored = client.hashes(key(schedule_id) for schedule_id in schedule_ids)
     found = dict(zip(schedule_ids, stored, strict=True))
     if gone := [schedule_id for schedule_id, row in found.items() if not row]:
         client.zrem(keys.DUE, *gone)
-    return [from_row(schedule_id, row) for schedule_id, row in found.items() if row]
+    return list(rows.readable(from_row, found.items()))

@@ -13,7 +13,7 @@ from typing import Any
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest, ScheduleConflict, ScheduleNotFound, TooManySchedules
-from quotejob.jobs.job import ENDED, Status
+from quotejob.jobs.job import ENDED
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import guarantee, rows
 from quotejob.schedules.cron import FIRST_YEAR, LAST_YEAR
@@ -185,7 +185,7 @@ class ScheduleStore:
         statuses = self._redis.field_of_each([keys.job(each.last_job_id or "") for each in schedules], "status")
         return [
             replace(schedule, state=State.EXECUTING)
-            if schedule.state is State.WAITING and status is not None and Status(status.decode()) not in ENDED
+            if schedule.state is State.WAITING and status is not None and status.decode() not in ENDED
             else schedule
             for schedule, status in zip(schedules, statuses, strict=True)
         ]

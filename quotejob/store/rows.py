@@ -1,15 +1,22 @@
-"""The form of values in Redis: hashes for dataclasses, compressed JSON for documents."""
+"""The form of values in Redis: hashes for dataclasses and structs, compressed JSON for documents."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import orjson
+import structlog
 import zstandard
+
+T = TypeVar("T")
+Row = dict[bytes, bytes]  # a hash, or some of its fields
+Reader = Callable[[str], Any]
+
+log = structlog.get_logger()
 
 
 def squeeze(document: Any) -> bytes:
@@ -17,31 +24,39 @@ def squeeze(document: Any) -> bytes:
     return zstandard.compress(orjson.dumps(document))
 
 
-def unsqueeze(stored: bytes) -> Any:
-    """Return the document that squeeze compressed."""
-    return orjson.loads(zstandard.decompress(stored))
+def unsqueeze(stored: bytes, kind: type[T]) -> T:
+    """Return the document that squeeze compressed, as a value of this type."""
+    return msgspec.json.decode(zstandard.decompress(stored), type=kind)
 
 
-def read(kind: type, readers: Mapping[str, Callable[[str], Any]], stored: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a dataclass that a hash has. Fields of a newer version are ignored.
+def read(kind: type[T], row: Row, readers: Mapping[str, Reader], **known: Any) -> T:
+    """Return the dataclass or struct that a hash holds. ``known``: fields that are not in the hash, such as the id.
 
-    Names in Redis are camelCase as in the API, names in Python are snake_case. A value without a reader stays a text.
+    Names in Redis are camelCase as in the API, names in Python are snake_case. The type of a field says how its text is
+    read: a whole number, an ISO time, a word of an enum, "1" for True. ``readers`` are for fields of another form.
+    Fields of a newer version are ignored, missing ones have their default. Raises ValueError if a text does not fit.
     """
-    known = _names(kind)
-    return {snake(name): readers.get(name, str)(raw) for name, raw in stored.items() if snake(name) in known}
+    fields = known
+    for name, raw in row.items():
+        field, text = snake(name.decode()), raw.decode()
+        fields[field] = readers[field](text) if field in readers else text
+    return msgspec.convert(fields, kind, strict=False)
 
 
-def decoded(stored: Mapping[bytes, bytes] | Mapping[str, bytes]) -> dict[str, str]:
-    """Return the answer of Redis as text."""
-    return {name.decode() if isinstance(name, bytes) else name: value.decode() for name, value in stored.items()}
+def readable(read_one: Callable[[str, Row], T], found: Iterable[tuple[str, Row]]) -> Iterator[T]:
+    """Yield what ``read_one`` makes of each id and its row, without empty rows.
+
+    A row that cannot be read is logged and left out, so that the others can be read. Another version wrote it.
+    """
+    for row_id, row in found:
+        if row:
+            try:
+                yield read_one(row_id, row)
+            except ValueError as error:
+                log.warning(f"This version cannot read what Redis has of {row_id}: {error}")
 
 
 @cache
 def snake(name: str) -> str:
     """Return a name in snake case: ``created_by_id`` for ``createdById``."""
     return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
-
-
-@cache
-def _names(kind: type) -> frozenset[str]:
-    return frozenset(field.name for field in dataclasses.fields(kind))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from _callers import new_caller
 from cryptography.fernet import Fernet
+from msgspec import structs
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest
@@ -187,7 +187,7 @@ def test_a_list_read_in_one_go_has_no_job_twice_while_others_are_added(jobs: Job
         scanned.append(job.job_id)
         if len(scanned) == 300:
             for newer in some(org_id, 400, seed=4):
-                put(jobs, replace(newer, created_date=NOON + timedelta(hours=1)))
+                put(jobs, structs.replace(newer, created_date=NOON + timedelta(hours=1)))
     assert sorted(scanned) == sorted(job.job_id for job in there)
 
 
@@ -220,3 +220,19 @@ def test_a_span_that_ends_before_it_begins_is_refused(caller: CallerContext) -> 
         span: dict[str, Any] = {f"{name}_from": NOON, f"{name}_to": NOON - timedelta(microseconds=1)}
         with pytest.raises(InvalidRequest, match=f"{name}From"):
             JobFilter(**span)
+
+
+@pytest.mark.parametrize("field", ["status", "dependsOnOutcome", "waves"])
+def test_a_job_that_only_another_version_can_read_hides_no_other(jobs: JobStore, field: str) -> None:
+    """The words and numbers that it has are not those of this version: lists and figures go on without it."""
+    org_id = new_caller().org_id
+    first, strange, last = (put(jobs, job) for job in some(org_id, 3))
+    jobs._redis.hset(keys.job(strange.job_id), field, "Suspended")
+    search, there = JobSearch(jobs._redis, jobs), {first.job_id, last.job_id}
+    assert {job.job_id for job in jobs.get_many([first.job_id, strange.job_id, last.job_id])} == there
+    assert {job.job_id for job in search.recent(org_id)[0]} == there
+    assert {job.job_id for job in search.scan(org_id, fields=[field])} == there
+    jobs._redis.hdel(keys.job(strange.job_id), field)
+    if field == "status":
+        jobs._redis.hset(keys.job(strange.job_id), "status", strange.status)
+    assert {job.job_id for job in search.scan(org_id)} == there | {strange.job_id}, "it is kept for the other version"

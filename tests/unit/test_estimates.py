@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from quotejob.forecast.estimate import MAX_ESTIMATE_SECONDS, Estimate, Pace, Paces, PastRun, Slots, estimate
 from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
@@ -98,7 +99,8 @@ def test_a_resumed_job_goes_on_from_where_it_was() -> None:
     assert left(running(70, 100, 0, **rested)) == 30
     assert left(running(60, 100, 0, **rested), PastRun(10_000, 100)) == 30
     assert (
-        left(replace(running(60, 100, 0, **rested), status=Status.HOLDING, extended_status="x"), PastRun(1, 1)) == 4000
+        left(structs.replace(running(60, 100, 0, **rested), status=Status.HOLDING, extended_status="x"), PastRun(1, 1))
+        == 4000
     )
 
 
@@ -241,7 +243,7 @@ runs = st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 1e7))
 @given(
     st.lists(
         st.builds(
-            replace,
+            structs.replace,
             st.builds(
                 job, st.uuids().map(str), st.sampled_from(ALIVE), job_type=st.sampled_from(list(JobType)),
             ),

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 from cryptography.fernet import Fernet
+from msgspec import structs
 
 from cli.local import LocalOrg
 from quotejob.errors import (
@@ -399,9 +400,9 @@ def test_an_authorization_that_gives_nothing(
     """Unknown, of another org, or no add-on: it failed. AppLink away: try again."""
     job = scheduled(firing, schedules, jobs, theirs)
     with pytest.raises(AuthorizationFailed, match="404"):
-        session(replace(job, authorization="unknown"), jobs, applinked)
+        session(structs.replace(job, authorization="unknown"), jobs, applinked)
     with pytest.raises(AuthorizationFailed, match="another org"):
-        session(replace(job, org_id=caller.org_id), jobs, applinked)
+        session(structs.replace(job, org_id=caller.org_id), jobs, applinked)
     with pytest.raises(AuthorizationFailed, match="HEROKU_APPLINK_API_URL"):
         session(job, jobs, replace(applinked, applink_token=None))
     with pytest.raises(OrgUnreachable):
@@ -427,3 +428,22 @@ def test_what_a_newer_version_keeps_is_passed_over(
     client.hset(f"quotejob:schedule:{schedule.schedule_id}", "fieldOfTomorrow", "1")
     assert schedules.get(schedule.schedule_id) == schedule
     assert firing.tick(schedule.next_fire_time) == [caller.org_id]
+
+
+def test_a_schedule_that_only_another_version_can_read_stops_no_other(
+    firing: Firing, schedules: ScheduleStore, jobs: JobStore, client: RedisClient, caller: CallerContext
+) -> None:
+    """It neither fires here nor is lost: not its fire time, and not a job that it has fired and not submitted."""
+    strange, other = create(schedules, caller), create(schedules, caller)
+    due = strange.next_fire_time
+    assert due is not None
+    assert firing.fire(strange, due) == "fired"
+    client.hset(f"quotejob:schedule:{strange.schedule_id}", "misfire", "tomorrow")
+    firing.tick(due + timedelta(minutes=1))
+    assert {job.schedule_id for job in made(jobs, caller)} == {other.schedule_id}
+    assert [schedule.schedule_id for schedule in schedules.list_for_org(caller.org_id)] == [other.schedule_id]
+    end(jobs, caller)
+    client.hset(f"quotejob:schedule:{strange.schedule_id}", "misfire", strange.misfire)
+    firing.tick(due + timedelta(minutes=1))
+    ids = [job.job_id for job in made(jobs, caller) if job.schedule_id == strange.schedule_id]
+    assert ids == [strange.job_id(due), strange.job_id(due + timedelta(minutes=1))]
