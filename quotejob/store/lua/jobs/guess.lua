@@ -1,5 +1,5 @@
--- Store the estimates of jobs, unless a job has one already or its status has changed meanwhile.
--- args  field, status (the one they have), estimates (the key of a job -> what to note in it)
+-- Store the estimates of jobs. A job that has one already, or has another status now, is left as it is.
+-- args  field (of the job's hash), status (of the jobs when they were estimated), estimates (key of a job -> estimate)
 for key, estimate in pairs(args.estimates) do
   if redis.call('HGET', key, 'status') == args.status then redis.call('HSETNX', key, args.field, estimate) end
 end

@@ -1,11 +1,12 @@
 -- needs jobs/queue
--- Check Holding jobs and the queues of orgs again, so that a lost message does not keep a job waiting. Those whose last
--- check is the oldest come first. Several sweeps at once check different ones.
--- args  silence (ms; for so long they were not looked at), most (jobs, and orgs)
--- Gives the orgs that have jobs that may go.
+-- Check Holding jobs and the queues of orgs again, so that a lost message does not keep a job waiting. The ones with the
+-- oldest check come first. Several sweeps at once check different ones.
+-- args  silence (ms; only what was not checked for so long), most (jobs, and orgs, to check)
+-- Returns the orgs that have ready jobs.
 local silence, most = args.silence, args.most
 
--- A check in the future was stored before the clock was turned back.
+-- Return the members that were not checked for longest, and note this check. A check in the future counts as old: it was
+-- stored before the clock was turned back.
 local function longest(key)
   local found = redis.call('ZRANGEBYSCORE', key, '-inf', number(NOW - silence), 'LIMIT', 0, most)
   for _, one in ipairs(redis.call('ZREVRANGEBYSCORE', key, '+inf', number(NOW + silence), 'LIMIT', 0, most)) do

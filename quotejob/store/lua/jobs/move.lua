@@ -1,9 +1,9 @@
 -- needs jobs/queue
 -- Move a job to another status, once, even if many processes try. If the job ends, check the jobs that wait for it.
--- args  id, org, status (the target), origins (the states it may come from), fields to set with the move; ends (whether
---       it ends the life) and then: keep (keys that expire with the job), drop (keys that go at once), past_run (what
---       estimates remember of the run, or nil), runs_remembered (of its type), runs_kept (s)
--- Gives the status the job had before ('' when there is no such job); the move happened if that is one of the origins.
+-- args  id, org, status (the new one), origins (the statuses it may come from), fields (to set in the same step), ends
+--       (whether the job ends). Only if it ends: keep (keys that expire with the job), drop (keys to delete now), past_run
+--       (what estimates need of this run, or nil), runs_remembered (of each job type), runs_kept (s)
+-- Returns the status before ('' if there is no such job). The job was moved if that is one of the origins.
 local id, owner, key = args.id, args.org, job(args.id)
 local before = redis.call('HGET', key, 'status')
 if not before then return '' end

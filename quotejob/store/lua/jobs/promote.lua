@@ -1,8 +1,8 @@
 -- needs jobs/queue
--- Holding -> Queued while the org has a free slot: first in first out of those that may go, after the one that goes first.
--- args  org, most_active, reserved (slots to leave free), first (the job that goes first into any free slot, or nil),
---       context_kept (s; how long a job's context stays from now on)
--- Gives the ids promoted by this call.
+-- Make ready jobs Queued while the org has a free slot, in the order of the flex queue.
+-- args  org, most_active, reserved (slots to leave free), first (a job that goes before all others and may take a reserved
+--       slot, or nil), context_kept (s; how long the context of a promoted job is stored from now on)
+-- Returns the ids of the jobs that this call promoted.
 local owner, most, reserved, first = args.org, args.most_active, args.reserved, args.first
 local promoted = {}
 

@@ -1,14 +1,17 @@
 -- needs clock
--- The flex queue, for the scripts that begin with "needs jobs/queue": who waits, in which order, who may go.
--- args  now_iso (ISO 8601), kept (s; how long an ended job stays), now (ms; only in simulated time: otherwise the time is
---       that of Redis, the one clock of all processes)
--- Of an org: holding has every Holding job by its place; ready those that may go, by the same place; later those that
--- wait for nothing but a time, by that time (ms). The others wait for jobs: ID:waits has these, and in ID:children
--- each of them has its waiters. The alarms tell when an org's queue should be looked at for a time that has come.
+-- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
+-- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
+--       of Redis)
+-- Sorted sets of an org:
+--   holding  every Holding job, by its place
+--   ready    the Holding jobs that may run, by the same place
+--   later    the Holding jobs that wait for a time only, by that time (ms)
+-- All other Holding jobs wait for jobs. The set ID:waits has the jobs that job ID waits for. The set ID:children has the
+-- jobs that wait for job ID. ALARMS has the orgs by the next time in their set later.
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
 local CLEAN_UPS = 'quotejob:clean-ups'
-local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: when each was last looked at
+local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: by the time of the last check
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 
 local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. part or '') end
@@ -45,7 +48,7 @@ local function leave(id, owner)
   if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
 end
 
--- Make those jobs of ``later`` ready whose time has come. Set the alarm for the next one.
+-- Make the jobs of the set later ready whose time has come. Set the alarm for the next time.
 local function wake(owner)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', org(owner, 'later'), '-inf', number(NOW))) do
     redis.call('ZREM', org(owner, 'later'), id)
@@ -68,8 +71,9 @@ local function let_go(id, owner)
   end
 end
 
--- Whether the flex queue has more jobs than it may. A ready one that will have a slot at once does not count. The slots
--- kept are those of the last promote, and those of windows (ms) that have begun since.
+-- Return whether the flex queue has more jobs than allowed. Ready jobs that will get a slot at once do not count.
+-- Reserved slots are no free slots: those of the last promote, or those of the guaranteed schedules that fire within
+-- ``window`` (ms), if these are more.
 local function overfull(owner, most_holding, most_active, window)
   wake(owner)
   local begun = redis.call('ZCOUNT', org(owner, 'guaranteed'), '-inf', number(NOW + window))
@@ -79,8 +83,9 @@ local function overfull(owner, most_holding, most_active, window)
   return redis.call('ZCARD', org(owner, 'holding')) - going > most_holding
 end
 
--- The first job that this one waits for in vain, and its status ('' when it is no longer kept); nil while there is hope.
--- With ``settle``, jobs that have come as wished are waited for no longer, and those that may come know who waits.
+-- Return a parent that can no longer end as the job needs it, and its status ('' if it is no longer stored). nil: there
+-- is none. With ``settle``, remove the parents that have ended as needed from ID:waits, and add the job to the children
+-- of those that have not ended.
 local function vain(id, outcome, settle)
   for _, parent in ipairs(redis.call('SMEMBERS', job(id, 'waits'))) do
     local status = redis.call('HGET', job(parent), 'status') or ''
@@ -94,6 +99,7 @@ local function vain(id, outcome, settle)
   end
 end
 
+-- Return the extendedStatus of a job that is Aborted because of a parent: at most 1000 bytes, no part of a character.
 local function because(parent, status)
   local why = 'is no longer kept'
   if status ~= '' then why = 'is ' .. status end
@@ -104,7 +110,8 @@ local function because(parent, status)
   return why
 end
 
--- Check the conditions of Holding jobs again: each becomes ready, stays, or is Aborted, and then also its waiters.
+-- Check the conditions of these Holding jobs. Each becomes ready, keeps waiting, or is Aborted. If it is Aborted, its
+-- children are checked too.
 local function arrange(ids)
   local next_one = 1
   while ids[next_one] do

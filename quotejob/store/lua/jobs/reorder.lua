@@ -1,7 +1,7 @@
 -- needs jobs/queue
 -- Move a Holding job to another place of its org's flex queue.
 -- args  org, id, place (front, end, before, after), other (the job in the queue to move it before or after, or nil)
--- Gives 'moved', 'there' (it stood there already), or the id of the job that is not in the queue.
+-- Returns 'moved', 'there' (it was in that place already), or the id of a named job that is not in the queue.
 local owner, id, where, other = args.org, args.id, args.place, args.other
 local holding, ready = org(owner, 'holding'), org(owner, 'ready')
 
@@ -15,7 +15,7 @@ for _, named in ipairs({id, other}) do
 end
 if id == other then return 'there' end
 local count, stood = redis.call('ZCARD', holding), redis.call('ZRANK', holding, id)
-local rank = where == 'front' and 0 or count - 1 -- among the others
+local rank = where == 'front' and 0 or count - 1 -- its new rank among the other jobs
 if other then
   rank = redis.call('ZRANK', holding, other)
   if rank > stood then rank = rank - 1 end
@@ -23,7 +23,7 @@ if other then
 end
 if rank == stood then return 'there' end
 
--- The place of the one that has this rank among the others; nil when there is none.
+-- Return the place of the job with this rank among the other jobs. nil: there is none.
 local function place_of(at)
   if at < 0 or at > count - 2 then return nil end
   if at >= stood then at = at + 1 end
@@ -34,7 +34,7 @@ local before, behind = place_of(rank - 1), place_of(rank)
 local place = before and behind and (before + behind) / 2 or before and before + 1 or behind - 1
 if place ~= before and place ~= behind then
   put(id, string.format('%.17g', place))
-else -- there is no number between the two any more: all are numbered anew
+else -- no number is left between the two: number all jobs again
   local order = redis.call('ZRANGE', holding, 0, -1)
   table.remove(order, stood + 1)
   table.insert(order, rank + 1, id)

@@ -1,9 +1,11 @@
 -- needs jobs/queue
--- Put a job that ended unfinished back into the flex queue, with its caller's fresh context; what it knows is kept.
--- args  id, org, parts (every key the job keeps), most_holding, most_active, window (ms; the reserved window), context
---       (sealed), context_kept (s), origins (the states it may come from)
--- Gives {the status the job had before} ('' when there is no such job), {'full'}, or {'vain', job, its status}: what it
--- depends on has ended otherwise. It is resumed if the status is an origin.
+-- Put a Failed or Aborted job back into the flex queue, with a new context. Its plan and its results are kept.
+-- args  id, org, parts (all keys of the job that are to stay), most_holding, most_active, window (ms; the reserved window),
+--       context (encrypted), context_kept (s), origins (the statuses it may come from)
+-- Returns one of
+--   {status before}              '' if there is no such job; the job was resumed if the status is one of the origins
+--   {'full'}                     the flex queue has no room
+--   {'vain', parent, its status} the job depends on a parent that has ended in another way
 local id, owner, key = args.id, args.org, job(args.id)
 local before = redis.call('HGET', key, 'status')
 if not before then return {''} end

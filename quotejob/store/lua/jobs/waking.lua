@@ -1,3 +1,3 @@
 -- needs jobs/queue
--- Gives the orgs in which the time of a waiting job has come.
+-- Returns the orgs in which the time of a waiting job has come.
 return redis.call('ZRANGEBYSCORE', ALARMS, '-inf', number(NOW))

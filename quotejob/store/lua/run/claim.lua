@@ -1,8 +1,8 @@
 -- needs run/lease
 -- Take the lease of one unit of work, if nobody holds it.
--- args  job, leases, deaths, open (keys), id, unit, holder, length (ms; of the lease), after_end (true: the job
---       must have ended; the caller removes what its steps left)
--- Gives {'ended' | 'held' | 'yours', how many holders have died at it}.
+-- args  job, leases, deaths, open (keys), id, unit, holder, length (ms; of the lease), after_end (true: the job must
+--       have ended; the caller removes what its steps left)
+-- Returns {'ended' (the job) | 'held' (by another one) | 'yours', the number of holders that died at this unit}.
 local unit, me = args.unit, args.holder
 if (has_ended(args.job) or false) ~= (args.after_end or false) then return {'ended', 0} end
 local holder, held, ran_out = lease_of(args.leases, unit)

@@ -1,7 +1,7 @@
 -- needs clock
 -- Count a fault of a job, and the time that the job has waited because of such faults since its last success.
 -- args  faults (a key), kind, longest (ms; the longest time that one fault may add: a jump of the clock counts as this)
--- Gives {the number of faults of this kind, ms waited}. Any receipt of the job deletes both.
+-- Returns {the number of faults of this kind, ms waited}. Any receipt of the job deletes both.
 local now, last = redis_time(), tonumber(redis.call('HGET', args.faults, args.kind .. ' last'))
 local passed = last and math.min(math.max(now - last, 0), args.longest) or 0
 local waited = redis.call('HINCRBY', args.faults, args.kind .. ' waited', string.format('%.0f', passed))

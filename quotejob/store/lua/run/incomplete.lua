@@ -2,7 +2,7 @@
 -- Note a Quote that is written in several requests: it is incomplete until its receipt is stored or it is removed.
 -- args  job, incomplete, receipts (keys; the receipts of the batches of this wave), clean_ups, org_clean_ups (keys), id,
 --       unit (the batch), record (the Opportunity), quote (its Quote; nil before the first request is sent)
--- Gives 'noted', 'reported' when the batch has its receipt, or 'ended' when the job has ended. A Quote that a slow step
+-- Returns 'noted', 'reported' when the batch has its receipt, or 'ended' when the job has ended. A Quote that a slow step
 -- has begun in a job that has ended is noted all the same, and has to be removed.
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 'reported' end
 local over = has_ended(args.job)

@@ -1,6 +1,7 @@
 -- needs run/lease
--- Ask, before the sweep sends a unit again, whether nobody holds it. Of several sweeps at once, one gets yes.
--- args  job, leases, deaths (keys), unit, length (ms; how long the sending holds)
+-- Reserve a unit for a sweep that sends it again. Fails if somebody holds it. Of several sweeps at once, one succeeds.
+-- args  job, leases, deaths (keys), unit, length (ms; until the unit may be sent once more)
+-- Returns 1 if the sweep may send the unit, else 0.
 if has_ended(args.job) then return 0 end
 local holder, held, ran_out = lease_of(args.leases, args.unit)
 if held then return 0 end

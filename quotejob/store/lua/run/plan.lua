@@ -1,6 +1,6 @@
--- Fix the job's set of records: the first plan wins, whole.
--- args  job, draft, pages (keys), page_count, record_count, waves, api_calls
--- Gives 1 when this plan was taken, 0 when there was one already.
+-- Store the plan of a job. The first plan wins; a later one is deleted.
+-- args  job, draft (the pages of this plan), pages (keys), page_count, record_count, waves, api_calls
+-- Returns 1 if this plan was stored, 0 if there was one already or the job no longer exists.
 if redis.call('EXISTS', args.job) == 0 or redis.call('HEXISTS', args.job, 'waves') == 1 then
   redis.call('DEL', args.draft)
   return 0

@@ -1,11 +1,12 @@
 -- needs clock
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
--- args  job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes left to write per page),
---       errors_key (pages with errors), faults, open (keys); id, unit, results and priced (blobs, or nil), counts (field of
---       the job -> how much it grows), pages (lists of: page, change of what is left to write there, failed records there)
+-- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes to write of each page),
+--       errors_key (pages with errors), faults, open
+--       id, unit, results and priced (compressed, or nil), counts (field of the job -> how much to add), pages (a list of:
+--       page, how much to add to its quotes to write, its failed records)
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), unit, quote}. Then the
---       receipt is not taken if the Quote was removed meanwhile.
--- Gives 1 when the report was taken, 0 when there was one already or the job is gone or Completed.
+--       receipt is not stored if the Quote was removed meanwhile.
+-- Returns 1 if the receipt was stored, 0 if there was one already, or the job no longer exists or is Completed.
 local status = redis.call('HGET', args.job, 'status')
 if not status or status == 'Completed' then return 0 end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
@@ -34,7 +35,7 @@ for _, each in ipairs(args.pages) do
   end
 end
 local ttl = redis.call('TTL', args.job)
-if ttl > 0 then -- the job ended meanwhile: new keys expire with it
+if ttl > 0 then -- the job has ended: new keys expire together with it
   for _, key in ipairs({args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key}) do
     redis.call('EXPIRE', key, ttl)
   end

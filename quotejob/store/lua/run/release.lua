@@ -1,6 +1,7 @@
 -- needs run/lease
--- Give back a lease that the caller holds: the unit is done, or nobody may take it for a while.
--- args  leases (a key), unit, holder, wait (ms; for how long nobody may take it, 0: it is done)
+-- Give back a lease that the caller holds: the unit is done, or nobody may take it for some time.
+-- args  leases (key), unit, holder, wait (ms; how long nobody may take the unit; 0: it is done)
+-- Returns 1 if the caller held the lease, else 0.
 if lease_of(args.leases, args.unit) ~= args.holder then return 0 end
 if args.wait == 0 then
   redis.call('HDEL', args.leases, args.unit)

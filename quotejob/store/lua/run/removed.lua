@@ -2,7 +2,7 @@
 -- Note that an incomplete Quote was removed from the org. When none is left, the job needs no session any more.
 -- args  job, incomplete, clean_ups, org_clean_ups, context, leases (keys), id, unit (nil: only count the others), final
 --       (whether no request that was sent before the job's end can still arrive), api_calls
--- Gives 1 when nothing is left to remove, else 0.
+-- Returns 1 when nothing is left to remove, else 0.
 if not has_ended(args.job) then return 0 end -- it was resumed meanwhile
 if args.unit then
   local record = string.match(redis.call('HGET', args.incomplete, args.unit) or '', '^%S+')

@@ -1,8 +1,8 @@
 -- needs run/lease
 -- Renew a lease that the caller still holds. Tell it whether the job has ended, and how long to sleep.
--- args  job, leases, open, slowdown (keys; the last one keeps the length of the org's slowdown in ms), id, unit, holder,
+-- args  job, leases, open, slowdown (keys; slowdown has the length of the org's slowdown in ms), id, unit, holder,
 --       length (ms; of the lease), after_end (as in claim)
--- Gives {'ended' | 'lost' | 'yours', ms to wait because the org is to be spared}.
+-- Returns {'ended' (the job) | 'lost' (to another one) | 'yours', ms to sleep because of the org's slowdown}.
 if (has_ended(args.job) or false) ~= (args.after_end or false) then return {'ended', 0} end
 if lease_of(args.leases, args.unit) ~= args.holder then return {'lost', 0} end
 give(args.leases, args.unit, args.holder, args.length)

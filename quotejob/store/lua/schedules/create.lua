@@ -1,7 +1,8 @@
--- Store a new schedule: all of it or nothing. Running it twice stores it once.
--- args  schedule, schedules, names, due, guaranteed_key, revision_key (keys; the middle ones of the org), id, created (us),
---       most (schedules of an org), name, first_fire (ms), guaranteed, revision (the one that was read), fields
--- Returns 'new', 'full', 'name' (it is taken) or 'stale' (the guaranteed schedules changed after the revision was read).
+-- Store a new schedule, all of it or nothing. The same call again stores nothing more.
+-- args  schedule, due; of the org: schedules, names, guaranteed_key, revision_key (keys)
+--       id, created (us), most (schedules of an org), name, first_fire (ms), guaranteed, revision (as read before), fields
+-- Returns 'new', 'full', 'name' (the name is taken) or 'stale' (the guaranteed schedules of the org changed since the
+-- revision was read).
 if redis.call('EXISTS', args.schedule) == 1 then return 'new' end -- the same call again
 if redis.call('ZCARD', args.schedules) >= args.most then return 'full' end
 if redis.call('HEXISTS', args.names, args.name) == 1 then return 'name' end

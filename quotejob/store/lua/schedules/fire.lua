@@ -1,9 +1,10 @@
--- Decide one fire time of a schedule: whether it runs, and when the next one is. It is decided once, however many ticks
--- try. The job is submitted later, from the list of what has fired. Its id is made of the schedule and the fire time.
--- args  schedule, due, guaranteed_key, fired, fired_here (jobs of this schedule in fired), first (the org's jobs that go
---       first), job_prefix (keys); id, planned (ms; the fire time, or nil: run now), following (ms; the next
---       fire time, or nil), job_id, moment (ms), most_fired (fired and not yet submitted), reason (why it does not run, or nil)
--- Returns 'fired', 'skipped', 'busy' (run now only) or 'not_due' (decided before, or in a state that does not fire).
+-- Decide one fire time of a schedule: whether its job runs, and the next fire time. Several ticks may try; it is decided
+-- once. The job is submitted later, from the sorted set of what has fired. Its id is made of schedule and fire time.
+-- args  keys: schedule, due, guaranteed_key, fired, fired_here (the jobs of this schedule in fired), first (the jobs of the
+--       org that go first), job_prefix
+--       id, planned (ms; the fire time; nil: run now), following (ms; the next fire time, or nil), job_id, moment (ms),
+--       most_fired (jobs of the schedule that have fired and are not submitted), reason (why it does not run, or nil)
+-- Returns 'fired', 'skipped', 'busy' (only for run now) or 'not_due' (decided before, or the state does not allow it).
 local state, next_one, overlap, last, guaranteed = unpack(
   redis.call('HMGET', args.schedule, 'state', 'nextFireTime', 'overlap', 'lastJobId', 'guaranteed'))
 if not state then return 'not_due' end

@@ -1,8 +1,10 @@
 -- Move a schedule from one state to another.
--- args  schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (keys; fired_here: jobs of this schedule
---       in fired), id, state (the target), next_fire (ms, or nil: it does not fire), revision (the one that was read, or
---       nil), reason (or nil), origins (the states it may come from)
--- Returns the state it had before ('' when there is no such schedule), or 'stale': the guaranteed schedules changed.
+-- args  keys: schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (jobs of this schedule that have
+--       fired and are not submitted)
+--       id, state (the new one), next_fire (ms; nil: it does not fire), revision (as read before, or nil), reason (or nil),
+--       origins (the states it may come from)
+-- Returns the state before ('' if there is no such schedule), or 'stale' (the guaranteed schedules of the org changed since
+-- the revision was read).
 local state, guaranteed, name = unpack(redis.call('HMGET', args.schedule, 'state', 'guaranteed', 'name'))
 if not state then return '' end
 local allowed = false
