@@ -1,31 +1,31 @@
-"""Every error quotejob raises, drawn before it is defined.
+"""All errors that quotejob raises.
 
 ::
 
-    QuotejobError               anything below; carries code, message, details and an HTTP status
-    ├── SettingsError           the environment is missing something or holds something wrong
+    QuotejobError               the base class: code, message, details and an HTTP status
+    ├── SettingsError           an environment variable is missing or wrong
     ├── RulesError              pricing.yaml cannot be used
     ├── Unpriceable             one Opportunity's numbers cannot be priced; see quotejob.pricing
-    ├── InvalidRequest          400  the caller sent something we cannot take
+    ├── InvalidRequest          400  something in the request is wrong
     ├── Unauthenticated         401  no usable caller context, or the org does not know the token
-    ├── OrgNotAllowed           403  the org's address is not one we may talk to
+    ├── OrgNotAllowed           403  the host of the org is not an allowed one
     ├── JobNotFound             404  no such job in the caller's org
     ├── ScheduleNotFound        404  no such schedule in the caller's org
     ├── JobConflict             409  the job is not in a state that allows this
     ├── ScheduleConflict        409  the schedule's state or name does not allow this, or its guarantee cannot be kept
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
-    ├── TooManySchedules        429  the org has as many schedules as it may
-    ├── StoreUnavailable        503  Redis does not answer
-    ├── JobStopped              the job ended (aborted, failed) while a task was still at work on it
-    ├── LeaseLost               somebody else works on this unit of the job
+    ├── TooManySchedules        429  the org already has as many schedules as allowed
+    ├── StoreUnavailable        503  Redis does not answer, or is full
+    ├── JobStopped              the job ended (Aborted, Failed) while a step still worked on it
+    ├── LeaseLost               another step works on this unit of the job
     ├── UnknownJobType          this process does not know the job's type
-    └── OrgError                the org, or the way to it, said no; see the four kinds
+    └── OrgError                the org refused a request, or did not answer; there are four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
-        ├── OrgExhausted        wait         the org's daily allocation is used up: try again much later
+        ├── OrgExhausted        wait         the org's daily API allocation is used up: try again hours later
         ├── OrgRefused          record       the org refused this record or this query
-        └── OrgClosed           give up      session expired, no permission: no repeat will help
-            ├── SessionExpired  the token is not valid (any more)
-            └── AuthorizationFailed  400  the AppLink authorization a schedule names gives no session of its org
+        └── OrgClosed           give up      session expired, no permission: trying again does not help
+            ├── SessionExpired  401  the access token has expired or is not valid
+            └── AuthorizationFailed  400  the AppLink authorization of a schedule gives no session of its org
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any
 
 
 class QuotejobError(Exception):
-    """Root of the tree. ``code`` is a MACHINE_WORD, ``message`` a sentence that says what to do."""
+    """The base class. ``code`` is a word for programs, ``message`` is a sentence that says what to do."""
 
     code = "INTERNAL_ERROR"
     status = 500
@@ -51,38 +51,38 @@ class QuotejobError(Exception):
 
 
 class SettingsError(QuotejobError):
-    """An environment variable is missing or wrong; the message names it, what it holds and what it should hold."""
+    """An environment variable is missing or wrong. The message has its name, its value and what is expected."""
 
     code = "SETTINGS_ERROR"
 
 
 class RulesError(QuotejobError):
-    """The pricing rules file cannot be used; the message gives the line and the reason."""
+    """The file of pricing rules cannot be used. The message has the line and the reason."""
 
     code = "PRICING_RULES_ERROR"
 
 
 class InvalidRequest(QuotejobError):
-    """The request holds something we cannot take. ``details`` is a list of ``{"field", "message"}``."""
+    """Something in the request is wrong. ``details`` is a list of ``{"field", "message"}``."""
 
     code = "INVALID_REQUEST"
     status = 400
 
     @classmethod
     def field(cls, field: str, message: str, *, code: str | None = None) -> InvalidRequest:
-        """Return the error of one wrong field. The message and the details name the field."""
+        """Return the error for one wrong field. Its message and its details name the field."""
         return cls(f"{field}: {message}", code=code, details=[{"field": field, "message": message}])
 
 
 class Unauthenticated(QuotejobError):
-    """The caller's context is missing, cannot be read, or holds a token its org does not accept."""
+    """The caller's context is missing, cannot be read, or has a token that its org does not accept."""
 
     code = "UNAUTHENTICATED"
     status = 401
 
 
 class OrgNotAllowed(QuotejobError):
-    """``orgDomainUrl`` is not https on an allowed host (see QUOTEJOB_ORG_HOSTS)."""
+    """``orgDomainUrl`` is not an https URL of an allowed host. QUOTEJOB_ORG_HOSTS has these."""
 
     code = "ORG_NOT_ALLOWED"
     status = 403
@@ -103,14 +103,14 @@ class ScheduleNotFound(QuotejobError):
 
 
 class ScheduleConflict(QuotejobError):
-    """The schedule's state or name does not allow this, or what it guarantees could not be kept."""
+    """The schedule's state or name does not allow this, or its start cannot be guaranteed."""
 
     code = "SCHEDULE_CONFLICT"
     status = 409
 
 
 class TooManySchedules(QuotejobError):
-    """The org has as many schedules as it may; delete one first."""
+    """The org already has as many schedules as allowed. Delete one first."""
 
     code = "TOO_MANY_SCHEDULES"
     status = 429
@@ -131,32 +131,32 @@ class FlexQueueFull(QuotejobError):
 
 
 class StoreUnavailable(QuotejobError):
-    """Redis does not answer. Nothing was accepted; try again shortly."""
+    """Redis does not answer, or is full. Nothing was accepted. Try again later."""
 
     code = "STORE_UNAVAILABLE"
     status = 503
 
 
 class JobStopped(QuotejobError):
-    """The job has ended meanwhile; whoever was still working on it should stop quietly."""
+    """The job has ended. A step that still works on it should stop; that is no fault."""
 
     code = "JOB_STOPPED"
 
 
 class LeaseLost(QuotejobError):
-    """Somebody else works on this unit of the job, or it is to wait; leave it to them."""
+    """Another step works on this unit of the job, or nobody may work on it yet. This step should stop."""
 
     code = "LEASE_LOST"
 
 
 class UnknownJobType(QuotejobError):
-    """This process does not know the job type: another version of quotejob, or a plug-in, has it."""
+    """This process does not know the job type. Another version of quotejob, or a plug-in, knows it."""
 
     code = "UNKNOWN_JOB_TYPE"
 
 
 class OrgError(QuotejobError):
-    """The org said no. ``code`` is the platform's errorCode, ``fields`` the fields it named."""
+    """The org refused a request, or did not answer. ``code`` is the org's errorCode, ``fields`` the fields it names."""
 
     code = "ORG_ERROR"
     status = 502
@@ -170,42 +170,42 @@ class OrgError(QuotejobError):
 
 
 class OrgUnreachable(OrgError):
-    """*retry*: a passing fault (connection, timeout, 5xx, row lock). A write may or may not have happened."""
+    """*retry*: a connection error, a timeout, a 5xx answer or a row lock. A write may have happened or not."""
 
     code = "ORG_UNREACHABLE"
     status = 503
 
 
 class OrgExhausted(OrgError):
-    """*wait*: the org's daily API allocation is used up; no quick repeat will help."""
+    """*wait*: the org's daily API allocation is used up. Trying again soon does not help."""
 
     code = "REQUEST_LIMIT_EXCEEDED"
     status = 503
 
 
 class OrgRefused(OrgError):
-    """*record failed*: the org refused this record or this query; the same request will be refused again."""
+    """*record failed*: the org refused this record or this query. It will refuse the same request again."""
 
     code = "ORG_REFUSED"
     status = 400
 
 
 class OrgClosed(OrgError):
-    """*give up*: permissions or configuration; the job cannot go on until a person changes something."""
+    """*give up*: a permission or the configuration is wrong. The job cannot continue until a person changes it."""
 
     code = "ORG_CLOSED"
     status = 403
 
 
 class SessionExpired(OrgClosed):
-    """The access token is not valid (any more)."""
+    """The access token has expired or is not valid."""
 
     code = "INVALID_SESSION_ID"
     status = 401
 
 
 class AuthorizationFailed(OrgClosed):
-    """The AppLink authorization that a schedule names gives no session of the schedule's org."""
+    """The AppLink authorization of a schedule gives no session of the schedule's org."""
 
     code = "AUTHORIZATION_FAILED"
     status = 400

@@ -1,4 +1,4 @@
-"""Log lines: a sentence, then keys; the job's id on every line once it is bound."""
+"""The form of log lines: a sentence, then names and values. A bound job id is on every line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(level: str) -> None:
-    """Send every log line of this process, ours and the libraries', to standard output in one form."""
+    """Write all log lines of this process to standard output in one form, those of libraries too."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -32,7 +32,7 @@ def configure(level: str) -> None:
                     pad_level=False,
                     pad_event_to=0,
                     sort_keys=False,
-                    exception_formatter=structlog.dev.plain_traceback,  # the default shows locals: tokens
+                    exception_formatter=structlog.dev.plain_traceback,  # the default shows local variables: tokens
                 ),
             ],
         )

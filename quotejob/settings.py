@@ -1,8 +1,8 @@
-"""The only file that reads the environment: one frozen value, named defaults, units in the comments.
+"""The settings. Only this file reads the environment.
 
-A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`, which says which variable, what it
-holds (secrets excepted) and what it should hold. docs/settings.md lists them all, and so does .env.example; a test
-compares .env.example with the code.
+A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`. Its message has the name, the value
+(unless it is a secret) and what is expected. docs/settings.md and .env.example list all variables. A test compares
+.env.example with the code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from marshmallow import ValidationError
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
-# Where Salesforce serves orgs: My Domain, sandboxes and scratch orgs live below these.
+# The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
 
 
@@ -35,24 +35,22 @@ class Settings:
     redis_url: str = field(repr=False)  # redis:// or rediss://; may hold a password
     secret_keys: tuple[str, ...] = field(repr=False)  # Fernet keys, newest first
     org_hosts: tuple[str, ...] = SALESFORCE_HOSTS  # allowed suffixes of an org's host name
-    local_org: bool = False  # orgs on loopback, over http, are allowed
+    local_org: bool = False  # True allows orgs on this machine, over http
     pricing_rules: Path = ROOT / "pricing.yaml"
-    page_size: int = (
-        200  # Opportunities a page, as Batch Apex's scope; 400 at most, for their ids go into a URI of 16 KiB
-    )
-    active_jobs: int = 5  # active at once in one org
-    holding_jobs: int = 100  # waiting in one org's flex queue
-    reserve_minutes: int = 10  # so long before its time a guaranteed schedule has a slot kept free
-    org_timeout: int = 60  # seconds an org may take to answer one request
+    page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
+    active_jobs: int = 5  # slots of one org
+    holding_jobs: int = 100  # Holding jobs of one org
+    reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
+    org_timeout: int = 60  # seconds until a request to an org times out
     log_level: str = "INFO"
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
-    app_id: str | None = None  # HEROKU_APP_ID, which AppLink wants to hear
-    authorization: str | None = None  # developer name of the AppLink authorization that gives fresh tokens
+    app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
+    authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
 
 
 def load() -> Settings:
-    """Read every setting from the environment, or raise SettingsError for the first that is missing or wrong."""
+    """Read all settings from the environment. Raises SettingsError for the first one that is missing or wrong."""
     env = Env()
     whole = "a whole number from {} to {}"
     return Settings(
@@ -69,7 +67,7 @@ def load() -> Settings:
         org_hosts=_read(
             "QUOTEJOB_ORG_HOSTS",
             env.list,
-            "host suffixes, comma-separated, as my.salesforce.com",
+            "host suffixes, comma-separated, for example my.salesforce.com",
             SALESFORCE_HOSTS,
             validate=_host_suffixes,
             convert=lambda hosts: tuple(host.strip().lower().lstrip(".") for host in hosts),
@@ -113,12 +111,12 @@ def load() -> Settings:
 
 
 def redis_url() -> str:
-    """Return REDIS_URL. celeryconfig.py and `celery status` need it, and not the secrets that the tasks need."""
+    """Return REDIS_URL. celeryconfig.py and `celery status` need only this one, and no secret. Raises SettingsError."""
     return str(
         _read(
             "REDIS_URL",
             Env().str,
-            "a redis:// or rediss:// URL, as redis://127.0.0.1:6379/0",
+            "a redis:// or rediss:// URL, for example redis://127.0.0.1:6379/0",
             validate=_is_redis_url,
             secret=True,
         )
@@ -126,7 +124,10 @@ def redis_url() -> str:
 
 
 def redis_ca() -> str:
-    """Return QUOTEJOB_REDIS_CA, which vouches for Redis's certificate on rediss://. "": the system's authorities do."""
+    """Return QUOTEJOB_REDIS_CA: the file that the certificate of a rediss:// server is checked with, or "unverified".
+
+    "" means the certificate authorities of the system. Raises SettingsError.
+    """
     return str(
         _read(
             "QUOTEJOB_REDIS_CA",
@@ -140,7 +141,7 @@ def redis_ca() -> str:
 
 @cache
 def current() -> Settings:
-    """Return the settings of this process. They are read once."""
+    """Return the settings of this process. They are read once. Raises SettingsError."""
     return load()
 
 
@@ -154,9 +155,9 @@ def _read(
     convert: Callable[[Any], Any] = lambda value: value,
     secret: bool = False,
 ) -> Any:
-    """Return the value of one variable. An empty one counts as not set.
+    """Return the converted value of one variable. An empty variable counts as not set.
 
-    Raises SettingsError, which has the name, the value (unless it is secret) and what is expected.
+    Raises SettingsError with the name, the value (unless it is ``secret``) and what is ``expected``.
     """
     raw = os.environ.get(name, "")
     if not raw.strip():
@@ -169,7 +170,7 @@ def _read(
             raise ValueError
         return convert(value)
     except (EnvError, ValidationError, ValueError) as cause:
-        got = "holds something else" if secret else f"is {raw!r}"
+        got = "has another value" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
 
 

@@ -3,7 +3,7 @@
 -- args  id, org, created (us), fields of the job, parents (the jobs it depends on), most_holding, most_active, window (ms;
 --       the reserved window), passes_full (it goes past a full queue), context (sealed), context_kept (s),
 --       idempotency (its key, or nil), idempotency_kept (s)
--- Gives {'new', id}, {'known', id} (the same idempotency key), {'full', ''}, or {'strangers', id ...}: it depends on jobs
+-- Returns {'new', id}, {'known', id} (the same idempotency key), {'full', ''}, or {'strangers', id ...}: it depends on jobs
 -- that are not in this org.
 local id, owner, key = args.id, args.org, job(args.id)
 if args.idempotency then
