@@ -67,9 +67,9 @@ _COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)" 
 def quotejob() -> None:
     """Price the Opportunities of a Salesforce org, and watch the jobs.
 
-    Commands call the quotejob API: that of the running demo, or the one of --url or QUOTEJOB_URL. --org names the org by
-    an alias of the sf command. Without it, the org is that of the running demo, or that of QUOTEJOB_ORG, or that of
-    QUOTEJOB_INSTANCE_URL with QUOTEJOB_ACCESS_TOKEN. An ID may be shortened to its first 4 characters or more.
+    Commands call the quotejob API: that of the running demo, or the one of --url or QUOTEJOB_URL. --org names the org,
+    by an alias of the sf command. Without it, the first of these counts: QUOTEJOB_INSTANCE_URL with
+    QUOTEJOB_ACCESS_TOKEN, the running demo's org, QUOTEJOB_ORG. An ID may be shortened to its first 4 characters.
     """
 
 
