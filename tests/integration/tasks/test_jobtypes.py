@@ -20,9 +20,7 @@ from tasks import flow
 from tasks.app import app
 
 RENEWALS = '''
-from quotejob.jobtypes.base import JobHandler
-from quotejob.run.receipt import Outcome, Receipt, Result
-from quotejob.run.waves import pages_of_wave
+from quotejob import JobHandler, Outcome, Receipt, Result, pages_of_wave
 
 
 class Renewals(JobHandler):
