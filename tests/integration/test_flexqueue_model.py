@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -298,14 +298,14 @@ class Machine(RuleBasedStateMachine):
             waited = {one.job_id for one in there[job_id].waiting_for}
             assert waited - {None} == model.jobs[job_id].waits
             assert bool(waited) != model.may_go(job_id)
-        ready = decoded(self.jobs._redis.zrange(keys.jobs_of(self.org, "ready"), 0, -1))
+        ready = self.jobs._redis.ranked(keys.jobs_of(self.org, "ready"))
         may_go = list(filter(model.may_go, model.order))
         assert ready == [one for one in may_go if one in ready]
         assert ready == may_go or self.org in self.jobs.waking()
-        active = set(decoded(self.jobs._redis.smembers(keys.jobs_of(self.org, "active"))))
+        active = self.jobs._redis.members(keys.jobs_of(self.org, "active"))
         assert active == {one for one, job in model.jobs.items() if job.status in SLOTS}
         assert active == set(there) & set(dict(self.jobs.open()))
-        looked_at = set(decoded(self.jobs._redis.zrange(keys.HOLDING, 0, -1)))
+        looked_at = set(self.jobs._redis.ranked(keys.HOLDING))
         assert set(model.order) == set(there) & looked_at
         assert bool(model.order) == (self.jobs._redis.zscore(keys.QUEUES, self.org) is not None)
 
@@ -313,10 +313,6 @@ class Machine(RuleBasedStateMachine):
         for job_id, job in self.model.jobs.items():
             if job.status not in ENDS:
                 self.jobs.move(job_id, Status.ABORTED)
-
-
-def decoded(ids: Iterable[Any]) -> list[str]:
-    return [job_id.decode() for job_id in ids]
 
 
 def vars_of(job: Plain) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -112,8 +111,7 @@ def test_of_several_sweeps_one_sends(held: Leases, job_id: str) -> None:
 
 def turn_back(client: RedisClient, job_id: str, seconds: float) -> None:
     """As if Redis's clock had been turned back: every lease of the job ends that much further ahead."""
-    leases: dict[Any, Any] = client.hgetall(keys.job(job_id, "leases"))
-    for unit, lease in leases.items():
+    for unit, lease in client.hash(keys.job(job_id, "leases")).items():
         holder, ends, length = lease.decode().split()
         client.hset(keys.job(job_id, "leases"), unit, f"{holder} {int(ends) + int(seconds * 1000)} {length}")
 
