@@ -1,8 +1,8 @@
 """Redis, the local org, web, workers, beat and Flower as child processes: started in order, watched, stopped.
 
-bin/demo and the acceptance tests stand on this. Everything a run leaves lies in its one folder; every process is the
-leader of its own group, so that Ctrl-C reaches only whoever started the stack, and is stopped by its own id: SIGTERM
-to the process, then, after the grace time, SIGKILL to what is left of its group.
+bin/demo and the acceptance tests use it. All files of a run are in one folder. Every process is the leader of its own
+group, so Ctrl-C reaches only the process that started the stack. A process is stopped by its own id: first SIGTERM to
+the process, then, after the grace time, SIGKILL to what is left of its group.
 """
 
 from __future__ import annotations

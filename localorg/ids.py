@@ -1,7 +1,7 @@
 """Record ids: 15 characters (case-sensitive), or 18 with a checksum of the case, and a factory for new ids.
 
-The rule (Salesforce Help, "How to convert 15-character ids to 18"): split the 15 characters into three groups of five;
-set bit *j* of a group when its character *j* is a capital letter; append the letter for each number.
+The rule is in Salesforce Help, "How to convert 15-character ids to 18". Split the 15 characters into three groups of
+five. Set bit *j* of a group if its character *j* is a capital letter. Append the letter for each number.
 """
 
 from __future__ import annotations

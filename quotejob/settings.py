@@ -1,8 +1,8 @@
 """The settings. Only this file reads the environment.
 
-A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`. Its message has the name, the value
-(unless it is a secret) and what is expected. docs/settings.md and .env.example list all variables. A test compares
-.env.example with the code.
+A variable that is missing or wrong raises :class:`~quotejob.errors.SettingsError`. The message says which variable it
+is, what it holds (not if it is a secret) and what it should hold. docs/settings.md and .env.example list all variables.
+A test compares .env.example with the code.
 """
 
 from __future__ import annotations

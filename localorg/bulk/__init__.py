@@ -1,8 +1,10 @@
 """Bulk API 2.0: write whole files of rows, and read whole tables, in the background.
 
-job.py has a job and its states, table.py the files of ingest jobs, operations.py the work on a row, query.py the query
-jobs with their files, store.py the jobs kept in the database, worker.py the jobs of an org and the tasks that process
-them, handlers.py and query_handlers.py the requests.
+* ``job`` has a job and its states, ``store`` the jobs kept in the database.
+* ``table`` has the files of ingest jobs, ``operations`` the work on a row.
+* ``query`` has the query jobs with their files.
+* ``worker`` has the jobs of an org, and the tasks that process them.
+* ``handlers`` and ``query_handlers`` have the requests.
 """
 
 from itertools import chain

@@ -4,8 +4,8 @@ Rules and arithmetic follow the Object Reference pages of Opportunity, Opportuni
 PricebookEntry. Records calls the hooks here around each write; parents whose lines changed are remembered, and `settle`
 computes their totals once, however many lines were written.
 
-Not imitated: syncing (SyncedQuoteId and IsSyncing are kept, but no line is copied between a quote and its opportunity),
-and the platform's habit of summing line totals before rounding them: here a total is the sum of what its lines show.
+Syncing is not imitated: SyncedQuoteId and IsSyncing are kept, but no line is copied between a quote and its
+opportunity. The platform sums line totals before it rounds them. Here a total is the sum of what its lines show.
 """
 
 from __future__ import annotations

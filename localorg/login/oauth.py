@@ -1,9 +1,12 @@
 """OAuth tokens: password, client credentials, JWT bearer, refresh and authorization code; revoke and introspect.
 
 The answers are those of Salesforce Help, "OAuth Authorization Flows" and "OAuth 2.0 Error Codes". Some rules are local,
-because an org on a laptop has no connected apps: any client id and any secret are accepted; every user of the org may
-log in with any password that is not empty; client credentials run as the administrator; a JWT assertion is checked with
-the key registered for its client, and is not checked when no key is registered.
+because an org on a laptop has no connected apps:
+
+* Any client id and any secret are accepted.
+* Every user of the org may log in with any password that is not empty.
+* Client credentials run as the administrator.
+* A JWT assertion is checked with the key registered for its client. It is not checked if no key is registered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """sObject collections: up to 200 rows in one request, each with its own result (REST API guide, chapter of this name).
 
-The guide does not say everything. Local rules: the whole request is refused (400) for a field that no object of the
-request has, for a value of the wrong JSON type, for more than 200 rows, and for more than ten chunks (runs of rows of
-one type).
+The guide does not say everything. Here the whole request is refused with 400 for a field that no object of the request
+has, and for a value of the wrong JSON type. It is also refused for more than 200 rows, or more than ten chunks (runs of
+rows of one type).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Composite graph: up to 500 writes in one request, each graph all or none (REST API guide, "Composite Graph").
 
-The limits are those of "Composite Graph Limits". The guide does not say everything. Local rules: a payload over a limit
-is refused completely with 400; a reference must name a node earlier in the list; in a failed graph only the first
-failed node has an error of its own.
+The limits are those of "Composite Graph Limits". The guide does not say everything. Here a payload over a limit is
+refused completely with 400. A reference must name a node earlier in the list. In a failed graph only the first failed
+node has an error of its own.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ PACKAGES = ("quotejob", "api", "tasks", "cli", "localorg", "harness")
 AVERAGE, MOST = 18, 35  # words a sentence
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 JOINED = "\N{NO-BREAK SPACE}"  # between the words of a code span, which count as one
-END = re.compile(r"""(?<=[.!?])["')]*[ \n]+(?=[^a-z])""")  # a small letter does not begin a sentence
+# A small letter does not begin a sentence, unless it begins a name: startDate, harness/stack.py.
+END = re.compile(r"""(?<=[.!?])["')]*[ \n]+(?=[^a-z]|[a-z]+(?:[A-Z]|[./_]\w))""")
 WORD = re.compile(r"[^ \n]*\w[^ \n]*")
 PARAMETER = re.compile(r"^(?=\w[\w, ]* -- )", re.MULTILINE)  # a line of a docstring that explains a parameter or field
 
