@@ -31,6 +31,7 @@ ERRORS = {
     409: "The state of the job or schedule does not allow it, or its name is taken",
     413: "The body is larger than 64 KiB",
     414: "The address is longer than the server reads",
+    422: "The Idempotency-Key came before with another request; send a new key with a new request",
     429: "The org's flex queue is full, or it has as many schedules as it may",
     431: "A header is longer than the server reads",
     500: "A fault of ours",

@@ -54,7 +54,7 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
     answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Price Opportunities
@@ -81,7 +81,7 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Create sample Opportunities
@@ -100,7 +100,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     """Delete the sample Opportunities

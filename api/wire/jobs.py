@@ -188,7 +188,10 @@ class IdempotencySchema(CamelCase):
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
         validate=validate.Regexp(r"^[!-~]([ -~]{0,253}[!-~])?$", error="should be 1 to 255 printable ASCII characters"),
-        metadata=described("The same key from the same org within 24 hours answers with the same job"),
+        metadata=described(
+            "The same key and request from the same org within 24 hours answer with the same job; the same key with "
+            "another request is refused"
+        ),
     )
 
 

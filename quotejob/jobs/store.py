@@ -6,7 +6,6 @@ twice without harm, because the client repeats a command whose answer was lost.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ import redis
 
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, JobConflict, JobNotFound
+from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, Job, Status
 from quotejob.jobs.rows import read_job
@@ -29,7 +29,6 @@ from quotejob.store import keys, scripts
 KEPT = 7 * 24 * 3600  # seconds that an ended job and its results are stored
 RUNS = 50  # Completed runs that are stored for each job type of an org, for estimates
 RUNS_KEPT = 30 * 24 * 3600  # seconds that these runs are stored after the last one
-IDEMPOTENT_FOR = 24 * 3600  # seconds that the same Idempotency-Key means the same job
 
 
 class JobStore:
@@ -61,23 +60,25 @@ class JobStore:
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
+        Raises FlexQueueFull, InvalidRequest for a condition on a job that is not in this org, and IdempotencyKeyReused
+        if the key came with another request.
         """
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
-        described = {
+        asked = {
             "jobType": job_type,
+            "soqlWhereClause": soql_where_clause,
+            "numberOfOpportunities": number_of_opportunities,
+            **conditions.stored(),
+        }
+        described = asked | {
             "status": Status.HOLDING,
             "orgId": org,
             "createdDate": now.isoformat(),
             "createdById": context.user_id,
-            "soqlWhereClause": soql_where_clause,
-            "numberOfOpportunities": number_of_opportunities,
             "scheduleId": schedule_id,
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,
-            **conditions.stored(),
         }
-        digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
         answer, *found = self.run(
             "jobs/submit",
             now=now,
@@ -89,8 +90,9 @@ class JobStore:
             passes_full=guaranteed,
             context=tokens.seal(context, self._settings),
             context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
-            idempotency=keys.jobs_of(org, f"idempotency:{digest}") if idempotency_key else None,
-            idempotency_kept=IDEMPOTENT_FOR,
+            idempotency=idempotency.key_in_store(org, idempotency_key) if idempotency_key else None,
+            idempotency_kept=idempotency.KEPT,
+            request=idempotency.fingerprint(asked),
             **self._room(),
         )
         if answer == b"full":
@@ -98,6 +100,8 @@ class JobStore:
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
         [known] = found
+        if answer == b"reused":
+            raise idempotency.reused(known.decode())
         return self.get(known.decode()), answer == b"new"
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
