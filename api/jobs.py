@@ -86,7 +86,8 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
 def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Create sample Opportunities
 
-    Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each.
+    Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each. Each has a key in the field
+    QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
     return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
@@ -105,7 +106,8 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
 def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     """Delete the sample Opportunities
 
-    Moves the sample Opportunities and their Quotes to the recycle bin, and nothing else.
+    Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
+    QuoteJobKey__c, never by a name.
     """
     return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 

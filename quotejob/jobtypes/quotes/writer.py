@@ -22,12 +22,12 @@ from itertools import pairwise
 from typing import Any
 
 from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.jobtypes import key_field
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
 from quotejob.salesforce.translate import error_class
 
-KEY_FIELD = "QuoteJobKey__c"
 _MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
 _MAX_SECONDS_OF_FAULTS = 60  # passing faults in a row, before a batch gives up for now
 _LONGEST_PAUSE = 10  # seconds
@@ -146,7 +146,7 @@ class Writer:
             keys = ", ".join(
                 f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
             )
-            rows = self._org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {KEY_FIELD} IN ({keys})")
+            rows = self._org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {key_field.NAME} IN ({keys})")
             found |= {row["OpportunityId"]: row["Id"] for row in rows}
         return found
 
@@ -219,7 +219,7 @@ class Writer:
             "Pricebook2Id": quote.pricebook2_id,
             "ExpirationDate": quote.expiration_date.isoformat(),
             "Status": "Draft",
-            KEY_FIELD: self._key(quote.opportunity_id),
+            key_field.NAME: self._key(quote.opportunity_id),
         }
 
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
@@ -230,7 +230,7 @@ class Writer:
             "Quantity": line.quantity,
             "UnitPrice": line.unit_price,
         }
-        key = {KEY_FIELD: self._key(line.opportunity_line_id)} if keyed else {}
+        key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
         return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
 
     def _key(self, record_id: str) -> str:
