@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
+import redis
 
 from quotejob.errors import IdempotencyKeyReused
+from quotejob.store import client as store
 from quotejob.store import keys
 
 KEPT = 24 * 3600  # seconds that a key means the same job
@@ -29,6 +31,24 @@ def fingerprint(asked: Mapping[str, Any]) -> str:
     if "dependsOn" in given:
         given["dependsOn"] = sorted(given["dependsOn"].split(","))
     return hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def known(client: redis.Redis, org_id: str, idempotency_key: str | None, request: str) -> str | None:
+    """Return the id of the job that an earlier request with this key made, or None.
+
+    ``request`` is a fingerprint. Raises IdempotencyKeyReused if that was another request. The script jobs/submit looks
+    again.
+    """
+    if not idempotency_key:
+        return None
+    name = key_in_store(org_id, idempotency_key)
+    with store.translated():
+        job_id, earlier = cast(list[bytes | None], client.mget(name, f"{name}:request"))
+        if job_id is None or not client.exists(keys.job(job_id.decode())):
+            return None
+    if earlier is not None and earlier.decode() != request:
+        raise reused(job_id.decode())
+    return job_id.decode()
 
 
 def reused(job_id: str) -> IdempotencyKeyReused:

@@ -19,6 +19,7 @@ from quotejob.errors import FlexQueueFull, JobConflict, JobNotFound
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain, waiting
 from quotejob.jobs.job import ENDED, MOVES, RESUMABLE, Job, Status
+from quotejob.jobs.retry import Retry
 from quotejob.jobs.rows import read_job
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
@@ -50,6 +51,7 @@ class JobStore:
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
         conditions: Conditions = UNCONDITIONAL,
+        retry: Retry | None = None,
         idempotency_key: str | None = None,
         job_id: str | None = None,
         guaranteed: bool = False,
@@ -69,6 +71,7 @@ class JobStore:
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
             **conditions.stored(),
+            **(retry.stored() if retry else {}),
         }
         described = asked | {
             "status": Status.HOLDING,

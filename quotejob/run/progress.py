@@ -6,19 +6,21 @@ Counters change only in the Lua script that stores the first receipt of a page o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import count
 from typing import cast
 
 import redis
 
 from quotejob import clock
-from quotejob.errors import JobNotFound
+from quotejob.errors import JobConflict, JobNotFound
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.store import client as store
 from quotejob.store import keys, rows, scripts
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
+UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
 
 
 class Progress:
@@ -28,6 +30,34 @@ class Progress:
         self._redis = client
 
     # -- the plan ------------------------------------------------------------------------------------------------------
+
+    def store_chosen(self, job_id: str, parts: Iterable[Sequence[str]], kept: int) -> int:
+        """Store the records of a job that does not ask the org for them, before it is submitted. Return their number.
+
+        ``parts`` may be a stream. They are kept for ``kept`` seconds.
+        """
+        key, total = keys.job(job_id, "chosen"), 0
+        with store.translated():
+            for number, ids in enumerate(parts):
+                total += len(ids)
+                self._redis.hset(key, str(number), rows.squeeze(list(ids)))
+                self._redis.expire(key, kept)
+        return total
+
+    def chosen(self, job_id: str) -> Iterator[str]:
+        """Yield the records that were chosen for the job. Raises JobConflict if they are no longer stored."""
+        for number in count():
+            stored = self._get(job_id, "chosen", str(number))
+            if stored is None and number == 0:
+                raise JobConflict("The list of this job's records is no longer kept; submit the job again")
+            if stored is None:
+                return
+            yield from rows.unsqueeze(stored)
+
+    def forget_chosen(self, job_id: str) -> None:
+        """Delete the records that were chosen for a job that was not accepted."""
+        with store.translated():
+            self._redis.delete(keys.job(job_id, "chosen"))
 
     def store_plan(
         self, job_id: str, pages: Iterable[Sequence[str]], wave_size: int, api_calls: Callable[[], int]
@@ -112,9 +142,15 @@ class Progress:
 
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
         """Return the results of one page, batch or part of a batch."""
-        stored = self._get(job_id, "results", unit)
-        reported = rows.unsqueeze(stored) if stored else []
-        return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
+        return _results(self._get(job_id, "results", unit))
+
+    def results_of(self, job_id: str, units: Sequence[str]) -> Iterator[tuple[str, list[Result]]]:
+        """Yield each of the units and its results, in this order. One unit at a time is not compressed in memory."""
+        for start in range(0, len(units), UNITS_READ_AT_ONCE):
+            some = units[start : start + UNITS_READ_AT_ONCE]
+            with store.translated():
+                found = cast(list[bytes | None], self._redis.hmget(keys.job(job_id, "results"), list(some)))
+            yield from ((unit, _results(stored)) for unit, stored in zip(some, found, strict=True))
 
     # -- notes ---------------------------------------------------------------------------------------------------------
 
@@ -173,6 +209,12 @@ class Progress:
     def _names(self, key: str) -> list[str]:
         with store.translated():
             return [name.decode() for name in cast(list[bytes], self._redis.hkeys(key))]
+
+
+def _results(stored: bytes | None) -> list[Result]:
+    """Return the results of a unit from their stored form."""
+    reported = rows.unsqueeze(stored) if stored else []
+    return [Result(row[0], Outcome(row[1]), *row[2:]) for row in reported]
 
 
 def _row(result: Result) -> list[str | None]:

@@ -39,11 +39,12 @@ class Results:
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Yield the results after the cursor, each with its own cursor."""
         first_unit, first_place = _read(cursor)
-        for unit in sorted(self._progress.units_with_results(job_id), key=_unit_order):
-            if _unit_order(unit) >= _unit_order(first_unit):
-                for place, result in enumerate(self._progress.unit_results(job_id, unit)):
-                    if unit != first_unit or place >= first_place:
-                        yield f"{unit}:{place}", result
+        units = sorted(self._progress.units_with_results(job_id), key=_unit_order)
+        after = [unit for unit in units if _unit_order(unit) >= _unit_order(first_unit)]
+        for unit, results in self._progress.results_of(job_id, after):
+            for place, result in enumerate(results):
+                if unit != first_unit or place >= first_place:
+                    yield f"{unit}:{place}", result
 
 
 def _unit_order(unit: str) -> tuple[int, ...]:

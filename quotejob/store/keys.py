@@ -15,7 +15,7 @@ FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided,
 # The keys of a job beside its hash, by how long they stay. KEPT stays after the job's end, for its results. SPENT stays
 # too, for resume, unless the job is Completed. HELD is deleted at any end.
 KEPT = ("results",)
-SPENT = ("pages", "quotes", "left", "errors", "batches", "marks", "waits")
+SPENT = ("chosen", "pages", "quotes", "left", "errors", "batches", "marks", "waits")
 HELD = ("context", "leases", "deaths", "faults")
 STAGES = ("priced", "written", "parts")  # these are SPENT too; each wave has its own
 

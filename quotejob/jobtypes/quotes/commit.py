@@ -42,7 +42,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     wanted = page_of.keys() - decided
     quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
     log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
-    writer = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down)
+    writer = Writer(run.org, run.job.key_id, go_on=run.go_on, slow_down=run.slow_down)
     try:
         writer.write(quotes)
     except JobStopped:
@@ -56,7 +56,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
     page_of = _content(run, wave, batch)
-    written = Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
+    written = Writer(run.org, run.job.key_id, go_on=run.go_on, slow_down=run.slow_down).written(list(page_of))
     results = {
         key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
     }

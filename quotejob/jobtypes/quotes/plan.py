@@ -1,9 +1,11 @@
 """Plan a Quote job: ask the org once which Opportunities match, and cut them into pages.
 
-From then on the job's set of records is fixed.
+A retry does not ask: its records were chosen when it was submitted. From then on the job's set of records is fixed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import orjson
 
@@ -19,9 +21,14 @@ MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis betwee
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     run.progress.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
-    found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
     size = run.settings.page_size
-    store_plan(run, (row["Id"] for row in found), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    store_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+
+
+def _records(run: Run) -> Iterator[str]:
+    if run.job.retry_of is not None:
+        return run.progress.chosen(run.id)
+    return (row["Id"] for row in run.org.query(select_opportunities(run.job.soql_where_clause or "")))
 
 
 def check_org(run: Run) -> dict[str, int]:

@@ -62,7 +62,7 @@ class Writer:
         self, org: OrgClient, job_id: str, *, go_on: Callable[[], None], slow_down: Callable[[float], None]
     ) -> None:
         self._org = org
-        self._job_id = job_id
+        self._job_id = job_id  # the one in the keys: Job.key_id
         self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._asked_again: set[str] = set()  # Opportunities refused with an unknown code, and sent once more
@@ -140,7 +140,7 @@ class Writer:
         return [(quote,) for quote in group if quote.opportunity_id not in written]
 
     def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
-        """Return the quotes of this job that the org has for these Opportunities: Opportunity id -> quote id."""
+        """Return the quotes with the job's keys that the org has for these Opportunities: Opportunity id -> its id."""
         found: dict[str, str] = {}
         for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
             keys = ", ".join(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from cli.local import LocalOrg
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import Job, Status
 from quotejob.run.outstanding import outstanding
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
+from quotejob.store import keys
 from tasks import flow
 from tasks.app import app
 
@@ -20,14 +21,33 @@ def caller_of(org: LocalOrg) -> CallerContext:
     )  # fmt: skip
 
 
-def run_to_end(services: Services, job_id: str) -> Job:
-    """Run a job until it has ended. A step that has to wait fails the test."""
-    flow.dispatch(org_id=services.jobs.get(job_id).org_id)
+def run_to_end(services: Services, *job_ids: str) -> list[Job]:
+    """Run jobs until they have ended, in step: each has its pages priced before the first writes. Return them.
+
+    A step that has to wait for long fails the test.
+    """
     for _ in range(100):
-        job = services.jobs.get(job_id)
-        if job.ended:
-            return job
-        for lacking in outstanding(job, services.progress):
-            for message in flow.signatures(job, lacking).values():
-                app.tasks[message.task](**message.kwargs)
-    raise AssertionError(services.jobs.get(job_id))
+        jobs = services.jobs.get_many(job_ids)
+        if all(job.ended for job in jobs):
+            return jobs
+        for job in jobs:
+            if job.status is Status.HOLDING:
+                flow.dispatch(org_id=job.org_id)
+            elif not job.ended:
+                _run_outstanding(services, job)
+    raise AssertionError(services.jobs.get_many(job_ids))
+
+
+def forget_org(services: Services, org: LocalOrg) -> None:
+    """Delete what Redis has of the org's jobs. All local orgs have one id, so other tests would meet them."""
+    for job in services.search.scan(org.org_id):
+        if not job.ended:
+            services.jobs.abort(job.job_id)
+    for key in services.client.scan_iter(keys.jobs_of(org.org_id, "*")):
+        services.client.delete(key)
+
+
+def _run_outstanding(services: Services, job: Job) -> None:
+    for lacking in outstanding(job, services.progress):
+        for message in flow.signatures(job, lacking).values():
+            app.tasks[message.task](**message.kwargs)

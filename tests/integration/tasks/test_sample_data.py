@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from _runs import caller_of, run_to_end
+from _runs import caller_of, forget_org, run_to_end
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
@@ -41,12 +41,14 @@ def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOrg]:
 
 
 @pytest.fixture
-def services(settings: Settings, client: redis.Redis) -> Services:
-    return Services(settings, client)
+def services(settings: Settings, client: redis.Redis, org: LocalOrg) -> Iterator[Services]:
+    services = Services(settings, client)
+    yield services
+    forget_org(services, org)
 
 
 def run(services: Services, org: LocalOrg, job_type: JobType, **what: Any) -> Job:
-    return run_to_end(services, services.jobs.submit(caller_of(org), job_type, **what)[0].job_id)
+    return run_to_end(services, services.jobs.submit(caller_of(org), job_type, **what)[0].job_id)[0]
 
 
 def ids(reader: OrgReader, object_name: str) -> set[str]:
