@@ -31,6 +31,7 @@ ERRORS = {
     409: "The state of the job or schedule does not allow this, or the name is taken",
     413: "The body is larger than 64 KiB",
     414: "The URL is too long",
+    422: "The Idempotency-Key came before with another request; send a new key with a new request",
     429: "The org's flex queue is full, or it has the most schedules allowed",
     431: "A header is too long",
     500: "An error in quotejob",
@@ -67,8 +68,11 @@ class Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the JSON object of the body. Raises InvalidRequest if there is none."""
-        expected = f"a JSON object with {', '.join(_names(schema))}, sent as Content-Type: application/json"
+        """Return the JSON object of the body. Raises InvalidRequest if there is none and a field of it is required."""
+        if not (_names(schema) or req.get_data()):
+            return {}
+        named = f" with {', '.join(_names(schema))}" if _names(schema) else ", or nothing at all"
+        expected = f"a JSON object{named}, sent as Content-Type: application/json"
         if not req.is_json:
             raise InvalidRequest.field("body", f"should be {expected}")
         try:
@@ -125,7 +129,7 @@ class Blueprint(SmorestBlueprint):
                 wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
-                    wrapped = self.arguments(schema, location=location)(wrapped)
+                    wrapped = self.arguments(schema, location=location, required=bool(_names(schema())))(wrapped)
             wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
             parameters = [described for name, described in IDS.items() if f"<{name}>" in rule] or None
             self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)

@@ -25,11 +25,13 @@ from api.wire.jobs import (
     JobResultsQuerySchema,
     JobResultsSchema,
     JobSchema,
+    RetryRequestSchema,
 )
 from api.wire.summary import JobSummarySchema
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
+from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.receipt import Result
@@ -54,7 +56,7 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
     answer=BatchExecutionResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Price Opportunities
@@ -82,12 +84,13 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     """Create sample Opportunities
 
-    Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each.
+    Creates Opportunities named Sample Opportunity 0, 1, 2 ... with two lines each. Each has a key in the field
+    QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
     return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
@@ -101,12 +104,13 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     answer=DataJobResponseSchema,
     status=202,
     says="The job was accepted",
-    errors=(429,),
+    errors=(422, 429),
 )
 def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     """Delete the sample Opportunities
 
-    Moves the sample Opportunities and their Quotes to the recycle bin, and nothing else.
+    Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
+    QuoteJobKey__c, never by a name.
     """
     return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
@@ -221,16 +225,45 @@ def resume_job(job_id: str) -> Job:
     return job
 
 
+@blueprint.operation(
+    "/jobs/<jobId>/retry",
+    method="POST",
+    name="retryFailedRecords",
+    body=RetryRequestSchema,
+    headers=IdempotencySchema,
+    answer=JobSchema,
+    status=202,
+    says="The new job, with retryOf",
+    errors=(404, 409, 422, 429),
+)
+def retry_failed_records(body: dict[str, Any], headers: dict[str, Any], job_id: str) -> Job:
+    """Retry the failed records of a job
+
+    Submits a new job for the Opportunities that failed in a job that has ended, or for those of them with one of the
+    codes. It reads and prices them as they are now, with this caller's session. No Opportunity that has a Quote of the
+    first job, or of another retry of it, gets a second one; it counts as succeeded with the Quote that it has.
+    """
+    context = caller.authenticated()
+    retry = Retry(caller.get_own_job(context, job_id), frozenset(body.get("codes") or ()))
+    job, new = caller.services().retries.submit(context, retry, headers.get("idempotency_key"))
+    return _dispatched(job, new=new)
+
+
 def _jobs() -> JobStore:
     return caller.services().jobs
 
 
 def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
+    return {"job_id": _dispatched(job, new=new).job_id}
+
+
+def _dispatched(job: Job, *, new: bool) -> Job:
+    """Return a job that was submitted, after the workers were told."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
-    log.info("Job submitted" if new else "Job was submitted before with this key", job_type=str(job_type))
-    workers.dispatch_org(context.org_id)
-    return {"job_id": job.job_id}
+    log.info("Job submitted" if new else "Job was submitted before with this key", job_type=job.job_type)
+    workers.dispatch_org(job.org_id)
+    return job
 
 
 def _wants_csv() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +91,11 @@ class QuotejobApi:
                 "NOT_THE_API",
             )
         return body
+
+
+def new_key() -> dict[str, str]:
+    """Return the header that makes a submission that was sent twice one job."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def _retry_after(response: requests.Response) -> float | None:

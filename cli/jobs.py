@@ -1,4 +1,4 @@
-"""jobs, job, abort, resume: watch and stop jobs."""
+"""jobs, job, abort, resume, retry: watch jobs, stop them and go on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from cli import find, options, render, times, wait
-from cli.api import Json
+from cli.api import Json, new_key
 from cli.options import Session, common, examples
 from cli.problems import OK
 
@@ -60,6 +60,7 @@ def details(screen: Console, job: Json) -> None:
         ("Reason", job["extendedStatus"]),
         ("Type", job["jobType"]),
         ("Clause", job["soqlWhereClause"]),
+        ("Retry of", job.get("retryOf")),
         ("Opportunities", "" if job["numberOfOpportunities"] is None else f"{job['numberOfOpportunities']:,}"),
         ("Records", counts if records["total"] else ""),
         ("Pages", f"{job['jobItemsProcessed']:,} of {job['totalJobItems']:,}" if job["totalJobItems"] else ""),
@@ -90,7 +91,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
             times.number(job["records"]["failed"]),
             times.relative(job["createdDate"]),
             times.relative(None if job["completedDate"] else job["estimatedEnd"]),
-            job["soqlWhereClause"] or "-",
+            job["soqlWhereClause"] or (f"retry of {job['retryOf'][:8]}" if job.get("retryOf") else "-"),
             times.local(job["createdDate"]),
         )
         for job in jobs
@@ -101,6 +102,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
 @click.command(
     epilog=examples(
         "quotejob jobs --status Failed --created-from 1d",
+        "quotejob jobs --has-errors",
         "quotejob jobs --type BatchQuote --sort completedDate --limit 5",
         "quotejob jobs --json | jq -r '.jobs[].jobId'",
     )
@@ -126,6 +128,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
 @click.option("--completed-to", type=times.Moment(), help="Ended before this time.")
 @click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
 @click.option("--parent", metavar="ID", help="Jobs that depend on this job.")
+@click.option("--has-errors/--no-errors", default=None, help="Jobs in which a record failed, or none failed.")
 @click.option("--reason", metavar="TEXT", help="This text is in the job's reason (extendedStatus).")
 @click.option(
     "--sort",
@@ -149,6 +152,7 @@ def jobs(session: Session, limit: int, schedule: str | None, parent: str | None,
         "createdTo": filters["created_to"],
         "completedFrom": filters["completed_from"],
         "completedTo": filters["completed_to"],
+        "hasErrors": None if filters["has_errors"] is None else str(filters["has_errors"]).lower(),
         "extendedStatus": filters["reason"],
         "sort": filters["sort"],
         "order": filters["order"],
@@ -200,4 +204,23 @@ def resume(session: Session, given: str, wait: float | None) -> int:
     if wait is not None:
         return submitted(session, resumed["jobId"], wait)
     session.say(resumed, f"Job {resumed['jobId']} goes on; it is {resumed['status']}.")
+    return OK
+
+
+@click.command(
+    epilog=examples("quotejob retry 1f0c --wait 10", "quotejob retry --last --codes UNABLE_TO_LOCK_ROW,WORKER_LOST")
+)
+@options.job_id
+@click.option("--codes", metavar="CODES", help="Only what failed with one of these codes, separated by commas.")
+@options.wait
+@common
+def retry(session: Session, given: str, codes: str | None, wait: float | None) -> int:
+    """Submit a new job for the failed records of a job that has ended."""
+    body: Json = {} if codes is None else {"codes": [code.strip() for code in codes.split(",")]}
+    job_id = find.job(session.api, given)
+    new = session.api.post(f"/api/jobs/{job_id}/retry", body, headers=new_key())
+    if wait is not None:
+        return submitted(session, new["jobId"], wait)
+    accepted = f"Job {new['jobId']} is accepted; it retries job {job_id}. Look: quotejob job {new['jobId'][:8]}"
+    session.say(new, accepted)
     return OK

@@ -85,8 +85,8 @@ def open_docs(session: Session) -> int:
 
 
 for _command in (
-    submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, queue.queue,
-    schedules.schedules, submit.data, open_docs,
+    submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, jobs.retry,
+    queue.queue, schedules.schedules, submit.data, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from typing import TextIO
 
 import click
 
 from cli import find, options, times
-from cli.api import Json
+from cli.api import Json, new_key
 from cli.jobs import submitted
 from cli.options import Session, common, examples
 from cli.problems import CommandError
@@ -69,11 +68,6 @@ def _clause(clause: str | None, file: TextIO | None) -> str:
     if not text:
         raise click.UsageError("The clause is empty: write the condition after WHERE.")
     return text
-
-
-def new_key() -> dict[str, str]:
-    """Return a header with a new key: a submission that is sent twice with it makes one job."""
-    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 @click.group(epilog=examples("quotejob data create 1000 --wait 5", "quotejob data delete"))

@@ -13,6 +13,7 @@
     ├── ScheduleNotFound        404  no such schedule in the caller's org
     ├── JobConflict             409  the job is not in a state that allows this
     ├── ScheduleConflict        409  the schedule's state or name does not allow this, or its guarantee cannot be kept
+    ├── IdempotencyKeyReused    422  the Idempotency-Key came before with another request
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
     ├── TooManySchedules        429  the org already has as many schedules as allowed
     ├── StoreUnavailable        503  Redis does not answer, or is full
@@ -121,6 +122,13 @@ class JobConflict(QuotejobError):
 
     code = "JOB_CONFLICT"
     status = 409
+
+
+class IdempotencyKeyReused(QuotejobError):
+    """The Idempotency-Key came before with another request; a new request needs a new key."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    status = 422
 
 
 class FlexQueueFull(QuotejobError):

@@ -16,6 +16,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
 from quotejob.run.results import Results
+from quotejob.run.retries import Retries
 from quotejob.schedules.firing import Firing
 from quotejob.schedules.store import ScheduleStore
 from quotejob.settings import Settings
@@ -52,6 +53,11 @@ class Services:
     def results(self) -> Results:
         """What came of all jobs' records."""
         return Results(self.progress)
+
+    @cached_property
+    def retries(self) -> Retries:
+        """What submits jobs for failed records."""
+        return Retries(self.client, self.jobs, self.progress, self.results)
 
     @cached_property
     def search(self) -> JobSearch:

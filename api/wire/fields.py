@@ -139,6 +139,14 @@ def zoned_time_in_query(text: str) -> fields.AwareDateTime:
     )
 
 
+def true_or_false_in_query(text: str) -> fields.Boolean:
+    """Return a field for a boolean in a query: the words true and false, and no others."""
+    wrong = "should be true or false"
+    return fields.Boolean(
+        truthy={"true"}, falsy={"false"}, error_messages={"invalid": wrong, "null": wrong}, metadata=described(text)
+    )
+
+
 def id_in_query(text: str) -> fields.String:
     """Return a field for an id in a query. It does not check that the thing exists."""
     return fields.String(validate=_is_id, metadata=described(text, format="uuid"))

@@ -17,6 +17,7 @@ from api.wire.fields import (
     id_in_query,
     job_id_in_body,
     name_of_job_type,
+    true_or_false_in_query,
     whole_number,
     word,
     zoned_time_in_query,
@@ -28,6 +29,9 @@ from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
+MOST_CODES = 50
+_A_CODE = "should be a code as the job's results have it, without blanks"
+_CODES = f"should be 1 to {MOST_CODES} codes of the job's results; leave it out to retry all that failed"
 _SEVERAL_VALUES = "Only these. For several values, repeat the parameter, or separate them by commas"
 
 
@@ -73,6 +77,25 @@ class BatchExecutionRequestSchema(CamelCase):
             "should be a time in ISO 8601 with a zone, such as 2026-01-31T22:00:00+01:00",
         ),
         metadata=described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
+    )
+
+
+class RetryRequestSchema(CamelCase):
+    """Which of the failed Opportunities to retry."""
+
+    class Meta:
+        unknown = RAISE
+
+    codes = fields.List(
+        fields.String(
+            validate=validate.Regexp(r"^[!-~]{1,255}$", error=_A_CODE),
+            error_messages=dict.fromkeys(("invalid", "null"), _A_CODE),
+            metadata={"example": "UNABLE_TO_LOCK_ROW"},
+        ),
+        allow_none=NULLABLE,
+        validate=validate.Length(1, MOST_CODES, error=_CODES),
+        error_messages={"invalid": _CODES},
+        metadata=described("Only those that failed with one of these codes; without it, all that failed"),
     )
 
 
@@ -147,6 +170,11 @@ class JobSchema(CamelCase):
     schedule_id = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("The schedule that submitted it", format="uuid")
     )
+    retry_of = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("The job whose failed Opportunities it retries", format="uuid"),
+    )
     total_job_items = fields.Integer(required=True, metadata=described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
     number_of_errors = fields.Integer(required=True, metadata=described("Pages with at least one failed record"))
@@ -195,7 +223,10 @@ class IdempotencySchema(CamelCase):
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
         validate=validate.Regexp(r"^[!-~]([ -~]{0,253}[!-~])?$", error="should be 1 to 255 printable ASCII characters"),
-        metadata=described("The same key from the same org gives the same job, for 24 hours"),
+        metadata=described(
+            "The same key and request from the same org give the same job, for 24 hours. The same key with "
+            "another request is refused"
+        ),
     )
 
 
@@ -220,6 +251,8 @@ class JobFilterQuerySchema(CamelCase):
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
         metadata=described("A text in their extendedStatus, in upper or lower case", example="ROW_LOCK"),
     )
+
+    has_errors = true_or_false_in_query("Those in which an Opportunity failed (true), or none did (false)")
 
     @post_load
     def _as_filter(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

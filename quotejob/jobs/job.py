@@ -98,6 +98,8 @@ class Job(msgspec.Struct, frozen=True):
     waiting_for: tuple[Waiting, ...] = ()  # while Holding
     schedule_id: str | None = None
     guaranteed: bool = False  # comes from a guaranteed schedule, so it goes first
+    retry_of: str | None = None  # the job whose failed records this one has
+    first_job_id: str | None = None  # of a retry: the job that its chain of retries began with
     authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0
@@ -120,3 +122,11 @@ class Job(msgspec.Struct, frozen=True):
     def ended(self) -> bool:
         """True if the job has ended."""
         return self.status in ENDED
+
+    @property
+    def key_id(self) -> str:
+        """The job's id in the keys of what it writes. A retry has the id of the first job of its chain.
+
+        So the org does not take a second record with the key, whichever job of the chain wrote the first.
+        """
+        return self.first_job_id or self.job_id

@@ -36,6 +36,7 @@ class JobFilter:
     schedule_id: str | None = None
     parent_id: str | None = None  # a job that it depends on
     extended_status: str | None = None  # a text in extendedStatus; case does not matter
+    has_errors: bool | None = None  # whether a record failed
 
     def __post_init__(self) -> None:
         for name in ("created", "completed"):
@@ -52,6 +53,7 @@ class JobFilter:
             and _within(job.completed_date, self.completed_from, self.completed_to)
             and self.schedule_id in (None, job.schedule_id)
             and (self.parent_id is None or self.parent_id in job.depends_on)
+            and self.has_errors in (None, job.failed > 0)
             and (
                 self.extended_status is None
                 or self.extended_status.casefold() in (job.extended_status or "").casefold()
@@ -66,6 +68,7 @@ class JobFilter:
             "scheduleId": self.schedule_id,
             "dependsOn": self.parent_id,
             "extendedStatus": self.extended_status,
+            "failed": self.has_errors,
         }
         return tuple(name for name, value in asked.items() if value is not None)
 

@@ -5,20 +5,19 @@ Each is one Lua script in ``store/lua/jobs/``: all of it happens or nothing.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
 
 from quotejob import clock
 from quotejob.errors import FlexQueueFull, JobConflict
+from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.jobs.job import RESUMABLE, Job, Status
 from quotejob.jobs.reading import JobReader
+from quotejob.jobs.retry import Retry
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store import keys
-
-IDEMPOTENCY_KEY_KEPT_FOR = 24 * 3600  # seconds that the same Idempotency-Key means the same job
 
 
 class Submission(JobReader):
@@ -32,6 +31,7 @@ class Submission(JobReader):
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
         conditions: Conditions = UNCONDITIONAL,
+        retry: Retry | None = None,
         idempotency_key: str | None = None,
         job_id: str | None = None,
         guaranteed: bool = False,
@@ -42,23 +42,26 @@ class Submission(JobReader):
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, and InvalidRequest for a condition on a job that is not in this org.
+        Raises FlexQueueFull, InvalidRequest for a condition on a job that is not in this org, and IdempotencyKeyReused
+        if the key came with another request.
         """
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
-        described = {
+        asked = {
             "jobType": job_type,
+            "soqlWhereClause": soql_where_clause,
+            "numberOfOpportunities": number_of_opportunities,
+            **conditions.stored(),
+            **(retry.stored() if retry else {}),
+        }
+        described = asked | {
             "status": Status.HOLDING,
             "orgId": org,
             "createdDate": now.isoformat(),
             "createdById": context.user_id,
-            "soqlWhereClause": soql_where_clause,
-            "numberOfOpportunities": number_of_opportunities,
             "scheduleId": schedule_id,
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,
-            **conditions.stored(),
         }
-        digest = hashlib.sha256((idempotency_key or "").encode()).hexdigest()
         answer, *found = self.run(
             "jobs/submit",
             now=now,
@@ -70,8 +73,9 @@ class Submission(JobReader):
             passes_full=guaranteed,
             context=tokens.seal(context, self._settings),
             context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
-            idempotency=keys.jobs_of(org, f"idempotency:{digest}") if idempotency_key else None,
-            idempotency_kept=IDEMPOTENCY_KEY_KEPT_FOR,
+            idempotency=idempotency.key_in_store(org, idempotency_key) if idempotency_key else None,
+            idempotency_kept=idempotency.KEPT_FOR,
+            request=idempotency.fingerprint(asked),
             **self._room(),
         )
         if answer == b"full":
@@ -79,6 +83,8 @@ class Submission(JobReader):
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
         [known] = found
+        if answer == b"reused":
+            raise idempotency.reused(known.decode())
         return self.get(known.decode()), answer == b"new"
 
     def resume(self, job_id: str, context: CallerContext) -> Job:

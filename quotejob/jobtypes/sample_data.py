@@ -1,5 +1,8 @@
 """Create and delete sample data with Bulk API 2.0: ``Sample Opportunity 0..N-1``, each with two lines.
 
+Each sample Opportunity has a key, ``sample:{jobId}:{number}``, in a unique field of the org. What has such a key was
+made here and is deleted here, whatever its name is now. Its lines and Quotes go with it.
+
 A page is 10,000 records, which Bulk processes as one internal batch. The ids of its Bulk jobs are kept as checkpoints:
 a page that is run again continues the same Bulk jobs instead of writing its rows twice.
 """
@@ -15,6 +18,7 @@ import structlog
 
 from quotejob.errors import OrgClosed
 from quotejob.jobs.job import Job, JobType
+from quotejob.jobtypes import key_field
 from quotejob.jobtypes.base import JobHandler
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
@@ -25,7 +29,8 @@ NAME_PREFIX = "Sample Opportunity "
 RECORDS_PER_PAGE = 10_000
 PAGES_PER_WAVE = 1_000_000  # all of them: no priced quotes wait in Redis in these jobs, so nothing has to be bounded
 LINES_PER_OPPORTUNITY = 2
-_NAME = re.compile(re.escape(NAME_PREFIX) + r"\d+")
+KEY_PREFIX = "sample:"
+_KEY = re.compile(re.escape(KEY_PREFIX) + "[0-9a-f-]{36}:[0-9]+")
 _ALREADY_DELETED = "ENTITY_IS_DELETED"  # the org's error code for deleting a record a second time
 
 log = structlog.get_logger()
@@ -43,6 +48,7 @@ class SampleDataCreate(JobHandler):
 
     def plan(self, run: Run) -> None:
         """Give each Opportunity to create a number. A page holds these numbers."""
+        key_field.check(run.org.describe("Opportunity"))
         numbers = (str(number) for number in range(run.job.number_of_opportunities or 0))
         store_plan(run, numbers, page_size=RECORDS_PER_PAGE, wave_size=PAGES_PER_WAVE)
 
@@ -66,9 +72,11 @@ class SampleDataDelete(JobHandler):
         return "to delete the sample Opportunities"
 
     def plan(self, run: Run) -> None:
-        """Find the sample Opportunities: only those whose whole name is one that SampleDataCreate gives."""
-        found = run.org.query(f"SELECT Id, Name FROM Opportunity WHERE Name LIKE '{NAME_PREFIX}%' ORDER BY Id")
-        ids = (row["Id"] for row in found if _NAME.fullmatch(row["Name"]))
+        """Find the sample Opportunities: those with a key that SampleDataCreate gives, whatever their names are."""
+        key_field.check(run.org.describe("Opportunity"))
+        key = key_field.NAME
+        found = run.org.query(f"SELECT Id, {key} FROM Opportunity WHERE {key} LIKE '{KEY_PREFIX}%' ORDER BY Id")
+        ids = (row["Id"] for row in found if _KEY.fullmatch(row[key]))
         store_plan(run, ids, page_size=RECORDS_PER_PAGE, wave_size=PAGES_PER_WAVE)
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
@@ -130,10 +138,11 @@ def _create_opportunities(
             "StageName": "Prospecting",
             "CloseDate": closes,
             "Pricebook2Id": catalog.pricebook2_id,
+            key_field.NAME: f"{KEY_PREFIX}{run.id}:{number}",
         }
         for number in numbers
     )
-    columns = ["Name", "AccountId", "StageName", "CloseDate", "Pricebook2Id"]
+    columns = ["Name", "AccountId", "StageName", "CloseDate", "Pricebook2Id", key_field.NAME]
     written = _ingest(run, page, "Opportunity", "insert", rows, columns)
     ids = {int(row["Name"].removeprefix(NAME_PREFIX)): row["sf__Id"] for row in written.succeeded()}
     return ids, [_refused(row["Name"], row) for row in written.failed()]

@@ -16,6 +16,7 @@ from quotejob.store.client import RedisClient
 FIRST_PAUSE = 15.0  # seconds between the first two tries to remove a Quote; more than the length of a lease
 LONGEST_PAUSE = 600.0  # seconds between two tries
 JOBS_PER_SWEEP = 100  # ended jobs whose Quotes one sweep sends to be removed
+NOTES_KEPT_FOR = 30 * 24 * 3600  # seconds; longer than an ended job is
 REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request could still write it again
 
 
@@ -23,8 +24,9 @@ REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request 
 class IncompleteQuote:
     """A Quote of which the org may have only some lines."""
 
-    unit: str  # its batch, "wave.batch"
+    key: str  # its unique key in the org
     opportunity_id: str
+    unit: str  # its batch, "wave.batch"
     quote_id: str | None  # None: not known
     removed: bool  # it was removed once; it is looked for once more
 
@@ -38,7 +40,8 @@ class IncompleteQuotes:
     def note(self, job: Job, unit: str, opportunity_id: str, quote_id: str | None = None) -> None:
         """Note that a Quote is being written: before its first request, and again when its id is known.
 
-        Raises JobStopped if the job has ended, LeaseLost if another step has stored the receipt of this batch.
+        Raises JobStopped if the job has ended. Raises LeaseLost if another step has stored the receipt of this batch,
+        or if another job of the same chain of retries writes or removes this Quote now.
         """
         answer = scripts.run(
             self._redis,
@@ -49,22 +52,25 @@ class IncompleteQuotes:
             unit=unit,
             record=opportunity_id,
             quote=quote_id,
+            kept=NOTES_KEPT_FOR,
         ).decode()
         if answer == "ended":
             raise JobStopped(f"Job {job.job_id} has ended")
         if answer == "reported":
             raise LeaseLost(f"Batch {unit} of job {job.job_id} is written already")
+        if answer == "held":
+            raise LeaseLost(f"Another retry of the same job writes or removes the Quote of {opportunity_id} now")
 
-    def of_job(self, job_id: str) -> list[IncompleteQuote]:
-        """Return the noted Quotes of a job, by batch. While the job runs, these are the ones being written."""
-        found = self._redis.hash(keys.job(job_id, "incomplete"))
-        return [_read(unit.decode(), note.decode()) for unit, note in sorted(found.items())]
+    def of_job(self, job: Job) -> list[IncompleteQuote]:
+        """Return the noted Quotes of a job, by Opportunity. While the job runs, these are the ones being written."""
+        return self._read(job.job_id, job.key_id)
 
     def left_over(self, job_id: str) -> list[IncompleteQuote]:
         """Return the Quotes that the org may still have incomplete although the job has ended."""
         if self._redis.zscore(keys.CLEAN_UPS, job_id) is None:
             return []
-        return [quote for quote in self.of_job(job_id) if not quote.removed]
+        first = self._redis.field(keys.job(job_id), "firstJobId")
+        return [quote for quote in self._read(job_id, first.decode() if first else job_id) if not quote.removed]
 
     def due(self) -> list[str]:
         """Return ended jobs whose Quotes should be removed now. Of several calls at once, one gets a job."""
@@ -91,7 +97,7 @@ class IncompleteQuotes:
                 context=keys.job(job.job_id, "context"),
                 leases=keys.job(job.job_id, "leases"),
                 id=job.job_id,
-                unit=None if quote is None else quote.unit,
+                record=None if quote is None else quote.opportunity_id,
                 final=final,
                 api_calls=api_calls,
             )
@@ -103,16 +109,21 @@ class IncompleteQuotes:
         if org_id is not None:
             self._redis.srem(keys.jobs_of(org_id, "clean-ups"), job_id)
 
+    def _read(self, job_id: str, key_id: str) -> list[IncompleteQuote]:
+        """Return the notes of this job. The hash has those of all jobs of the chain: "job unit Quote"."""
+        found = []
+        for record, note in sorted(self._redis.hash(keys.job(key_id, "incomplete")).items()):
+            opportunity_id, [holder, unit, *known] = record.decode(), note.decode().split()
+            if holder == job_id:
+                removed = known == [REMOVED]
+                quote_id = None if removed or not known else known[0]
+                found.append(IncompleteQuote(f"{key_id}:{opportunity_id}", opportunity_id, unit, quote_id, removed))
+        return found
+
     def _keys(self, job: Job) -> dict[str, str]:
         return {
             "job": keys.job(job.job_id),
-            "incomplete": keys.job(job.job_id, "incomplete"),
+            "incomplete": keys.job(job.key_id, "incomplete"),
             "clean_ups": keys.CLEAN_UPS,
             "org_clean_ups": keys.jobs_of(job.org_id, "clean-ups"),
         }
-
-
-def _read(unit: str, note: str) -> IncompleteQuote:
-    opportunity_id, _, quote_id = note.partition(" ")
-    removed = quote_id == REMOVED
-    return IncompleteQuote(unit, opportunity_id, None if removed else quote_id or None, removed)

@@ -6,19 +6,21 @@ Counters change only in the Lua script that stores the first receipt of a page o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import msgspec
 
 from quotejob import clock
-from quotejob.errors import JobNotFound
+from quotejob.errors import JobConflict, JobNotFound
 from quotejob.run.incomplete import IncompleteQuotes
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
+UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
 
 
 LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
@@ -40,6 +42,32 @@ class Progress:
         self.incomplete = IncompleteQuotes(client)
 
     # -- the plan ------------------------------------------------------------------------------------------------------
+
+    def store_chosen(self, job_id: str, parts: Iterable[Sequence[str]], kept: int) -> int:
+        """Store the records of a job that does not ask the org for them, before it is submitted. Return their number.
+
+        ``parts`` may be a stream. They are kept for ``kept`` seconds.
+        """
+        key, total = keys.job(job_id, "chosen"), 0
+        for number, ids in enumerate(parts):
+            total += len(ids)
+            self._redis.hset(key, str(number), rows.squeeze(list(ids)))
+            self._redis.expire(key, kept)
+        return total
+
+    def chosen(self, job_id: str) -> Iterator[str]:
+        """Yield the records that were chosen for the job. Raises JobConflict if they are no longer stored."""
+        for number in count():
+            stored = self._redis.field(keys.job(job_id, "chosen"), str(number))
+            if stored is None and number == 0:
+                raise JobConflict("The list of this job's records is no longer kept; submit the job again")
+            if stored is None:
+                return
+            yield from rows.unsqueeze(stored, list[str])
+
+    def forget_chosen(self, job_id: str) -> None:
+        """Delete the records that were chosen for a job that was not accepted."""
+        self._redis.delete(keys.job(job_id, "chosen"))
 
     def store_plan(
         self, job_id: str, pages: Iterable[Sequence[str]], wave_size: int, api_calls: Callable[[], int]
@@ -102,18 +130,22 @@ class Progress:
         return None if stored is None else rows.unsqueeze(stored, list[Batch])
 
     def record_batch(
-        self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True, in_several: bool = False
+        self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True, in_several: str | None = None
     ) -> bool:
         """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile.
 
-        ``in_several``: the batch is one Quote that is written in several requests. Its note as incomplete ends with the
-        receipt. If somebody has removed the Quote meanwhile, nothing is stored.
+        ``in_several``: the batch is one Quote that is written in several requests; this is the Job.key_id. The note of
+        the Quote as incomplete ends with the receipt. If somebody has removed the Quote meanwhile, nothing is stored.
         """
         pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
         large = None
-        if in_several:
+        if in_several is not None:
             [result] = receipt.results
-            large = {"incomplete": keys.job(job_id, "incomplete"), "unit": receipt.unit, "quote": result.quote_id}
+            large = {
+                "incomplete": keys.job(in_several, "incomplete"),
+                "record": result.record_id,
+                "quote": result.quote_id,
+            }
         return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages, large)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
@@ -131,8 +163,14 @@ class Progress:
 
     def unit_results(self, job_id: str, unit: str) -> list[Result]:
         """Return the results of one page, batch or part of a batch."""
-        stored = self._redis.field(keys.job(job_id, "results"), unit)
-        return rows.unsqueeze(stored, list[Result]) if stored else []
+        return _results(self._redis.field(keys.job(job_id, "results"), unit))
+
+    def results_of(self, job_id: str, units: Sequence[str]) -> Iterator[tuple[str, list[Result]]]:
+        """Yield each of the units and its results, in this order. One unit at a time is not compressed in memory."""
+        for start in range(0, len(units), UNITS_READ_AT_ONCE):
+            some = units[start : start + UNITS_READ_AT_ONCE]
+            found = self._redis.fields(keys.job(job_id, "results"), some)
+            yield from ((unit, _results(stored)) for unit, stored in zip(some, found, strict=True))
 
     # -- notes ---------------------------------------------------------------------------------------------------------
 
@@ -190,6 +228,11 @@ class Progress:
             large=large,
         )
         return bool(taken)
+
+
+def _results(stored: bytes | None) -> list[Result]:
+    """Return the results of a unit from their stored form."""
+    return rows.unsqueeze(stored, list[Result]) if stored else []
 
 
 def _row(result: Result) -> list[str | None]:

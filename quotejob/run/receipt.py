@@ -30,9 +30,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 
 def lost(record_id: str) -> Result:
     """Return the result of a record whose page or batch has ended its worker too often."""
-    reason = (
-        f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then run a new job for it"
-    )
+    reason = f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then retry it"
     return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason)
 
 

@@ -10,6 +10,8 @@ from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
 
+QUOTE_INCOMPLETE = "QUOTE_INCOMPLETE"  # the code of a Quote that an ended job has left incomplete
+
 
 class Results:
     """The results of all jobs, in one order: pages, then batches of each wave. May raise StoreUnavailable.
@@ -43,17 +45,18 @@ class Results:
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Yield the results after the cursor, each with its own cursor."""
         first_unit, first_place = _read(cursor)
-        left_over = {f"{quote.unit}.0.0": quote for quote in self._progress.incomplete.left_over(job_id)}
-        for unit in sorted([*self._progress.units_with_results(job_id), *left_over], key=_unit_order):
-            if _unit_order(unit) >= _unit_order(first_unit):
-                reported = (
-                    [_incomplete(left_over[unit], job_id)]
-                    if unit in left_over
-                    else self._progress.unit_results(job_id, unit)
-                )
-                for place, result in enumerate(reported):
-                    if unit != first_unit or place >= first_place:
-                        yield f"{unit}:{place}", result
+        for unit, results in self._units(job_id, _unit_order(first_unit)):
+            for place, result in enumerate(results):
+                if unit != first_unit or place >= first_place:
+                    yield f"{unit}:{place}", result
+
+    def _units(self, job_id: str, first: tuple[int, ...]) -> Iterator[tuple[str, list[Result]]]:
+        """Yield the units from the first on, each with its results; at last the Quotes that are incomplete."""
+        units = sorted(self._progress.units_with_results(job_id), key=_unit_order)
+        yield from self._progress.results_of(job_id, [unit for unit in units if _unit_order(unit) >= first])
+        for quote in self._progress.incomplete.left_over(job_id):
+            if _unit_order(f"{quote.unit}.0.0") >= first:
+                yield f"{quote.unit}.0.0", [_incomplete(quote)]
 
 
 def _unit_order(unit: str) -> tuple[int, ...]:
@@ -70,7 +73,7 @@ def _read(cursor: str | None) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def _incomplete(quote: IncompleteQuote, job_id: str) -> Result:
-    known = f"Quote {quote.quote_id}" if quote.quote_id else f"A Quote with the key {job_id}:{quote.opportunity_id}"
+def _incomplete(quote: IncompleteQuote) -> Result:
+    known = f"Quote {quote.quote_id}" if quote.quote_id else f"A Quote with the key {quote.key}"
     message = f"{known} may have only a part of its lines; resume the job to complete it, or wait for its removal"
-    return Result(quote.opportunity_id, Outcome.FAILED, quote.quote_id, "QUOTE_INCOMPLETE", message)
+    return Result(quote.opportunity_id, Outcome.FAILED, quote.quote_id, QUOTE_INCOMPLETE, message)

@@ -7,7 +7,7 @@ Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -62,6 +62,10 @@ class RedisClient(redis.Redis):
     def field(self, key: str, name: str) -> bytes | None:
         """Return one field of a hash. None: there is no such field."""
         return cast(bytes | None, self.hget(key, name))
+
+    def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        """Return some fields of a hash, in the order of their names."""
+        return cast(list[bytes | None], self.hmget(key, list(names)))
 
     def field_of_each(self, keys: Iterable[str], name: str) -> list[bytes | None]:
         """Return the same field of each hash, in one round trip."""

@@ -102,6 +102,23 @@ def test_a_record_that_fails_is_explained(quotejob: Quotejob, name: str, bad_opp
     assert rows[1].startswith(f"{bad_opportunity},failed,")
 
 
+def test_what_failed_is_retried(quotejob: Quotejob, reader: OrgReader, name: str, bad_opportunity: str) -> None:
+    """The job is found by its failed record; the retry has that one only, and exits with 0 once it is mended."""
+    first = json.loads(quotejob("run", f"Name LIKE '{name}%'", "--wait", "2", "--json").stdout)
+    listed = json.loads(quotejob("jobs", "--has-errors", "--limit", "1", "--json").stdout)["jobs"]
+    assert [job["jobId"] for job in listed] == [first["jobId"]]
+    [group] = json.loads(quotejob("failures", first["jobId"], "--json").stdout)["failures"]
+    assert quotejob("retry", first["jobId"], "--codes", "NO_CODE").returncode == 2
+    again = quotejob("retry", first["jobId"], "--codes", f"NO_CODE,{group['code']}")
+    assert re.search(rf"is accepted; it retries job {first['jobId']}", again.stdout), again.stderr
+    assert quotejob("job", "--last", "--wait", "2").returncode == 1
+    reader.update("Opportunity", bad_opportunity, {"CloseDate": "2027-01-31"})
+    done = quotejob("retry", "--last", "--wait", "2")
+    assert done.returncode == 0, done.stderr
+    assert "1 in all: 1 succeeded" in done.stdout
+    assert reader.count(f"SELECT COUNT() FROM Quote WHERE OpportunityId = '{bad_opportunity}'") == 1
+
+
 def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
     """With --json, all right or not."""
 
@@ -139,6 +156,7 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
     ):
         object_of(*words)
     object_of("job", "00000000-0000-4000-8000-000000000000", code=2)
+    object_of("retry", first, code=2)
     object_of("run", "Nonsense =", code=2)
     object_of("nonsense", code=2)
 

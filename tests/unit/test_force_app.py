@@ -48,9 +48,12 @@ def test_each_file_is_well_formed_and_named_after_what_it_holds(path: Path) -> N
         assert [child.tag for child in root] == sorted(child.tag for child in root), "sf retrieves them sorted"
 
 
-@pytest.mark.parametrize("object_name", ["Quote", "QuoteLineItem"])
+@pytest.mark.parametrize("object_name", ["Quote", "QuoteLineItem", "Opportunity"])
 def test_the_key_fields_are_what_exactly_once_needs(object_name: str) -> None:
-    """``jobId:opportunityId`` is 36 + 1 + 18 characters, a line adds its number; the org refuses the second one."""
+    """``jobId:opportunityId`` is 36 + 1 + 18 characters, a line adds its number; the org refuses the second one.
+
+    A sample Opportunity has ``sample:jobId:number``.
+    """
     field = root_of(SOURCE / "objects" / object_name / "fields" / "QuoteJobKey__c.field-meta.xml")
     assert text(field, "type") == "Text"
     assert text(field, "unique") == "true"

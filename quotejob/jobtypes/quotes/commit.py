@@ -15,7 +15,7 @@ import structlog
 from quotejob import clock
 from quotejob.errors import JobStopped
 from quotejob.jobtypes.quotes import packed
-from quotejob.jobtypes.quotes.writer import Writer, nodes
+from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
@@ -55,24 +55,22 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
         receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls)
-        run.progress.record_batch(run.id, wave, receipt, in_several=_is_large(quotes))
+        run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
     page_of, writer = _content(run, wave, batch), _writer(run, wave, batch)
-    written = writer.written(list(page_of))
+    there = written(run.org, run.job.key_id, list(page_of))
     quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in page_of]
     if _is_large(quotes):
         [large] = quotes
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
-        if large.opportunity_id in written and not writer.is_complete(large, written[large.opportunity_id]):
-            run.org.delete("Quote", written.pop(large.opportunity_id))
-    results = {
-        key: lost(key) if key not in written else Result(key, Outcome.SUCCEEDED, written[key]) for key in page_of
-    }
+        if large.opportunity_id in there and not writer.is_complete(large, there[large.opportunity_id]):
+            run.org.delete("Quote", there.pop(large.opportunity_id))
+    results = {key: lost(key) if key not in there else Result(key, Outcome.SUCCEEDED, there[key]) for key in page_of}
     receipt = _receipt(f"{wave}.{batch}", results, page_of, run.org.calls)
-    run.progress.record_batch(run.id, wave, receipt, in_several=_is_large(quotes))
+    run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
 
 
 def remove_incomplete(run: Run) -> None:
@@ -84,13 +82,13 @@ def remove_incomplete(run: Run) -> None:
     final = run.job.completed_date is not None and (
         clock.now() - run.job.completed_date > timedelta(seconds=run.settings.org_timeout + LATE_REQUESTS)
     )
-    for quote in run.progress.incomplete.of_job(run.id):
+    for quote in run.progress.incomplete.of_job(run.job):
         wave, batch = (int(number) for number in quote.unit.split("."))
         lease = run.leases.claim(run.id, f"batch {wave} {batch}", run.job.org_id, after_end=True)
         calls = run.org.calls
         try:
             with lease.kept():
-                for quote_id in _writer(run, wave, batch).written([quote.opportunity_id]).values():
+                for quote_id in written(run.org, run.job.key_id, [quote.opportunity_id]).values():
                     lease.go_on()
                     run.org.delete("Quote", quote_id)
                     log.warning(f"Removed Quote {quote_id}: the job ended before all its lines were written")
@@ -104,7 +102,7 @@ def _writer(run: Run, wave: int, batch: int) -> Writer:
     def note_large(opportunity_id: str, quote_id: str | None) -> None:
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", opportunity_id, quote_id)
 
-    return Writer(run.org, run.id, go_on=run.go_on, slow_down=run.slow_down, note_large=note_large)
+    return Writer(run.org, run.job.key_id, go_on=run.go_on, slow_down=run.slow_down, note_large=note_large)
 
 
 def _is_large(quotes: Sequence[PricedQuote]) -> bool:

@@ -15,7 +15,9 @@ class BatchQuote(JobHandler):
     name = JobType.BATCH_QUOTE
 
     def purpose(self, job: Job) -> str:
-        """Return the job's clause."""
+        """Return the job's clause, or the job that it retries."""
+        if job.retry_of is not None:
+            return f"for the failed records of job {job.retry_of}"
         return f"for SOQL WHERE clause: {job.soql_where_clause}"
 
     def plan(self, run: Run) -> None:

@@ -16,10 +16,12 @@ import orjson
 import structlog
 
 from quotejob.jobtypes.quotes import packed
+from quotejob.jobtypes.quotes.writer import nodes, written
 from quotejob.pricing import Rules, Unpriceable, load_rules, price
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.salesforce import MAX_NODES
 
 log = structlog.get_logger()
 
@@ -34,6 +36,9 @@ def price_page(run: Run, wave: int, page: int) -> None:
     run.go_on()
     ids = run.progress.page(run.id, page)
     quotes, results = _price_all(run, ids)
+    if run.job.retry_of is not None:
+        quotes, written = _without_written(run, quotes)
+        results += written
     receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
     run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
@@ -65,6 +70,18 @@ def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Re
         else:
             quotes.append(outcome)
     return quotes, results
+
+
+def _without_written(run: Run, quotes: Sequence[PricedQuote]) -> tuple[list[PricedQuote], list[Result]]:
+    """Return the quotes of a retry that the org does not have, and the results of those that it has.
+
+    A Quote is there if its answer was lost, or if another retry wrote it. The writer would find that out too, by a
+    refusal of each; this costs a query for 100. It leaves large quotes to the writer: one may be there in part.
+    """
+    small = [quote.opportunity_id for quote in quotes if nodes(quote) <= MAX_NODES]
+    found = written(run.org, run.job.key_id, small)
+    left = [quote for quote in quotes if quote.opportunity_id not in found]
+    return left, [Result(record_id, Outcome.SUCCEEDED, quote_id) for record_id, quote_id in found.items()]
 
 
 def _price_one(opportunity: Opportunity | None, record_id: str, book: Rules) -> PricedQuote | Result:

@@ -22,12 +22,12 @@ from itertools import pairwise
 from typing import Any
 
 from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.jobtypes import key_field
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
 from quotejob.salesforce.translate import error_class
 
-KEY_FIELD = "QuoteJobKey__c"
 _MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
 _MAX_SECONDS_OF_FAULTS = 60  # passing faults in a row, before a batch gives up for now
 _LONGEST_PAUSE = 10  # seconds
@@ -55,6 +55,22 @@ def nodes(quote: PricedQuote) -> int:
     return 1 + len(quote.lines)
 
 
+def key_of(key_id: str, record_id: str) -> str:
+    """Return the unique key of a Quote, by its Opportunity, or of a line of a large quote. ``key_id``: Job.key_id."""
+    return f"{key_id}:{record_id}"
+
+
+def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict[str, str]:
+    """Return the Quotes with a job's keys that the org has for these Opportunities: Opportunity id -> Quote id."""
+    found: dict[str, str] = {}
+    for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
+        some = opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
+        keys = ", ".join(f"'{key_of(key_id, record_id)}'" for record_id in some)
+        rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {key_field.NAME} IN ({keys})")
+        found |= {row["OpportunityId"]: row["Id"] for row in rows}
+    return found
+
+
 class Writer:
     """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
@@ -68,7 +84,7 @@ class Writer:
         note_large: Callable[[str, str | None], None],
     ) -> None:
         self._org = org
-        self._job_id = job_id
+        self._job_id = job_id  # the one in the keys: Job.key_id
         self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._note_large = note_large  # notes a large quote as incomplete: its Opportunity, and its id when it is known
@@ -133,29 +149,19 @@ class Writer:
 
     def _settle_refused(self, group: Group, error: NodeError, *, duplicate: bool) -> list[Group]:
         """Settle a refused graph: quotes that are written already, one bad record, or a group to split."""
-        written = self.written([quote.opportunity_id for quote in group]) if duplicate else {}
+        ids = [quote.opportunity_id for quote in group]
+        there = written(self._org, self._job_id, ids) if duplicate else {}
         for quote in group:
-            if quote.opportunity_id in written:
-                self._succeeded(quote, written[quote.opportunity_id])
-        if not written and len(group) == 1:
+            if quote.opportunity_id in there:
+                self._succeeded(quote, there[quote.opportunity_id])
+        if not there and len(group) == 1:
             if error.code not in REFUSALS and group[0].opportunity_id not in self._asked_again:
                 self._asked_again.add(group[0].opportunity_id)
                 self._passing = _raised(error, OrgUnreachable)
                 return [group]
             self._failed(group[0], error)
             return []
-        return [(quote,) for quote in group if quote.opportunity_id not in written]
-
-    def written(self, opportunity_ids: Sequence[str]) -> dict[str, str]:
-        """Return the quotes of this job that the org has for these Opportunities: Opportunity id -> quote id."""
-        found: dict[str, str] = {}
-        for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
-            keys = ", ".join(
-                f"'{self._key(record_id)}'" for record_id in opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
-            )
-            rows = self._org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {KEY_FIELD} IN ({keys})")
-            found |= {row["OpportunityId"]: row["Id"] for row in rows}
-        return found
+        return [(quote,) for quote in group if quote.opportunity_id not in there]
 
     def _write_large(self, quote: PricedQuote) -> None:
         """Write a quote whose lines need several requests.
@@ -221,7 +227,7 @@ class Writer:
             "Pricebook2Id": quote.pricebook2_id,
             "ExpirationDate": quote.expiration_date.isoformat(),
             "Status": "Draft",
-            KEY_FIELD: self._key(quote.opportunity_id),
+            key_field.NAME: self._key(quote.opportunity_id),
         }
 
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
@@ -232,11 +238,11 @@ class Writer:
             "Quantity": line.quantity,
             "UnitPrice": line.unit_price,
         }
-        key = {KEY_FIELD: self._key(line.opportunity_line_id)} if keyed else {}
+        key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
         return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
 
     def _key(self, record_id: str) -> str:
-        return f"{self._job_id}:{record_id}"
+        return key_of(self._job_id, record_id)
 
     def _succeeded(self, quote: PricedQuote, quote_id: str) -> None:
         self.results[quote.opportunity_id] = Result(quote.opportunity_id, Outcome.SUCCEEDED, quote_id)

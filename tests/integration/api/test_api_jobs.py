@@ -45,6 +45,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "notBefore": None,
         "waitingFor": [],
         "scheduleId": None,
+        "retryOf": None,
         "totalJobItems": 0,
         "jobItemsProcessed": 0,
         "numberOfErrors": 0,

@@ -41,12 +41,12 @@ def foreign_job(store_of_jobs: JobStore, headers: Headers) -> Iterator[str]:
     store_of_jobs.abort(job.job_id)
 
 
-@pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume"])
+@pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume", "/retry"])
 def test_another_orgs_job_is_as_good_as_none(
     client: FlaskClient, headers: Headers, store_of_jobs: JobStore, foreign_job: str, rest: str
 ) -> None:
     """404, and it goes on; so is a job that never was, and what is no id at all."""
-    method = "POST" if rest in ("/abort", "/resume") else "GET"
+    method = "POST" if rest in ("/abort", "/resume", "/retry") else "GET"
     for job_id in (foreign_job, str(uuid.uuid4()), "x", "*", foreign_job.upper(), foreign_job.replace("-", "")):
         refused(client.open(f"/api/jobs/{job_id}{rest}", method=method, headers=headers()), 404, "JOB_NOT_FOUND")
     assert store_of_jobs.get(foreign_job).status is Status.HOLDING

@@ -269,7 +269,7 @@ def test_an_ended_job_stops_between_requests(org: OrgClient) -> None:
     )
     with pytest.raises(JobStopped):
         writer.write([big, *some])
-    half = writer.written([big.opportunity_id])[big.opportunity_id]
+    half = writing.written(org, writer._job_id, [big.opportunity_id])[big.opportunity_id]
     assert noted == [(big.opportunity_id, None), (big.opportunity_id, half)]
     org.delete("Quote", half)
     assert_written(org, writer, some)

@@ -207,13 +207,13 @@ def test_a_request_that_arrives_late(
     clean_up.clean_up(begun.job_id)
     assert lines_in_org(local) == []
     assert services.results.page(begun.job_id) == ([], None)
-    key = f"{begun.job_id}:{services.progress.incomplete.of_job(begun.job_id)[0].opportunity_id}"
+    key = f"{begun.job_id}:{services.progress.incomplete.of_job(begun)[0].opportunity_id}"
     opportunity = key.partition(":")[2]
     create(client_of(local), "Quote", [{"Name": "late", "OpportunityId": opportunity, "QuoteJobKey__c": key}])
     monkeypatch.setattr(commit, "LATE_REQUESTS", -10_000)
     clean_up.clean_up(begun.job_id)
     assert lines_in_org(local) == []
-    assert services.progress.incomplete.of_job(begun.job_id) == []
+    assert services.progress.incomplete.of_job(begun) == []
 
 
 @pytest.mark.usefixtures("late")
@@ -283,20 +283,20 @@ def test_killed_before_the_id_is_known(
 
 def test_a_slow_step_cannot_call_a_removed_quote_written(services: Services, begun: Job, local: LocalOrg) -> None:
     """It slept while the job ended and the Quote was removed; its receipt is not taken, also after a resume."""
-    [noted] = services.progress.incomplete.of_job(begun.job_id)
+    [noted] = services.progress.incomplete.of_job(begun)
     result = Result(noted.opportunity_id, Outcome.SUCCEEDED, noted.quote_id)
     receipt = Receipt("0.0", (result,), pages={0: (1, 0)})
     services.jobs.abort(begun.job_id)
     wait_for_lease(services, begun, after_end=True)
     clean_up.clean_up(begun.job_id)
-    assert not services.progress.record_batch(begun.job_id, 0, receipt, in_several=True)
+    assert not services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
     assert services.jobs.get(begun.job_id).succeeded == 0
 
 
 def test_a_slow_step_that_begins_a_quote_after_the_end(services: Services, begun: Job, local: LocalOrg) -> None:
     """The end owed nothing any more. The Quote that the step has then written is owed again."""
     services.jobs.abort(begun.job_id)
-    [noted] = services.progress.incomplete.of_job(begun.job_id)
+    [noted] = services.progress.incomplete.of_job(begun)
     assert services.progress.incomplete.removed(services.jobs.get(begun.job_id), noted)
     with pytest.raises(JobStopped):
         services.progress.incomplete.note(begun, "0.0", noted.opportunity_id)
@@ -308,10 +308,10 @@ def test_a_slow_step_that_begins_a_quote_after_the_end(services: Services, begun
 
 def test_two_writers_of_a_quote_that_is_reported(services: Services, begun: Job) -> None:
     """The slower one notes nothing more, so that no end of the job removes what its results call written."""
-    [noted] = services.progress.incomplete.of_job(begun.job_id)
+    [noted] = services.progress.incomplete.of_job(begun)
     result = Result(noted.opportunity_id, Outcome.SUCCEEDED, noted.quote_id)
     assert services.progress.record_batch(
-        begun.job_id, 0, Receipt("0.0", (result,), pages={0: (1, 0)}), in_several=True
+        begun.job_id, 0, Receipt("0.0", (result,), pages={0: (1, 0)}), in_several=begun.key_id
     )
     with pytest.raises(LeaseLost):
         services.progress.incomplete.note(begun, "0.0", noted.opportunity_id, noted.quote_id)
@@ -329,4 +329,30 @@ def test_a_batch_that_is_given_up(services: Services, begun: Job, local: LocalOr
     [result], _ = services.results.page(begun.job_id)
     assert (result.outcome, result.code) == (Outcome.FAILED, "WORKER_LOST")
     assert lines_in_org(local) == []
-    assert services.progress.incomplete.of_job(begun.job_id) == []
+    assert services.progress.incomplete.of_job(begun) == []
+
+
+def test_a_chain_of_retries_has_one_writer_of_a_quote(
+    services: Services, begun: Job, caller: CallerContext, client: RedisClient
+) -> None:
+    """Its jobs write with the same keys: the end of one must not remove what another one completes."""
+    [noted] = services.progress.incomplete.of_job(begun)
+    submitted, _ = services.jobs.submit(caller, "BatchQuote", soql_where_clause=WHERE)
+    client.hset(keys.job(submitted.job_id), "firstJobId", begun.job_id)
+    other = services.jobs.get(submitted.job_id)
+    with pytest.raises(LeaseLost):
+        services.progress.incomplete.note(other, "0.7", noted.opportunity_id)
+    services.jobs.abort(begun.job_id)
+    wait_for_lease(services, begun, after_end=True)
+    cleaner = services.leases.claim(begun.job_id, "batch 0 0", begun.org_id, after_end=True)
+    with pytest.raises(LeaseLost):
+        services.progress.incomplete.note(other, "0.7", noted.opportunity_id)
+    cleaner.release()
+    services.progress.incomplete.note(other, "0.7", noted.opportunity_id)
+    assert [quote.quote_id for quote in services.progress.incomplete.of_job(other)] == [noted.quote_id]
+    clean_up.clean_up(begun.job_id)
+    assert not services.progress.incomplete.removed(other)  # it is alive
+    assert services.progress.incomplete.of_job(other) != []
+    assert services.progress.incomplete.jobs_of_org(begun.org_id) == []
+    services.jobs.abort(other.job_id)
+    assert services.progress.incomplete.due() == [other.job_id]

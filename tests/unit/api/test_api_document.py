@@ -23,6 +23,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method, path, methods[method]
 
 
+SUBMITTING = ("executeBatch", "datacreate", "datadelete", "retryFailedRecords")  # with an Idempotency-Key
+JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords")
 SCHEDULE_CONFLICTS = ("createSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
@@ -53,6 +55,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "getJobResults": ("get", "/api/jobs/{jobId}/results", "200"),
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
         "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
+        "retryFailedRecords": ("post", "/api/jobs/{jobId}/retry", "202"),
         "getFlexQueue": ("get", "/api/flexqueue", "200"),
         "moveJobToFront": ("post", "/api/flexqueue/moveJobToFront", "200"),
         "moveJobToEnd": ("post", "/api/flexqueue/moveJobToEnd", "200"),
@@ -89,13 +92,10 @@ def test_an_operation_is_one_external_services_accepts(name: str) -> None:
 def test_an_operation_says_every_status_it_can_answer(name: str) -> None:
     """The common ones everywhere, its own where they can happen."""
     _, path, operation = BY_ID[name]
-    own = (
-        {"429"}
-        if name in ("executeBatch", "datacreate", "datadelete", "resumeJob", "createSchedule", "runScheduleNow")
-        else set()
-    )
+    own = {"429"} if name in (*SUBMITTING, "resumeJob", "createSchedule", "runScheduleNow") else set()
+    own |= {"422"} if name in SUBMITTING else set()
     own |= {"404"} if "{jobId}" in path or "{scheduleId}" in path or name.startswith("move") else set()
-    own |= {"409"} if name in ("abortJob", "resumeJob", *SCHEDULE_CONFLICTS) or name.startswith("move") else set()
+    own |= {"409"} if name in (*JOB_CONFLICTS, *SCHEDULE_CONFLICTS) or name.startswith("move") else set()
     assert {status for status in operation["responses"] if status >= "400"} == own | {
         "400", "401", "403", "413", "414", "431", "500", "503",
     }  # fmt: skip

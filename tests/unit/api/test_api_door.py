@@ -254,6 +254,7 @@ ROUTES = [
     ("GET", "/api/jobs/123e4567-e89b-12d3-a456-426614174000"),
     ("GET", "/api/jobs/123e4567-e89b-12d3-a456-426614174000/results"),
     ("POST", "/api/jobs/123e4567-e89b-12d3-a456-426614174000/abort"),
+    ("POST", "/api/jobs/123e4567-e89b-12d3-a456-426614174000/retry"),
 ]
 NOT_A_CONTEXT = {
     "missing": None,

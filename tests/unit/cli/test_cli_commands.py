@@ -122,6 +122,8 @@ def test_a_short_id(fake: type[Fake]) -> None:
     [
         ["job"],
         ["job", "1f0c", "--last"],
+        ["retry"],
+        ["jobs", "--has-errors", "true"],
         ["run"],
         ["run", "a", "--file", __file__],
         ["jobs", "--created-from", "yesterday"],

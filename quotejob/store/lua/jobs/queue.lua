@@ -62,7 +62,11 @@ end
 -- Delete what only a running job needs. If the job left incomplete Quotes in the org, they have to be removed. Then keep
 -- its session and its leases: a lease tells whether a step is still writing.
 local function let_go(id, owner)
-  if redis.call('EXISTS', job(id, 'incomplete')) == 1 then
+  local owes = false
+  for _, note in ipairs(redis.call('HVALS', job(redis.call('HGET', job(id), 'firstJobId') or id, 'incomplete'))) do
+    owes = owes or string.match(note, '^%S+') == id
+  end
+  if owes then
     redis.call('ZADD', CLEAN_UPS, number(NOW), id)
     redis.call('SADD', org(owner, 'clean-ups'), id)
     redis.call('EXPIRE', job(id, 'leases'), KEPT)

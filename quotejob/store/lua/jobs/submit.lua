@@ -2,13 +2,18 @@
 -- Accept a job, once: store all of it or nothing.
 -- args  id, org, created (us), fields of the job, parents (the jobs it depends on), most_holding, most_active, window (ms;
 --       the reserved window), passes_full (it goes past a full queue), context (sealed), context_kept (s),
---       idempotency (its key, or nil), idempotency_kept (s)
--- Returns {'new', id}, {'known', id} (the same idempotency key), {'full', ''}, or {'strangers', id ...}: it depends on jobs
--- that are not in this org.
+--       idempotency (its key, or nil), idempotency_kept (s), request (the fingerprint of what is asked)
+-- Returns {'new', id}, {'known', id} (the same idempotency key),
+-- {'reused', id} (the same key, another request), {'full', ''}, or {'strangers', id ...}: it depends on jobs that
+-- are not in this org.
 local id, owner, key = args.id, args.org, job(args.id)
 if args.idempotency then
   local known = redis.call('GET', args.idempotency)
-  if known and known ~= id and redis.call('EXISTS', job(known)) == 1 then return {'known', known} end
+  if known and known ~= id and redis.call('EXISTS', job(known)) == 1 then
+    local request = redis.call('GET', args.idempotency .. ':request') -- nil: kept by a version without it
+    if request and request ~= args.request then return {'reused', known} end
+    return {'known', known}
+  end
 end
 if redis.call('EXISTS', key) == 1 then return {'new', id} end -- this very call, repeated
 local strangers = {'strangers'}
@@ -30,5 +35,8 @@ if holds and not args.passes_full and overfull(owner, args.most_holding, args.mo
 end
 if holds then redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept) end
 redis.call('ZADD', org(owner, 'jobs'), number(args.created), id)
-if args.idempotency then redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept) end
+if args.idempotency then
+  redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept)
+  redis.call('SET', args.idempotency .. ':request', args.request, 'EX', args.idempotency_kept)
+end
 return {'new', id}

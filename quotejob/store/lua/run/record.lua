@@ -4,7 +4,7 @@
 --       errors_key (pages with errors), faults, open
 --       id, unit, results and priced (compressed, or nil), counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
---       large: nil, or for a Quote that was written in several requests {incomplete (a key), unit, quote}. Then the
+--       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
 -- Returns 1 if the receipt was stored, 0 if there was one already, or the job no longer exists or is Completed.
 local status = redis.call('HGET', args.job, 'status')
@@ -12,9 +12,10 @@ if not status or status == 'Completed' then return 0 end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 0 end
 if args.large then
-  local noted = string.match(redis.call('HGET', args.large.incomplete, args.large.unit) or '', '%S+$')
-  if not noted or (args.large.quote and noted ~= args.large.quote) then return 0 end
-  redis.call('HDEL', args.large.incomplete, args.large.unit)
+  local note = redis.call('HGET', args.large.incomplete, args.large.record) or ''
+  local holder, quote = string.match(note, '^(%S+) %S+ ?(%S*)$')
+  if holder ~= args.id or (args.large.quote and quote ~= args.large.quote) then return 0 end
+  redis.call('HDEL', args.large.incomplete, args.large.record)
 end
 redis.call('HSET', args.receipts, args.unit, '1')
 redis.call('DEL', args.faults) -- something succeeded

@@ -1,19 +1,21 @@
 -- needs run/lease
 -- Note that an incomplete Quote was removed from the org. When none is left, the job needs no session any more.
--- args  job, incomplete, clean_ups, org_clean_ups, context, leases (keys), id, unit (nil: only count the others), final
---       (whether no request that was sent before the job's end can still arrive), api_calls
--- Returns 1 when nothing is left to remove, else 0.
+-- args  job, incomplete, clean_ups, org_clean_ups, context, leases (keys), id, record (the Opportunity; nil: only check
+--       if any Quote is left), final (no request that was sent before the job's end can arrive any more), api_calls
+-- Returns 1 if the job has nothing left to remove, else 0.
 if not has_ended(args.job) then return 0 end -- it was resumed meanwhile
-if args.unit then
-  local record = string.match(redis.call('HGET', args.incomplete, args.unit) or '', '^%S+')
-  if args.final then
-    redis.call('HDEL', args.incomplete, args.unit)
-  elseif record then
-    redis.call('HSET', args.incomplete, args.unit, record .. ' -')
+if args.record then
+  local holder, unit = string.match(redis.call('HGET', args.incomplete, args.record) or '', '^(%S+) (%S+)')
+  if holder == args.id and args.final then
+    redis.call('HDEL', args.incomplete, args.record)
+  elseif holder == args.id then
+    redis.call('HSET', args.incomplete, args.record, holder .. ' ' .. unit .. ' -')
   end
   if redis.call('EXISTS', args.job) == 1 then redis.call('HINCRBY', args.job, 'apiCalls', args.api_calls) end
 end
-if redis.call('EXISTS', args.incomplete) == 1 then return 0 end
+for _, note in ipairs(redis.call('HVALS', args.incomplete)) do
+  if string.match(note, '^%S+') == args.id then return 0 end
+end
 redis.call('ZREM', args.clean_ups, args.id)
 redis.call('SREM', args.org_clean_ups, args.id)
 redis.call('DEL', args.context, args.leases)
