@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 import requests
+from _runs import forget_org
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -68,8 +69,7 @@ def _restored(local: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def services(settings: Settings, client: RedisClient, local: LocalOrg) -> Iterator[Services]:
     client.delete(keys.CLEAN_UPS)
     yield (services := Services(settings, client))
-    for job_id in client.members(keys.jobs_of(local.org_id, "active")):  # other tests have an org of the same id
-        services.jobs.fail(job_id, "The test is over")
+    forget_org(services, local)
     client.delete(keys.CLEAN_UPS)
 
 

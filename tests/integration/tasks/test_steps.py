@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from _callers import new_caller
+from _runs import forget_org
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -125,7 +126,7 @@ def applinked(
     )
     job = going(services, expired)
     yield services, job
-    services.jobs.fail(job.job_id, "The test is over")  # its org has one slot
+    forget_org(services, local)
 
 
 def test_many_steps_meet_the_end_of_one_session(applinked: tuple[Services, Job], make: Callable[..., Any]) -> None:
