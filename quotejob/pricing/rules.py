@@ -13,23 +13,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
-from quotejob.errors import QuotejobError
+from quotejob.pricing.agreed import Unpriceable, quoted
+from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
 QUOTE_NAME_LENGTH = 80  # characters
 LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
-SMALLEST_EXPONENT = -40  # at most 40 digits after the point: these are multiplied exactly
+FINEST_NUMBER = Decimal("1e-40")  # at most 40 digits after the point: these are multiplied exactly
 MAX_CURRENCY_DECIMALS = 10  # real currencies have 0 to 4
 # With the bounds above no product has more than 80 digits, so nothing is rounded before the unit price is.
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-
-
-class Unpriceable(QuotejobError):
-    """The Opportunity holds a number or a date that cannot be priced. Only its own quote is lost."""
-
-    code = "UNPRICEABLE"
-    status = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +61,8 @@ class Rules:
     families: Mapping[str, Decimal] = field(default_factory=dict)  # asked only if the code has no row of its own
     line_quantity: tuple[Tier, ...] = ()  # rising at_least
     opportunity_amount: tuple[Tier, ...] = ()  # rising at_least
+    quote_fields: Sources = field(default_factory=dict)  # further fields of the Quote, from the Opportunity
+    line_fields: Sources = field(default_factory=lambda: LINE_FIELDS)  # the same for a line
 
 
 def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
@@ -91,6 +87,7 @@ def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
         pricebook2_id=opportunity.pricebook2_id,
         expiration_date=expiration_date,
         lines=lines,
+        copied=opportunity.copied,
     )
 
 
@@ -138,24 +135,27 @@ def product_key(text: str) -> str:
 def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> PricedLine:
     _check(line.unit_price, f"UnitPrice of line {line.id}")
     _check(line.quantity, f"Quantity of line {line.id}")
+    _check(line.discount, f"Discount of line {line.id}")
+    _check(line.total_price, f"TotalPrice of line {line.id}")
     total = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
     discount = min(total, rules.maximum_discount)
-    unit_price = (line.unit_price * (1 - discount)).quantize(Decimal(1).scaleb(-opportunity.decimals))
+    terms = quoted(line, discount, opportunity.decimals)
     return PricedLine(
         opportunity_line_id=line.id,
         pricebook_entry_id=line.pricebook_entry_id,
         quantity=line.quantity,
-        list_unit_price=line.unit_price,
-        unit_price=unit_price or abs(unit_price),  # a zero has no sign
+        list_unit_price=terms.unit_price if line.unit_price is None else line.unit_price,
+        unit_price=terms.unit_price,
         discount=discount,
+        line_discount=terms.discount,
+        copied=line.copied,
     )
 
 
 def _check(number: Decimal | None, what: str) -> None:
     if number is None:
         return
-    exponent = number.as_tuple().exponent  # a letter for NaN and infinity
-    if not isinstance(exponent, int) or exponent < SMALLEST_EXPONENT or abs(number) >= LARGEST_NUMBER:
+    if not number.is_finite() or abs(number) >= LARGEST_NUMBER or number != number.quantize(FINEST_NUMBER):
         raise Unpriceable(f"{what} is {number:.6g}: not a number that a field of the platform can hold")
 
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from quotejob.errors import RulesError
+from quotejob.pricing.fields import FIELD, LINE_FIELDS, OWN_LINE_FIELDS, OWN_QUOTE_FIELDS, PATH, Source, Sources
 from quotejob.pricing.rules import Region, Regions, Rules, Tier, country_key, product_key
 
 MAX_FILE_BYTES = 256 * 1024  # the shipped file has about 12 KiB
@@ -114,10 +115,11 @@ class _File:
     # the shape of the file, from the top
 
     def rules(self) -> Rules:
-        kinds = ["region", "product", "thresholds"]
+        kinds = ["region", "product", "thresholds", "fields"]
         top = self.mapping(self.root, "the file", required=["maximum_discount"], allowed=kinds)
         product = self.section(top, "product", ["codes", "families"])
         thresholds = self.section(top, "thresholds", ["line_quantity", "opportunity_amount"])
+        fields = self.section(top, "fields", ["quote", "line"])
         return Rules(
             maximum_discount=self.percent(top["maximum_discount"], "maximum_discount"),
             regions=self.regions(top["region"]) if "region" in top else None,
@@ -125,6 +127,8 @@ class _File:
             families=self.products(product, "families"),
             line_quantity=self.tiers(thresholds, "line_quantity"),
             opportunity_amount=self.tiers(thresholds, "opportunity_amount"),
+            quote_fields=self.fields(fields, "quote", OWN_QUOTE_FIELDS),
+            line_fields=self.fields(fields, "line", OWN_LINE_FIELDS, LINE_FIELDS),
         )
 
     def regions(self, node: yaml.Node) -> Regions:
@@ -176,6 +180,42 @@ class _File:
                 self.bad(columns["at_least"], f"{what}: at_least must rise from row to row")
             tiers.append(tier)
         return tuple(tiers)
+
+    def fields(
+        self, section: dict[str, yaml.Node], name: str, own: Iterable[str], standard: Sources | None = None
+    ) -> Sources:
+        """Return the further fields of the Quote or of its line: ``standard`` ones, and those of the file."""
+        rows = self.mapping(section[name], f"fields.{name}", same=str.lower) if name in section else {}
+        for key, row in rows.items():
+            if not FIELD.fullmatch(key):
+                self.bad(row, f"fields.{name}: {_short(key)} is not the name of a field, such as Region__c")
+            if key.lower() in {field.lower() for field in own}:
+                self.bad(row, f"fields.{name}.{key}: quotejob sets this field itself")
+        given = {key: self.source(row, f"fields.{name}.{key}") for key, row in rows.items()}
+        replaced = {key.lower() for key in given}
+        return {key: row for key, row in (standard or {}).items() if key.lower() not in replaced} | given
+
+    def source(self, node: yaml.Node, what: str) -> Source:
+        rows = self.mapping(node, what, allowed=["from", "value"])
+        if len(rows) > 1:
+            self.bad(node, f"{what}: 'from' copies a field and 'value' is the same for all; give one of the two")
+        if "value" in rows:
+            return Source(value=self.constant(rows["value"], f"{what}.value"))
+        path = self.text(rows["from"], f"{what}.from")
+        if not PATH.fullmatch(path):
+            self.expected(rows["from"], f"{what}.from", "a field such as Region__c or Account.Industry")
+        return Source(path)
+
+    def constant(self, node: yaml.Node, what: str) -> Any:
+        """Return a text, a number, true or false. In quotes it is a text; ``""`` leaves the field to the org."""
+        if isinstance(node, yaml.ScalarNode) and node.style and not node.value:
+            return None
+        text = self.text(node, what)
+        if isinstance(node, yaml.ScalarNode) and node.style:
+            return text
+        if text in ("true", "false"):
+            return text == "true"
+        return Decimal(text) if NUMBER.fullmatch(text.removeprefix("-")) else text
 
     # the pieces it is made of
 

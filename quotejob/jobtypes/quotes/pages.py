@@ -5,28 +5,20 @@ An expected problem of one Opportunity is data in the page's receipt. Only a pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
-from decimal import Decimal
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import orjson
 import structlog
 
 from quotejob.jobtypes.quotes import packed
+from quotejob.jobtypes.quotes.reading import read
 from quotejob.pricing import Rules, Unpriceable, load_rules, price
-from quotejob.pricing.model import Opportunity, OpportunityLine, PricedQuote
+from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 
 log = structlog.get_logger()
-
-_LINES = (
-    "(SELECT Id, PricebookEntryId, Product2.ProductCode, Product2.Family, Quantity, UnitPrice "
-    "FROM OpportunityLineItems ORDER BY Id)"
-)
 
 
 def price_page(run: Run, wave: int, page: int) -> None:
@@ -39,27 +31,17 @@ def price_page(run: Run, wave: int, page: int) -> None:
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
 
 
+@cache
 def rules(path: Path) -> Rules:
     """Return the pricing rules. They are read and checked once for each process, when a worker starts."""
-    return _rules(path)
-
-
-def read(run: Run, ids: Sequence[str]) -> Iterator[Opportunity]:
-    """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
-    decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
-    currency = "CurrencyIsoCode, " if decimals else ""
-    listed = ", ".join(f"'{record_id}'" for record_id in ids)
-    found = run.org.query(
-        f"SELECT Id, Name, Account.BillingCountry, Amount, CloseDate, {currency}Pricebook2Id, {_LINES} "
-        f"FROM Opportunity WHERE Id IN ({listed})"
-    )
-    return (_opportunity(row, decimals) for row in found)
+    return load_rules(path)
 
 
 def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result]]:
-    quotes, results, found = [], [], {opportunity.id: opportunity for opportunity in read(run, ids)}
+    book = rules(run.settings.pricing_rules)
+    quotes, results, found = [], [], {opportunity.id: opportunity for opportunity in read(run, ids, book)}
     for record_id in ids:
-        outcome = _price_one(found.get(record_id), record_id, rules(run.settings.pricing_rules))
+        outcome = _price_one(found.get(record_id), record_id, book)
         if isinstance(outcome, Result):
             results.append(outcome)
         else:
@@ -77,33 +59,3 @@ def _price_one(opportunity: Opportunity | None, record_id: str, book: Rules) -> 
         return price(opportunity, book)
     except Unpriceable as reason:
         return Result(record_id, Outcome.FAILED, code=reason.code, message=reason.message)
-
-
-def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int]) -> Opportunity:
-    return Opportunity(
-        id=row["Id"],
-        name=row["Name"],
-        billing_country=(row["Account"] or {}).get("BillingCountry"),
-        amount=None if row["Amount"] is None else Decimal(row["Amount"]),
-        close_date=date.fromisoformat(row["CloseDate"]),
-        pricebook2_id=row["Pricebook2Id"],
-        lines=tuple(_line(line) for line in row["OpportunityLineItems"] or ()),
-        decimals=decimals.get(row.get("CurrencyIsoCode", ""), 2),
-    )
-
-
-def _line(row: Mapping[str, Any]) -> OpportunityLine:
-    product = row["Product2"] or {}
-    return OpportunityLine(
-        id=row["Id"],
-        pricebook_entry_id=row["PricebookEntryId"],
-        product_code=product.get("ProductCode"),
-        product_family=product.get("Family"),
-        quantity=Decimal(row["Quantity"]),
-        unit_price=Decimal(row["UnitPrice"]),
-    )
-
-
-@cache
-def _rules(path: Path) -> Rules:
-    return load_rules(path)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from quotejob.errors import RulesError
 from quotejob.pricing import Rules, Tier, load_rules, price
+from quotejob.pricing.fields import Source, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +31,9 @@ region:
     NAMER: {discount: 10, countries: [US, [CA, Canada]]}
     other: {discount: 5}
 """
+
+FIELDS = "maximum_discount: 1\nfields:\n  quote:\n"
+LINE_FIELDS = "maximum_discount: 1\nfields:\n  line:\n"
 
 Load = Callable[[str | bytes], Rules]
 
@@ -156,6 +160,27 @@ class TestGoodFiles:
         assert str(load("maximum_discount: 0.1").maximum_discount) == "0.001"
         assert load("maximum_discount: 99.999999").maximum_discount == D("0.99999999")
 
+    def test_fields_are_copied_or_the_same_for_all(self, load: Load) -> None:
+        """A constant is what it looks like: a text, a number, true or false; quotes make it a text."""
+        rows = "[{from: Account.Industry}, {value: NO}, {value: 1.50}, {value: -3}, {value: true}, {value: '7'}]"
+        names = ["A__c", "B__c", "C__c", "D__c", "E__c", "F__c"]
+        listed = "".join(f"    {name}: {row}\n" for name, row in zip(names, rows[1:-1].split(", "), strict=True))
+        assert load(FIELDS + listed).quote_fields == {
+            "A__c": Source("Account.Industry"), "B__c": Source(value="NO"), "C__c": Source(value=D("1.50")),
+            "D__c": Source(value=D(-3)), "E__c": Source(value=True), "F__c": Source(value="7"),
+        }  # fmt: skip
+
+    def test_a_lines_own_fields_go_along_unless_the_file_says_otherwise(self, load: Load) -> None:
+        """Names are compared without case, as the org does."""
+        standard = {name: Source(name) for name in ("ServiceDate", "Description", "SortOrder")}
+        assert load("maximum_discount: 1").line_fields == standard
+        rules = load(LINE_FIELDS + "    description: {from: Product2.Name}\n    SortOrder: {value: ''}\n")
+        assert rules.line_fields == {
+            "ServiceDate": Source("ServiceDate"), "description": Source("Product2.Name"), "SortOrder": Source(),
+        }  # fmt: skip
+        row = {"ServiceDate": "2027-01-31", "Product2": {"Name": "Bolt"}, "Description": "x", "SortOrder": 4}
+        assert values(rules.line_fields, row) == {"ServiceDate": "2027-01-31", "description": "Bolt"}
+
     def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(self, load: Load) -> None:
         text = "\ufeff" + REGION.replace("\n", "\r\n")
         assert load(text) == load(REGION)
@@ -247,6 +272,28 @@ class TestGoodFiles:
                 "[10]": "such as 10 or 7.5, found a list",
                 "9" * 5000: "such as 10 or 7.5, found '" + "9" * 37 + "...'",
             }.items()
+        ),
+        # fields
+        ("maximum_discount: 1\nfields: {quotes: {}}\n", 2, "fields: unknown key 'quotes'; did you mean 'quote'?"),
+        (FIELDS + "    X__c: Y__c\n", 4, "fields.quote.X__c: expected a mapping, found 'Y__c'"),
+        (FIELDS + "    X__c: {form: Y__c}\n", 4, "fields.quote.X__c: unknown key 'form'; did you mean 'from'?"),
+        (FIELDS + "    X__c: {from: Y__c, value: 1}\n", 4, "'from' copies a field and 'value' is the same for all"),
+        (FIELDS + "    X__c: {}\n", 4, "fields.quote.X__c: expected a mapping, found a mapping with nothing in it"),
+        (FIELDS + "    X__c: {from: 'Y__c FROM Quote'}\n", 4, "expected a field such as Region__c or Account.Industry"),
+        (FIELDS + "    X__c: {from: (SELECT Id FROM Quotes)}\n", 4, "expected a field such as Region__c"),
+        (FIELDS + "    X__c: {from: Account..Name}\n", 4, "expected a field such as Region__c or Account.Industry"),
+        (FIELDS + "    X__c: {from: [Y__c]}\n", 4, "fields.quote.X__c.from: expected text, found a list"),
+        (FIELDS + "    X__c: {value: }\n", 4, "fields.quote.X__c.value: expected text, found nothing"),
+        (FIELDS + "    Y-c: {value: 1}\n", 4, "fields.quote: 'Y-c' is not the name of a field"),
+        (FIELDS + "    Ünit__c: {value: 1}\n", 4, "fields.quote: 'Ünit__c' is not the name of a field"),
+        (FIELDS + "    X__c: {value: 1}\n    x__C: {value: 1}\n", 5, "fields.quote: 'x__C' is already there, line 4"),
+        *(
+            (FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.quote.{name}: quotejob sets this field itself")
+            for name in ("Name", "status", "OpportunityId", "Pricebook2Id", "ExpirationDate", "QuoteJobKey__c")
+        ),
+        *(
+            (LINE_FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.line.{name}: quotejob sets this field itself")
+            for name in ("UnitPrice", "discount", "Quantity", "QuoteId", "PricebookEntryId", "OpportunityLineItemId")
         ),
         # thresholds
         (

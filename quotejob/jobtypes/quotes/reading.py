@@ -1,0 +1,83 @@
+"""Read Opportunities with all their lines, as pricing needs them and with the fields that the rules copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from quotejob.pricing import Rules
+from quotejob.pricing.fields import Sources, values
+from quotejob.pricing.model import Opportunity, OpportunityLine
+from quotejob.run.context import Run
+
+_QUOTE_FIELDS = ("Id", "Name", "Account.BillingCountry", "Amount", "CloseDate", "Pricebook2Id")
+_LINE_FIELDS = (
+    "Id",
+    "PricebookEntryId",
+    "Product2.ProductCode",
+    "Product2.Family",
+    "Quantity",
+    "UnitPrice",
+    "Discount",
+    "TotalPrice",
+)
+
+
+def read(run: Run, ids: Sequence[str], book: Rules) -> Iterator[Opportunity]:
+    """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
+    decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
+    found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
+    return (_opportunity(row, decimals, book) for row in found)
+
+
+def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:
+    """Return the query for these Opportunities. The lines come in the order that the user gave them."""
+    currency = ("CurrencyIsoCode",) if multi_currency else ()
+    of_quote = _columns((*_QUOTE_FIELDS, *currency), book.quote_fields)
+    of_line = _columns(_LINE_FIELDS, book.line_fields)
+    listed = ", ".join(f"'{record_id}'" for record_id in ids)
+    lines = f"(SELECT {of_line} FROM OpportunityLineItems ORDER BY SortOrder NULLS LAST, Id)"
+    return f"SELECT {of_quote}, {lines} FROM Opportunity WHERE Id IN ({listed})"
+
+
+def _columns(names: Sequence[str], copied: Sources) -> str:
+    """Return a SELECT list: each field once, whatever its case, because the org refuses a field named twice."""
+    paths = [*names, *(source.path for source in copied.values() if source.path is not None)]
+    return ", ".join({path.lower(): path for path in reversed(paths)}.values())
+
+
+def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int], book: Rules) -> Opportunity:
+    return Opportunity(
+        id=row["Id"],
+        name=row["Name"],
+        billing_country=(row["Account"] or {}).get("BillingCountry"),
+        amount=_number(row["Amount"]),
+        close_date=date.fromisoformat(row["CloseDate"]),
+        pricebook2_id=row["Pricebook2Id"],
+        lines=tuple(_line(line, book.line_fields) for line in row["OpportunityLineItems"] or ()),
+        decimals=decimals.get(row.get("CurrencyIsoCode", ""), 2),
+        copied=values(book.quote_fields, row),
+    )
+
+
+def _line(row: Mapping[str, Any], copied: Sources) -> OpportunityLine:
+    product = row["Product2"] or {}
+    return OpportunityLine(
+        id=row["Id"],
+        pricebook_entry_id=row["PricebookEntryId"],
+        product_code=product.get("ProductCode"),
+        product_family=product.get("Family"),
+        quantity=Decimal(row["Quantity"]),
+        unit_price=_number(row["UnitPrice"]),
+        discount=_number(row["Discount"]),
+        total_price=_number(row["TotalPrice"]),
+        copied=values(copied, row),
+    )
+
+
+def _number(value: Decimal | int | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
