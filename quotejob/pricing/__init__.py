@@ -5,7 +5,8 @@ contain, and how the numbers are calculated: docs/pricing.md.
 """
 
 from quotejob.pricing.agreed import Unpriceable
-from quotejob.pricing.rules import Region, Regions, Rules, Tier, price, quote_name, reasons
+from quotejob.pricing.names import quote_name
+from quotejob.pricing.rules import Region, Regions, Rules, Tier, price, reasons
 from quotejob.pricing.rulesfile import load_rules
 
 __all__ = ["Region", "Regions", "Rules", "Tier", "Unpriceable", "load_rules", "price", "quote_name", "reasons"]

@@ -10,15 +10,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from quotejob.pricing.agreed import Unpriceable, quoted
 from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
+from quotejob.pricing.names import quote_name
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
-QUOTE_NAME_LENGTH = 80  # characters
+FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(4000, 12, 31)  # that a date field of the platform holds
 LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
 FINEST_NUMBER = Decimal("1e-40")  # at most 40 digits after the point: these are multiplied exactly
 MAX_CURRENCY_DECIMALS = 10  # real currencies have 0 to 4
@@ -69,23 +70,19 @@ def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
     """Price an Opportunity: a Quote with one line for each of its lines, in their order.
 
     An Opportunity without lines gives a Quote without lines; the caller decides whether to write that.
-    Raises Unpriceable for a number that is not finite or too large for the platform, or for a close date that is too
-    late.
+    Raises Unpriceable for a number that is not finite or too large for the platform, for what no line can hold, or for
+    a date that the platform does not have.
     """
     with localcontext(EXACT):
         if not 0 <= opportunity.decimals <= MAX_CURRENCY_DECIMALS:
             raise Unpriceable(f"a currency with {opportunity.decimals} decimals cannot be priced")
         _check(opportunity.amount, "Amount")
         lines = tuple(_price_line(opportunity, line, rules) for line in opportunity.lines)
-    try:
-        expiration_date = opportunity.close_date + QUOTE_VALID_FOR
-    except OverflowError as error:
-        raise Unpriceable(f"CloseDate {opportunity.close_date} is too late for a quote to expire after it") from error
     return PricedQuote(
         opportunity_id=opportunity.id,
         name=quote_name(opportunity.name),
         pricebook2_id=opportunity.pricebook2_id,
-        expiration_date=expiration_date,
+        expiration_date=_expiration_date(opportunity.close_date),
         lines=lines,
         copied=opportunity.copied,
     )
@@ -100,24 +97,6 @@ def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tu
         _by_tier("Opportunity amount", opportunity.amount, rules.opportunity_amount),
     )
     return tuple(reason for reason in found if reason is not None)
-
-
-def quote_name(opportunity_name: str) -> str:
-    """Name a Quote after its Opportunity, in at most 80 characters.
-
-    The name is ``Quote for <name>``, with one blank for each run of white space. If it is too long it is cut and ends
-    in ``...``. It is cut at the last blank that fits, or inside a word if that blank is more than 20 characters away.
-    """
-    name = " ".join(f"Quote for {opportunity_name}".split())
-    if len(name) <= QUOTE_NAME_LENGTH:
-        return name
-    end = QUOTE_NAME_LENGTH - len("...")
-    blank = name.rfind(" ", end - 20, end + 1)
-    if blank > 0:
-        end = blank
-    while end > 0 and unicodedata.combining(name[end]):  # an accent stays with its letter, or goes with it
-        end -= 1
-    return name[:end].rstrip(" ,;:-") + "..."
 
 
 def country_key(text: str) -> str:
@@ -150,6 +129,14 @@ def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -
         line_discount=terms.discount,
         copied=line.copied,
     )
+
+
+def _expiration_date(close_date: date) -> date:
+    if close_date < FIRST_DATE or close_date > LAST_DATE - QUOTE_VALID_FOR:
+        days = QUOTE_VALID_FOR.days
+        reason = f"dates end on {LAST_DATE}" if close_date > FIRST_DATE else f"dates begin on {FIRST_DATE}"
+        raise Unpriceable(f"CloseDate {close_date}: no quote can expire {days} days later, because the org's {reason}")
+    return close_date + QUOTE_VALID_FOR
 
 
 def _check(number: Decimal | None, what: str) -> None:

@@ -150,3 +150,21 @@ def test_rules_without_fields_cost_no_request(run: Run, make: Make, reader: OrgR
     run(f"Id = '{deal}'")
     stats: dict[str, Any] = reader.stats()
     assert stats["requests"]["total"] == 4, stats
+
+
+def test_dates_and_names_at_the_platforms_edges(run: Run, make: Make, quote_of: Find) -> None:
+    """A quote that would expire after the last date fails alone; its neighbour's name is cut between two families."""
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    late = make(line(1, 10), CloseDate="4000-12-15", NextStep="edge")
+    last = make(line(1, 10), CloseDate="4000-12-01", NextStep="edge", name=family * 14)
+    ran = run("NextStep = 'edge'")
+    assert (ran.job.succeeded, ran.results[late].code) == (1, "UNPRICEABLE")
+    quote = quote_of(last, "ExpirationDate", "Name")
+    assert (quote["ExpirationDate"], quote["Name"]) == ("4000-12-31", "Quote for " + family * 8 + "...")
+
+
+def test_numbers_with_exponents_are_read(run: Run, make: Make, quote_of: Find) -> None:
+    """From 10,000,000 on the platform writes 1.15E8; every digit of what it means is kept."""
+    deal = make(line(3, "115000000.05"), line(1, 250000000, Discount=2))
+    run(f"Id = '{deal}'")
+    assert quote_of(deal)["TotalPrice"] == D("310500000.15") + D("220500000.00")

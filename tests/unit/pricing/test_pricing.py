@@ -88,9 +88,18 @@ class TestQuote:
         """Days of the calendar, whatever the clock or the time zone."""
         assert price(opportunity_of(close=close), ALL_KINDS).expiration_date == expires
 
-    def test_at_the_end_of_time_is_refused(self) -> None:
-        with pytest.raises(Unpriceable, match="CloseDate 9999-12-31"):
-            price(opportunity_of(close=date.max), ALL_KINDS)
+    @pytest.mark.parametrize("close", [date(4000, 12, 2), date(4000, 12, 31), date(4001, 1, 1), date.max])
+    def test_beyond_the_platforms_last_date_is_refused(self, close: date) -> None:
+        with pytest.raises(Unpriceable, match=rf"CloseDate {close}: .*dates end on 4000-12-31"):
+            price(opportunity_of(close=close), ALL_KINDS)
+
+    def test_before_the_platforms_first_date_is_refused(self) -> None:
+        with pytest.raises(Unpriceable, match=r"CloseDate 1699-12-31: .*dates begin on 1700-01-01"):
+            price(opportunity_of(close=date(1699, 12, 31)), ALL_KINDS)
+
+    def test_on_the_platforms_first_and_last_date(self) -> None:
+        assert price(opportunity_of(close=date(4000, 12, 1)), ALL_KINDS).expiration_date == date(4000, 12, 31)
+        assert price(opportunity_of(close=date(1700, 1, 1)), ALL_KINDS).expiration_date == date(1700, 1, 31)
 
 
 class TestName:
@@ -113,11 +122,42 @@ class TestName:
         """e + U+0301 at the cut: both go, or the name would end in a different letter."""
         assert quote_name("x" * 66 + "e\u0301" + "x" * 20) == "Quote for " + "x" * 66 + "..."
 
+    @pytest.mark.parametrize(
+        "cluster",
+        [
+            "\U0001f1e8\U0001f1ed",  # a flag: two letters
+            "\U0001f469\U0001f3fd",  # a skin tone
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",  # a family, joined
+            "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # Scotland: a flag of tags
+            "\u2764\ufe0f",
+            "1\ufe0f\u20e3",
+            "\u0915\u094d\u0937\u093f",  # a syllable of Devanagari
+            "\u1112\u1161\u11ab",  # one of Hangul, in its parts
+            "e\u0301\u0323",
+        ],
+    )
+    def test_is_cut_between_what_readers_see_as_characters(self, cluster: str) -> None:
+        """Wherever the cut falls, and in the UTF-16 units that a platform may count."""
+        for before in range(60):
+            result = quote_name("x" * before + cluster * 80)
+            assert len(result.encode("utf-16-le")) <= 160
+            kept = result.removeprefix("Quote for " + "x" * before).removesuffix("...")
+            assert kept.replace(cluster, "") == "", (before, kept)
+
+    def test_counts_as_the_platform_may(self) -> None:
+        """Thirty-five emoji of two units each fit, and not one more."""
+        assert quote_name("\U0001f600" * 35) == "Quote for " + "\U0001f600" * 35
+        assert quote_name("\U0001f600" * 36) == "Quote for " + "\U0001f600" * 33 + "..."
+
+    def test_may_lose_a_cluster_that_does_not_fit(self) -> None:
+        """One letter with more accents than there is room for."""
+        assert quote_name("e" + "\u0301" * 200) == "Quote for..."
+
     @unhurried
     @given(st.text(max_size=130))
     def test_is_never_over_eighty_characters(self, name: str) -> None:
         result = quote_name(name)
-        assert 0 < len(result) <= 80
+        assert 0 < len(result) <= len(result.encode("utf-16-le")) // 2 <= 80
         assert result.startswith("Quote for")
         assert result == result.strip()
 
