@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+import pycountry
 import yaml
 
 from cli.client import Json
@@ -47,8 +48,8 @@ class RegionPrices:
         self._region_of = {
             _plain(spelling): name
             for name, rules in region["table"].items()
-            for spellings in rules.get("countries", ())
-            for spelling in spellings
+            for code in rules.get("countries", ())
+            for spelling in _spellings(code)
         }
 
     def unit_price(self, price: Decimal, country: str | None) -> Decimal:
@@ -133,6 +134,12 @@ def _total(lines: list[Json] | None) -> Decimal:
 def _total_of_line(line: Json) -> Decimal:
     share = 1 - _number(line["Discount"] or 0) / 100
     return _number(line["Quantity"]) * _number(line["UnitPrice"]) * share
+
+
+def _spellings(code: str) -> list[str]:
+    """Return the codes and the English names that ISO 3166 has for a country."""
+    country = pycountry.countries.get(alpha_2=code)
+    return [code] if country is None else [value for name, value in country if name != "numeric"]
 
 
 def _plain(country: str) -> str:

@@ -7,13 +7,13 @@ at the end.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from quotejob.pricing.agreed import Unpriceable, quoted
+from quotejob.pricing.countries import country_code, country_key
 from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
 from quotejob.pricing.names import quote_name
@@ -39,7 +39,7 @@ class Region:
 class Regions:
     """The region table: exactly one region for every Account."""
 
-    by_country: Mapping[str, Region]  # keys as country_key() makes them
+    by_country: Mapping[str, Region]  # keys: ISO 3166 codes (US), and own spellings as country_key() makes them
     no_country: Region  # no Account, or one without a billing country
     other_countries: Region  # a country that is in no list
 
@@ -99,11 +99,13 @@ def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tu
     return tuple(reason for reason in found if reason is not None)
 
 
-def country_key(text: str) -> str:
-    """Return a country's name without case, accents and punctuation, for comparison. Empty: no country."""
-    plain = unicodedata.normalize("NFKD", text).casefold().replace("&", " and ")
-    letters = (letter for letter in plain if letter not in ".'\u2019`" and not unicodedata.combining(letter))
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in letters).split())
+def unknown_country(opportunity: Opportunity, rules: Rules) -> str | None:
+    """Return the Account's country if it is not recognised. It is then priced as one of the other countries."""
+    country = " ".join((opportunity.billing_country or "").split())
+    key = country_key(country)
+    if rules.regions is None or not key or key in rules.regions.by_country or country_code(country) is not None:
+        return None
+    return country
 
 
 def product_key(text: str) -> str:
@@ -149,12 +151,15 @@ def _check(number: Decimal | None, what: str) -> None:
 def _by_region(opportunity: Opportunity, rules: Rules) -> tuple[str, Decimal] | None:
     if rules.regions is None:
         return None
-    country = country_key(opportunity.billing_country or "")
-    if not country:
-        region = rules.regions.no_country
-    else:
-        region = rules.regions.by_country.get(country, rules.regions.other_countries)
+    region = _region(opportunity.billing_country or "", rules.regions)
     return f"region {region.name}", region.discount
+
+
+def _region(country: str, regions: Regions) -> Region:
+    key, code = country_key(country), country_code(country)
+    if not key:
+        return regions.no_country
+    return regions.by_country.get(key) or regions.by_country.get(code or "", regions.other_countries)
 
 
 def _by_product(line: OpportunityLine, rules: Rules) -> tuple[str, Decimal] | None:

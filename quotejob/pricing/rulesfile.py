@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 import yaml
 
 from quotejob.errors import RulesError
+from quotejob.pricing.countries import country_code, country_key
 from quotejob.pricing.fields import FIELD, LINE_FIELDS, OWN_LINE_FIELDS, OWN_QUOTE_FIELDS, PATH, Source, Sources
-from quotejob.pricing.rules import Region, Regions, Rules, Tier, country_key, product_key
+from quotejob.pricing.rules import Region, Regions, Rules, Tier, product_key
 
 MAX_FILE_BYTES = 256 * 1024  # the shipped file has about 12 KiB
 MAX_TEXT_LENGTH = 100  # characters of a key, a country, a region: they are part of messages
@@ -140,15 +141,13 @@ class _File:
             what = f"region.table.{name}"
             columns = self.mapping(row, what, required=["discount"], allowed=["countries"])
             table[name] = Region(name, self.percent(columns["discount"], f"{what}.discount"))
-            for word in self.words(columns.get("countries"), f"{what}.countries"):
-                key, line = country_key(word.value), word.start_mark.line + 1
-                if not key:
-                    self.bad(word, f"{what}.countries: {_short(word.value)} names no country")
-                if key in countries:
-                    where = f"already in {countries[key].name}, line {first_line[key]}"
-                    hint = "case, accents and punctuation do not count"
-                    self.bad(word, f"{what}.countries: {_short(word.value)} is {where} ({hint})")
-                countries[key], first_line[key] = table[name], line
+            for spellings in self.countries(columns.get("countries"), f"{what}.countries"):
+                for key, word in spellings.items():
+                    if key in countries:
+                        where = f"already in {countries[key].name}, line {first_line[key]}"
+                        hint = "case, accents and punctuation do not count"
+                        self.bad(word, f"{what}.countries: {_short(word.value)} is {where} ({hint})")
+                    countries[key], first_line[key] = table[name], word.start_mark.line + 1
         return Regions(
             by_country=countries,
             no_country=self.one_of(table, parts["no_country"], "region.no_country"),
@@ -254,13 +253,25 @@ class _File:
             self.expected(node, what, "a list")
         return list(node.value)
 
-    def words(self, node: yaml.Node | None, what: str) -> Iterable[yaml.ScalarNode]:
-        """Yield the texts in a list, each alone or in a list of its own (the names of one country)."""
+    def countries(self, node: yaml.Node | None, what: str) -> Iterable[dict[str, yaml.ScalarNode]]:
+        """Yield the keys of each country: its code, and spellings of the file's own. A list has one country's names."""
         for item in self.items(node, what) if node is not None else ():
-            for word in self.items(item, what) if isinstance(item, yaml.SequenceNode) else [item]:
-                self.text(word, what)
+            words = self.items(item, what) if isinstance(item, yaml.SequenceNode) else [item]
+            keys: dict[str, yaml.ScalarNode] = {}
+            for word in words:
+                text = self.text(word, what)
                 assert isinstance(word, yaml.ScalarNode)
-                yield word
+                key = country_key(text)
+                if not key:
+                    self.bad(word, f"{what}: {_short(text)} names no country")
+                keys.setdefault(country_code(text) or key, word)
+            if not any(country_code(word.value) for word in keys.values()):
+                self.bad(
+                    item,
+                    f"{what}: {_short(words[0].value)} is no country that is known; write its ISO 3166 code, "
+                    f"and a spelling of your own in a list with the code: [DE, {words[0].value[:20]}]",
+                )
+            yield keys
 
     def text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or not node.value.strip():

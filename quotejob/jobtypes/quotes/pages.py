@@ -11,9 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from quotejob.jobtypes.quotes import packed
+from quotejob.jobtypes.quotes import packed, unknown
 from quotejob.jobtypes.quotes.reading import read
-from quotejob.pricing import Rules, Unpriceable, load_rules, price
+from quotejob.pricing import Rules, Unpriceable, load_rules, price, unknown_country
 from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
@@ -25,7 +25,8 @@ def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
-    quotes, results = _price_all(run, ids)
+    quotes, results, unknown_countries = _price_all(run, ids)
+    unknown.note(run, page, unknown_countries)
     receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
     run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
@@ -37,7 +38,8 @@ def rules(path: Path) -> Rules:
     return load_rules(path)
 
 
-def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result]]:
+def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result], list[str]]:
+    """Return the priced quotes, the results of the other records, and the country of each that is not recognised."""
     book = rules(run.settings.pricing_rules)
     quotes, results, found = [], [], {opportunity.id: opportunity for opportunity in read(run, ids, book)}
     for record_id in ids:
@@ -46,7 +48,8 @@ def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Re
             results.append(outcome)
         else:
             quotes.append(outcome)
-    return quotes, results
+    countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
+    return quotes, results, [country for country in countries if country is not None]
 
 
 def _price_one(opportunity: Opportunity | None, record_id: str, book: Rules) -> PricedQuote | Result:

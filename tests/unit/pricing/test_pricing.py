@@ -18,7 +18,7 @@ from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine
 D = Decimal
 unhurried = settings(deadline=None)  # a busy machine is not a wrong price
 NAMER, EMEA, OTHER = Region("NAMER", D("0.10")), Region("EMEA", D("0.15")), Region("other", D("0.05"))
-REGIONS = Regions({"us": NAMER, "germany": EMEA, "cote divoire": EMEA}, no_country=NAMER, other_countries=OTHER)
+REGIONS = Regions({"US": NAMER, "DE": EMEA, "CI": EMEA, "canuckistan": NAMER}, no_country=NAMER, other_countries=OTHER)
 ALL_KINDS = Rules(
     maximum_discount=D("0.30"),
     regions=REGIONS,
@@ -173,6 +173,9 @@ class TestRegion:
             ("GERMANY", "0.15"),
             ("Côte d\u2019Ivoire", "0.15"),
             ("Cote d'Ivoire", "0.15"),
+            ("Allemagne", "0.15"),
+            ("Deutschland", "0.15"),
+            ("CANUCKISTAN!", "0.10"),
             ("Brazil", "0.05"),
             (None, "0.10"),
             ("", "0.10"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from quotejob.errors import RulesError
 from quotejob.pricing import Rules, Tier, load_rules, price
+from quotejob.pricing.countries import country_code
 from quotejob.pricing.fields import Source, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 
@@ -104,14 +105,11 @@ class TestShippedFile:
         for country in countries.split("|"):
             assert priced(rules, country, line_of("100"))[0] == D(discount), country
 
-    def test_lists_each_country_by_both_codes_and_a_name(self) -> None:
+    def test_lists_countries_by_their_codes(self) -> None:
         table = yaml.load(SHIPPED.read_text(encoding="utf-8"), yaml.BaseLoader)["region"]["table"]
-        rows = [row for region in table.values() for row in region.get("countries", [])]
-        assert len(rows) > 190
-        for row in rows:
-            assert re.fullmatch(r"[A-Z]{2}", row[0]), row
-            assert re.fullmatch(r"[A-Z]{3}", row[1]), row
-            assert len(row) >= 3, row
+        codes = [code for region in table.values() for code in region.get("countries", [])]
+        assert len(codes) == len(set(codes)) > 190
+        assert {code for code in codes if country_code(code) != code} == set()
 
     @pytest.mark.parametrize(
         ("country", "list_price", "net"),
@@ -181,6 +179,22 @@ class TestGoodFiles:
         row = {"ServiceDate": "2027-01-31", "Product2": {"Name": "Bolt"}, "Description": "x", "SortOrder": 4}
         assert values(rules.line_fields, row) == {"ServiceDate": "2027-01-31", "description": "Bolt"}
 
+    def test_files_with_names_of_countries_are_still_understood(self, load: Load) -> None:
+        """As they were before countries had codes here: a list for each country, or a name alone."""
+        named = """\
+      countries:
+        - [DE, DEU, Germany, Deutschland]
+        - [CD, COD, Democratic Republic of the Congo, "Congo, The Democratic Republic of the", DR Congo, DRC]
+        - [GB, GBR, UK, England, Scotland, Wales, Blighty]
+        - Norway
+        - [NL, Holland]
+"""
+        rules = load(REGION.replace("    other: {discount: 5}\n", f"    other:\n      discount: 5\n{named}"))
+        assert rules.regions is not None
+        assert {key for key, region in rules.regions.by_country.items() if region.name == "other"} == {
+            "DE", "CD", "GB", "NO", "NL", "blighty",
+        }  # fmt: skip
+
     def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(self, load: Load) -> None:
         text = "\ufeff" + REGION.replace("\n", "\r\n")
         assert load(text) == load(REGION)
@@ -230,7 +244,17 @@ class TestGoodFiles:
             7,
             "region.table.other.countries: 'u.s.' is already in NAMER, line 6",
         ),
-        (REGION.replace("[CA, Canada]", "[CA, CANADA, Canada]"), 6, "'Canada' is already in NAMER, line 6"),
+        (
+            REGION.replace("discount: 5", "discount: 5, countries: [MX, [DE, Canadá], [FR, USA]]"),
+            7,
+            "region.table.other.countries: 'Canadá' is already in NAMER, line 6",
+        ),
+        (
+            REGION.replace("[CA, Canada]", "CA, Kanada"),
+            6,
+            "'Kanada' is no country that is known; write its ISO 3166 code",
+        ),
+        (REGION.replace("[CA, Canada]", "[Canadia, Canuck]"), 6, "in a list with the code: [DE, Canadia]"),
         (REGION.replace("[CA, Canada]", "[CA, '...']"), 6, "'...' names no country"),
         (REGION.replace("[CA, Canada]", "[CA, '']"), 6, "countries: expected text, found nothing"),
         (REGION.replace("[CA, Canada]", "[[CA, Canada]]"), 6, "countries: expected text, found a list"),
