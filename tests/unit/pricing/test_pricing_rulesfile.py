@@ -250,9 +250,9 @@ class TestGoodFiles:
             "region.table.other.countries: 'Canadá' is already in NAMER, line 6",
         ),
         (
-            REGION.replace("[CA, Canada]", "CA, Kanada"),
+            REGION.replace("[CA, Canada]", "CA, Canadia"),
             6,
-            "'Kanada' is no country that is known; write its ISO 3166 code",
+            "'Canadia' is no country that is known; write its ISO 3166 code",
         ),
         (REGION.replace("[CA, Canada]", "[Canadia, Canuck]"), 6, "in a list with the code: [DE, Canadia]"),
         (REGION.replace("[CA, Canada]", "[CA, '...']"), 6, "'...' names no country"),
