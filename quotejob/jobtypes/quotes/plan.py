@@ -12,7 +12,7 @@ import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes.quotes.pages import rules
-from quotejob.jobtypes.quotes.reading import select
+from quotejob.jobtypes.quotes.reading import explained, select
 from quotejob.jobtypes.quotes.writer import KEY_FIELD
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, Sources
@@ -67,7 +67,8 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
     if book.quote_fields or book.line_fields != LINE_FIELDS:
-        _check_readable(run, book)
+        with explained():
+            run.org.explain(select([_NOBODY], book, multi_currency=False))
 
 
 def _check_settable(object_name: str, described: Iterable[dict[str, Any]], wanted: Sources) -> None:
@@ -78,14 +79,3 @@ def _check_settable(object_name: str, described: Iterable[dict[str, Any]], wante
                 f"The pricing rules set {object_name}.{name}, but the org has no such field, "
                 "or the user may not set it; correct 'fields' in the rules, or the org"
             )
-
-
-def _check_readable(run: Run, book: Rules) -> None:
-    try:
-        run.org.explain(select([_NOBODY], book, multi_currency=False))
-    except OrgRefused as refused:
-        reason = refused.message.strip().splitlines()[-1]
-        raise OrgClosed(
-            f"The pricing rules copy a field that the org does not have, or that the user may not read; "
-            f"correct 'fields' in the rules, or the org. The org said: {reason}"
-        ) from refused

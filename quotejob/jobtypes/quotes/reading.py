@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import Sources, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
@@ -30,8 +32,24 @@ _LINE_FIELDS = (
 def read(run: Run, ids: Sequence[str], book: Rules) -> Iterator[Opportunity]:
     """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
     decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
-    found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
+    with explained():
+        found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
     return (_opportunity(row, decimals, book) for row in found)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the org's refusal of a field into OrgClosed, with a sentence that says what to do."""
+    try:
+        yield
+    except OrgRefused as refused:
+        if refused.code != "INVALID_FIELD":
+            raise
+        reason = refused.message.strip().splitlines()[-1]  # the lines before it show the query
+        raise OrgClosed(
+            "The org lacks a field that is read, or the user may not read it; give the user access, "
+            f"or correct 'fields' in the pricing rules. The org said: {reason}"
+        ) from refused
 
 
 def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:

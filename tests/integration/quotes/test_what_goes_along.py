@@ -12,6 +12,7 @@ from conftest import Ran, line
 from cli.client import Json
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import Status
+from quotejob.jobtypes.quotes import plan
 
 D = Decimal
 RULES = "maximum_discount: 30\nregion: {no_country: A, other_countries: A, table: {A: {discount: 10}}}\n"
@@ -127,7 +128,7 @@ def test_custom_fields_are_copied_and_set(
         ("quote: {GrandTotal: {value: 1}}", "set Quote.GrandTotal, but the org has no such field, or the user may not"),
         ("line: {Nowhere__c: {value: 1}}", "set QuoteLineItem.Nowhere__c, but the org has no such field"),
         ("quote: {Region__c: {from: Nowhere__c}}", "No such column 'Nowhere__c' on entity 'Opportunity'"),
-        ("quote: {Region__c: {from: Nobody.Name}}", "copy a field that the org does not have"),
+        ("quote: {Region__c: {from: Nobody.Name}}", "lacks a field that is read, or the user may not read it"),
         ("line: {Color__c: {from: Nowhere__c}}", "No such column 'Nowhere__c' on entity 'OpportunityLineItem'"),
     ],
 )
@@ -139,8 +140,20 @@ def test_a_field_that_the_org_lacks_fails_the_job_with_a_sentence(
     job = run(f"Id = '{make(line(1, 10))}'").job
     assert job.status is Status.FAILED
     assert said in (job.extended_status or "")
-    assert "correct 'fields' in the rules" in (job.extended_status or "")
+    assert "correct 'fields' in the" in (job.extended_status or "")
     assert "Traceback" not in str(capsys.readouterr())
+
+
+def test_a_field_that_is_lost_after_the_plan_fails_the_job_too(
+    run: Run, rules: Rules, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody takes the user's access away: with the same sentence, and not with the text of the query."""
+    monkeypatch.setattr(plan, "_check_fields", lambda *_: None)
+    rules(f"{RULES}fields:\n  line: {{Color__c: {{from: Nowhere__c}}}}\n")
+    job = run(f"Id = '{make(line(1, 10))}'").job
+    assert job.status is Status.FAILED
+    assert (job.extended_status or "").startswith("ORG_CLOSED: The org lacks a field that is read")
+    assert "SELECT" not in (job.extended_status or "")
 
 
 def test_rules_without_fields_cost_no_request(run: Run, make: Make, reader: OrgReader) -> None:
