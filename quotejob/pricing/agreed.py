@@ -17,6 +17,7 @@ from quotejob.pricing.model import OpportunityLine
 
 HUNDRED = Decimal(100)
 HUNDREDTH = Decimal("0.01")  # fields of Discount and money have two decimals, also for currencies with three
+HIGHER_PRICES = 100  # enough for nearly every total below 2,000, since a Discount has steps of 0.01 %
 
 
 class Unpriceable(QuotejobError):
@@ -65,22 +66,26 @@ def _terms(line: OpportunityLine) -> Terms | None:
 
 
 def _explains(terms: Terms, line: OpportunityLine, cent: Decimal) -> bool:
-    """Return whether the terms give the line's total. It may be rounded, so it may miss by less than a cent."""
-    return line.total_price is None or abs(terms.total(line.quantity) - line.total_price) < cent
+    """Return whether the terms give the line's total. It may be rounded, so it may miss by less than a cent.
+
+    A unit price in parts of a cent was computed by the org from a total, so then the total is what was agreed.
+    """
+    if line.total_price is None:
+        return True
+    in_cents = terms.unit_price == rounded(terms.unit_price, cent)
+    return in_cents and abs(terms.total(line.quantity) - line.total_price) < cent
 
 
 def _from_total(line: OpportunityLine, left: Decimal, cent: Decimal) -> Terms:
-    """Return terms that give the line's total, less our discount, as exactly as a unit price can.
+    """Return terms that give the line's total, less our discount, to the cent or as near as can be.
 
-    A unit price is rounded, so the total of many units can miss the cent. Then a price rounded up, with the small
-    Discount that brings it back, may come nearer.
+    A unit price is rounded, so the total of many units can miss the cent. Then a slightly higher price with a small
+    Discount is taken: the lowest one whose total is right, of so many.
     """
     agreed = _total(line)
     if not line.quantity:
         if agreed:
-            raise Unpriceable(
-                f"Line {line.id} has a TotalPrice of {agreed:f} for a Quantity of 0: no Quote can hold that"
-            )
+            raise Unpriceable(f"Line {line.id} has a TotalPrice of {agreed:f} for a Quantity of 0: no Quote holds that")
         return Terms(Decimal(0).quantize(cent), None)
     wanted = rounded(agreed * left, cent)
     discount = line.discount if 0 <= (line.discount or 0) < HUNDRED else None
@@ -89,9 +94,14 @@ def _from_total(line: OpportunityLine, left: Decimal, cent: Decimal) -> Terms:
     higher = exact.quantize(cent, ROUND_UP)
     if rounded(nearest.total(line.quantity), cent) == wanted or not higher:
         return nearest
-    off = rounded((1 - wanted / (higher * line.quantity)) * HUNDRED, HUNDREDTH)
-    corrected = Terms(higher, max(off, Decimal(0)))
-    return min(nearest, corrected, key=lambda terms: abs(terms.total(line.quantity) - wanted))
+    prices = (higher + step * cent.copy_sign(higher) for step in range(HIGHER_PRICES))
+    corrected = (Terms(price, _discount(price * line.quantity, wanted)) for price in prices)
+    return min((nearest, *corrected), key=lambda terms: abs(rounded(terms.total(line.quantity), cent) - wanted))
+
+
+def _discount(subtotal: Decimal, total: Decimal) -> Decimal:
+    """Return the Discount, in percent, that makes the total of the subtotal."""
+    return max(rounded((1 - total / subtotal) * HUNDRED, HUNDREDTH), Decimal(0))
 
 
 def _total(line: OpportunityLine) -> Decimal:
