@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _callers import new_caller
+from _quoting import Ran
 from cryptography.fernet import Fernet
 
 from cli.client import Json
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import JobType
 from quotejob.jobtypes.quotes import pages
 from quotejob.run.outstanding import outstanding
-from quotejob.run.receipt import Result
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import client as store
@@ -77,14 +76,6 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -
     return use
 
 
-class Ran:
-    """A job that has ended, and what it did."""
-
-    def __init__(self, job: Job, results: list[Result]) -> None:
-        self.job = job
-        self.results = {result.record_id: result for result in results}
-
-
 @pytest.fixture
 def run(local: LocalOrg, settings: Settings) -> Callable[[str], Ran]:
     """``run(clause)``: the job of that clause, worked off here, step by step, to its end."""
@@ -98,7 +89,7 @@ def run(local: LocalOrg, settings: Settings) -> Callable[[str], Ran]:
             for lacking in outstanding(going, services.progress):  # what the sweep would send to workers
                 for message in flow.signatures(going, lacking).values():
                     app.tasks[message.task](**message.kwargs)
-        return Ran(going, list(services.results.stream(job.job_id)))
+        return Ran(going, services.results.stream(job.job_id))
 
     return work
 
@@ -137,9 +128,3 @@ def quote_of(reader: OrgReader) -> Callable[..., Json]:
         return quote
 
     return find
-
-
-def line(quantity: float | str, price: float | str | None = None, **fields: Any) -> Json:
-    """A line of an Opportunity."""
-    priced = {} if price is None else {"UnitPrice": float(Decimal(price))}
-    return {"Quantity": float(Decimal(quantity)), **priced, **fields}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Ran, line
+from _quoting import Ran, line
 
 from quotejob.settings import current
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Ran, line
+from _quoting import Ran, line
 
 from cli.client import Json
 from harness.org_reader import OrgReader

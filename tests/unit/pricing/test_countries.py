@@ -5,6 +5,7 @@ from __future__ import annotations
 import gettext
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 
 import pycountry
 import pytest
@@ -130,10 +131,12 @@ def test_what_is_no_country_is_none(name: str) -> None:
 @given(st.sampled_from([each.name for each in COUNTRIES.values()]), st.data())
 def test_accents_case_and_punctuation_do_not_count(name: str, data: st.DataObject) -> None:
     """However it is typed: composed or not, in capitals, with more blanks, with another apostrophe."""
-    form = data.draw(st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+    composed = data.draw(
+        st.sampled_from([partial(unicodedata.normalize, "NFC"), partial(unicodedata.normalize, "NFD")])
+    )
     case = data.draw(st.sampled_from([str.upper, str.lower, str.title, str.swapcase]))
     typed = (
-        case(unicodedata.normalize(form, name))
+        case(composed(name))
         .replace("'", "\u2019")
         .replace(" ", data.draw(st.sampled_from([" ", "  ", "\u00a0", "\t"])))
     )

@@ -131,6 +131,8 @@ class TestShippedFile:
         assert rules.line_quantity == (Tier(D(10), D("0.02")), Tier(D(100), D("0.045")))
         assert rules.opportunity_amount == (Tier(D(50000), D("0.01")), Tier(D(250000), D("0.03")))
         assert priced(rules, "US", line_of("19.99", "10", None, "Hardware")) == (D("0.17"), D("16.59"))
+        assert rules.quote_fields == {"Region__c": Source("Region__c"), "Origin__c": Source(value="quotejob")}
+        assert rules.line_fields["Color__c"] == Source("Color__c")
 
     def test_the_manuals_table_is_true(self, load: Load) -> None:
         """docs/pricing.md works four lines out; each row is computed here."""
