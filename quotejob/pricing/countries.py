@@ -21,8 +21,8 @@ from babel.languages import get_official_languages
 DECIDED = {
     "CG": ["Congo"],  # ISO 3166 calls this one so; the other one is the Democratic Republic
     "CD": ["DR Congo", "DRC", "Congo DRC", "Zaire"],
-    "KR": ["Korea", "ROK"],  # of the two, the one that companies sell to
-    "KP": ["DPRK"],
+    "KR": ["Korea", "ROK", "S. Korea", "한국"],  # of the two, the one that companies sell to
+    "KP": ["DPRK", "N. Korea"],
     "GE": ["Georgia"],  # the country: a field for countries does not hold a state of the US
     "GN": ["Guinea"],  # the others have a second word in their names
     "VI": ["Virgin Islands"],  # those of the US; the British ones say so
@@ -31,7 +31,7 @@ DECIDED = {
     "MF": ["Saint Martin"],  # the French part; the Dutch part is Sint Maarten
     "MK": ["Macedonia", "FYROM", "Macedonia FYR", "Former Yugoslav Republic of Macedonia"],  # not the region of Greece
     "TW": ["Republic of China", "ROC", "Chinese Taipei"],
-    "CN": ["PRC", "Mainland China", "中國"],
+    "CN": ["PRC", "Mainland China", "中國", "中華人民共和國"],
     "US": ["America", "U.S. of America"],
     "GB": ["UK", "Great Britain", "Britain", "England", "Scotland", "Wales", "Northern Ireland"],
     "AE": ["UAE"],
@@ -40,25 +40,28 @@ DECIDED = {
     "CC": ["Cocos Islands", "Keeling Islands"],
     "CI": ["Ivory Coast"],
     "CV": ["Cape Verde"],
-    "GR": ["Hellas"],
+    "FO": ["Faeroe Islands"],
+    "GR": ["Hellas", "Ελλάς"],
     "HK": ["Hong Kong SAR", "香港"],
     "IN": ["Bharat"],
-    "JP": ["日本国"],
+    "JP": ["Nippon", "日本国"],
     "LA": ["Lao PDR"],
     "LU": ["Luxemburg"],
     "LY": ["Libyan Arab Jamahiriya"],
     "MM": ["Burma"],
     "MN": ["Монгол Улс"],
+    "MX": ["Méjico"],
     "MO": ["Macau", "Macao SAR", "Macau SAR", "澳門", "澳门"],
     "NL": ["Holland"],
-    "PS": ["Palestine", "Palestinian Territory, Occupied", "Occupied Palestinian Territory"],
+    "PS": ["Palestine", "Palestinian Territory", "Palestinian Territory, Occupied"],
     "RE": ["Reunion Island"],
+    "RU": ["Russian Fed.", "РФ"],
     "SA": ["KSA"],
     "SZ": ["Swaziland"],
     "TH": ["ประเทศไทย"],
     "TL": ["East Timor"],
     "TR": ["Turkey"],
-    "VA": ["Vatican"],
+    "VA": ["Vatican", "Vatican City State"],
     "VE": ["Venezuela, RB"],
     "XK": ["XK", "XKX", "Kosovo", "Kosova", "Republic of Kosovo"],  # not in ISO 3166; these are the usual codes
 }
@@ -68,6 +71,7 @@ _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"
 _SILENT = ".'\u2019\u2018\u02bb\u02bc`\u00b4"  # dots and apostrophes separate no words: U.S.A., Côte d'Ivoire
 _SMALL = frozenset({"the", "of", "and"})
 _SHORT = {"st": "saint", "rep": "republic", "dem": "democratic", "fed": "federated", "sts": "states", "is": "islands"}
+_FORMS = frozenset({"republic", "kingdom", "commonwealth", "dominion", "union", "socialist"})
 _PARTS = re.compile(r"[()/,;|\[\]]|\s[-\u2013\u2014]\s")
 
 
@@ -78,12 +82,18 @@ def country_code(text: str) -> str | None:
     Case, accents, punctuation and the order of words do not count: "Korea (the Republic of)" is "Republic of Korea".
     Several names in one text are recognised if all mean the same country: "Schweiz/Suisse", "Germany (DE)".
     """
-    found = _countries().get(country_key(text))
+    found = _known(country_key(text))
     if found is None:
         keys = [country_key(part) for part in _PARTS.split(text)]
-        codes = {_countries().get(key) for key in keys if key}
+        codes = {_known(key) for key in keys if key}
         found = codes.pop() if len(codes) == 1 else None
     return found
+
+
+def _known(key: str) -> str | None:
+    """Return the code of a name, or of the same name without its form of state: "Republic of Hungary"."""
+    short = " ".join(word for word in key.split() if word not in _FORMS)
+    return _countries().get(key) or _countries().get(short)
 
 
 @lru_cache(maxsize=10_000)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -55,6 +56,26 @@ def test_totals_are_right_to_the_cent(run: Run, make: Make, quote_of: Find, line
     deal = make(*lines)
     assert run(f"Id = '{deal}'").job.succeeded == 1
     assert quote_of(deal)["TotalPrice"] == D(total)
+
+
+def test_a_hundred_lines_of_all_kinds_by_a_plain_model(run: Run, make: Make, quote_of: Find) -> None:
+    """The Quote has the sum of what each line is by the platform's arithmetic: price, quantity, less the discount."""
+    chance = Random(7)
+    discounts: list[float | None] = [None, 0, 5, 7.5, 12.34, 33.33, 99.99, 100]
+    lines = [
+        line(chance.randint(-20, 400), f"{chance.randint(0, 99_999) / 100}", Discount=chance.choice(discounts))
+        for _ in range(100)
+    ]
+    deal = make(*lines)
+    assert run(f"Id = '{deal}'").job.succeeded == 1
+    expected = []
+    for each in lines:
+        price = (D(str(each["UnitPrice"])) * D("0.9")).quantize(D("0.01"), ROUND_HALF_UP)
+        share = 1 - D(str(each["Discount"] or 0)) / 100
+        expected.append((D(str(each["Quantity"])) * price * share).quantize(D("0.01"), ROUND_HALF_UP))
+    quote = quote_of(deal)
+    assert [row["TotalPrice"] for row in quote["QuoteLineItems"]] == expected
+    assert quote["TotalPrice"] == sum(expected)
 
 
 def test_a_total_that_was_kept_when_the_quantity_changed(
