@@ -64,8 +64,11 @@ def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:
 
 def _columns(names: Sequence[str], copied: Sources) -> str:
     """Return a SELECT list: each field once, whatever its case, because the org refuses a field named twice."""
-    paths = [*names, *(source.path for source in copied.values() if source.path is not None)]
-    return ", ".join({path.lower(): path for path in reversed(paths)}.values())
+    columns = {name.lower(): name for name in names}
+    for source in copied.values():
+        if source.path is not None:
+            columns.setdefault(source.path.lower(), source.path)
+    return ", ".join(columns.values())
 
 
 def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int], book: Rules) -> Opportunity:

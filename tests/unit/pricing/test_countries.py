@@ -43,7 +43,8 @@ OTHER_FORMS = """
     YE Yemen, Rep.; CD Congo, Dem. Rep.; CG Congo, Rep.; FM Micronesia, Fed. Sts.; GM Gambia, The;
     HK Hong Kong SAR, China; LA Lao PDR; LC St. Lucia; KN St Kitts & Nevis; TT Trinidad/Tobago;
     CD Congo (Kinshasa); CG Congo-Brazzaville; US U. S. A.; US u.s.; TR Republic of Turkey;
-    VN Socialist Republic of Vietnam; HU Republic of Hungary; AU Commonwealth of Australia; US The United States; NL the netherlands;
+    VN Socialist Republic of Vietnam; HU Republic of Hungary; AU Commonwealth of Australia;
+    US The United States; NL the netherlands;
     MM Myanmar (Burma); MM Burma; TR Turkey; TR TÜRKIYE; SZ Swaziland;
     MK Macedonia, the former Yugoslav Republic of; CZ Czech Republic; GB UK; GB Scotland; AE U.A.E.; SA KSA;
     RU Russia; CI COTE D’IVOIRE; CI Cote dIvoire; CH Schweiz/Suisse/Svizzera; BE Belgique - België;
