@@ -15,6 +15,7 @@ from typing import NamedTuple
 from quotejob.errors import QuotejobError
 from quotejob.pricing.model import OpportunityLine
 
+LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
 HUNDRED = Decimal(100)
 HUNDREDTH = Decimal("0.01")  # fields of Discount and money have two decimals, also for currencies with three
 HIGHER_PRICES = 100  # enough for nearly every total below 2,000, since a Discount has steps of 0.01 %
@@ -90,6 +91,10 @@ def _from_total(line: OpportunityLine, left: Decimal, cent: Decimal) -> Terms:
     wanted = rounded(agreed * left, cent)
     discount = line.discount if 0 <= (line.discount or 0) < HUNDRED else None
     exact = agreed * left / (line.quantity * (1 - (discount or 0) / HUNDRED))
+    if abs(exact) >= LARGEST_NUMBER:
+        raise Unpriceable(
+            f"Line {line.id} has a TotalPrice of {agreed:f}, too much for a Quantity of {line.quantity:f}"
+        )
     nearest = Terms(rounded(exact, cent), discount)
     higher = exact.quantize(cent, ROUND_UP)
     if rounded(nearest.total(line.quantity), cent) == wanted or not higher:

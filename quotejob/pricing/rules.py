@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
-from quotejob.pricing.agreed import Unpriceable, quoted
+from quotejob.pricing.agreed import LARGEST_NUMBER, Unpriceable, quoted
 from quotejob.pricing.countries import country_code, country_key
 from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
@@ -20,7 +20,6 @@ from quotejob.pricing.names import quote_name
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
 FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(4000, 12, 31)  # that a date field of the platform holds
-LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
 FINEST_NUMBER = Decimal("1e-40")  # at most 40 digits after the point: these are multiplied exactly
 MAX_CURRENCY_DECIMALS = 10  # real currencies have 0 to 4
 # With the bounds above no product has more than 80 digits, so nothing is rounded before the unit price is.

@@ -319,6 +319,9 @@ rule_sets = st.builds(
     opportunity_amount=tiers,
 )
 names = st.sampled_from(["a", "B", "c", None])
+any_number = st.decimals(min_value="-1e18", max_value="1e18", allow_nan=False) | st.sampled_from(
+    [D(0), D(1), D(100), D("0.01"), D("1e-40"), D("99.99999999"), D("1e17"), D("NaN"), D("Infinity"), D("-0")]
+)
 
 
 class TestAlways:
@@ -366,6 +369,26 @@ class TestAlways:
         assert Fraction(priced.discount) == discount
         assert Fraction(priced.unit_price) == half_up(Fraction(unit_price) * (1 - discount), decimals)
         assert priced.unit_price.as_tuple().exponent == -decimals
+
+    @unhurried
+    @given(any_number, any_number | st.none(), any_number | st.none(), any_number | st.none(), st.integers(0, 10))
+    @example(D("1e-40"), D(1), D("99." + "9" * 38), D("1e17"), 2)
+    def test_any_line_is_priced_or_unpriceable(
+        self,
+        quantity: Decimal,
+        unit_price: Decimal | None,
+        discount: Decimal | None,
+        total: Decimal | None,
+        decimals: int,
+    ) -> None:
+        """Nothing else is raised, however strange the numbers."""
+        line = OpportunityLine("00k", "01u", None, None, quantity, unit_price, discount, total)
+        try:
+            priced = priced_line(ALL_KINDS, opportunity_of(line, decimals=decimals))
+        except Unpriceable:
+            return
+        assert priced.unit_price.as_tuple().exponent == -decimals
+        assert 0 <= (priced.line_discount or 0) <= 100
 
     @unhurried
     @given(rule_sets)
