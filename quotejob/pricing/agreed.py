@@ -81,7 +81,7 @@ def _from_total(line: OpportunityLine, left: Decimal, cent: Decimal) -> Terms:
     """Return terms that give the line's total, less our discount, to the cent or as near as can be.
 
     A unit price is rounded, so the total of many units can miss the cent. Then a slightly higher price with a small
-    Discount is taken: the lowest one whose total is right, of so many.
+    Discount is taken. It is the lowest of the HIGHER_PRICES next ones whose total is right.
     """
     agreed = _total(line)
     if not line.quantity:
