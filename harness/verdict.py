@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+import pycountry
 import yaml
 
 from cli.client import Json
@@ -21,7 +22,7 @@ from harness.org_reader import OrgReader
 
 PRICING = Path(__file__).resolve().parent.parent / "pricing.yaml"
 WHAT = (
-    "count, one per Opportunity, QuoteJobKey__c, every line's price book entry and quantity, unit price, "
+    "count, one per Opportunity, QuoteJobKey__c, every line's price book entry, quantity and discount, unit price, "
     "Pricebook2Id, ExpirationDate, Status, Name"
 )
 
@@ -47,8 +48,8 @@ class RegionPrices:
         self._region_of = {
             _plain(spelling): name
             for name, rules in region["table"].items()
-            for spellings in rules.get("countries", ())
-            for spelling in spellings
+            for code in rules.get("countries", ())
+            for spelling in _spellings(code)
         }
 
     def unit_price(self, price: Decimal, country: str | None) -> Decimal:
@@ -89,11 +90,11 @@ def check_job(reader: OrgReader, job_id: str, where: str, prices: RegionPrices |
 
 _OPPORTUNITIES = """
     SELECT Id, Name, CloseDate, Pricebook2Id, Account.BillingCountry,
-           (SELECT PricebookEntryId, Quantity, UnitPrice FROM OpportunityLineItems)
+           (SELECT PricebookEntryId, Quantity, UnitPrice, Discount FROM OpportunityLineItems)
     FROM Opportunity WHERE {where}"""
 _QUOTES = """
     SELECT Id, Name, OpportunityId, Pricebook2Id, ExpirationDate, Status, QuoteJobKey__c,
-           (SELECT PricebookEntryId, Quantity, UnitPrice FROM QuoteLineItems)
+           (SELECT PricebookEntryId, Quantity, UnitPrice, Discount FROM QuoteLineItems)
     FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%'"""
 
 
@@ -111,21 +112,34 @@ def _compare(job_id: str, opportunity: Json, quote: Json, prices: RegionPrices) 
     if not quote["Name"] or len(quote["Name"]) > 80:
         yield f"Name is {quote['Name']!r}, should have 1 to 80 characters"
     priced = Counter(
-        (line["PricebookEntryId"], _number(line["Quantity"]), prices.unit_price(_number(line["UnitPrice"]), country))
+        (*_terms(line), prices.unit_price(_number(line["UnitPrice"]), country))
         for line in opportunity["OpportunityLineItems"] or ()
     )
-    written = Counter(
-        (line["PricebookEntryId"], _number(line["Quantity"]), _number(line["UnitPrice"]))
-        for line in quote["QuoteLineItems"] or ()
-    )
-    for (entry, quantity, price), times in (priced - written).items():
-        yield f"{times} line(s) of {quantity} x {entry} at {price} are missing (country {country})"
-    for (entry, quantity, price), times in (written - priced).items():
-        yield f"{times} line(s) of {quantity} x {entry} at {price} should not be there (country {country})"
+    written = Counter((*_terms(line), _number(line["UnitPrice"])) for line in quote["QuoteLineItems"] or ())
+    for (entry, quantity, discount, price), times in (priced - written).items():
+        yield f"{times} line(s) of {quantity} x {entry} at {price} less {discount} % are missing (country {country})"
+    for (entry, quantity, discount, price), times in (written - priced).items():
+        yield f"{times} line(s) of {quantity} x {entry} at {price} less {discount} % are too many (country {country})"
+
+
+def _terms(line: Json) -> tuple[str, Decimal, Decimal]:
+    """Return what of a line does not change in its Quote. No discount is one of 0 %."""
+    return line["PricebookEntryId"], _number(line["Quantity"]), _number(line["Discount"] or 0)
 
 
 def _total(lines: list[Json] | None) -> Decimal:
-    return sum((_number(line["Quantity"]) * _number(line["UnitPrice"]) for line in lines or ()), Decimal(0))
+    return sum((_total_of_line(line) for line in lines or ()), Decimal(0))
+
+
+def _total_of_line(line: Json) -> Decimal:
+    share = 1 - _number(line["Discount"] or 0) / 100
+    return _number(line["Quantity"]) * _number(line["UnitPrice"]) * share
+
+
+def _spellings(code: str) -> list[str]:
+    """Return the codes and the English names that ISO 3166 has for a country."""
+    country = pycountry.countries.get(alpha_2=code)
+    return [code] if country is None else [value for name, value in country if name != "numeric"]
 
 
 def _plain(country: str) -> str:

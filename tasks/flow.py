@@ -130,11 +130,14 @@ def finish(run: Run) -> None:
     """Complete the job if all of it is written, and dispatch the org's next job. May run twice."""
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
+    remark = handler_of(run.job.job_type).remark(run)
     refused = next(services().results.stream(run.id, Outcome.FAILED), None)
-    reason = {} if refused is None else {"extendedStatus": f"{refused.code}: {refused.message}"}
-    if run.jobs.move(run.id, Status.COMPLETED, **reason):
+    reason = remark if refused is None else f"{refused.code}: {refused.message}"
+    if run.jobs.move(run.id, Status.COMPLETED, **({"extendedStatus": reason[:1000]} if reason else {})):
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
+        if remark is not None:
+            log.warning(remark)
     dispatch.delay(org_id=run.job.org_id)
 
 

@@ -49,6 +49,10 @@ class JobHandler(ABC):
         """Remove from the org what an ended job has noted in Progress.incomplete. Default: such jobs note nothing."""
         run.progress.incomplete.removed(run.job)
 
+    def remark(self, run: Run) -> str | None:  # noqa: ARG002 (for job types that have something to say)
+        """Return what users should know of a completed job, beside its counts and failures. Default: nothing."""
+        return None
+
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""
         raise NotImplementedError(f"{self.name} jobs have no batches")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 
 import structlog
 
@@ -121,7 +122,7 @@ def _read_catalog(run: Run) -> _Catalog:
     if not entries:
         raise OrgClosed("The standard price book has no active entries; add products with standard prices first")
     accounts = tuple(row["Id"] for row in run.org.query("SELECT Id FROM Account ORDER BY Id LIMIT 200"))
-    prices = tuple((row["Id"], str(row["UnitPrice"])) for row in entries)
+    prices = tuple((row["Id"], f"{Decimal(row['UnitPrice']):f}") for row in entries)  # no exponents in CSV
     return _Catalog(accounts, entries[0]["Pricebook2Id"], prices)
 
 

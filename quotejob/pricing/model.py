@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
+
+Fields = Mapping[str, Any]  # names of fields with their values as the org writes them; numbers with a point are Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,10 @@ class OpportunityLine:
     product_code: str | None
     product_family: str | None
     quantity: Decimal
-    unit_price: Decimal  # the sales price on the line, before our discount
+    unit_price: Decimal | None  # the sales price on the line, before any discount
+    discount: Decimal | None = None  # what the user agreed on the line, in percent: 10 is 10 %
+    total_price: Decimal | None = None  # of the line, as the org has it
+    copied: Fields = field(default_factory=dict)  # further fields of the Quote's line
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Opportunity:
     pricebook2_id: str | None
     lines: tuple[OpportunityLine, ...]
     decimals: int = 2  # of its currency
+    copied: Fields = field(default_factory=dict)  # further fields of the Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,9 @@ class PricedLine:
     quantity: Decimal
     list_unit_price: Decimal  # the sales price on the Opportunity's line
     unit_price: Decimal  # priced, rounded to the currency's decimals
-    discount: Decimal  # the fraction taken off: 0.10 is 10 %
+    discount: Decimal  # the fraction that our rules take off: 0.10 is 10 %
+    line_discount: Decimal | None = None  # the line's own Discount, in percent: 10 is 10 %
+    copied: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +64,4 @@ class PricedQuote:
     pricebook2_id: str | None
     expiration_date: date
     lines: tuple[PricedLine, ...]
+    copied: Fields = field(default_factory=dict)

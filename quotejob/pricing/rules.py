@@ -7,29 +7,23 @@ at the end.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
-from quotejob.errors import QuotejobError
+from quotejob.pricing.agreed import LARGEST_NUMBER, Unpriceable, quoted
+from quotejob.pricing.countries import country_code, country_key
+from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
+from quotejob.pricing.names import quote_name
 
 QUOTE_VALID_FOR = timedelta(days=30)  # counted from the Opportunity's close date
-QUOTE_NAME_LENGTH = 80  # characters
-LARGEST_NUMBER = Decimal("1e18")  # no number field of the platform holds 19 digits before the point
-SMALLEST_EXPONENT = -40  # at most 40 digits after the point: these are multiplied exactly
+FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(4000, 12, 31)  # that a date field of the platform holds
+FINEST_NUMBER = Decimal("1e-40")  # at most 40 digits after the point: these are multiplied exactly
 MAX_CURRENCY_DECIMALS = 10  # real currencies have 0 to 4
 # With the bounds above no product has more than 80 digits, so nothing is rounded before the unit price is.
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-
-
-class Unpriceable(QuotejobError):
-    """The Opportunity holds a number or a date that cannot be priced. Only its own quote is lost."""
-
-    code = "UNPRICEABLE"
-    status = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,7 @@ class Region:
 class Regions:
     """The region table: exactly one region for every Account."""
 
-    by_country: Mapping[str, Region]  # keys as country_key() makes them
+    by_country: Mapping[str, Region]  # keys: ISO 3166 codes (US), and own spellings as country_key() makes them
     no_country: Region  # no Account, or one without a billing country
     other_countries: Region  # a country that is in no list
 
@@ -67,30 +61,29 @@ class Rules:
     families: Mapping[str, Decimal] = field(default_factory=dict)  # asked only if the code has no row of its own
     line_quantity: tuple[Tier, ...] = ()  # rising at_least
     opportunity_amount: tuple[Tier, ...] = ()  # rising at_least
+    quote_fields: Sources = field(default_factory=dict)  # further fields of the Quote, from the Opportunity
+    line_fields: Sources = field(default_factory=lambda: LINE_FIELDS)  # the same for a line
 
 
 def price(opportunity: Opportunity, rules: Rules) -> PricedQuote:
     """Price an Opportunity: a Quote with one line for each of its lines, in their order.
 
     An Opportunity without lines gives a Quote without lines; the caller decides whether to write that.
-    Raises Unpriceable for a number that is not finite or too large for the platform, or for a close date that is too
-    late.
+    Raises Unpriceable for a number that is not finite or too large for the platform, for what no line can hold, or for
+    a date that the platform does not have.
     """
     with localcontext(EXACT):
         if not 0 <= opportunity.decimals <= MAX_CURRENCY_DECIMALS:
             raise Unpriceable(f"a currency with {opportunity.decimals} decimals cannot be priced")
         _check(opportunity.amount, "Amount")
         lines = tuple(_price_line(opportunity, line, rules) for line in opportunity.lines)
-    try:
-        expiration_date = opportunity.close_date + QUOTE_VALID_FOR
-    except OverflowError as error:
-        raise Unpriceable(f"CloseDate {opportunity.close_date} is too late for a quote to expire after it") from error
     return PricedQuote(
         opportunity_id=opportunity.id,
         name=quote_name(opportunity.name),
         pricebook2_id=opportunity.pricebook2_id,
-        expiration_date=expiration_date,
+        expiration_date=_expiration_date(opportunity.close_date),
         lines=lines,
+        copied=opportunity.copied,
     )
 
 
@@ -105,29 +98,13 @@ def reasons(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> tu
     return tuple(reason for reason in found if reason is not None)
 
 
-def quote_name(opportunity_name: str) -> str:
-    """Name a Quote after its Opportunity, in at most 80 characters.
-
-    The name is ``Quote for <name>``, with one blank for each run of white space. If it is too long it is cut and ends
-    in ``...``. It is cut at the last blank that fits, or inside a word if that blank is more than 20 characters away.
-    """
-    name = " ".join(f"Quote for {opportunity_name}".split())
-    if len(name) <= QUOTE_NAME_LENGTH:
-        return name
-    end = QUOTE_NAME_LENGTH - len("...")
-    blank = name.rfind(" ", end - 20, end + 1)
-    if blank > 0:
-        end = blank
-    while end > 0 and unicodedata.combining(name[end]):  # an accent stays with its letter, or goes with it
-        end -= 1
-    return name[:end].rstrip(" ,;:-") + "..."
-
-
-def country_key(text: str) -> str:
-    """Return a country's name without case, accents and punctuation, for comparison. Empty: no country."""
-    plain = unicodedata.normalize("NFKD", text).casefold().replace("&", " and ")
-    letters = (letter for letter in plain if letter not in ".'\u2019`" and not unicodedata.combining(letter))
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in letters).split())
+def unknown_country(opportunity: Opportunity, rules: Rules) -> str | None:
+    """Return the Account's country if it is not recognised. It is then priced as one of the other countries."""
+    country = " ".join((opportunity.billing_country or "").split())
+    key = country_key(country)
+    if rules.regions is None or not key or key in rules.regions.by_country or country_code(country) is not None:
+        return None
+    return country
 
 
 def product_key(text: str) -> str:
@@ -138,36 +115,50 @@ def product_key(text: str) -> str:
 def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -> PricedLine:
     _check(line.unit_price, f"UnitPrice of line {line.id}")
     _check(line.quantity, f"Quantity of line {line.id}")
+    _check(line.discount, f"Discount of line {line.id}")
+    _check(line.total_price, f"TotalPrice of line {line.id}")
     total = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
     discount = min(total, rules.maximum_discount)
-    unit_price = (line.unit_price * (1 - discount)).quantize(Decimal(1).scaleb(-opportunity.decimals))
+    terms = quoted(line, discount, opportunity.decimals)
     return PricedLine(
         opportunity_line_id=line.id,
         pricebook_entry_id=line.pricebook_entry_id,
         quantity=line.quantity,
-        list_unit_price=line.unit_price,
-        unit_price=unit_price or abs(unit_price),  # a zero has no sign
+        list_unit_price=terms.unit_price if line.unit_price is None else line.unit_price,
+        unit_price=terms.unit_price,
         discount=discount,
+        line_discount=terms.discount,
+        copied=line.copied,
     )
+
+
+def _expiration_date(close_date: date) -> date:
+    if close_date < FIRST_DATE or close_date > LAST_DATE - QUOTE_VALID_FOR:
+        days = QUOTE_VALID_FOR.days
+        reason = f"dates end on {LAST_DATE}" if close_date > FIRST_DATE else f"dates begin on {FIRST_DATE}"
+        raise Unpriceable(f"CloseDate {close_date}: no quote can expire {days} days later, because the org's {reason}")
+    return close_date + QUOTE_VALID_FOR
 
 
 def _check(number: Decimal | None, what: str) -> None:
     if number is None:
         return
-    exponent = number.as_tuple().exponent  # a letter for NaN and infinity
-    if not isinstance(exponent, int) or exponent < SMALLEST_EXPONENT or abs(number) >= LARGEST_NUMBER:
+    if not number.is_finite() or abs(number) >= LARGEST_NUMBER or number != number.quantize(FINEST_NUMBER):
         raise Unpriceable(f"{what} is {number:.6g}: not a number that a field of the platform can hold")
 
 
 def _by_region(opportunity: Opportunity, rules: Rules) -> tuple[str, Decimal] | None:
     if rules.regions is None:
         return None
-    country = country_key(opportunity.billing_country or "")
-    if not country:
-        region = rules.regions.no_country
-    else:
-        region = rules.regions.by_country.get(country, rules.regions.other_countries)
+    region = _region(opportunity.billing_country or "", rules.regions)
     return f"region {region.name}", region.discount
+
+
+def _region(country: str, regions: Regions) -> Region:
+    key, code = country_key(country), country_code(country)
+    if not key:
+        return regions.no_country
+    return regions.by_country.get(key) or regions.by_country.get(code or "", regions.other_countries)
 
 
 def _by_product(line: OpportunityLine, rules: Rules) -> tuple[str, Decimal] | None:

@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from quotejob.errors import RulesError
-from quotejob.pricing.rules import Region, Regions, Rules, Tier, country_key, product_key
+from quotejob.pricing.countries import country_code, country_key
+from quotejob.pricing.fields import FIELD, LINE_FIELDS, OWN_LINE_FIELDS, OWN_QUOTE_FIELDS, PATH, Source, Sources
+from quotejob.pricing.rules import Region, Regions, Rules, Tier, product_key
 
 MAX_FILE_BYTES = 256 * 1024  # the shipped file has about 12 KiB
 MAX_TEXT_LENGTH = 100  # characters of a key, a country, a region: they are part of messages
@@ -114,10 +116,11 @@ class _File:
     # the shape of the file, from the top
 
     def rules(self) -> Rules:
-        kinds = ["region", "product", "thresholds"]
+        kinds = ["region", "product", "thresholds", "fields"]
         top = self.mapping(self.root, "the file", required=["maximum_discount"], allowed=kinds)
         product = self.section(top, "product", ["codes", "families"])
         thresholds = self.section(top, "thresholds", ["line_quantity", "opportunity_amount"])
+        fields = self.section(top, "fields", ["quote", "line"])
         return Rules(
             maximum_discount=self.percent(top["maximum_discount"], "maximum_discount"),
             regions=self.regions(top["region"]) if "region" in top else None,
@@ -125,6 +128,8 @@ class _File:
             families=self.products(product, "families"),
             line_quantity=self.tiers(thresholds, "line_quantity"),
             opportunity_amount=self.tiers(thresholds, "opportunity_amount"),
+            quote_fields=self.fields(fields, "quote", OWN_QUOTE_FIELDS),
+            line_fields=self.fields(fields, "line", OWN_LINE_FIELDS, LINE_FIELDS),
         )
 
     def regions(self, node: yaml.Node) -> Regions:
@@ -136,15 +141,13 @@ class _File:
             what = f"region.table.{name}"
             columns = self.mapping(row, what, required=["discount"], allowed=["countries"])
             table[name] = Region(name, self.percent(columns["discount"], f"{what}.discount"))
-            for word in self.words(columns.get("countries"), f"{what}.countries"):
-                key, line = country_key(word.value), word.start_mark.line + 1
-                if not key:
-                    self.bad(word, f"{what}.countries: {_short(word.value)} names no country")
-                if key in countries:
-                    where = f"already in {countries[key].name}, line {first_line[key]}"
-                    hint = "case, accents and punctuation do not count"
-                    self.bad(word, f"{what}.countries: {_short(word.value)} is {where} ({hint})")
-                countries[key], first_line[key] = table[name], line
+            for spellings in self.countries(columns.get("countries"), f"{what}.countries"):
+                for key, word in spellings.items():
+                    if key in countries:
+                        where = f"already in {countries[key].name}, line {first_line[key]}"
+                        hint = "case, accents and punctuation do not count"
+                        self.bad(word, f"{what}.countries: {_short(word.value)} is {where} ({hint})")
+                    countries[key], first_line[key] = table[name], word.start_mark.line + 1
         return Regions(
             by_country=countries,
             no_country=self.one_of(table, parts["no_country"], "region.no_country"),
@@ -176,6 +179,42 @@ class _File:
                 self.bad(columns["at_least"], f"{what}: at_least must rise from row to row")
             tiers.append(tier)
         return tuple(tiers)
+
+    def fields(
+        self, section: dict[str, yaml.Node], name: str, own: Iterable[str], standard: Sources | None = None
+    ) -> Sources:
+        """Return the further fields of the Quote or of its line: ``standard`` ones, and those of the file."""
+        rows = self.mapping(section[name], f"fields.{name}", same=str.lower) if name in section else {}
+        for key, row in rows.items():
+            if not FIELD.fullmatch(key):
+                self.bad(row, f"fields.{name}: {_short(key)} is not the name of a field, such as Region__c")
+            if key.lower() in {field.lower() for field in own}:
+                self.bad(row, f"fields.{name}.{key}: quotejob sets this field itself")
+        given = {key: self.source(row, f"fields.{name}.{key}") for key, row in rows.items()}
+        replaced = {key.lower() for key in given}
+        return {key: row for key, row in (standard or {}).items() if key.lower() not in replaced} | given
+
+    def source(self, node: yaml.Node, what: str) -> Source:
+        rows = self.mapping(node, what, allowed=["from", "value"])
+        if len(rows) > 1:
+            self.bad(node, f"{what}: 'from' copies a field and 'value' is the same for all; give one of the two")
+        if "value" in rows:
+            return Source(value=self.constant(rows["value"], f"{what}.value"))
+        path = self.text(rows["from"], f"{what}.from")
+        if not PATH.fullmatch(path):
+            self.expected(rows["from"], f"{what}.from", "a field such as Region__c or Account.Industry")
+        return Source(path)
+
+    def constant(self, node: yaml.Node, what: str) -> Any:
+        """Return a text, a number, true or false. In quotes it is a text; ``""`` leaves the field to the org."""
+        if isinstance(node, yaml.ScalarNode) and node.style and not node.value:
+            return None
+        text = self.text(node, what)
+        if isinstance(node, yaml.ScalarNode) and node.style:
+            return text
+        if text in ("true", "false"):
+            return text == "true"
+        return Decimal(text) if NUMBER.fullmatch(text.removeprefix("-")) else text
 
     # the pieces it is made of
 
@@ -214,13 +253,25 @@ class _File:
             self.expected(node, what, "a list")
         return list(node.value)
 
-    def words(self, node: yaml.Node | None, what: str) -> Iterable[yaml.ScalarNode]:
-        """Yield the texts in a list, each alone or in a list of its own (the names of one country)."""
+    def countries(self, node: yaml.Node | None, what: str) -> Iterable[dict[str, yaml.ScalarNode]]:
+        """Yield the keys of each country: its code, and spellings of the file's own. A list has one country's names."""
         for item in self.items(node, what) if node is not None else ():
-            for word in self.items(item, what) if isinstance(item, yaml.SequenceNode) else [item]:
-                self.text(word, what)
+            words = self.items(item, what) if isinstance(item, yaml.SequenceNode) else [item]
+            keys: dict[str, yaml.ScalarNode] = {}
+            for word in words:
+                text = self.text(word, what)
                 assert isinstance(word, yaml.ScalarNode)
-                yield word
+                key = country_key(text)
+                if not key:
+                    self.bad(word, f"{what}: {_short(text)} names no country")
+                keys.setdefault(country_code(text) or key, word)
+            if not any(country_code(word.value) for word in keys.values()):
+                self.bad(
+                    item,
+                    f"{what}: {_short(words[0].value)} is no country that is known; write its ISO 3166 code, "
+                    f"and a spelling of your own in a list with the code: [DE, {words[0].value[:20]}]",
+                )
+            yield keys
 
     def text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or not node.value.strip():

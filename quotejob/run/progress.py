@@ -186,6 +186,11 @@ class Progress:
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
 
+    def notes(self, job_id: str, beginning: str) -> list[str]:
+        """Return the values of all notes whose names begin so."""
+        found = self._redis.hash(keys.job(job_id, "marks"))
+        return [value.decode() for name, value in found.items() if name.decode().startswith(beginning)]
+
     def another_fault(self, job_id: str, kind: str) -> Faults:
         """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""
         longest = int(LONGEST_COUNTED_PAUSE * 1000)

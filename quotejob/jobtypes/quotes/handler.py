@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobtypes.base import JobHandler
-from quotejob.jobtypes.quotes import commit, pages
+from quotejob.jobtypes.quotes import commit, pages, unknown
 from quotejob.jobtypes.quotes.plan import plan_quotes
 from quotejob.run.context import Run
 
@@ -39,6 +39,11 @@ class BatchQuote(JobHandler):
     def clean_up(self, run: Run) -> None:
         """Remove the Quotes that an ended job has left incomplete."""
         commit.remove_incomplete(run)
+
+    def remark(self, run: Run) -> str | None:
+        """Return the countries of Accounts that were not recognised."""
+        regions = pages.rules(run.settings.pricing_rules).regions
+        return unknown.remark(run, regions.other_countries.name) if regions else None
 
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""

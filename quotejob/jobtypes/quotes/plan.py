@@ -5,22 +5,30 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes import key_field
+from quotejob.jobtypes.quotes.pages import rules
+from quotejob.jobtypes.quotes.reading import explained, select
+from quotejob.pricing import Rules
+from quotejob.pricing.fields import LINE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import select_opportunities
 
+_NOBODY = "006000000000000AAA"  # the id of no Opportunity
 MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 
 
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
-    run.progress.note(run.id, "decimals", orjson.dumps(check_org(run)).decode())
+    book = rules(run.settings.pricing_rules)
+    decimals = check_org(run, book)
+    run.progress.note(run.id, "decimals", orjson.dumps(decimals).decode())
     size = run.settings.page_size
     store_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
@@ -31,17 +39,40 @@ def _records(run: Run) -> Iterator[str]:
     return (row["Id"] for row in run.org.query(select_opportunities(run.job.soql_where_clause or "")))
 
 
-def check_org(run: Run) -> dict[str, int]:
+def check_org(run: Run, book: Rules) -> dict[str, int]:
     """Return the decimals of each currency in use ({} if there is one). Raises OrgClosed if the org is not ready.
 
-    Raises OrgClosed if the org has no Quotes or not our unique key field.
+    Raises OrgClosed if the org has no Quotes, not our unique key field, or not the fields that the rules copy. Without
+    the key field a repeated write could make a second Quote.
     """
     try:
         described = run.org.describe("Quote")
     except OrgRefused as cause:
         raise OrgClosed("The org has no Quote object, or the user may not see it; enable Quotes in Setup") from cause
     key_field.check(described)
-    if not any(field["name"] == "CurrencyIsoCode" for field in described["fields"]):
+    fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
+    _check_fields(run, book, fields)
+    if "CurrencyIsoCode" not in fields:
         return {}
     rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType WHERE IsActive = true")
     return {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}
+
+
+def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, Any]]) -> None:
+    """Raise OrgClosed if the org lacks a field of the rules. Rules without ``fields`` cost no request here."""
+    _check_settable("Quote", quote_fields.values(), book.quote_fields)
+    if book.line_fields.keys() - LINE_FIELDS.keys():
+        _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
+    if book.quote_fields or book.line_fields != LINE_FIELDS:
+        with explained():
+            run.org.explain(select([_NOBODY], book, multi_currency=False))
+
+
+def _check_settable(object_name: str, described: Iterable[dict[str, Any]], wanted: Sources) -> None:
+    settable = {field["name"].lower() for field in described if field["createable"]}
+    for name in wanted:
+        if name.lower() not in settable:
+            raise OrgClosed(
+                f"The pricing rules set {object_name}.{name}, but the org has no such field, "
+                "or the user may not set it; correct 'fields' in the rules, or the org"
+            )

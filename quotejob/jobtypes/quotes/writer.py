@@ -222,6 +222,7 @@ class Writer:
 
     def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
         return {
+            **quote.copied,
             "Name": quote.name,
             "OpportunityId": quote.opportunity_id,
             "Pricebook2Id": quote.pricebook2_id,
@@ -232,12 +233,15 @@ class Writer:
 
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
         body = {
+            **line.copied,
             "QuoteId": quote_id,
             "PricebookEntryId": line.pricebook_entry_id,
             "OpportunityLineItemId": line.opportunity_line_id,
             "Quantity": line.quantity,
             "UnitPrice": line.unit_price,
         }
+        if line.line_discount is not None:
+            body["Discount"] = line.line_discount
         key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
         return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
 

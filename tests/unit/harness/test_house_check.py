@@ -21,8 +21,8 @@ OPPORTUNITY: Json = {
     "Pricebook2Id": "01s000000000001AAA",
     "Account": {"BillingCountry": "Germany"},
     "OpportunityLineItems": [
-        {"PricebookEntryId": "01u1", "Quantity": Decimal("2.0"), "UnitPrice": Decimal("99.99")},
-        {"PricebookEntryId": "01u2", "Quantity": Decimal("1.0"), "UnitPrice": Decimal("10.0")},
+        {"PricebookEntryId": "01u1", "Quantity": Decimal("2.0"), "UnitPrice": Decimal("99.99"), "Discount": None},
+        {"PricebookEntryId": "01u2", "Quantity": Decimal("1.0"), "UnitPrice": Decimal("10.0"), "Discount": None},
     ],
 }
 QUOTE: Json = {
@@ -34,8 +34,8 @@ QUOTE: Json = {
     "Status": "Draft",
     "QuoteJobKey__c": f"{JOB}:{OPPORTUNITY['Id']}",
     "QuoteLineItems": [
-        {"PricebookEntryId": "01u2", "Quantity": Decimal(1), "UnitPrice": Decimal("8.5")},
-        {"PricebookEntryId": "01u1", "Quantity": Decimal(2), "UnitPrice": Decimal("84.99")},
+        {"PricebookEntryId": "01u2", "Quantity": Decimal(1), "UnitPrice": Decimal("8.5"), "Discount": None},
+        {"PricebookEntryId": "01u1", "Quantity": Decimal(2), "UnitPrice": Decimal("84.99"), "Discount": None},
     ],
 }
 
@@ -86,7 +86,13 @@ def test_a_wrong_field_is_seen(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("PricebookEntryId", "01u3"), ("Quantity", Decimal(3)), ("UnitPrice", Decimal("84.98"))]
+    ("field", "value"),
+    [
+        ("PricebookEntryId", "01u3"),
+        ("Quantity", Decimal(3)),
+        ("UnitPrice", Decimal("84.98")),
+        ("Discount", Decimal(5)),
+    ],
 )
 def test_a_wrong_line_is_seen(field: str, value: Any) -> None:
     """Each field of a line, wrong by itself."""

@@ -18,7 +18,7 @@ from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine
 D = Decimal
 unhurried = settings(deadline=None)  # a busy machine is not a wrong price
 NAMER, EMEA, OTHER = Region("NAMER", D("0.10")), Region("EMEA", D("0.15")), Region("other", D("0.05"))
-REGIONS = Regions({"us": NAMER, "germany": EMEA, "cote divoire": EMEA}, no_country=NAMER, other_countries=OTHER)
+REGIONS = Regions({"US": NAMER, "DE": EMEA, "CI": EMEA, "canuckistan": NAMER}, no_country=NAMER, other_countries=OTHER)
 ALL_KINDS = Rules(
     maximum_discount=D("0.30"),
     regions=REGIONS,
@@ -88,9 +88,18 @@ class TestQuote:
         """Days of the calendar, whatever the clock or the time zone."""
         assert price(opportunity_of(close=close), ALL_KINDS).expiration_date == expires
 
-    def test_at_the_end_of_time_is_refused(self) -> None:
-        with pytest.raises(Unpriceable, match="CloseDate 9999-12-31"):
-            price(opportunity_of(close=date.max), ALL_KINDS)
+    @pytest.mark.parametrize("close", [date(4000, 12, 2), date(4000, 12, 31), date(4001, 1, 1), date.max])
+    def test_beyond_the_platforms_last_date_is_refused(self, close: date) -> None:
+        with pytest.raises(Unpriceable, match=rf"CloseDate {close}: .*dates end on 4000-12-31"):
+            price(opportunity_of(close=close), ALL_KINDS)
+
+    def test_before_the_platforms_first_date_is_refused(self) -> None:
+        with pytest.raises(Unpriceable, match=r"CloseDate 1699-12-31: .*dates begin on 1700-01-01"):
+            price(opportunity_of(close=date(1699, 12, 31)), ALL_KINDS)
+
+    def test_on_the_platforms_first_and_last_date(self) -> None:
+        assert price(opportunity_of(close=date(4000, 12, 1)), ALL_KINDS).expiration_date == date(4000, 12, 31)
+        assert price(opportunity_of(close=date(1700, 1, 1)), ALL_KINDS).expiration_date == date(1700, 1, 31)
 
 
 class TestName:
@@ -113,11 +122,42 @@ class TestName:
         """e + U+0301 at the cut: both go, or the name would end in a different letter."""
         assert quote_name("x" * 66 + "e\u0301" + "x" * 20) == "Quote for " + "x" * 66 + "..."
 
+    @pytest.mark.parametrize(
+        "cluster",
+        [
+            "\U0001f1e8\U0001f1ed",  # a flag: two letters
+            "\U0001f469\U0001f3fd",  # a skin tone
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",  # a family, joined
+            "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # Scotland: a flag of tags
+            "\u2764\ufe0f",
+            "1\ufe0f\u20e3",
+            "\u0915\u094d\u0937\u093f",  # a syllable of Devanagari
+            "\u1112\u1161\u11ab",  # one of Hangul, in its parts
+            "e\u0301\u0323",
+        ],
+    )
+    def test_is_cut_between_what_readers_see_as_characters(self, cluster: str) -> None:
+        """Wherever the cut falls, and in the UTF-16 units that a platform may count."""
+        for before in range(60):
+            result = quote_name("x" * before + cluster * 80)
+            assert len(result.encode("utf-16-le")) <= 160
+            kept = result.removeprefix("Quote for " + "x" * before).removesuffix("...")
+            assert kept.replace(cluster, "") == "", (before, kept)
+
+    def test_counts_as_the_platform_may(self) -> None:
+        """Thirty-five emoji of two units each fit, and not one more."""
+        assert quote_name("\U0001f600" * 35) == "Quote for " + "\U0001f600" * 35
+        assert quote_name("\U0001f600" * 36) == "Quote for " + "\U0001f600" * 33 + "..."
+
+    def test_may_lose_a_cluster_that_does_not_fit(self) -> None:
+        """One letter with more accents than there is room for."""
+        assert quote_name("e" + "\u0301" * 200) == "Quote for..."
+
     @unhurried
     @given(st.text(max_size=130))
     def test_is_never_over_eighty_characters(self, name: str) -> None:
         result = quote_name(name)
-        assert 0 < len(result) <= 80
+        assert 0 < len(result) <= len(result.encode("utf-16-le")) // 2 <= 80
         assert result.startswith("Quote for")
         assert result == result.strip()
 
@@ -133,6 +173,9 @@ class TestRegion:
             ("GERMANY", "0.15"),
             ("Côte d\u2019Ivoire", "0.15"),
             ("Cote d'Ivoire", "0.15"),
+            ("Allemagne", "0.15"),
+            ("Deutschland", "0.15"),
+            ("CANUCKISTAN!", "0.10"),
             ("Brazil", "0.05"),
             (None, "0.10"),
             ("", "0.10"),
@@ -276,6 +319,9 @@ rule_sets = st.builds(
     opportunity_amount=tiers,
 )
 names = st.sampled_from(["a", "B", "c", None])
+any_number = st.decimals(min_value="-1e18", max_value="1e18", allow_nan=False) | st.sampled_from(
+    [D(0), D(1), D(100), D("0.01"), D("1e-40"), D("99.99999999"), D("1e17"), D("NaN"), D("Infinity"), D("-0")]
+)
 
 
 class TestAlways:
@@ -323,6 +369,26 @@ class TestAlways:
         assert Fraction(priced.discount) == discount
         assert Fraction(priced.unit_price) == half_up(Fraction(unit_price) * (1 - discount), decimals)
         assert priced.unit_price.as_tuple().exponent == -decimals
+
+    @unhurried
+    @given(any_number, any_number | st.none(), any_number | st.none(), any_number | st.none(), st.integers(0, 10))
+    @example(D("1e-40"), D(1), D("99." + "9" * 38), D("1e17"), 2)
+    def test_any_line_is_priced_or_unpriceable(
+        self,
+        quantity: Decimal,
+        unit_price: Decimal | None,
+        discount: Decimal | None,
+        total: Decimal | None,
+        decimals: int,
+    ) -> None:
+        """Nothing else is raised, however strange the numbers."""
+        line = OpportunityLine("00k", "01u", None, None, quantity, unit_price, discount, total)
+        try:
+            priced = priced_line(ALL_KINDS, opportunity_of(line, decimals=decimals))
+        except Unpriceable:
+            return
+        assert priced.unit_price.as_tuple().exponent == -decimals
+        assert 0 <= (priced.line_discount or 0) <= 100
 
     @unhurried
     @given(rule_sets)

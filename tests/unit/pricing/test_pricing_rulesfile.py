@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from quotejob.errors import RulesError
 from quotejob.pricing import Rules, Tier, load_rules, price
+from quotejob.pricing.countries import country_code
+from quotejob.pricing.fields import Source, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +32,9 @@ region:
     NAMER: {discount: 10, countries: [US, [CA, Canada]]}
     other: {discount: 5}
 """
+
+FIELDS = "maximum_discount: 1\nfields:\n  quote:\n"
+LINE_FIELDS = "maximum_discount: 1\nfields:\n  line:\n"
 
 Load = Callable[[str | bytes], Rules]
 
@@ -100,14 +105,11 @@ class TestShippedFile:
         for country in countries.split("|"):
             assert priced(rules, country, line_of("100"))[0] == D(discount), country
 
-    def test_lists_each_country_by_both_codes_and_a_name(self) -> None:
+    def test_lists_countries_by_their_codes(self) -> None:
         table = yaml.load(SHIPPED.read_text(encoding="utf-8"), yaml.BaseLoader)["region"]["table"]
-        rows = [row for region in table.values() for row in region.get("countries", [])]
-        assert len(rows) > 190
-        for row in rows:
-            assert re.fullmatch(r"[A-Z]{2}", row[0]), row
-            assert re.fullmatch(r"[A-Z]{3}", row[1]), row
-            assert len(row) >= 3, row
+        codes = [code for region in table.values() for code in region.get("countries", [])]
+        assert len(codes) == len(set(codes)) > 190
+        assert {code for code in codes if country_code(code) != code} == set()
 
     @pytest.mark.parametrize(
         ("country", "list_price", "net"),
@@ -129,6 +131,8 @@ class TestShippedFile:
         assert rules.line_quantity == (Tier(D(10), D("0.02")), Tier(D(100), D("0.045")))
         assert rules.opportunity_amount == (Tier(D(50000), D("0.01")), Tier(D(250000), D("0.03")))
         assert priced(rules, "US", line_of("19.99", "10", None, "Hardware")) == (D("0.17"), D("16.59"))
+        assert rules.quote_fields == {"Region__c": Source("Region__c"), "Origin__c": Source(value="quotejob")}
+        assert rules.line_fields["Color__c"] == Source("Color__c")
 
     def test_the_manuals_table_is_true(self, load: Load) -> None:
         """docs/pricing.md works four lines out; each row is computed here."""
@@ -155,6 +159,43 @@ class TestGoodFiles:
         """0.1 % is one thousandth, not the nearest float to it."""
         assert str(load("maximum_discount: 0.1").maximum_discount) == "0.001"
         assert load("maximum_discount: 99.999999").maximum_discount == D("0.99999999")
+
+    def test_fields_are_copied_or_the_same_for_all(self, load: Load) -> None:
+        """A constant is what it looks like: a text, a number, true or false; quotes make it a text."""
+        rows = "[{from: Account.Industry}, {value: NO}, {value: 1.50}, {value: -3}, {value: true}, {value: '7'}]"
+        names = ["A__c", "B__c", "C__c", "D__c", "E__c", "F__c"]
+        listed = "".join(f"    {name}: {row}\n" for name, row in zip(names, rows[1:-1].split(", "), strict=True))
+        assert load(FIELDS + listed).quote_fields == {
+            "A__c": Source("Account.Industry"), "B__c": Source(value="NO"), "C__c": Source(value=D("1.50")),
+            "D__c": Source(value=D(-3)), "E__c": Source(value=True), "F__c": Source(value="7"),
+        }  # fmt: skip
+
+    def test_a_lines_own_fields_go_along_unless_the_file_says_otherwise(self, load: Load) -> None:
+        """Names are compared without case, as the org does."""
+        standard = {name: Source(name) for name in ("ServiceDate", "Description", "SortOrder")}
+        assert load("maximum_discount: 1").line_fields == standard
+        rules = load(LINE_FIELDS + "    description: {from: Product2.Name}\n    SortOrder: {value: ''}\n")
+        assert rules.line_fields == {
+            "ServiceDate": Source("ServiceDate"), "description": Source("Product2.Name"), "SortOrder": Source(),
+        }  # fmt: skip
+        row = {"ServiceDate": "2027-01-31", "Product2": {"Name": "Bolt"}, "Description": "x", "SortOrder": 4}
+        assert values(rules.line_fields, row) == {"ServiceDate": "2027-01-31", "description": "Bolt"}
+
+    def test_files_with_names_of_countries_are_still_understood(self, load: Load) -> None:
+        """As they were before countries had codes here: a list for each country, or a name alone."""
+        named = """\
+      countries:
+        - [DE, DEU, Germany, Deutschland]
+        - [CD, COD, Democratic Republic of the Congo, "Congo, The Democratic Republic of the", DR Congo, DRC]
+        - [GB, GBR, UK, England, Scotland, Wales, Blighty]
+        - Norway
+        - [NL, Holland]
+"""
+        rules = load(REGION.replace("    other: {discount: 5}\n", f"    other:\n      discount: 5\n{named}"))
+        assert rules.regions is not None
+        assert {key for key, region in rules.regions.by_country.items() if region.name == "other"} == {
+            "DE", "CD", "GB", "NO", "NL", "blighty",
+        }  # fmt: skip
 
     def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(self, load: Load) -> None:
         text = "\ufeff" + REGION.replace("\n", "\r\n")
@@ -205,7 +246,17 @@ class TestGoodFiles:
             7,
             "region.table.other.countries: 'u.s.' is already in NAMER, line 6",
         ),
-        (REGION.replace("[CA, Canada]", "[CA, CANADA, Canada]"), 6, "'Canada' is already in NAMER, line 6"),
+        (
+            REGION.replace("discount: 5", "discount: 5, countries: [MX, [DE, Canadá], [FR, USA]]"),
+            7,
+            "region.table.other.countries: 'Canadá' is already in NAMER, line 6",
+        ),
+        (
+            REGION.replace("[CA, Canada]", "CA, Canadia"),
+            6,
+            "'Canadia' is no country that is known; write its ISO 3166 code",
+        ),
+        (REGION.replace("[CA, Canada]", "[Canadia, Canuck]"), 6, "in a list with the code: [DE, Canadia]"),
         (REGION.replace("[CA, Canada]", "[CA, '...']"), 6, "'...' names no country"),
         (REGION.replace("[CA, Canada]", "[CA, '']"), 6, "countries: expected text, found nothing"),
         (REGION.replace("[CA, Canada]", "[[CA, Canada]]"), 6, "countries: expected text, found a list"),
@@ -247,6 +298,28 @@ class TestGoodFiles:
                 "[10]": "such as 10 or 7.5, found a list",
                 "9" * 5000: "such as 10 or 7.5, found '" + "9" * 37 + "...'",
             }.items()
+        ),
+        # fields
+        ("maximum_discount: 1\nfields: {quotes: {}}\n", 2, "fields: unknown key 'quotes'; did you mean 'quote'?"),
+        (FIELDS + "    X__c: Y__c\n", 4, "fields.quote.X__c: expected a mapping, found 'Y__c'"),
+        (FIELDS + "    X__c: {form: Y__c}\n", 4, "fields.quote.X__c: unknown key 'form'; did you mean 'from'?"),
+        (FIELDS + "    X__c: {from: Y__c, value: 1}\n", 4, "'from' copies a field and 'value' is the same for all"),
+        (FIELDS + "    X__c: {}\n", 4, "fields.quote.X__c: expected a mapping, found a mapping with nothing in it"),
+        (FIELDS + "    X__c: {from: 'Y__c FROM Quote'}\n", 4, "expected a field such as Region__c or Account.Industry"),
+        (FIELDS + "    X__c: {from: (SELECT Id FROM Quotes)}\n", 4, "expected a field such as Region__c"),
+        (FIELDS + "    X__c: {from: Account..Name}\n", 4, "expected a field such as Region__c or Account.Industry"),
+        (FIELDS + "    X__c: {from: [Y__c]}\n", 4, "fields.quote.X__c.from: expected text, found a list"),
+        (FIELDS + "    X__c: {value: }\n", 4, "fields.quote.X__c.value: expected text, found nothing"),
+        (FIELDS + "    Y-c: {value: 1}\n", 4, "fields.quote: 'Y-c' is not the name of a field"),
+        (FIELDS + "    Ünit__c: {value: 1}\n", 4, "fields.quote: 'Ünit__c' is not the name of a field"),
+        (FIELDS + "    X__c: {value: 1}\n    x__C: {value: 1}\n", 5, "fields.quote: 'x__C' is already there, line 4"),
+        *(
+            (FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.quote.{name}: quotejob sets this field itself")
+            for name in ("Name", "status", "OpportunityId", "Pricebook2Id", "ExpirationDate", "QuoteJobKey__c")
+        ),
+        *(
+            (LINE_FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.line.{name}: quotejob sets this field itself")
+            for name in ("UnitPrice", "discount", "Quantity", "QuoteId", "PricebookEntryId", "OpportunityLineItemId")
         ),
         # thresholds
         (

@@ -1,0 +1,104 @@
+"""Read Opportunities with all their lines, as pricing needs them and with the fields that the rules copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from quotejob.errors import OrgClosed, OrgRefused
+from quotejob.pricing import Rules
+from quotejob.pricing.fields import Sources, values
+from quotejob.pricing.model import Opportunity, OpportunityLine
+from quotejob.run.context import Run
+
+_QUOTE_FIELDS = ("Id", "Name", "Account.BillingCountry", "Amount", "CloseDate", "Pricebook2Id")
+_LINE_FIELDS = (
+    "Id",
+    "PricebookEntryId",
+    "Product2.ProductCode",
+    "Product2.Family",
+    "Quantity",
+    "UnitPrice",
+    "Discount",
+    "TotalPrice",
+)
+
+
+def read(run: Run, ids: Sequence[str], book: Rules) -> Iterator[Opportunity]:
+    """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
+    decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
+    with explained():
+        found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
+    return (_opportunity(row, decimals, book) for row in found)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the org's refusal of a field into OrgClosed, with a sentence that says what to do."""
+    try:
+        yield
+    except OrgRefused as refused:
+        if refused.code != "INVALID_FIELD":
+            raise
+        reason = refused.message.strip().splitlines()[-1]  # the lines before it show the query
+        raise OrgClosed(
+            "The org lacks a field that is read, or the user may not read it; give the user access, "
+            f"or correct 'fields' in the pricing rules. The org said: {reason}"
+        ) from refused
+
+
+def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:
+    """Return the query for these Opportunities. The lines come in the order that the user gave them."""
+    currency = ("CurrencyIsoCode",) if multi_currency else ()
+    of_quote = _columns((*_QUOTE_FIELDS, *currency), book.quote_fields)
+    of_line = _columns(_LINE_FIELDS, book.line_fields)
+    listed = ", ".join(f"'{record_id}'" for record_id in ids)
+    lines = f"(SELECT {of_line} FROM OpportunityLineItems ORDER BY SortOrder NULLS LAST, Id)"
+    return f"SELECT {of_quote}, {lines} FROM Opportunity WHERE Id IN ({listed})"
+
+
+def _columns(names: Sequence[str], copied: Sources) -> str:
+    """Return a SELECT list: each field once, whatever its case, because the org refuses a field named twice."""
+    columns = {name.lower(): name for name in names}
+    for source in copied.values():
+        if source.path is not None:
+            columns.setdefault(source.path.lower(), source.path)
+    return ", ".join(columns.values())
+
+
+def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int], book: Rules) -> Opportunity:
+    return Opportunity(
+        id=row["Id"],
+        name=row["Name"],
+        billing_country=(row["Account"] or {}).get("BillingCountry"),
+        amount=_number(row["Amount"]),
+        close_date=date.fromisoformat(row["CloseDate"]),
+        pricebook2_id=row["Pricebook2Id"],
+        lines=tuple(_line(line, book.line_fields) for line in row["OpportunityLineItems"] or ()),
+        decimals=decimals.get(row.get("CurrencyIsoCode", ""), 2),
+        copied=values(book.quote_fields, row),
+    )
+
+
+def _line(row: Mapping[str, Any], copied: Sources) -> OpportunityLine:
+    product = row["Product2"] or {}
+    return OpportunityLine(
+        id=row["Id"],
+        pricebook_entry_id=row["PricebookEntryId"],
+        product_code=product.get("ProductCode"),
+        product_family=product.get("Family"),
+        quantity=Decimal(row["Quantity"]),
+        unit_price=_number(row["UnitPrice"]),
+        discount=_number(row["Discount"]),
+        total_price=_number(row["TotalPrice"]),
+        copied=values(copied, row),
+    )
+
+
+def _number(value: Decimal | int | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
