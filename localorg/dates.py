@@ -13,8 +13,8 @@ from datetime import date, timedelta
 
 _UNITS = "DAY|WEEK|MONTH|QUARTER|YEAR|FISCAL_QUARTER|FISCAL_YEAR"
 _PLAIN = re.compile(rf"(LAST|THIS|NEXT)_({_UNITS.removeprefix('DAY|')})")
-_COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)")
-_AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)")
+_COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)", re.ASCII)
+_AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)", re.ASCII)
 _FIRST = {"LAST": -1, "THIS": 0, "NEXT": 1}
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 SUNDAY = 6  # in the numbering of date.weekday()
