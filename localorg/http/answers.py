@@ -11,6 +11,7 @@ from aiohttp import web
 
 from localorg import errors
 from localorg.errors import OrgError
+from localorg.numbers import Double
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON_TYPE = "application/json;charset=UTF-8"
@@ -18,7 +19,16 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return a JSON answer in the platform's form."""
-    return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})})
+    return web.Response(
+        body=orjson.dumps(body, default=_written), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})}
+    )
+
+
+def _written(value: object) -> orjson.Fragment:
+    """Return a value of another type than those of JSON as it is written."""
+    if isinstance(value, Double):
+        return orjson.Fragment(repr(value))
+    raise TypeError(f"{type(value)} is not for JSON")
 
 
 async def read_json(request: web.Request) -> Any:

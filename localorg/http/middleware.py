@@ -30,7 +30,7 @@ LONGEST_URI = 16_384
 _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
 
-_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL)
+_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL | re.ASCII)
 _OPEN_TO_ALL = re.compile(
     r"/services/data/?|/services/oauth2/(?!userinfo)\w*/?|/services/Soap/.*|/\.well-known/openid-configuration",
     re.DOTALL,
