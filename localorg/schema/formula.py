@@ -134,11 +134,8 @@ class _Reader:
         arguments = self.arguments(lambda: self._take()[1])
         if function.lower() == "today" and not arguments:
             return "TODAY"
-        if (
-            function.lower() == "date"
-            and len(arguments) == 3
-            and None not in (parts := [whole(each) for each in arguments])
-        ):
+        parts = [number for each in arguments if (number := whole(each)) is not None]
+        if function.lower() == "date" and len(parts) == len(arguments) == 3:
             return "{:04d}-{:02d}-{:02d}".format(*parts)
         raise Unknown(f"the function {function} is not understood")
 

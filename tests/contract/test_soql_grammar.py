@@ -69,10 +69,10 @@ def test_disturbed_statements(node: Node) -> None:
 
 
 WORDS = [
-    "and", "asc", "desc", "excludes", "first", "from", "having", "in", "includes", "last", "like", "limit",
-    "not", "null", "nulls", "or", "select", "using", "where", "with", "as", "by", "cube", "else", "false", "for", "rollup", "true", "update",
-    "order", "scope", "view", "reference", "tracking", "typeof", "end", "then", "when", "data", "category", "all",
-    "rows", "count", "sum", "fields", "today", "this_year", "usd5",
+    "and", "asc", "desc", "excludes", "first", "from", "having", "in", "includes", "last", "like", "limit", "not",
+    "null", "nulls", "or", "select", "using", "where", "with", "as", "by", "cube", "else", "false", "for",
+    "rollup", "true", "update", "order", "scope", "view", "reference", "tracking", "typeof", "end", "then", "when",
+    "data", "category", "all", "rows", "count", "sum", "fields", "today", "this_year", "usd5",
 ]  # fmt: skip
 PLACES = [
     "SELECT Id FROM {}", "SELECT {} FROM Account", "SELECT Id, {} FROM Account", "SELECT COUNT(Id) {} FROM Account",
