@@ -40,8 +40,18 @@ async def read_json(request: web.Request) -> Any:
         raise parser_error(error) from error
 
 
+def is_bulk_one(path: str) -> bool:
+    """Return whether a path is of Bulk API 1.0."""
+    return path.lower().startswith("/services/async/")
+
+
 def bearer(request: web.Request) -> str | None:
-    """Return the caller's token: `Authorization: Bearer T` (or OAuth T), or `?oauth_token=T`."""
+    """Return the caller's token.
+
+    It is in `Authorization: Bearer T` (or OAuth T), in `?oauth_token=T`, or for Bulk API 1.0 in `X-SFDC-Session: T`.
+    """
+    if is_bulk_one(request.path) and (session := request.headers.get("X-SFDC-Session")):
+        return session.strip()
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in ("bearer", "oauth"):
         return token.strip()

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from localorg import errors
 from localorg.errors import OrgError
-from localorg.http import strikes
-from localorg.http.answers import Handler, answer, bearer, parser_error
+from localorg.http import bulk_one, strikes
+from localorg.http.answers import Handler, answer, bearer, is_bulk_one, parser_error
 from localorg.http.registry import served
 from localorg.lab.costs import TooManyLongRequests
 from localorg.lab.stats import Work, resource
@@ -133,6 +133,8 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     try:
         return await serving
     except OrgError as error:
+        if error.code == "INVALID_SESSION_ID" and is_bulk_one(request.path):
+            return bulk_one.invalid_session(request)
         return _refusal(error)
     except web.HTTPException as error:
         return _refusal(_of_aiohttp(error, request.path)) if error.status >= 400 else error
@@ -193,8 +195,10 @@ NOT_IMITATED: dict[str, str] = {
 
 def _unknown(path: str) -> OrgError:
     """Return the error for a path without a route: 501 with the reason for a platform resource, otherwise 404."""
-    if re.match(r"/services/(async|Soap)/", path, re.IGNORECASE):
-        return errors.not_imitated("Bulk API 1.0 and SOAP (Bulk API 2.0, REST and the SOAP login are there)")
+    if is_bulk_one(path):
+        return errors.not_imitated("Bulk API 1.0 (Bulk API 2.0 is there: /services/data/vXX.X/jobs)")
+    if path.lower().startswith("/services/soap/"):
+        return errors.not_imitated("SOAP (REST and the SOAP login are there)")
     if (versioned := _VERSIONED.fullmatch(path)) and versioned[3]:
         for start, what in NOT_IMITATED.items():
             if f"{versioned[3].lower()}/".startswith(f"{start.lower()}/"):
