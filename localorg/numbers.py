@@ -31,4 +31,6 @@ class Double(float):
 
 def double(value: float | None) -> float | None:
     """Return a number from the database as it is to be written."""
-    return value if value is None or 1e-3 <= abs(value) < 1e7 or value == 0 else Double(value)
+    if value is None or -1e7 < value <= -1e-3 or 1e-3 <= value < 1e7 or value == 0:
+        return value
+    return Double(value)

@@ -80,10 +80,11 @@ class Rows:
 
     def _texts(self) -> Iterator[str]:
         """Yield the text of each row, and an empty line in the place of a broken one."""
+        is_sound = self._form.is_sound
         for line in self._file:
             self.size += len(line)
-            is_plain = line.isascii() and '"' not in line and "\0" not in line and len(line) <= LONGEST
-            if is_plain or (fault(line) or self._form.fault(line)) is None:
+            is_plain = line.isascii() and "\0" not in line and len(line) <= LONGEST
+            if (is_plain or fault(line) is None) and ('"' not in line or is_sound(line)):
                 yield line
                 continue
             self._again.append(line)
@@ -150,7 +151,7 @@ class Form:
         value = rf'(?:(?:"[^"]*")++|[^"{d}\r\n]*+)'
         stop = rf"(?={d}|[\r\n]|\Z)"
         self._delimiter = delimiter
-        self._is_sound = re.compile(rf"{value}(?:{d}{value})*+(?:\r\n|\r|\n)?").fullmatch
+        self.is_sound = re.compile(rf"{value}(?:{d}{value})*+(?:\r\n|\r|\n)?").fullmatch
         # The first of these that fits a value says what is wrong with it. Text after an end quote may be anything, but
         # then the quoted part has to end on its line: a forgotten quote takes no other rows along.
         self._value = re.compile(
@@ -163,7 +164,7 @@ class Form:
 
     def fault(self, text: str) -> str | None:
         """Return what is wrong with the quotes of a row, or None."""
-        if '"' not in text or self._is_sound(text):
+        if '"' not in text or self.is_sound(text):
             return None
         return next((reason for found in self._values(text) if (reason := _reason(found))), None)
 
@@ -173,7 +174,7 @@ class Form:
 
     def end(self, text: str) -> int:
         """Return where the first row of a text ends."""
-        if self._is_sound(text):
+        if self.is_sound(text):
             return len(text)
         *_, last = self._values(text)
         at = last.end()

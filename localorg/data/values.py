@@ -194,7 +194,7 @@ def _decimal(value: Any) -> Decimal:
 
 def _number(field: Field) -> Reader:
     scale = field.scale
-    bound = 10 ** (field.precision - scale) if field.precision else 10**18
+    bound = 10.0 ** (field.precision - scale) if field.precision else 1e18
     step = Decimal(1).scaleb(-scale)
 
     def read(value: Any) -> float | None:
