@@ -1,6 +1,6 @@
 """Numbers as text, read and written as the platform does.
 
-Digits are 0 to 9 only: int() and the \\d of Python also take those of other scripts.
+Digits are 0 to 9 only: int() and the digit class of Python's patterns also take those of other scripts.
 """
 
 from __future__ import annotations

@@ -192,10 +192,24 @@ def _decimal(value: Any) -> Decimal:
         raise Unfit from None
 
 
+def _rounded_exactly(field: Field, value: Any, number: float, bound: float) -> float:
+    """Return the number rounded to the field's scale, judged by its exact digits; raise OrgError when it does not fit.
+
+    The largest number that fits may be as large, as a float, as the smallest that does not.
+    """
+    if -2 * bound < number < 2 * bound:
+        exact = _decimal(value).quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP)
+        if -bound < exact < bound:
+            return float(exact) + 0.0
+    raise errors.number_outside_valid_range(field.label, field.name, value)
+
+
+_NUMERIC = frozenset({float, int, Double})
+
+
 def _number(field: Field) -> Reader:
     scale = field.scale
     bound = 10.0 ** (field.precision - scale) if field.precision else 1e18
-    step = Decimal(1).scaleb(-scale)
 
     def read(value: Any) -> float | None:
         if type(value) is str:
@@ -204,17 +218,12 @@ def _number(field: Field) -> Reader:
             value = value.strip()
             if _NUMBER.fullmatch(value) is None:
                 raise Unfit
-        elif type(value) is not float and type(value) is not int and type(value) is not Double:
+        elif type(value) not in _NUMERIC:
             raise Unfit
         number = float(value)
         if -bound < number < bound and round(number, scale) == number:
             return number
-        # A float drops digits: the largest number that fits may be as large, as a float, as the smallest that does not.
-        if -2 * bound < number < 2 * bound:
-            exact = _decimal(value).quantize(step, ROUND_HALF_UP)
-            if -bound < exact < bound:
-                return float(exact) + 0.0
-        raise errors.number_outside_valid_range(field.label, field.name, value)
+        return _rounded_exactly(field, value, number, bound)
 
     return read
 

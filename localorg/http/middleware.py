@@ -133,9 +133,7 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     try:
         return await serving
     except OrgError as error:
-        if error.code == "INVALID_SESSION_ID" and is_bulk_one(request.path):
-            return bulk_one.invalid_session(request)
-        return _refusal(error)
+        return _answer_to(request, error)
     except web.HTTPException as error:
         return _refusal(_of_aiohttp(error, request.path)) if error.status >= 400 else error
     except json.JSONDecodeError as error:
@@ -149,6 +147,12 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     except Exception:
         log.exception("%s %s could not be answered", request.method, request.path)
         return _refusal(errors.unknown_exception())
+
+
+def _answer_to(request: web.Request, error: OrgError) -> web.Response:
+    if error.code == "INVALID_SESSION_ID" and is_bulk_one(request.path):
+        return bulk_one.invalid_session(request)
+    return _refusal(error)
 
 
 def _refusal(error: OrgError) -> web.Response:

@@ -116,7 +116,7 @@ def test_numbers_with_an_exponent(bulk2: Untyped, org: LocalOrg, reader: OrgRead
     reader.update("Opportunity", opportunity, {"Amount": 1})
     [job] = bulk2.Opportunity.update(records=[row], wait=WAIT)
     assert job["numberRecordsFailed"] == 0
-    sf = Salesforce(session_id=org.token, instance=org.url.removeprefix("http://"), session=http_session(org))
+    sf: Untyped = Salesforce(session_id=org.token, instance=org.url.removeprefix("http://"), session=http_session(org))
     read = sf.query(soql)["records"][0]["Amount"]
     assert read == 123_456_789.12
     assert sf.Opportunity.update(opportunity, {"Amount": read}) == 204

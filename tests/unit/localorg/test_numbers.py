@@ -105,7 +105,7 @@ def test_what_is_no_whole_number(text: str) -> None:
 
 
 def test_no_code_of_the_org_takes_other_digits() -> None:
-    """A pattern with \\d or \\w says ASCII, or names its digits; str.isdigit and its like take every script."""
+    """A pattern with digits says ASCII, or names its digits; str.isdigit and its like take every script."""
     for file in CODE.rglob("*.py"):
         code = file.read_text("utf-8")
         assert not re.search(r"\.(isdigit|isdecimal|isnumeric)\(", code), file

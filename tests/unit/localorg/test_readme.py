@@ -57,7 +57,7 @@ def registered() -> set[str]:
 
 def test_every_resource_is_named_and_every_named_one_is_there(routes: set[str]) -> None:
     text = section("## What it imitates")
-    below = first_cells(text.partition("The 501s below")[0].partition("Beside it:")[0])
+    below = first_cells(text.partition("The 501s:")[0].partition("Beside it:")[0])
     assert below == registered() | {each for each in routes if not each.startswith("/")}
     beside = set(re.findall(r"`(/[^`]+)`", text.partition("Beside it:")[2].partition("A resource the platform")[0]))
     others = {each for each in routes if each.startswith("/") and not each.startswith("/localorg/")}
@@ -69,7 +69,7 @@ def test_every_resource_is_named_and_every_named_one_is_there(routes: set[str]) 
 
 
 def test_every_refusal_is_named_with_its_reason() -> None:
-    table = section("## What it imitates").partition("The 501s below")[2]
+    table = section("## What it imitates").partition("The 501s:")[2]
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", table.partition("### ")[0], re.MULTILINE)
     told = {name: reason for names, reason in rows for name in re.findall(r"`([^`]+)`", names)}
     assert told == NOT_IMITATED
