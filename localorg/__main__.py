@@ -17,6 +17,7 @@ from aiohttp import web
 from localorg.app import make_app
 from localorg.http.tls import Certificate
 from localorg.lab.costs import PROFILES
+from localorg.numbers import whole
 from localorg.org import Org
 from localorg.schema.loading import load_schema
 from localorg.seed import add_opportunities, populate
@@ -59,9 +60,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def _count(word: str) -> int:
-    number = int(word)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be below 0")
+    number = whole(word)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0 on")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Date literals of SOQL: names for ranges of days, such as TODAY or LAST_N_WEEKS:3.
+"""Dates as text, and date literals of SOQL: names for ranges of days, such as TODAY or LAST_N_WEEKS:3.
 
 Source: SOQL and SOSL Reference, "Date Formats and Date Literals in WHERE". Every literal is a number of whole units
 (days, weeks, months ...) in a row; they are counted from the unit that contains today. Weeks start on Sunday and the
@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 _UNITS = "DAY|WEEK|MONTH|QUARTER|YEAR|FISCAL_QUARTER|FISCAL_YEAR"
 _PLAIN = re.compile(rf"(LAST|THIS|NEXT)_({_UNITS.removeprefix('DAY|')})")
-_COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)")
-_AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)")
+_COUNTED = re.compile(rf"(LAST_N|NEXT_N)_({_UNITS})S:(\d+)", re.ASCII)
+_AGO = re.compile(rf"N_({_UNITS})S_AGO:(\d+)", re.ASCII)
 _FIRST = {"LAST": -1, "THIS": 0, "NEXT": 1}
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+_BETWEEN = ("T", "t", " ", "")  # date and time
 SUNDAY = 6  # in the numbering of date.weekday()
 _MOST = 4_000 * 366  # in days: no literal goes beyond the platform's calendar (1700 to 4000)
+
+
+def when(text: str) -> datetime:
+    """Return a date and time in ISO 8601, aware when it has an offset; raise ValueError when it is not one."""
+    if text[10:11] not in _BETWEEN:  # Python takes any character here, a digit of another script too
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True, slots=True)

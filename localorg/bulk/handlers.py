@@ -39,7 +39,7 @@ LARGEST_UPLOAD = 150 * 1024 * 1024
 LARGEST_CONTENT = 100_000
 PAGE = 1_000
 
-_INGEST = r"/services/data/v{version:\d+\.\d}/jobs/ingest"
+_INGEST = r"/services/data/v{version:[0-9]+\.[0-9]}/jobs/ingest"
 _JOB = _INGEST + "/{job}"
 SLASH = "{slash:/?}"
 CSV = "text/csv;charset=UTF-8"

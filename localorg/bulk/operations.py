@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from localorg import errors
 from localorg.bulk.job import Job, Operation
+from localorg.bulk.rows import Broken, Row, Taken
 from localorg.bulk.store import note_progress
-from localorg.bulk.table import Row, Unreadable
+from localorg.bulk.table import Unreadable
 from localorg.errors import OrgError
 from localorg.org import Org
 from localorg.schema.model import Schema, SObject
@@ -55,19 +56,26 @@ class Operations:
             Operation.HARD_DELETE: self._hard_delete,
         }
 
-    def work(self, rows: list[Row]) -> Outcome:
+    def work(self, taken: Taken) -> Outcome:
         """Write rows in a transaction of their own; a row that fails does not stop the others."""
         try:
-            return self._org.in_transaction(self._written, rows)
+            return self._org.in_transaction(self._written, taken)
         except OrgError as error:
             # The whole transaction was refused.
-            self._note(len(rows), len(rows))
-            return Outcome([], [["", said(error), *row] for row in rows])
+            self._note(len(taken), len(taken))
+            refused = [["", said(error), *row] for row in taken.rows]
+            return Outcome([], refused + self._unread(taken.broken))
 
-    def _written(self, rows: list[Row]) -> Outcome:
-        outcome = self._each(rows)
-        self._note(len(rows), len(outcome.failed))
+    def _written(self, taken: Taken) -> Outcome:
+        outcome = self._each(taken.rows)
+        if taken.broken:
+            outcome.failed += self._unread(taken.broken)
+        self._note(len(taken), len(outcome.failed))
         return outcome
+
+    def _unread(self, broken: list[Broken]) -> list[Row]:
+        """Return rows that could not be read in the form of the file of failed rows."""
+        return [[self._id_in(each.row), said(_invalid_row(each.reason)), *each.row] for each in broken]
 
     def _note(self, rows: int, failed: int) -> None:
         """Save the progress in the same transaction, so that after a crash it is known which rows were written."""
@@ -154,8 +162,12 @@ def said(error: OrgError) -> str:
     return f"{error.code}:{error.message}:{fields}{' ' if fields else ''}--"
 
 
+def _invalid_row(reason: str) -> OrgError:
+    return OrgError(400, "INVALID_ROW", reason, ())
+
+
 def _wrong_width(row: Row, width: int) -> OrgError:
-    return OrgError(400, "INVALID_ROW", f"The row has {len(row)} values, the header row names {width} fields", ())
+    return _invalid_row(f"The row has {len(row)} values, the header row names {width} fields")
 
 
 def _position(columns: Row, name: str) -> int | None:

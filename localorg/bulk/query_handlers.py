@@ -12,6 +12,7 @@ from localorg.bulk.job import FINISHED, State, invalid_job_state
 from localorg.bulk.query import Page, QueryJob, locator_of, page, query_order, row_of
 from localorg.errors import OrgError, not_found
 from localorg.http.answers import answer, read_json
+from localorg.numbers import whole
 from localorg.org import ORG
 
 routes = web.RouteTableDef()
@@ -22,7 +23,7 @@ in the guide's example stands for row 10,000."""
 _PARALLEL = 5  # pages listed at a time, for clients that read them in parallel
 _PARALLEL_SINCE = 58.0
 
-_QUERY = r"/services/data/v{version:\d+\.\d}/jobs/query"
+_QUERY = r"/services/data/v{version:[0-9]+\.[0-9]}/jobs/query"
 _JOB = _QUERY + "/{job}"
 
 
@@ -130,6 +131,6 @@ def _most(request: web.Request) -> int:
     asked = request.query.get("maxRecords")
     if asked is None:
         return PAGE
-    if not asked.isdecimal() or int(asked) < 1:
+    if not (most := whole(asked)):
         raise OrgError(400, "INVALID_ARGUMENT", f"maxRecords: {asked} is not a whole number above 0")
-    return int(asked)
+    return most

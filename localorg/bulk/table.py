@@ -5,21 +5,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TextIO
 
 from localorg.bulk.job import DELIMITERS, LINE_ENDINGS, Job
+from localorg.bulk.rows import Row, Rows, Taken, fault, header
 
-Row = list[str]
-
-# Bulk API 2.0 guide, "Limits": characters in a record, and in the header row.
-_LONGEST_FIELD = 400_000
+# Bulk API 2.0 guide, "Limits": characters in the header row.
 _LONGEST_HEADER = 32_000
 # Results stay in memory until their internal batch ends, but never more than about this number of characters.
 _PENDING = 8_000_000
-_SPARE = 65_536
 
 
 class Unreadable(Exception):
@@ -27,65 +23,35 @@ class Unreadable(Exception):
 
 
 class Upload:
-    """The uploaded rows in their order, one at a time.
+    """The uploaded rows in their order.
 
     header -- the header row as the client sent it
     columns -- the names of the fields in it
-    size -- number of characters read so far
     """
 
     def __init__(self, job: Job) -> None:
         """Open the upload and read its header row; raise Unreadable when that fails."""
-        csv.field_size_limit(_LONGEST_FIELD)
         self._file = _opened(job)
-        self.size = 0
-        self._record: list[str] = []  # the lines of the row being read
-        self._broken: Unreadable | None = None
-        self._rows = csv.reader(self._lines(), delimiter=DELIMITERS[job.delimiter], strict=True)
+        self._rows = Rows(self._file, DELIMITERS[job.delimiter])
+        self.header = self._file.readline()
         try:
-            self.header, self.columns = self._header(job)
+            self.columns = _columns(self.header, job)
         except Unreadable:
             self.close()
             raise
 
-    def _lines(self) -> Iterator[str]:
-        for line in self._file:
-            self._record.append(line)
-            self.size += len(line)
-            yield line
+    @property
+    def size(self) -> int:
+        """The number of characters read so far."""
+        return self._rows.size
 
-    def _header(self, job: Job) -> tuple[str, Row]:
-        header = "".join(islice(self._file, 1))
-        columns = next(csv.reader([header], delimiter=DELIMITERS[job.delimiter]), None)
-        if not columns:
-            raise Unreadable("ClientInputError : The first row of the file has to name the fields")
-        if len(header) > _LONGEST_HEADER:
-            raise Unreadable(f"ClientInputError : The header row is longer than {_LONGEST_HEADER} characters")
-        _check_line_ending(header, job.line_ending)
-        return header, columns
-
-    def take(self, count: int) -> list[Row]:
-        """Return the next rows, at most count; none at the end of the file. Raise Unreadable."""
-        if self._broken:
-            raise self._broken
-        rows: list[Row] = []
-        try:
-            for row in islice(self._rows, count):
-                self._record.clear()
-                rows.append(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            self._broken = Unreadable(f"ClientInputError : The file cannot be read as CSV in UTF-8: {error}")
-            if not rows:
-                raise self._broken from error
-        # An empty line is not a row.
-        return rows if all(rows) else [row for row in rows if row] or self.take(count)
+    def take(self, count: int) -> Taken:
+        """Return the next rows, at most count; none at the end of the file."""
+        return self._rows.take(count)
 
     def rest(self) -> Iterator[str]:
-        """Yield the lines not taken yet, as the client sent them; include a row that could not be read."""
-        yield from self._record
-        with suppress(UnicodeDecodeError):
-            while text := self._file.read(_SPARE):
-                yield text
+        """Yield the text not taken yet, as the client sent it."""
+        return self._rows.rest()
 
     def close(self) -> None:
         """Close the file."""
@@ -95,7 +61,28 @@ class Upload:
 def _opened(job: Job) -> TextIO:
     if not job.upload.exists():
         raise Unreadable("ClientInputError : No data was uploaded")
-    return job.upload.open(encoding="utf-8", newline="")
+    return job.upload.open(encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _columns(text: str, job: Job) -> Row:
+    """Return the names in the header row; raise Unreadable when no row of the file can be read by it."""
+    if text.startswith(_UTF_16_MARKS) or "\0" in text:
+        raise Unreadable("ClientInputError : The file is in UTF-16; it has to be in UTF-8")
+    columns, quotes = header(text, DELIMITERS[job.delimiter])
+    if columns == [""]:
+        raise Unreadable("ClientInputError : The first row of the file has to name the fields")
+    if len(text) > _LONGEST_HEADER:
+        raise Unreadable(f"ClientInputError : The header row is longer than {_LONGEST_HEADER} characters")
+    if encoding := fault(text):
+        raise Unreadable(f"ClientInputError : {encoding.replace('The row', 'The header row')}")
+    if quotes:
+        raise Unreadable(f"InvalidBatch : {quotes}")
+    _check_line_ending(text, job.line_ending)
+    return columns
+
+
+# The byte order marks of UTF-16, as bytes that are not UTF-8.
+_UTF_16_MARKS = ("\udcff\udcfe", "\udcfe\udcff")
 
 
 def _check_line_ending(line: str, declared: str) -> None:
@@ -148,7 +135,7 @@ def _shuffled(rows: list[Row], random: Random) -> list[Row]:
 def keep_unprocessed(job: Job, upload: Upload | None) -> None:
     """Save the rows that were not tried, under their header; for a job that never began, save its whole upload."""
     if upload is not None:
-        with job.unprocessed.open("w", encoding="utf-8", newline="") as file:
+        with job.unprocessed.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(upload.header)
             file.writelines(upload.rest())
     elif job.upload.exists():
@@ -160,8 +147,8 @@ def keep_rest(job: Job) -> None:
     with suppress(Unreadable):
         upload = Upload(job)
         left = job.processed
-        while left > 0 and (rows := upload.take(left)):
-            left -= len(rows)
+        while left > 0 and (taken := upload.take(left)):
+            left -= len(taken)
         job.unprocessed.unlink(missing_ok=True)
         keep_unprocessed(job, upload)
         upload.close()

@@ -275,18 +275,18 @@ class Run:
         self.written = 0
 
     def step(self) -> bool:
-        """Process the next transaction; return False when there is none. Raise Unreadable."""
+        """Process the next transaction; return False when there is none."""
         began = perf_counter()
         start = self._upload.size
-        rows = self._upload.take(TRANSACTION)
-        if not rows:
+        taken = self._upload.take(TRANSACTION)
+        if not taken:
             return False
-        outcome = self._operations.work(rows)
+        outcome = self._operations.work(taken)
         size = self._upload.size - start
         self._successful.add(outcome.successful, size)
         self._failed.add(outcome.failed, size)
         self.written = len(outcome.successful)
-        self._count(len(rows), len(outcome.failed))
+        self._count(len(taken), len(outcome.failed))
         self._job.active += perf_counter() - began
         return True
 

@@ -18,6 +18,7 @@ from localorg.data.tables import Slot, Table, numbered
 from localorg.data.values import Unfit, stamp, unfit_json, unfit_text
 from localorg.errors import OrgError
 from localorg.ids import IdFactory, normalise
+from localorg.numbers import double
 from localorg.permissions import Action, User, check
 from localorg.schema.model import Field, Schema
 from localorg.versions import LATEST
@@ -349,7 +350,11 @@ class Records:
         url = f"/services/data/v{version}/sobjects/{table.name}/{row['Id']}"
         shown: dict[str, Any] = {"attributes": {"type": table.name, "url": url}}
         for name in dict.fromkeys(names):
-            shown[name] = bool(row[name]) if name in table.booleans else row[name]
+            shown[name] = row[name]
+            if name in table.booleans:
+                shown[name] = bool(row[name])
+            elif name in table.doubles:
+                shown[name] = double(row[name])
         return shown
 
     def _known(self, table: Table, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from localorg.data.values import Reader, parser
-from localorg.schema.model import ChildRelationship, Field, Schema, SObject
+from localorg.schema.model import DOUBLES, ChildRelationship, Field, Schema, SObject
 from localorg.schema.tables import UNINDEXED
 
 OWNER = "$user"
@@ -52,6 +52,7 @@ class Table:
         # A boolean that is false by default is left to the column's own default, 0.
         self.defaults = {f.name: f.default for f in sobject.fields if f.default and f.default != OWNER}
         self.owners = tuple(field.name for field in sobject.fields if field.default == OWNER)
+        self.doubles = frozenset(field.name for field in sobject.fields if field.type in DOUBLES)
         self.booleans = frozenset(field.name for field in sobject.fields if field.type == "boolean")
         self.numbered = tuple((f.name, f.numbered) for f in sobject.fields if f.numbered)
         self.named = sobject.custom or bool(self.numbered)

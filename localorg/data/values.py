@@ -13,16 +13,18 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from localorg import errors
+from localorg.dates import when
 from localorg.errors import OrgError
 from localorg.ids import normalise
+from localorg.numbers import Double
 from localorg.schema.model import Field
 
 Reader = Callable[[Any], Any]
 """Takes a JSON value and gives what the column keeps."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EARLIEST, _LATEST = date(1700, 1, 1), date(4000, 12, 31)
 
 
@@ -190,6 +192,21 @@ def _decimal(value: Any) -> Decimal:
         raise Unfit from None
 
 
+def _rounded_exactly(field: Field, value: Any, number: float, bound: float) -> float:
+    """Return the number rounded to the field's scale, judged by its exact digits; raise OrgError when it does not fit.
+
+    The largest number that fits may be as large, as a float, as the smallest that does not.
+    """
+    if -2 * bound < number < 2 * bound:
+        exact = _decimal(value).quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP)
+        if -bound < exact < bound:
+            return float(exact) + 0.0
+    raise errors.number_outside_valid_range(field.label, field.name, value)
+
+
+_NUMERIC = frozenset({float, int, Double})
+
+
 def _number(field: Field) -> Reader:
     scale = field.scale
     bound = 10.0 ** (field.precision - scale) if field.precision else 1e18
@@ -201,15 +218,12 @@ def _number(field: Field) -> Reader:
             value = value.strip()
             if _NUMBER.fullmatch(value) is None:
                 raise Unfit
-        elif type(value) is not float and type(value) is not int:
+        elif type(value) not in _NUMERIC:
             raise Unfit
         number = float(value)
-        if not -bound < number < bound:
-            raise errors.number_outside_valid_range(field.label, field.name, value)
-        if round(number, scale) == number:
+        if -bound < number < bound and round(number, scale) == number:
             return number
-        # A text is read as an exact decimal number; a float could drop digits.
-        return rounded(value if type(value) is float else _decimal(value), scale)
+        return _rounded_exactly(field, value, number, bound)
 
     return read
 
@@ -278,12 +292,12 @@ def _day(text: str) -> date:
 
 def _instant(text: str) -> datetime:
     try:
-        when = datetime.fromisoformat(text)
+        moment = when(text)
     except ValueError:
         raise Unfit from None
-    if when.tzinfo is None:
+    if moment.tzinfo is None:
         raise Unfit
-    return when
+    return moment
 
 
 def _datetime(field: Field) -> Reader:
@@ -296,16 +310,16 @@ def _datetime(field: Field) -> Reader:
             raise Unfit
         if _DATE.fullmatch(value):
             value += "T00:00:00Z"
-        when = _instant(value)
+        moment = _instant(value)
         _day(value[:10])
-        return stamp(when)
+        return stamp(moment)
 
     return read
 
 
-def stamp(when: datetime) -> str:
+def stamp(moment: datetime) -> str:
     """Return a time as columns and answers write it: UTC, whole seconds, `2026-01-31T08:00:00.000+0000`."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
 _MAKERS: dict[str, Callable[[Field], Reader]] = {

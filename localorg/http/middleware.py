@@ -14,8 +14,8 @@ from aiohttp import web
 
 from localorg import errors
 from localorg.errors import OrgError
-from localorg.http import strikes
-from localorg.http.answers import Handler, answer, bearer, parser_error
+from localorg.http import bulk_one, strikes
+from localorg.http.answers import Handler, answer, bearer, is_bulk_one, parser_error
 from localorg.http.registry import served
 from localorg.lab.costs import TooManyLongRequests
 from localorg.lab.stats import Work, resource
@@ -30,7 +30,7 @@ LONGEST_URI = 16_384
 _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
 
-_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL)
+_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL | re.ASCII)
 _OPEN_TO_ALL = re.compile(
     r"/services/data/?|/services/oauth2/(?!userinfo)\w*/?|/services/Soap/.*|/\.well-known/openid-configuration",
     re.DOTALL,
@@ -133,7 +133,7 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     try:
         return await serving
     except OrgError as error:
-        return _refusal(error)
+        return _answer_to(request, error)
     except web.HTTPException as error:
         return _refusal(_of_aiohttp(error, request.path)) if error.status >= 400 else error
     except json.JSONDecodeError as error:
@@ -147,6 +147,12 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     except Exception:
         log.exception("%s %s could not be answered", request.method, request.path)
         return _refusal(errors.unknown_exception())
+
+
+def _answer_to(request: web.Request, error: OrgError) -> web.Response:
+    if error.code == "INVALID_SESSION_ID" and is_bulk_one(request.path):
+        return bulk_one.invalid_session(request)
+    return _refusal(error)
 
 
 def _refusal(error: OrgError) -> web.Response:
@@ -193,8 +199,10 @@ NOT_IMITATED: dict[str, str] = {
 
 def _unknown(path: str) -> OrgError:
     """Return the error for a path without a route: 501 with the reason for a platform resource, otherwise 404."""
-    if re.match(r"/services/(async|Soap)/", path, re.IGNORECASE):
-        return errors.not_imitated("Bulk API 1.0 and SOAP (Bulk API 2.0, REST and the SOAP login are there)")
+    if is_bulk_one(path):
+        return errors.not_imitated("Bulk API 1.0 (Bulk API 2.0 is there: /services/data/vXX.X/jobs)")
+    if path.lower().startswith("/services/soap/"):
+        return errors.not_imitated("SOAP (REST and the SOAP login are there)")
     if (versioned := _VERSIONED.fullmatch(path)) and versioned[3]:
         for start, what in NOT_IMITATED.items():
             if f"{versioned[3].lower()}/".startswith(f"{start.lower()}/"):

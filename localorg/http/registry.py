@@ -22,7 +22,7 @@ from localorg.org import Org
 from localorg.permissions import User
 from localorg.versions import NEWEST_VERSION, OLDEST_VERSION
 
-_ADDRESS = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?(?:\?([^#]*))?(?:#.*)?")
+_ADDRESS = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?(?:\?([^#]*))?(?:#.*)?", re.ASCII)
 
 
 class Way(Enum):

@@ -79,7 +79,7 @@ class Stats:
         }
 
 
-_DATA = r"/services/data/v\d+\.\d"
+_DATA = r"/services/data/v[0-9]+\.[0-9]"
 _RESOURCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "/?", re.IGNORECASE), name)
     for pattern, name in (

@@ -34,7 +34,7 @@ def _version(number: int) -> dict[str, str]:
     return {"label": label, "url": f"/services/data/v{number}.0", "version": f"{number}.0"}
 
 
-@routes.get(r"/services/data/{version:v\d+\.\d}" + _SLASH)
+@routes.get(r"/services/data/{version:v[0-9]+\.[0-9]}" + _SLASH)
 async def resources(request: web.Request) -> web.StreamResponse:
     """Answer with the resources that this org has in one version, and the caller's identity URL."""
     org, base = request.app[ORG], f"/services/data/{request.match_info['version']}"

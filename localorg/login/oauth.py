@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from localorg.data.sessions import SCOPES, Session
 from localorg.http.answers import answer
 from localorg.login.identity import identity_url, url_of
+from localorg.numbers import whole
 from localorg.org import ORG, Org
 from localorg.permissions import User
 
@@ -255,8 +256,8 @@ def _claims(grants: Grants, assertion: str) -> dict[str, Any]:
 
 def _seconds(value: object) -> float:
     """Return a time in seconds since 1970; clients write it as a number or as text. Return 0 for anything else."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
-        return float(value)
+    if isinstance(value, str):
+        return float(whole(value) or 0)
     return float(value) if isinstance(value, int | float) and abs(value) < 1e18 else 0.0
 
 

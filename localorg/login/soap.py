@@ -29,7 +29,7 @@ _ENVELOPE = (
 _KINDS = {"u": "partner", "c": "enterprise"}
 
 
-@routes.post(r"/services/Soap/{kind:[uc]}/{version:\d{1,3}\.\d}{rest:(?:/.*)?}")
+@routes.post(r"/services/Soap/{kind:[uc]}/{version:[0-9]{1,3}\.[0-9]}{rest:(?:/.*)?}")
 async def soap(request: web.Request) -> web.StreamResponse:
     """Open a session; refuse every other call with a SOAP fault."""
     text = (await request.read()).decode("utf-8", "replace")

@@ -31,7 +31,7 @@ class _Undo(Exception):
         self.reply = reply
 
 
-@routes.post(r"/services/data/v{version:\d+\.\d}/composite/batch{slash:/?}")
+@routes.post(r"/services/data/v{version:[0-9]+\.[0-9]}/composite/batch{slash:/?}")
 async def batch(request: web.Request) -> web.StreamResponse:
     """Run one request after the other; with haltOnError, stop after the first one that fails."""
     org = request.app[ORG]

@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from localorg.data.values import stamp
+from localorg.dates import when
 from localorg.errors import OrgError
 from localorg.http.registry import RESOURCES, Call, Reply, Way
+from localorg.numbers import whole
 from localorg.rest.sobjects import the_object
 from localorg.schema.model import SObject
 
@@ -72,7 +74,7 @@ def _moment(call: Call, name: str) -> datetime:
     if not text:
         raise OrgError(400, "MISSING_ARGUMENT", f"{name} is a required parameter")
     try:
-        moment = datetime.fromisoformat(text)
+        moment = when(text)
         return (
             (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(second=0, microsecond=0)
         )
@@ -87,8 +89,8 @@ def _bad_date(message: str) -> OrgError:
 @RESOURCES.add("GET", "/recent", Way.READ)
 def recent(call: Call) -> Reply:
     """Return the rows the user worked with last, at most ?limit= of them (maximum and default: 200)."""
-    asked = call.query.get("limit", "")
-    limit = min(int(asked), _MOST_RECENT) if asked.isdecimal() and len(asked) < 10 else _MOST_RECENT
+    asked = whole(call.query.get("limit", ""))
+    limit = _MOST_RECENT if asked is None else min(asked, _MOST_RECENT)
     shown: list[dict[str, Any]] = []
     for name, record_id in call.org.recent.rows(call.user):
         if len(shown) >= limit:

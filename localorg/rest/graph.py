@@ -36,7 +36,7 @@ MOST_FAILURES = 14  # failed graphs; after one more failure the other graphs do 
 
 _NOT_RUN = f"The graph was not run since more than {MOST_FAILURES} graphs of the request failed."
 
-_URL = re.compile(r"/services/data/v(\d+\.\d)/sobjects/([^/?]+)(?:/([^/?]+))?(?:/([^?]+?))?/?(?:\?(.*))?")
+_URL = re.compile(r"/services/data/v(\d+\.\d)/sobjects/([^/?]+)(?:/([^/?]+))?(?:/([^?]+?))?/?(?:\?(.*))?", re.ASCII)
 _GRAPH_ID = re.compile(r"[A-Za-z0-9][^.]{0,38}")
 _METHODS = {1: {"POST"}, 2: {"DELETE", "GET", "PATCH", "POST"}, 3: {"DELETE", "GET", "PATCH", "POST"}}
 
@@ -300,7 +300,7 @@ def _halted(message: str) -> OrgError:
 routes = web.RouteTableDef()
 
 
-@routes.post(r"/services/data/v{version:\d+\.\d}/composite/graph{slash:/?}")
+@routes.post(r"/services/data/v{version:[0-9]+\.[0-9]}/composite/graph{slash:/?}")
 async def post_graph(request: web.Request) -> web.StreamResponse:
     """Run a composite graph request; the status is 200 even when every graph failed."""
     org, work = request.app[ORG], request["work"]

@@ -32,8 +32,8 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
-@routes.route("*", r"/services/data/v{version:\d+\.\d}{path:/(?:" + _NAMES + r")(?:/.*)?}")
-@routes.post(r"/services/data/v{version:\d+\.\d}{path:/composite/?}")
+@routes.route("*", r"/services/data/v{version:[0-9]+\.[0-9]}{path:/(?:" + _NAMES + r")(?:/.*)?}")
+@routes.post(r"/services/data/v{version:[0-9]+\.[0-9]}{path:/composite/?}")
 async def serve(request: web.Request) -> web.StreamResponse:
     """Serve any registered resource."""
     org = request.app[ORG]

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from localorg.numbers import whole
+
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)|"(?P<text>(?:[^"\\]|\\.)*)"|(?P<name>[A-Za-z]\w*(?:\.\w+)*)"""
-    r"""|(?P<sign>&&|\|\||<>|!=|==|<=|>=|[=<>!(),-]))"""
+    r"""|(?P<sign>&&|\|\||<>|!=|==|<=|>=|[=<>!(),-]))""",
+    re.ASCII,
 )
 _OPERATORS = {"=": "=", "==": "=", "<>": "!=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -131,8 +134,9 @@ class _Reader:
         arguments = self.arguments(lambda: self._take()[1])
         if function.lower() == "today" and not arguments:
             return "TODAY"
-        if function.lower() == "date" and len(arguments) == 3 and all(each.isdecimal() for each in arguments):
-            return f"{int(arguments[0]):04d}-{int(arguments[1]):02d}-{int(arguments[2]):02d}"
+        parts = [number for each in arguments if (number := whole(each)) is not None]
+        if function.lower() == "date" and len(parts) == len(arguments) == 3:
+            return "{:04d}-{:02d}-{:02d}".format(*parts)
         raise Unknown(f"the function {function} is not understood")
 
     def arguments(self, read: Callable[[], str]) -> list[str]:

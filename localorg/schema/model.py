@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-NUMBERS = frozenset({"int", "double", "currency", "percent"})
+DOUBLES = frozenset({"double", "currency", "percent"})  # numbers with decimals
+NUMBERS = DOUBLES | {"int"}
 TEXTS = frozenset({"string", "textarea", "picklist", "multipicklist", "email", "phone", "url"})
 LONG_TEXT = 255  # a textarea longer than this is a "long text area": it can be neither filtered nor sorted
 

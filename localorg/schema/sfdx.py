@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from localorg.numbers import whole
 from localorg.schema.customs import complete, custom_object
 from localorg.schema.formula import Unknown, condition
 from localorg.schema.model import ValidationRule
@@ -132,8 +133,8 @@ def _field(root: xml.Element, name: str, kind: str, values: dict[str, list[str]]
         given[key] = _text(root, tag) == "true"
     given["case_sensitive"] = _text(root, "caseSensitive") == "true"
     for tag in ("length", "precision", "scale"):
-        if _text(root, tag):
-            given[tag] = int(_text(root, tag))
+        if (number := whole(_text(root, tag))) is not None:
+            given[tag] = number
     if kind == "AutoNumber":
         given["numbered"] = _text(root, "displayFormat", "{0}")
     if kind == "Checkbox":

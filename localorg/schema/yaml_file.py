@@ -25,6 +25,7 @@ A rule is the condition of a SOQL WHERE clause; a row for which it holds is refu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,18 @@ def _mapping(given: Any, place: str, keys: Collection[str] | None) -> Mapping[st
     return given
 
 
+_PREFIX = re.compile(r"[0-9A-Za-z]{3}")
+
+
 def _add_object(described: dict[str, dict[str, Any]], name: str, given: Mapping[str, Any]) -> None:
     """Make a custom object. An object that exists already gets only new fields."""
     if name in described:
         return
-    if not name.endswith(("__c", "__e")) or not name.replace("_", "").isalnum():
+    if not name.endswith(("__c", "__e")) or not (name.isascii() and name.replace("_", "").isalnum()):
         raise Wrong(f"{name}: there is no such object, and the name of one's own ends in __c, of an event in __e")
     _mapping(given.get("name", {}), f"{name}.name", _NAME_KEYS)
     prefix = given.get("prefix")
-    if prefix is not None and (not isinstance(prefix, str) or len(prefix) != 3 or not prefix.isalnum()):
+    if prefix is not None and not (isinstance(prefix, str) and _PREFIX.fullmatch(prefix)):
         raise Wrong(f"{name}.prefix: three letters or digits are expected, not {prefix!r}")
     if any(prefix == body["prefix"] for body in described.values()):
         raise Wrong(f"{name}.prefix: {prefix} belongs to another object")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from localorg.errors import OrgError
-from localorg.schema.model import Field, Schema, SObject
+from localorg.schema.model import DOUBLES, Field, Schema, SObject
 from localorg.soql.conditions import Conditions, Value
 from localorg.soql.functions import SHOWING, innermost, operand, shown
 from localorg.soql.grouping import Grouping, check_sortable, direction, has_aggregates, sort_key
@@ -170,7 +170,7 @@ class _Maker:
         if item.alias:
             raise self.refuse(f"only aggregate expressions use field aliasing: {item.alias}", what.at)
         column = self.scope.column(what)
-        self._holder(selection, what).add(self, column.name, column.sql, what, boolean=column.type == "boolean")
+        self._holder(selection, what).add(self, column.name, column.sql, what, column.type)
 
     def _select_shown(self, selection: _Selection, call: Call, alias: str | None) -> None:
         """Select FORMAT() and toLabel(): under their alias, or in the place of the field itself."""
@@ -218,14 +218,17 @@ class _Selection:
         self.table = table
         self.columns: dict[str, str] = {}
         self.booleans: list[str] = []
+        self.doubles: list[str] = []
         self.parents: dict[str, _Selection] = {}
 
-    def add(self, maker: _Maker, key: str, sql: str, name: Name, *, boolean: bool = False) -> None:
+    def add(self, maker: _Maker, key: str, sql: str, name: Name, kind: str = "") -> None:
         if key in self.columns:
             raise maker.refuse(f"duplicate field selected: {name}", name.at, "INVALID_FIELD")
         self.columns[key] = sql
-        if boolean:
+        if kind == "boolean":
             self.booleans.append(key)
+        elif kind in DOUBLES:
+            self.doubles.append(key)
 
     def parent(self, relationship: str, table: Table) -> _Selection:
         if relationship not in self.parents:
@@ -242,7 +245,7 @@ class _Selection:
         columns += [self.table.column("Id"), *self.columns.values()]
         parents = tuple((key, parent.shape(columns)) for key, parent in self.parents.items())
         sobject, keys = self.table.sobject.name, tuple(self.columns)
-        return Shape(sobject, at, keys, tuple(self.booleans), parents, self.table.kinds)
+        return Shape(sobject, at, keys, tuple(self.booleans), tuple(self.doubles), parents, self.table.kinds)
 
 
 def _is_bare_count(item: Item | Query) -> bool:

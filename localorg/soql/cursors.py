@@ -20,7 +20,7 @@ LIFETIME = timedelta(days=2)  # REST API guide: results stay available for two d
 MOST_CURSORS = 2_000
 MOST_IDS = 5_000_000  # in all cursors together; 18 bytes each
 
-_LOCATOR = re.compile(r"(01g[0-9A-Za-z]{15})-(\d{1,9})")
+_LOCATOR = re.compile(r"(01g[0-9A-Za-z]{15})-(\d{1,9})", re.ASCII)
 _WIDTH = 18
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 from localorg.errors import OrgError
+from localorg.schema.model import DOUBLES
 from localorg.soql.conditions import Conditions, Value
 from localorg.soql.functions import AGGREGATES, operand, shown
 from localorg.soql.names import Column, Scope
@@ -69,10 +70,12 @@ class Grouping:
         sql += self._order(terms)
         # One group more than the answer may have, to notice when there are too many.
         limit = MOST_ROWS + 1 if query.limit is None else query.limit
-        booleans = tuple(key for key, what in keys.items() if self._column(what).type == "boolean")
+        kinds = {key: self._column(what).type for key, what in keys.items()}
+        booleans = tuple(key for key, kind in kinds.items() if kind == "boolean")
+        doubles = tuple(key for key, kind in kinds.items() if kind in DOUBLES)
         bound = (*values, limit, query.offset or 0)
         sql = f"SELECT {', '.join(f'k{at}' for at in range(len(keys)))} FROM ({sql} LIMIT ? OFFSET ?)"
-        return Groups(self.scope.table.sobject, sql, bound, tuple(keys), booleans, "", bool(query.subtotals))
+        return Groups(self.scope.table.sobject, sql, bound, tuple(keys), booleans, doubles, "", bool(query.subtotals))
 
     # --- what may stand where ---
 

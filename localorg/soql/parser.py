@@ -37,7 +37,7 @@ _STRING = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _NESTING = re.compile(r"'(?:[^'\\]|\\.)*'|[()]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[nrtbfNRTBF\"'\\])")
-_CURRENCY = re.compile(r"[A-Z]{3}\d+", re.IGNORECASE)
+_CURRENCY = re.compile(r"[A-Z]{3}\d+", re.IGNORECASE | re.ASCII)
 # The platform's own words.
 _TOO_COMPLICATED = "Query is either selecting too many fields or the filter conditions are too complicated."
 
@@ -67,6 +67,8 @@ class _Build(Transformer[Token, Query]):
         return Call(str(name).upper(), argument, name.at)
 
     def item(self, what: Operand, alias: Name | None) -> Item:
+        if alias and isinstance(what, Call) and what.argument is None:
+            raise _Trouble(alias.at, f"unexpected token: {alias}")
         return Item(what, str(alias) if alias else None)
 
     def child(self, query: Query) -> Query:
@@ -173,6 +175,7 @@ _PARSER = Lark(
     maybe_placeholders=True,
     transformer=_Build(),
     cache=_cache(),
+    g_regex_flags=re.ASCII,  # names, numbers and blanks are ASCII; strings are not touched by this
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from localorg.numbers import double
 from localorg.schema.model import SObject
 from localorg.soql.conditions import Value
 
@@ -23,12 +24,13 @@ class Shape:
     at: int  # where in the row its id is; the keys' columns follow
     keys: tuple[str, ...]  # in the order selected; parents and children hold their place with a null column
     booleans: tuple[str, ...]
+    doubles: tuple[str, ...]  # numbers with decimals
     parents: tuple[tuple[str, Shape], ...]
     kinds: Mapping[str, str] | None = None  # objects by id prefix, where the row may be of several
 
     def maker(self, version: str) -> Callable[[Row], Record]:
         """Return a function from a row to its record, with addresses of this API version."""
-        kind, at, keys, booleans = self.type, self.at, self.keys, self.booleans
+        kind, at, keys, booleans, doubles = self.type, self.at, self.keys, self.booleans, self.doubles
         url, first, last = f"/services/data/v{version}/sobjects/{kind}/", at + 1, at + 1 + len(keys)
         if self.kinds is not None:
             return self._of_several(version, self.kinds)
@@ -39,6 +41,8 @@ class Shape:
             record.update(zip(keys, row[first:last], strict=True))
             for key in booleans:
                 record[key] = record[key] == 1
+            for key in doubles:
+                record[key] = double(record[key])
             for key, there, parent in parents:
                 record[key] = None if row[there] is None else parent(row)
             return record
@@ -132,6 +136,7 @@ class Groups:
     values: tuple[Value, ...]
     keys: tuple[str, ...]
     booleans: tuple[str, ...]
+    doubles: tuple[str, ...]
     where: str
     subtotals: bool = False  # some rows have null for a field they add up over
 

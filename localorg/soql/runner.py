@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from localorg.errors import OrgError
+from localorg.numbers import double
 from localorg.schema.model import Schema
 from localorg.soql.columns import columns
 from localorg.soql.compiler import compiled
@@ -183,6 +184,8 @@ class Soql:
             for key in plan.booleans:
                 if record[key] is not None or not plan.subtotals:
                     record[key] = record[key] == 1
+            for key in plan.doubles:
+                record[key] = double(record[key])
         return Answer({"totalSize": len(records), "done": True, "records": records}, len(records))
 
     def _rows(self, plan: Rows, reader: Reader) -> Answer:

@@ -141,3 +141,10 @@ def test_the_query_builder(js: Js, account: str, name: str) -> None:
         (f"{name} A", f"Call {name} A"),
         (f"{name} O'C", None),
     ]
+
+
+def test_numbers_with_an_exponent(js: Js, reader: OrgReader, opportunity: str) -> None:
+    """From ten million on; as JSON a number like any other, as CSV a text that Number() takes."""
+    reader.update("Opportunity", opportunity, {"Amount": 115_000_000})
+    found = js("jsforce_rows.large", id=opportunity)
+    assert found == {"read": 115_000_000, "updated": True, "csv": "1.150000005E8", "again": 115_000_000.5}

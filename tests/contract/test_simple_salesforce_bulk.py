@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,29 @@ def test_query_and_query_all(bulk2: Untyped, reader: OrgReader, name: str) -> No
     assert sorted(row["Id"] for row in every) == sorted(ids)
     assert [row["Id"] for row in every if row["IsDeleted"] == "true"] == [ids[0]]
     assert list(bulk2.Account.query("SELECT Id FROM Account WHERE Name = 'nobody at all'", wait=WAIT)) == ['"Id"\n']
+
+
+def test_numbers_with_an_exponent(bulk2: Untyped, org: LocalOrg, reader: OrgReader, opportunity: str) -> None:
+    """From ten million on, in CSV and in JSON; both can be written back as they were read."""
+    reader.update("Opportunity", opportunity, {"Amount": 123_456_789.12})
+    soql = f"SELECT Id, Amount FROM Opportunity WHERE Id = '{opportunity}'"
+    (page,) = bulk2.Opportunity.query(soql, wait=WAIT)
+    (row,) = csv.DictReader(io.StringIO(page))
+    assert row == {"Id": opportunity, "Amount": "1.2345678912E8"}
+    reader.update("Opportunity", opportunity, {"Amount": 1})
+    [job] = bulk2.Opportunity.update(records=[row], wait=WAIT)
+    assert job["numberRecordsFailed"] == 0
+    sf: Untyped = Salesforce(session_id=org.token, instance=org.url.removeprefix("http://"), session=http_session(org))
+    read = sf.query(soql)["records"][0]["Amount"]
+    assert read == 123_456_789.12
+    assert sf.Opportunity.update(opportunity, {"Amount": read}) == 204
+    exact = Salesforce(
+        session_id=org.token,
+        instance=org.url.removeprefix("http://"),
+        session=http_session(org),
+        parse_float=Decimal,
+    )
+    assert exact.query(soql)["records"][0]["Amount"] == Decimal("123456789.12")
 
 
 def test_what_is_refused(bulk2: Untyped, name: str) -> None:

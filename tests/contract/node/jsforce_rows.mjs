@@ -140,3 +140,12 @@ export async function destroy({ type, id, ...where }) {
 export async function count({ soql, ...where }) {
   return (await connect(where).query(soql)).totalSize;
 }
+
+export async function large({ id, ...where }) {
+  const conn = connect(where);
+  const soql = `SELECT Id, Amount FROM Opportunity WHERE Id = '${id}'`;
+  const read = (await conn.query(soql)).records[0].Amount;
+  const updated = await conn.sobject("Opportunity").update({ Id: id, Amount: read + 0.5 });
+  const [row] = await (await conn.bulk2.query(soql)).toArray();
+  return { read, updated: updated.success, csv: row.Amount, again: (await conn.query(soql)).records[0].Amount };
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -94,6 +95,78 @@ def test_the_org_says_who_the_caller_is(org: Server) -> None:
     assert (who["user_id"], who["organization_id"]) == (org.user_id, org.organization_id)
     assert who["preferred_username"] == org.get(resources["identity"].removeprefix(org.url)).json()["username"]
     assert _error(org.get(f"/id/{org.user_id}/{org.organization_id}")) == (404, "NOT_FOUND")
+
+
+# --- Bulk API 1.0 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/services/async/66.0/job", "/services/async/39.0/job/750000000000001/batch/1/result"]
+)
+@pytest.mark.parametrize("kind", ["application/xml", "application/json", "text/csv"])
+def test_bulk_api_1_is_a_501_to_a_good_session(org: Server, path: str, kind: str) -> None:
+    """The session is in a header of its own."""
+    headers = {"X-SFDC-Session": org.token, "Content-Type": kind}
+    for method in ("POST", "GET"):
+        answer = requests.request(method, org.url + path, data=b"<jobInfo/>", headers=headers, timeout=10)
+        assert _error(answer) == (501, "NOT_IMPLEMENTED")
+        assert "Bulk API 1.0" in answer.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-SFDC-Session": ""}, {"X-SFDC-Session": "00Dnonsense!x"}])
+def test_bulk_api_1_refuses_a_bad_session_in_its_own_form(org: Server, headers: dict[str, str]) -> None:
+    answer = requests.post(f"{org.url}/services/async/66.0/job", data=b"<jobInfo/>", headers=headers, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/xml;charset=UTF-8")
+    error = ElementTree.fromstring(answer.content)
+    space = "{http://www.force.com/2009/06/asyncapi/dataload}"
+    assert (error.tag, error.findtext(f"{space}exceptionCode")) == (f"{space}error", "InvalidSessionId")
+    assert error.findtext(f"{space}exceptionMessage") == "Invalid session id"
+    json_too = requests.post(f"{org.url}/services/async/66.0/job", json={}, headers=headers, timeout=10)
+    assert json_too.status_code == 401
+    assert json_too.json() == {"exceptionCode": "InvalidSessionId", "exceptionMessage": "Invalid session id"}
+
+
+def test_an_expired_session_is_expired_for_bulk_api_1_too(org: Server) -> None:
+    """A session that a fault let expire by its own header; and that header is for this API alone."""
+    try:
+        assert org.post("/localorg/faults", {"kind": "expire_session", "match": {"resource": "*"}}).status_code < 300
+        headers = {"X-SFDC-Session": org.token}
+        assert requests.get(f"{org.url}/services/async/66.0/job/1", headers=headers, timeout=10).status_code == 401
+        assert _error(org.get("limits")) == (401, "INVALID_SESSION_ID")
+    finally:
+        org.post("/localorg/faults", {"clear": True})
+    alone = requests.get(f"{org.url}{DATA}/limits", headers=headers, timeout=10)
+    assert _error(alone) == (401, "INVALID_SESSION_ID")
+
+
+# --- digits of other scripts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/services/data/v٦٦.0/limits", (404, "NOT_FOUND")),
+        ("/services/data/v６６.0/jobs/ingest", (404, "NOT_FOUND")),
+        ("/services/data/v66.０/query?q=SELECT+Id+FROM+Account", (404, "NOT_FOUND")),
+        (f"{DATA}/query/01g000000000000AAA-٢", (400, "INVALID_QUERY_LOCATOR")),
+        (f"{DATA}/query?q=SELECT+Id+FROM+Account+LIMIT+١", (400, "MALFORMED_QUERY")),
+        (
+            f"{DATA}/sobjects/Account/updated?start=٢٠٢٦-01-01T00:00:00Z&end=2026-01-02T00:00:00Z",
+            (400, "INVALID_REPLICATION_DATE"),
+        ),
+    ],
+)
+def test_digits_of_other_scripts_are_no_digits(org: Server, path: str, expected: tuple[int, str]) -> None:
+    assert _error(org.get(path)) == expected
+
+
+def test_a_limit_in_other_digits_is_no_limit(org: Server) -> None:
+    job = org.post("jobs/query", {"operation": "query", "query": "SELECT Id FROM Account"}).json()
+    while org.get(f"jobs/query/{job['id']}").json()["state"] != "JobComplete":
+        time.sleep(0.02)
+    for most in ("١", "１", "²", "+1", "1_0"):
+        answer = org.get(f"jobs/query/{job['id']}/results", params={"maxRecords": most})
+        assert _error(answer) == (400, "INVALID_ARGUMENT")
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------

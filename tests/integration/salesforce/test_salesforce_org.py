@@ -212,6 +212,22 @@ def test_quotes_are_written_with_exact_prices(org: OrgClient) -> None:
         assert [line["UnitPrice"] for line in lines] == [Decimal("90.1")] * LINES
 
 
+@pytest.mark.parametrize("number", ["115000000", "10000000", "123456789.12", "9999999999.99", "9999999.99"])
+def test_large_numbers_are_read_and_written_with_all_their_digits(org: OrgClient, number: str) -> None:
+    """From ten million on an org writes them with an exponent."""
+    (opportunity,) = _opportunities(org, 1)
+    graph = _quote(opportunity, str(uuid4()), Tax=Decimal(number))
+    (outcome,) = org.send_graphs([graph]).values()
+    assert outcome.ok, outcome
+    read = f"SELECT Tax FROM Quote WHERE Id = '{outcome.ids['q']}'"
+    (quote,) = org.query(read)
+    assert quote["Tax"] == Decimal(number)
+    assert org.send_graphs([Graph("g", [Node("q", "PATCH", f"Quote/{outcome.ids['q']}", {"Tax": quote["Tax"]})])])[
+        "g"
+    ].ok
+    assert list(org.query(read)) == [quote]
+
+
 def test_a_quote_with_a_fault_costs_only_itself(org: OrgClient) -> None:
     """The guilty node is named; its innocent neighbours are not, and the other graph is written."""
     good, bad = _opportunities(org, 2)

@@ -179,20 +179,6 @@ def test_a_job_closed_without_an_upload_fails(server: Server) -> None:
     assert bulk.ended(server, job)["errorMessage"] == "ClientInputError : No data was uploaded"
 
 
-def test_a_file_broken_in_the_middle_fails_the_job_there(server: Server) -> None:
-    """What came before is written, the rest is unprocessed."""
-    job = bulk.open(server)
-    good = [f"Good {number}" for number in range(250)]
-    bad = 'Broken "quote\n"x" y\nLast\n'
-    info = bulk.work(server, job, "Name\n" + "\n".join(good) + "\n" + bad)
-    assert info["state"] == "Failed"
-    assert info["errorMessage"].startswith("ClientInputError : The file cannot be read as CSV in UTF-8")
-    names = {row["Name"] for row in bulk.rows(server, job, "successfulResults")}
-    assert names >= set(good)
-    assert info["numberRecordsProcessed"] == len(names)
-    assert bulk.text(server, job, "unprocessedrecords") == 'Name\n"x" y\nLast\n'
-
-
 def test_rows_of_another_width_fail_by_themselves(server: Server) -> None:
     """Empty lines are no rows at all."""
     job = bulk.open(server)
