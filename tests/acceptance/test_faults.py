@@ -1,7 +1,4 @@
-"""The short fault run: all is broken for a while, the org has every Quote once, and every fire time was decided once.
-
-The long one is bin/chaos.
-"""
+"""One thing breaks while a job runs, and the org has every Quote of the job once. All at once: test_short_chaos.py."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +20,6 @@ from harness.stack import CELERY, Stack
 from harness.verdict import check_job
 
 ALL = "Name LIKE 'Opportunity %'"  # two pages
-
-
-@pytest.mark.timeout(600)
-def test_a_short_chaos() -> None:
-    """Over a minute of bin/chaos, its clock jumping where it can be made to; its own words when it breaks."""
-    command = [sys.executable, "harness/chaos/run.py", "--minutes", "1.2", "--seed", "7", "--opportunities", "2000"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +115,7 @@ def test_everybody_outlives_a_redis_that_restarts(system: Stack) -> None:
 def test_a_worker_that_is_told_to_stop_does_so_in_time(system: Stack, way: str) -> None:
     """Gone within 30 s, the signal going to all its processes; the next worker goes on without an error or a double."""
     api, reader = api_of(system)
-    fault(system, kind="slow", match={"resource": "composite/graph"}, seconds=3.0, count=3)
+    fault(system, kind="slow", match={"resource": "composite/graph"}, seconds=3.0, count=1)
     job_id = api.submit(ALL)
     while not _leases(system, job_id, b"batch"):
         time.sleep(0.05)
