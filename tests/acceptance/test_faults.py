@@ -1,4 +1,4 @@
-"""One thing breaks while a job runs, and the org has every Quote of the job once. All at once: test_short_chaos.py."""
+"""One thing breaks while a job runs, and the org has every Quote of the job once. All at once: test_chaos.py."""
 
 from __future__ import annotations
 
