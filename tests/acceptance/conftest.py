@@ -1,4 +1,4 @@
-"""The whole system as processes, started once for all acceptance tests: web, two workers, scheduler, Flower, local org.
+"""The whole system as processes, started once a test process: web, two workers, scheduler, Flower, local org.
 
 Its Redis is always a private one: these tests read every key, and two systems must not share one server.
 """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from _clients import NODE, Node
+from _clients import NODE, SF_ALONE, Node
 
 from harness.process import ROOT
 
@@ -59,9 +59,7 @@ def run(node: Node, tmp_path: Path) -> Run:
             done = subprocess.run(
                 ["sh", "-c", script(heading, tmp_path)],
                 cwd=tmp_path,
-                env=node.environment(
-                    ORG=url, TOKEN=token, SF_DISABLE_TELEMETRY="true", SF_USE_GENERIC_UNIX_KEYCHAIN="true"
-                ),
+                env=node.environment(ORG=url, TOKEN=token, **SF_ALONE),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -28,9 +28,17 @@ from cli.local import LocalOrg
 Untyped: TypeAlias = Any  # of simple-salesforce, whose own types do not know what its attributes give
 NODE = Path(__file__).parents[1] / "contract" / "node"
 MODULES = NODE / "node_modules"
+COMPILED = MODULES / ".compiled"  # where Node keeps what it compiled, so that each sf command starts sooner
 _NOTE = MODULES / ".contract-installed"  # the lock file's hash
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 INSTALL_SECONDS = 900
+SF_ALONE = {  # sf asks nobody else, starts no update of itself and uses no keychain of the machine
+    "SF_AUTOUPDATE_DISABLE": "true",
+    "SF_DISABLE_LOG_FILE": "true",
+    "SF_DISABLE_TELEMETRY": "true",
+    "SF_SKIP_NEW_VERSION_CHECK": "true",
+    "SF_USE_GENERIC_UNIX_KEYCHAIN": "true",
+}
 OPPORTUNITIES = 2500  # in the org of the contract tests: more than a page of 2,000
 
 
@@ -84,7 +92,8 @@ class Node:
         """Little but PATH: nothing of the developer's own settings reaches a client."""
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         passed["PATH"] = f"{self.program.parent}{os.pathsep}{passed.get('PATH', '')}"
-        return {**passed, "HOME": str(self.home), "NO_PROXY": "127.0.0.1", **more}
+        own = {"HOME": str(self.home), "NO_PROXY": "127.0.0.1", "NODE_COMPILE_CACHE": str(COMPILED)}
+        return {**passed, **own, **more}
 
     def run(self, case: str, given: Mapping[str, Any], **environment: str) -> Any:
         """``run("jsforce_rows.crud", {...})``: what the function crud of node/jsforce_rows.mjs answers to this."""
@@ -156,15 +165,7 @@ class Sf:
 
     def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """``sf WORDS`` as it is."""
-        environment = self.node.environment(
-            SF_ACCESS_TOKEN=self.token,
-            SF_AUTOUPDATE_DISABLE="true",
-            SF_DISABLE_LOG_FILE="true",
-            SF_DISABLE_TELEMETRY="true",
-            SF_SKIP_NEW_VERSION_CHECK="true",
-            SF_USE_GENERIC_UNIX_KEYCHAIN="true",
-            **self.more,
-        )
+        environment = self.node.environment(SF_ACCESS_TOKEN=self.token, **SF_ALONE, **self.more)
         return subprocess.run(
             [str(self.node.program), str(MODULES / "@salesforce" / "cli" / "bin" / "run.js"), *words],
             cwd=cwd or self.node.home,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +23,6 @@ from quotejob.schedules.schedule import Overlap, Schedule
 from quotejob.schedules.store import ScheduleStore
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store import client as store
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
 
@@ -35,34 +33,6 @@ HOLDING = JobFilter(frozenset([Status.HOLDING]))
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
     return Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=2, holding_jobs=5)
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = store.client(redis_url, attempts=1)
-    client.delete(keys.DUE, keys.FIRED)
-    yield client
-    client.delete(keys.DUE, keys.FIRED)
-
-
-@pytest.fixture
-def services(client: RedisClient, settings: Settings) -> Services:
-    return Services(settings, client)
-
-
-@pytest.fixture
-def jobs(services: Services) -> JobStore:
-    return services.jobs
-
-
-@pytest.fixture
-def schedules(services: Services) -> ScheduleStore:
-    return services.schedules
-
-
-@pytest.fixture
-def firing(services: Services) -> Firing:
-    return services.firing
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from quotejob.schedules.schedule import Misfire, Overlap, Schedule
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
-from quotejob.store import keys
+from quotejob.store.client import RedisClient
 
 # cron, time zone
 PLANS = (
@@ -116,13 +116,10 @@ steps = some.lists(
 
 
 @pytest.fixture
-def roomy(redis_url: str) -> Iterator[Settings]:
-    """A flex queue that is never full; nothing of another test is due."""
+def roomy(redis_url: str, client: RedisClient) -> Settings:
+    """A flex queue that is never full; ``client`` sees to it that nothing else is due."""
     secret = (Fernet.generate_key().decode(),)
-    client = store.client(redis_url, attempts=1)
-    client.delete(keys.DUE, keys.FIRED)
-    yield Settings(redis_url=redis_url, secret_keys=secret, local_org=True, holding_jobs=100_000)
-    client.delete(keys.DUE, keys.FIRED)
+    return Settings(redis_url=redis_url, secret_keys=secret, local_org=True, holding_jobs=100_000)
 
 
 def test_every_fire_time_is_decided_once_however_the_clock_jumps(roomy: Settings) -> None:

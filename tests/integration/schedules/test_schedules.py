@@ -6,7 +6,6 @@ import itertools
 import random
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,34 +48,6 @@ MINUTE = timedelta(minutes=1)
 def settings(redis_url: str) -> Settings:
     keys_ = (Fernet.generate_key().decode(),)
     return Settings(redis_url=redis_url, secret_keys=keys_, local_org=True, active_jobs=2, holding_jobs=3)
-
-
-@pytest.fixture
-def client(redis_url: str) -> RedisClient:
-    return store.client(redis_url, attempts=1)
-
-
-@pytest.fixture
-def services(client: RedisClient, settings: Settings) -> Iterator[Services]:
-    """No schedule of another test is due."""
-    client.delete(keys.DUE, keys.FIRED)
-    yield Services(settings, client)
-    client.delete(keys.DUE, keys.FIRED)
-
-
-@pytest.fixture
-def jobs(services: Services) -> JobStore:
-    return services.jobs
-
-
-@pytest.fixture
-def schedules(services: Services) -> ScheduleStore:
-    return services.schedules
-
-
-@pytest.fixture
-def firing(services: Services) -> Firing:
-    return services.firing
 
 
 def create(schedules: ScheduleStore, caller: CallerContext, cron: str = MINUTELY, **what: Any) -> Schedule:

@@ -47,7 +47,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fake]]:
     """The API's answers, to be filled; the environment names it and the org."""
     Fake.answers = {"/services/oauth2/userinfo": [(200, {}, {})]}
     with ThreadingHTTPServer(("127.0.0.1", 0), Fake) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("QUOTEJOB_URL", url)
         monkeypatch.setenv("QUOTEJOB_INSTANCE_URL", url)

@@ -54,7 +54,7 @@ def url() -> Iterator[str]:
     """Where both listen."""
     Both.calls.clear()
     with HTTPServer(("127.0.0.1", 0), Both) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
