@@ -49,7 +49,7 @@ class SampleDataCreate(JobHandler):
 
     def plan(self, run: Run) -> None:
         """Give each Opportunity to create a number. A page holds these numbers."""
-        key_field.check(run.org.describe("Opportunity"))
+        _check_key_field(run)
         numbers = (str(number) for number in range(run.job.number_of_opportunities or 0))
         store_plan(run, numbers, page_size=RECORDS_PER_PAGE, wave_size=PAGES_PER_WAVE)
 
@@ -74,11 +74,8 @@ class SampleDataDelete(JobHandler):
 
     def plan(self, run: Run) -> None:
         """Find the sample Opportunities: those with a key that SampleDataCreate gives, whatever their names are."""
-        key_field.check(run.org.describe("Opportunity"))
-        key = key_field.NAME
-        found = run.org.query(f"SELECT Id, {key} FROM Opportunity WHERE {key} LIKE '{KEY_PREFIX}%' ORDER BY Id")
-        ids = (row["Id"] for row in found if _KEY.fullmatch(row[key]))
-        store_plan(run, ids, page_size=RECORDS_PER_PAGE, wave_size=PAGES_PER_WAVE)
+        _check_key_field(run)
+        store_plan(run, _ids_of_samples(run), page_size=RECORDS_PER_PAGE, wave_size=PAGES_PER_WAVE)
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
         """Delete a page of sample Opportunities, their Quotes first. They go to the recycle bin."""
@@ -113,6 +110,19 @@ class _Checkpoint:
         self.run.progress.note(self.run.id, self.name, " ".join(job_ids))
 
 
+def _check_key_field(run: Run) -> None:
+    described = run.org.describe("Opportunity")
+    with run.org.reading("the fields of Opportunity"):
+        key_field.check(described)
+
+
+def _ids_of_samples(run: Run) -> Iterator[str]:
+    key = key_field.NAME
+    found = run.org.query(f"SELECT Id, {key} FROM Opportunity WHERE {key} LIKE '{KEY_PREFIX}%' ORDER BY Id")
+    with run.org.reading("the keys of the Opportunities"):
+        yield from (row["Id"] for row in found if _KEY.fullmatch(row[key]))
+
+
 def _read_catalog(run: Run) -> _Catalog:
     soql = (
         "SELECT Id, Pricebook2Id, UnitPrice FROM PricebookEntry "
@@ -121,9 +131,10 @@ def _read_catalog(run: Run) -> _Catalog:
     entries = list(run.org.query(soql))
     if not entries:
         raise OrgClosed("The standard price book has no active entries; add products with standard prices first")
-    accounts = tuple(row["Id"] for row in run.org.query("SELECT Id FROM Account ORDER BY Id LIMIT 200"))
-    prices = tuple((row["Id"], f"{Decimal(row['UnitPrice']):f}") for row in entries)  # no exponents in CSV
-    return _Catalog(accounts, entries[0]["Pricebook2Id"], prices)
+    with run.org.reading("Accounts and prices"):
+        accounts = tuple(row["Id"] for row in run.org.query("SELECT Id FROM Account ORDER BY Id LIMIT 200"))
+        prices = tuple((row["Id"], f"{Decimal(row['UnitPrice']):f}") for row in entries)  # no exponents in CSV
+        return _Catalog(accounts, entries[0]["Pricebook2Id"], prices)
 
 
 def _create_opportunities(
@@ -170,7 +181,8 @@ def _ids_of_quotes(run: Run, opportunity_ids: Sequence[str]) -> Iterator[str]:
     wanted = frozenset(opportunity_ids)
     between = f"OpportunityId >= '{opportunity_ids[0]}' AND OpportunityId <= '{opportunity_ids[-1]}'"
     found = run.org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {between} ORDER BY Id")
-    return (row["Id"] for row in found if row["OpportunityId"] in wanted)
+    with run.org.reading("the ids of the Quotes"):
+        yield from (row["Id"] for row in found if row["OpportunityId"] in wanted)
 
 
 def _delete(run: Run, page: int, object_name: str, ids: Iterator[str]) -> dict[str, Result]:

@@ -167,11 +167,9 @@ def _upload(connection: Connection, job: NewJob, part: IO[bytes]) -> str:
 
 
 def _create(connection: Connection, job: NewJob) -> str:
-    answer = connection.salesforce.restful("jobs/ingest", method="POST", json=job.body())
-    try:
-        return str(answer["id"])  # type: ignore[index]
-    except (KeyError, TypeError):
-        raise connection.unexpected("a job") from None
+    answer: Any = connection.salesforce.restful("jobs/ingest", method="POST", json=job.body())
+    with connection.reading("a job"):
+        return str(answer["id"])
 
 
 def _put(connection: Connection, job_id: str, part: IO[bytes]) -> None:

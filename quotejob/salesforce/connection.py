@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ from quotejob.salesforce.wire import Wire
 
 FIRST_PAUSE = 0.5  # seconds at most before the second try; doubles with each
 LONGEST_PAUSE = 8.0  # seconds
+
+# What goes wrong when an answer does not have the form that its reader expects.
+_FORM_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 T = TypeVar("T")
 
@@ -44,7 +48,7 @@ class Connection:
 
     def once(self, call: Callable[[], T]) -> T:
         """Make a call once. Raises OrgError."""
-        with translated(self.address.host, self.address.access_token):
+        with self.reading("what it was asked for"), translated(self.address.host, self.address.access_token):
             return call()
 
     def safe(self, call: Callable[[], T]) -> T:
@@ -57,6 +61,14 @@ class Connection:
         )
         answer: T = tries(self.once, call)
         return answer
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Turn the errors of a block that reads an answer into OrgUnreachable: the org answered without ``what``."""
+        try:
+            yield
+        except _FORM_ERRORS as error:
+            raise self.unexpected(what) from error
 
     def unexpected(self, what: str) -> OrgError:
         """Return the error for a successful answer with an unexpected body."""

@@ -100,8 +100,21 @@ def _node(node: Node, api_version: str) -> dict[str, Any]:
 
 
 def read_answer(answer: Any) -> dict[str, GraphOutcome]:
-    """Return the outcomes in an answer's body, by graph id. Raises KeyError or TypeError for another body."""
+    """Return the outcomes in an answer's body, by graph id. Raises an error of its reading for another body."""
     return {graph["graphId"]: _outcome(graph) for graph in answer["graphs"]}
+
+
+def outcomes_of(sent: Sequence[Graph], answer: Any) -> dict[str, GraphOutcome]:
+    """Return the outcome of each graph that was sent, by its id.
+
+    Raises an error of its reading, such as KeyError, for another body, and if the id of a new record is not there.
+    """
+    outcomes = read_answer(answer)
+    for graph in sent:
+        outcome = outcomes[graph.graph_id]
+        if outcome.ok and not all(outcome.ids.get(n.reference_id) for n in graph.nodes if n.method == "POST"):
+            raise KeyError("id")
+    return {graph.graph_id: outcomes[graph.graph_id] for graph in sent}
 
 
 def _outcome(graph: dict[str, Any]) -> GraphOutcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -86,11 +87,15 @@ class OrgClient:
         body = graphs.request_body(graphs_to_send, self.address.api_version)
         salesforce = self._connection.salesforce
         answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
-        try:
-            outcomes = graphs.read_answer(answer)
-            return {graph.graph_id: outcomes[graph.graph_id] for graph in graphs_to_send}
-        except (KeyError, TypeError, ValueError):
-            raise self._connection.unexpected("the outcome of every graph") from None
+        with self.reading("the outcome of every graph, and the id of every new record"):
+            return graphs.outcomes_of(graphs_to_send, answer)
+
+    def reading(self, what: str) -> AbstractContextManager[None]:
+        """Return a context for code that reads the values of an answer.
+
+        An answer of another form is as good as a lost one: OrgUnreachable is raised, which says ``what`` is not there.
+        """
+        return self._connection.reading(what)
 
     def delete(self, object_name: str, record_id: str) -> None:
         """Delete a record. A record that is deleted already is no error: a repeat after a lost answer finds it so."""
@@ -121,10 +126,8 @@ class OrgClient:
 
     def _userinfo(self) -> Identity:
         answer: Any = self._connection.salesforce.oauth2("userinfo")
-        try:
+        with self.reading("a user"):
             return Identity(answer["user_id"], answer["organization_id"], answer["preferred_username"])
-        except (KeyError, TypeError):
-            raise self._connection.unexpected("a user") from None
 
     def _get(self, path: str, **params: str) -> Any:
         # Not SFType: it forgets parse_float, and an object named like a method of Salesforce would be that method.

@@ -35,8 +35,11 @@ def plan_quotes(run: Run) -> None:
 
 def _records(run: Run) -> Iterator[str]:
     if run.job.retry_of is not None:
-        return run.progress.chosen(run.id)
-    return (row["Id"] for row in run.org.query(select_opportunities(run.job.soql_where_clause or "")))
+        yield from run.progress.chosen(run.id)
+        return
+    found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
+    with run.org.reading("the ids of the Opportunities"):
+        yield from (row["Id"] for row in found)
 
 
 def check_org(run: Run, book: Rules) -> dict[str, int]:
@@ -49,13 +52,14 @@ def check_org(run: Run, book: Rules) -> dict[str, int]:
         described = run.org.describe("Quote")
     except OrgRefused as cause:
         raise OrgClosed("The org has no Quote object, or the user may not see it; enable Quotes in Setup") from cause
-    key_field.check(described)
-    fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
-    _check_fields(run, book, fields)
-    if "CurrencyIsoCode" not in fields:
-        return {}
-    rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType WHERE IsActive = true")
-    return {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}
+    with run.org.reading("the fields of its objects, and its currencies"):
+        key_field.check(described)
+        fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
+        _check_fields(run, book, fields)
+        if "CurrencyIsoCode" not in fields:
+            return {}
+        rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType WHERE IsActive = true")
+        return {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}
 
 
 def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, Any]]) -> None:

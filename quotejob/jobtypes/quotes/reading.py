@@ -29,12 +29,13 @@ _LINE_FIELDS = (
 )
 
 
-def read(run: Run, ids: Sequence[str], book: Rules) -> Iterator[Opportunity]:
-    """Yield the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
+def read(run: Run, ids: Sequence[str], book: Rules) -> list[Opportunity]:
+    """Return the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
     decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
     with explained():
         found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
-    return (_opportunity(row, decimals, book) for row in found)
+    with run.org.reading("Opportunities with all their fields"):
+        return [_opportunity(row, decimals, book) for row in found]
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict
         some = opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
         keys = ", ".join(f"'{key_of(key_id, record_id)}'" for record_id in some)
         rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {key_field.NAME} IN ({keys})")
-        found |= {row["OpportunityId"]: row["Id"] for row in rows}
+        with org.reading("the ids of the Quotes"):
+            found |= {row["OpportunityId"]: row["Id"] for row in rows}
     return found
 
 
@@ -211,7 +212,8 @@ class Writer:
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
         """Return the lines that the org does not have."""
         rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
-        have = {row["OpportunityLineItemId"] for row in rows}
+        with self._org.reading("the lines of the Quote"):
+            have = {row["OpportunityLineItemId"] for row in rows}
         return [line for line in quote.lines if line.opportunity_line_id not in have]
 
     def _nodes(self, group: Group, *, keyed: bool = False) -> Iterator[Node]:
