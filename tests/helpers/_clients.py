@@ -11,10 +11,12 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -159,9 +161,18 @@ class Sf:
         return result(self.run(*words, "--json", cwd=cwd))
 
     def at_once(self, *commands: Sequence[str], cwd: Path | None = None) -> list[subprocess.CompletedProcess[str]]:
-        """Several commands as they are, two at a time: each of them takes a second to start."""
+        """Several commands as they are, two at a time: each of them takes a second to start.
+
+        Each has a copy of the home: sf writes its settings anew, and another sf would read a half-written file.
+        """
+
+        def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+            with tempfile.TemporaryDirectory() as folder:
+                home = shutil.copytree(self.node.home, Path(folder) / "home")
+                return replace(self, node=replace(self.node, home=home)).run(*words, cwd=cwd)
+
         with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda words: self.run(*words, cwd=cwd), commands))
+            return list(pool.map(run, commands))
 
     def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """``sf WORDS`` as it is."""

@@ -3,144 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import requests
+from _scripted import BASE, TOKEN, Reply, Server, error, serving
 
 from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
-from quotejob.jobtypes import sample_data
-from quotejob.jobtypes.quotes import plan, writer
-from quotejob.pricing import load_rules
-from quotejob.salesforce import API_VERSION, Graph, Identity, Node, OrgAddress, OrgClient
-from quotejob.salesforce.wire import Wire, pool
+from quotejob.salesforce import Graph, Identity, Node, OrgAddress, OrgClient
+from quotejob.salesforce.wire import Wire
 
-TOKEN = "00D000000000001!SECRET"
-BASE = f"/services/data/v{API_VERSION}"
-RULES = Path(__file__).resolve().parents[3] / "pricing.yaml"
+pytestmark = pytest.mark.usefixtures("fresh_pool")
 HTML = b"<html><body>502 Bad Gateway for Bearer " + TOKEN.encode() + b"</body></html>"
-
-
-class Seen(NamedTuple):
-    """A request as it arrived."""
-
-    method: str
-    path: str
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-    client: tuple[str, int]  # tells connections apart
-
-
-@dataclass
-class Reply:
-    """What the server does with one request."""
-
-    body: Any = b""  # bytes as they are, anything else as JSON
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    wait: float = 0  # seconds before it answers
-    reset: bool = False  # closes the connection instead
-    missing: int = 0  # bytes it promises and does not send
-
-    def data(self) -> bytes:
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-
-
-def error(code: str, status: int = 400, message: str = "the org's own words") -> Reply:
-    """An error as an org answers it."""
-    return Reply([{"message": message, "errorCode": code}], status)
-
-
-class Server(ThreadingHTTPServer):
-    """Answers by script; requests beyond it get 500."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[Reply] = []
-        self.seen: list[Seen] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def org(self, *script: Reply, retry_for: float = 10, read_timeout: float = 5) -> OrgClient:
-        """A client of this server, which will answer so."""
-        self.script = list(script)
-        return OrgClient(OrgAddress(self.url, TOKEN), retry_for=retry_for, read_timeout=read_timeout)
-
-    @property
-    def asked(self) -> list[str]:
-        """The requests so far, without what is the same in all."""
-        return [f"{seen.method} {seen.path.removeprefix(BASE)}" for seen in self.seen]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.seen.append(Seen(self.command, self.path, headers, body, self.client_address))
-        self.reply(self.server.script.pop(0) if self.server.script else error("UNKNOWN_EXCEPTION", 500))
-
-    def reply(self, reply: Reply) -> None:
-        time.sleep(reply.wait)
-        self.close_connection = reply.reset or reply.missing > 0
-        if reply.reset:
-            return
-        self.send_response(reply.status)
-        for name, value in ({"Content-Type": "application/json;charset=UTF-8"} | reply.headers).items():
-            self.send_header(name, value)
-        if reply.status != 204:
-            self.send_header("Content-Length", str(len(reply.data()) + reply.missing))
-        self.end_headers()
-        self.wfile.write(reply.data())
-
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving() -> Iterator[Server]:
-    """A server on a free port."""
-    with Server() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of the test's own."""
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def fresh_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No connection is left open from one test to the next, and pauses are short."""
-    monkeypatch.setattr("quotejob.salesforce.connection.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("quotejob.salesforce.bulk.FIRST_PAUSE", 0.01)
-    yield
-    pool().close()
 
 
 def page(records: Sequence[Any], following: str | None = None) -> dict[str, Any]:
@@ -233,71 +112,6 @@ def test_a_graph_is_sent_once(server: Server, fault: Reply) -> None:
     assert org.calls == len(server.seen) == 1
     assert TOKEN not in f"{caught.value!r} {caught.value.__cause__} {caught.value.__cause__!r}"
     assert TOKEN not in str([vars(error) for error in (caught.value, caught.value.__cause__) if error])
-
-
-ODD_BODIES = [
-    b"null",
-    b"7",
-    b'"x"',
-    b"[]",
-    b"{}",
-    b"[null]",
-    b'{"graphs": null}',
-    b'{"graphs": [null]}',
-    b'{"records": 7}',
-]
-RESPONSES: list[Any] = [
-    None,
-    {"compositeResponse": None},
-    {"compositeResponse": []},
-    {"compositeResponse": [None]},
-    *(
-        {"compositeResponse": [{"referenceId": "q", "httpStatusCode": 201, "body": b}]}
-        for b in (None, {}, {"id": None})
-    ),
-]
-GRAPHS_WITHOUT = [{"graphs": [{"graphId": "g", "isSuccessful": True, "graphResponse": each}]} for each in RESPONSES]
-
-
-@pytest.mark.parametrize("body", [*ODD_BODIES, *GRAPHS_WITHOUT])
-def test_an_odd_answer_to_a_write_is_a_lost_answer(server: Server, body: Any) -> None:
-    """The key tells what was written; an error of Python would fail the job although all is there."""
-    with pytest.raises(OrgUnreachable):
-        server.org(Reply(body)).send_graphs([Graph("g", [Node("q", "POST", "Quote", {"Name": "x"})])])
-
-
-READERS: list[Callable[[OrgClient], Any]] = [
-    OrgClient.whoami,
-    lambda org: list(org.query("SELECT Id FROM Quote")),
-    lambda org: writer.written(org, "key", ["006000000000001AAA"]),
-    lambda org: plan.check_org(job_of(org), load_rules(RULES)),
-    lambda org: list(plan._records(job_of(org))),
-    lambda org: sample_data._check_key_field(job_of(org)),
-    lambda org: list(sample_data._ids_of_samples(job_of(org))),
-    lambda org: list(sample_data._ids_of_quotes(job_of(org), ["006000000000001AAA"])),
-]
-
-
-@pytest.mark.parametrize("body", ODD_BODIES)
-@pytest.mark.parametrize("read", READERS)
-def test_an_odd_answer_to_a_question_is_a_lost_answer(
-    server: Server, read: Callable[[OrgClient], Any], body: bytes
-) -> None:
-    """The step is tried again. It does not end with an error of Python."""
-    with pytest.raises(OrgUnreachable):
-        read(server.org(Reply(body), retry_for=0))
-
-
-@pytest.mark.parametrize("row", [None, 7, {}, [], "x"])
-@pytest.mark.parametrize("read", READERS[2:])
-def test_a_row_without_its_fields_is_a_lost_answer(server: Server, read: Callable[[OrgClient], Any], row: Any) -> None:
-    with pytest.raises(OrgUnreachable):
-        read(server.org(Reply({"done": True, "records": [row]}), retry_for=0))
-
-
-def job_of(org: OrgClient) -> Any:
-    """A run of a Quote job, as far as these functions look at it."""
-    return SimpleNamespace(org=org, job=SimpleNamespace(retry_of=None, soql_where_clause="Name = 'x'"))
 
 
 def test_an_answer_that_lacks_a_graph_is_a_lost_answer(server: Server) -> None:
