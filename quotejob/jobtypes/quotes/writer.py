@@ -89,7 +89,7 @@ class Writer:
         self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._note_large = note_large  # notes a large quote as incomplete: its Opportunity, and its id when it is known
-        self._asked_again: set[str] = set()  # Opportunities refused with an unknown code, and sent once more
+        self._asked_again: set[str] = set()  # Opportunities that were sent once more: their refusal may not be final
         self._patience = _Patience()
         self._passing: OrgUnreachable | None = None  # the fault that the last request met
         self.results: dict[str, Result] = {}
@@ -156,7 +156,9 @@ class Writer:
             if quote.opportunity_id in there:
                 self._succeeded(quote, there[quote.opportunity_id])
         if not there and len(group) == 1:
-            if error.code not in REFUSALS and group[0].opportunity_id not in self._asked_again:
+            # A duplicate that is not there: another transaction had written the key, and was rolled back.
+            unsure = duplicate or error.code not in REFUSALS
+            if unsure and group[0].opportunity_id not in self._asked_again:
                 self._asked_again.add(group[0].opportunity_id)
                 self._passing = _raised(error, OrgUnreachable)
                 return [group]

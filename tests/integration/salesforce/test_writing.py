@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -19,8 +19,8 @@ from quotejob.jobtypes.quotes import writer as writing
 from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
-from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
-from quotejob.salesforce.graphs import Graph, Node
+from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, NodeError, OrgAddress, OrgClient
+from quotejob.salesforce.graphs import Node
 
 MANY = 60  # Opportunities of two lines
 ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
@@ -273,3 +273,22 @@ def test_an_ended_job_stops_between_requests(org: OrgClient) -> None:
     assert noted == [(big.opportunity_id, None), (big.opportunity_id, half)]
     org.delete("Quote", half)
     assert_written(org, writer, some)
+
+
+def test_a_duplicate_that_is_not_there_is_sent_once_more(org: OrgClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another transaction had written the key when this one came, and was rolled back then."""
+    send, refusal = OrgClient.send_graphs, "DUPLICATE_VALUE"
+    answers = iter([refusal])
+
+    def sending(client: OrgClient, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        if next(answers, None) is None:
+            return send(client, graphs)
+        error = NodeError(graphs[0].nodes[0].reference_id, refusal, "duplicate value found: QuoteJobKey__c", (), 400)
+        return {graph.graph_id: GraphOutcome(graph.graph_id, False, errors=(error,)) for graph in graphs}
+
+    monkeypatch.setattr(OrgClient, "send_graphs", sending)
+    [one] = quotes(org, 1)
+    assert_written(org, write(org, [one]), [one])
+    answers = iter([refusal, refusal])
+    writer = write(org, [one])
+    assert writer.results[one.opportunity_id].code == refusal  # a duplicate in a field of the org's own
