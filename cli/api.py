@@ -101,7 +101,11 @@ def new_key() -> dict[str, str]:
 def _retry_after(response: requests.Response) -> float | None:
     """Return the seconds to wait before the next try. None: do not try again."""
     given = response.headers.get("Retry-After", "")
-    if response.status_code != 429 or not given.isdecimal() or int(given) > MAX_RETRY_AFTER_SECONDS:
+    if (
+        response.status_code != 429
+        or not (given.isascii() and given.isdecimal())
+        or int(given) > MAX_RETRY_AFTER_SECONDS
+    ):
         return None
     return float(given)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-_AGO = re.compile(r"(\d+)\s*(s|min|m|h|d)")
+_AGO = re.compile(r"([0-9]+)\s*(s|min|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 
 

@@ -48,7 +48,7 @@ class OrgAddress:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_version", self.api_version.lower().removeprefix("v"))
-        if not re.fullmatch(r"\d{2,3}\.\d", self.api_version):
+        if not re.fullmatch(r"[0-9]{2,3}\.[0-9]", self.api_version):
             raise OrgNotAllowed(f"apiVersion should be a version of the Salesforce API, such as {API_VERSION}.")
         if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
             raise OrgNotAllowed("The org's address must be https, or http on this machine.")

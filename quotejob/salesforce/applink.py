@@ -65,7 +65,7 @@ def session(
             request_id=f"authorization {authorization}",
             org_id=to18(org["id"]),
             org_domain_url=org["instance_url"].rstrip("/"),
-            api_version=re.sub(r"^v?(\d+)(\.0)?$", r"\1.0", str(org["api_version"])),
+            api_version=re.sub(r"^v?([0-9]+)(\.0)?$", r"\1.0", str(org["api_version"])),
             namespace="",
             access_token=user["access_token"],
             user_id=to18(user["user_id"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import click
 import pytest
 from rich.console import Console
 
@@ -74,3 +75,9 @@ def test_distances() -> None:
     assert times.relative("2026-01-31T20:57:30Z", now) == "2 min ago"
     assert times.relative("2026-02-02T21:00:00Z", now) == "in 2 d"
     assert times.relative(None, now) == "-"
+
+
+@pytest.mark.parametrize("text", ["٣d", "２h", "3 d ago", "", "1e3s"])
+def test_a_distance_has_digits_0_to_9(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a time"):
+        times.Moment().convert(text, None, None)

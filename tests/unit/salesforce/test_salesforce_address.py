@@ -81,3 +81,9 @@ def test_text_that_cannot_be_a_token_is_refused(token: str) -> None:
     with pytest.raises(SessionExpired) as caught:
         OrgAddress("https://x", token)
     assert not token or token not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["٦٦.0", "６６.0", "66.٠", "66", "66.0.0", "6", ""])
+def test_a_version_is_two_numbers_of_digits_0_to_9(version: str) -> None:
+    with pytest.raises(OrgNotAllowed, match="apiVersion"):
+        OrgAddress("https://x", TOKEN, version)
