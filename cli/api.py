@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from cli.local import LOCAL_HOSTS
 from cli.problems import NOT_SERVED, USAGE, CommandError
 
 Json = dict[str, Any]
@@ -17,7 +18,6 @@ PAGE = 200  # the largest page of the API
 TIMEOUT_SECONDS = 60
 MAX_RETRY_AFTER_SECONDS = 60
 RETRIES = 3
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class QuotejobApi:

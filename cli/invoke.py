@@ -19,7 +19,7 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli.local import API_VERSION, running_demos
+from cli.local import API_VERSION, LOCAL_HOSTS, demo_at, running_demos
 
 
 def main(arguments: list[str]) -> int:
@@ -35,22 +35,31 @@ def main(arguments: list[str]) -> int:
             json.loads(body)
         except ValueError as error:
             give_up(f"The third argument is not JSON, correct it ({error}): {body}")
-    instance, token = local_org() if org == "local" else sf_org(org)
+    instance, token = local_org(url) if org == "local" else sf_org(org)
     return call(url, body, context(instance, token))
 
 
-def local_org() -> tuple[str, str]:
-    """Return the address and token of LOCAL_ORG_URL and LOCAL_ORG_TOKEN, or of the newest running bin/demo."""
+def local_org(api_url: str) -> tuple[str, str]:
+    """Return the address and token of the local org that belongs to the API at this address.
+
+    It is the org of the running bin/demo that has this API, otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN.
+    """
+    if demo := demo_at(api_url):
+        return demo["url"], demo["token"]
     url, token = os.environ.get("LOCAL_ORG_URL", ""), os.environ.get("LOCAL_ORG_TOKEN", "")
-    if url and token:
-        return url.rstrip("/"), token
-    running = running_demos()
-    if not running:
-        give_up(
-            "No local org: start bin/demo, or start `python -m localorg` and set LOCAL_ORG_URL and LOCAL_ORG_TOKEN to "
-            "the URL and token it prints."
-        )
-    return running[0]["url"], running[0]["token"]
+    if not (url and token):
+        give_up(no_local_org(api_url))
+    return url.rstrip("/"), token
+
+
+def no_local_org(api_url: str) -> str:
+    """Return the reason why there is no local org for the API at this address."""
+    if running := [demo["web_url"] for demo in running_demos()]:
+        return f"No bin/demo has its API at this address: {api_url}. Running now: {', '.join(running)}."
+    return (
+        "No local org: start bin/demo, or start `python -m localorg` and set LOCAL_ORG_URL and LOCAL_ORG_TOKEN to "
+        "the URL and token it prints."
+    )
 
 
 def sf_org(alias: str) -> tuple[str, str]:
@@ -138,7 +147,7 @@ def show(status: int, body: bytes) -> int:
 
 def opener(url: str) -> urllib.request.OpenerDirector:
     """Return an opener that uses no proxy for addresses on this machine."""
-    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    local = urlsplit(url).hostname in LOCAL_HOSTS
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class LocalOrg:
 
 API_VERSION = "66.0"  # of the Salesforce API
 RUNS = Path(__file__).resolve().parent.parent / ".demo"
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def alive(process_id: str) -> bool:
@@ -40,3 +42,17 @@ def running_demos() -> list[dict[str, str]]:
     """Return what each running bin/demo wrote about itself, the newest first: url and token of its org, its web_url."""
     files = [file for file in RUNS.glob("*/org.json") if alive(file.parent.name)]
     return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: -file.stat().st_mtime)]
+
+
+def demo_at(url: str) -> dict[str, str] | None:
+    """Return what the running bin/demo wrote whose API has this address; None if there is none.
+
+    The path does not count, and localhost is the same as 127.0.0.1.
+    """
+    return next((demo for demo in running_demos() if _place(demo.get("web_url", "")) == _place(url)), None)
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Return the scheme of an address, and its host and port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower().replace("localhost", "127.0.0.1")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from cli import invoke
-from cli.local import running_demos
+from cli.local import demo_at, running_demos
 from cli.problems import NOT_SERVED, USAGE, CommandError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -38,13 +38,13 @@ def _credentials(org: str | None, url: str) -> tuple[str, str]:
     instance, token = os.environ.get("QUOTEJOB_INSTANCE_URL", ""), os.environ.get("QUOTEJOB_ACCESS_TOKEN", "")
     if org is None and instance and token:
         return instance.rstrip("/"), token
-    demo = next((demo for demo in running_demos() if demo.get("web_url") == url), None)
+    demo = demo_at(url)
     if demo and org in (None, "local"):  # each demo's API takes the token of its own org
         return demo["url"], demo["token"]
     named = org or os.environ.get("QUOTEJOB_ORG") or ("local" if os.environ.get("LOCAL_ORG_URL") else "")
     if not named:
         raise CommandError(HOW_TO_NAME_AN_ORG, USAGE, "NO_ORG")
-    return invoke.local_org() if named == "local" else invoke.sf_org(named)
+    return invoke.local_org(url) if named == "local" else invoke.sf_org(named)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,19 +19,22 @@ from typing import NoReturn
 import click
 import requests
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.client import Api, ApiError, Json
 from cli.local import LocalOrg, alive
 from harness import example as _example
+from harness.bar import bar
 from harness.org_reader import OrgReader
-from harness.process import ROOT, StackError
+from harness.process import ROOT, StackError, clean_environment
 from harness.stack import CELERY, Stack
 from harness.verdict import WHAT, Verdict, check_job
 
 RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
 WHERE = "Name LIKE 'Sample Opportunity %'"
+FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # its Quote would expire after that
+PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
+WEB_PORT, ORG_PORT, FLOWER_PORT = 8000, 8025, 5555  # that of web is in the README
 QUIET_SECONDS = 180.0  # a job that shows no change for so long is given up
 SHOWN = 6  # Quotes in the table
 
@@ -104,13 +108,13 @@ def start(stack: Stack, workers: int, profile: str) -> None:
     """Start every process in the order in which they need each other."""
     console.print("[bold]Starting[/]")
     stack.start_redis()
-    org = stack.start_org(8025, "--profile", profile)
-    stack.start_web(8000)
+    org = stack.start_org(ORG_PORT, "--profile", profile)
+    stack.start_web(WEB_PORT)
     write_org(stack.folder, org, stack.web_url)
     for number in range(1, workers + 1):
         stack.start_worker(number)
     stack.start_beat()
-    stack.start_flower(5555)
+    stack.start_flower(FLOWER_PORT)
     stack.wait_ready()
 
 
@@ -123,22 +127,24 @@ def show(stack: Stack, opportunities: int) -> None:
     console.print(f"\n[bold]POST /api/data/create?numberOfOpportunities={opportunities}[/]")
     created = api.post(f"/api/data/create?numberOfOpportunities={opportunities}")["jobId"]
     ended(follow(stack, api, created, "Opportunities"), stack)
+    add_one_that_fails(reader)
 
     console.print(f'\n[bold]POST /api/executebatch[/] {{"soqlWhereClause": "{WHERE}"}}')
     begun = time.monotonic()
     job_id = api.submit(WHERE)
-    job = ended(follow(stack, api, job_id, "Quotes"), stack)
+    job = ended(follow(stack, api, job_id, "Opportunities"), stack, failed=1)
     seconds = time.monotonic() - begun
 
     console.print()
     console.print(quotes_table(reader, job_id))
-    verdict = check_job(reader, job_id, WHERE)
+    verdict = check_job(reader, job_id, PRICED)
     records = job["records"]
     expected = records["total"], records["succeeded"], records["skipped"], records["failed"], job["quotesCreated"]
-    if expected != (opportunities, opportunities, 0, 0, opportunities) or verdict.quotes != opportunities:
+    if expected != (opportunities + 1, opportunities, 0, 1, opportunities) or verdict.quotes != opportunities:
         verdict.differences.append(f"{opportunities} Opportunities, but the job says {job}")
     totals(verdict, seconds, job)
     judge(verdict, api, job_id)
+    explain(stack, job_id)
 
 
 def show_queue(stack: Stack) -> None:
@@ -156,7 +162,7 @@ def show_queue(stack: Stack) -> None:
 
 def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:
     """Watch the job until it ends: with a live bar on a terminal, otherwise with a line every few seconds."""
-    with bar(what) as update:
+    with bar(console, what) as update:
 
         def each(job: Json) -> None:
             stack.check()
@@ -165,49 +171,47 @@ def follow(stack: Stack, api: Api, job_id: str, what: str) -> Json:
         return api.follow(job_id, QUIET_SECONDS, each)
 
 
-@contextlib.contextmanager
-def bar(what: str) -> Iterator[Callable[[Json], None]]:
-    """Yield the function that shows one state of the job."""
-    begun, said = time.monotonic(), 0.0
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.fields[status]}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[pages]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None, status="Holding", pages="", rate="")
-
-        def update(job: Json) -> None:
-            nonlocal said
-            records = job["records"]
-            finished = records["succeeded"] + records["skipped"] + records["failed"]
-            spent = time.monotonic() - begun
-            pages = f"pages {job['jobItemsProcessed']:,}/{job['totalJobItems']:,}"
-            rate = f"{what} {finished:,}/{records['total']:,}, {finished / max(spent, 0.001):,.0f}/s"
-            progress.update(
-                task, completed=finished, total=records["total"] or None, status=job["status"], pages=pages, rate=rate
-            )
-            if not console.is_terminal and (spent - said >= 2 or job["completedDate"]):
-                said = spent
-                left = (records["total"] - finished) * spent / finished if finished else None
-                console.print(f"  {job['status']}: {pages}, {rate}" + (f", {left:.0f} s left" if left else ""))
-
-        yield update
-
-
-def ended(job: Json, stack: Stack) -> Json:
-    """Return the job if it is Completed without a failed record.
+def ended(job: Json, stack: Stack, failed: int = 0) -> Json:
+    """Return the job if it is Completed and so many records failed.
 
     Otherwise raise Failure with the words of the job and the workers.
     """
-    if job["status"] == "Completed" and not job["records"]["failed"]:
+    if job["status"] == "Completed" and job["records"]["failed"] == failed:
         return job
     words = "\n".join(f"-- {p.name}:\n{p.tail()}" for p in stack.processes if p.name.startswith("worker"))
     reason = f"{job['extendedStatus']}, {job['records']['failed']} records failed."
     raise Failure(f"Job {job['jobId']} is {job['status']}: {reason}\n{words}")
+
+
+def add_one_that_fails(reader: OrgReader) -> None:
+    """Create an Opportunity for which there can be no Quote, with a line of its own as any other."""
+    [like] = reader.query(f"{_ONE_OPPORTUNITY} WHERE {WHERE} LIMIT 1")
+    [line, *_] = like["OpportunityLineItems"]
+    opportunity = {name: like[name] for name in ("AccountId", "StageName", "Pricebook2Id")}
+    item = {"PricebookEntryId": line["PricebookEntryId"], "Quantity": 1, "UnitPrice": 100}
+    reader.graph(
+        [
+            reader.node("opportunity", "Opportunity", {**opportunity, **FAILS}),
+            reader.node("line", "OpportunityLineItem", {**item, "OpportunityId": "@{opportunity.id}"}),
+        ]
+    )
+
+
+_ONE_OPPORTUNITY = """
+    SELECT AccountId, StageName, Pricebook2Id,
+           (SELECT PricebookEntryId FROM OpportunityLineItems) FROM Opportunity"""
+
+
+def explain(stack: Stack, job_id: str) -> None:
+    """Show the command that says why a record failed, and what it prints."""
+    words = ["failures", job_id[:8], "--url", stack.web_url]
+    console.print("\nOne record failed, on purpose: the demo gave it a close date that no Quote can have. To see why:")
+    console.print(f"[bold]bin/quotejob {' '.join(words)}[/]", soft_wrap=True)
+    command = [sys.executable, "-P", "-m", "cli.main", *words]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"This command does not work: {done.stderr}")
+    console.print(escape(done.stdout.rstrip()), soft_wrap=True)
 
 
 def quotes_table(reader: OrgReader, job_id: str) -> Table:
@@ -274,6 +278,13 @@ def addresses(stack: Stack) -> None:
     }.items():
         console.print(f"  {name:<11} {url}", soft_wrap=True)
     console.print(f"  {'Call it':<11} bin/invoke.sh local {stack.web_url}/api/jobs", soft_wrap=True)
+    console.print(f"  {'':<11} bin/quotejob jobs --url {stack.web_url}", soft_wrap=True)
+    if stack.web_url != f"http://127.0.0.1:{WEB_PORT}":
+        console.print(
+            f"[yellow]Port {WEB_PORT} is taken by another program. In the commands of the README, write "
+            f"{stack.web_url} instead of http://127.0.0.1:{WEB_PORT}.[/]",
+            soft_wrap=True,
+        )
 
 
 def wait(stack: Stack) -> None:

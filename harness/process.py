@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = ("REDIS_URL", "PORT", "APP_PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "REMAP_SIGTERM", "CELERY_APP")
 OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
 START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
+PORTS_TRIED = 50  # from the preferred one on
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 
 
@@ -108,8 +109,9 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return ``preferred`` when nothing listens on that loopback port, otherwise any free port."""
-    for port in (preferred, 0):
+    """Return ``preferred`` when nothing listens on that loopback port, otherwise the next free one. 0: any."""
+    following = range(preferred, min(preferred + PORTS_TRIED, 65_536)) if preferred else ()
+    for port in (*following, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

@@ -73,14 +73,13 @@ class Stack:
             self.tell("Redis: the server of REDIS_URL")
             self._wait("The Redis server of REDIS_URL", lambda: redis_server.answers(self.redis_url or ""), None, 10)
             return
-        port = free_port(port)
+        port = self._port("Redis", port)
         data = self.folder / "redis"
         data.mkdir(parents=True, exist_ok=True)
         try:
             command = redis_server.command(port, data)
         except redis_server.ServerError as error:
             raise StackError(f"{error}; bin/test and bin/demo do.") from None
-        self.tell(f"Redis on port {port}")
         process = self.start("redis", command, self.redis_environment)
         url = f"redis://127.0.0.1:{port}/0"
         self._wait("Redis", lambda: redis_server.answers(url), process)
@@ -88,8 +87,7 @@ class Stack:
 
     def start_org(self, port: int = 0, *options: str) -> LocalOrg:
         """Start the local org, which is also AppLink here. ``options`` are more options of `python -m localorg`."""
-        port = free_port(port)
-        self.tell(f"Local org on port {port}")
+        port = self._port("Local org", port)
         process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
         self.org = read_org(process)
         self.environment.setdefault("HEROKU_APPLINK_API_URL", f"{self.org.url}/localorg/applink")
@@ -98,8 +96,7 @@ class Stack:
 
     def start_web(self, port: int = 0) -> None:
         """Start gunicorn with the API on loopback."""
-        port = free_port(port)
-        self.tell(f"Web on port {port}")
+        port = self._port("Web", port)
         command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
         process = self.start("web", command, {"PORT": str(port)})
         self.web_url = f"http://127.0.0.1:{port}"
@@ -129,8 +126,7 @@ class Stack:
 
     def start_flower(self, port: int = 0) -> None:
         """Start Flower on loopback, without a password."""
-        port = free_port(port)
-        self.tell(f"Flower on port {port}")
+        port = self._port("Flower", port)
         command = [*CELERY, "flower", f"--port={port}", "--address=127.0.0.1"]
         process = self.start("flower", command, {"FLOWER_UNAUTHENTICATED_API": "true"})
         self.flower_url = f"http://127.0.0.1:{port}"
@@ -195,6 +191,13 @@ class Stack:
             for process in group:
                 process.finish(max(0.0, deadline - time.monotonic()))
         self.processes.clear()
+
+    def _port(self, name: str, preferred: int) -> int:
+        """Return a free port for this process, and tell which. If it is not the preferred one, say so."""
+        port = free_port(preferred)
+        taken = f" ({preferred} is taken by another program)" if preferred not in (0, port) else ""
+        self.tell(f"{name} on port {port}{taken}")
+        return port
 
     def _wait(
         self, what: str, ready: Callable[[], bool], process: Process | None, seconds: float = START_SECONDS

@@ -1,0 +1,95 @@
+"""The progress of one job: a live bar on a terminal, otherwise a line every two seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from cli.client import Json
+
+WIDE = 100  # columns of a terminal from which on a bar has all its texts
+SAY_SECONDS = 2.0  # between two lines, where there is no terminal
+
+
+@contextlib.contextmanager
+def bar(console: Console, what: str) -> Iterator[Callable[[Json], None]]:
+    """Yield the function that shows one state of the job. ``what``: what its records are called."""
+    pace, said = Pace(what), time.monotonic()
+    texts = ("status", "pages", "records", "left") if console.width >= WIDE else ("status", "records", "left")
+    columns = [TextColumn(f"{{task.fields[{name}]}}") for name in texts]
+    with Progress(
+        SpinnerColumn(), columns[0], BarColumn(24 if console.width >= WIDE else 10), *columns[1:],
+        console=console, disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(what, total=None, status="Holding", pages="", records="", left="")
+
+        def update(job: Json) -> None:
+            nonlocal said
+            now = time.monotonic()
+            fields: dict[str, Any] = pace.fields(job, now)
+            share = pace.share(job, now)
+            progress.update(task, completed=share or 0.0, total=None if share is None else 1.0, **fields)
+            if not console.is_terminal and (now - said >= SAY_SECONDS or job["completedDate"]):
+                said = now
+                words = ", ".join(fields[name] for name in ("pages", "records", "left") if fields[name])
+                console.print(f"  {job['status']}: {words}" if words else f"  {job['status']}")
+
+        yield update
+
+
+class Pace:
+    """How far a job is, and how long it still takes.
+
+    The time counts from the plan on, because only then is it known how many records there are. How long it still takes
+    is the job's own estimate.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._planned: float | None = None  # when the plan was first seen
+        self._share = 0.0
+
+    def fields(self, job: Json, now: float) -> dict[str, str]:
+        """Return the texts of one state of the job. ``now``: seconds of any clock."""
+        if not job["totalJobItems"]:
+            return {"status": job["status"], "pages": "", "records": "", "left": ""}
+        self._planned = now if self._planned is None else self._planned
+        finished, spent, left = done(job), now - self._planned, seconds_left(job)
+        rate = f", {finished / spent:,.0f}/s" if finished and spent else ""
+        return {
+            "status": job["status"],
+            "pages": f"pages {job['jobItemsProcessed']:,}/{job['totalJobItems']:,}",
+            "records": f"{self._what} {finished:,}/{job['records']['total']:,}{rate}",
+            "left": f"{left:.0f} s left" if left else "",
+        }
+
+    def share(self, job: Json, now: float) -> float | None:
+        """Return the part of the job that is done, from 0 to 1. None: nothing is known yet. It never becomes less."""
+        if job["completedDate"]:
+            return 1.0
+        left = seconds_left(job)
+        if self._planned is None or (left is None and not done(job)):
+            return None
+        spent = now - self._planned
+        by_time = spent / (spent + left) if left else 0.0
+        self._share = max(self._share, by_time, done(job) / job["records"]["total"])
+        return self._share
+
+
+def done(job: Json) -> int:
+    """Return the number of records that have a result."""
+    records = job["records"]
+    return int(records["succeeded"] + records["skipped"] + records["failed"])
+
+
+def seconds_left(job: Json) -> float | None:
+    """Return how long the job still takes by its own estimate. None: it has ended, or there is no estimate."""
+    if job["completedDate"] or job["estimatedEnd"] is None:
+        return None
+    return max(0.0, (datetime.fromisoformat(job["estimatedEnd"]) - datetime.now(UTC)).total_seconds())
