@@ -18,7 +18,7 @@ from quotejob.jobs.job import Job
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
-from quotejob.salesforce.clause import FIELD, select_opportunities
+from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
@@ -91,7 +91,9 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
     try:
         _org(context).explain(select_opportunities(clause))
     except OrgRefused as refusal:
-        reason = refusal.message.strip()
+        reason, meant = refusal.message.strip(), likely_meant(clause)
+        if meant:
+            reason = f"{reason} (Perhaps: {meant})"
         raise InvalidRequest(
             f"{FIELD}: the org refused it: {reason}",
             details=[{"field": FIELD, "message": reason, "code": refusal.code}],

@@ -5,19 +5,18 @@ open a string that does not end, or add another clause (LIMIT would make the job
 write). So the clause is cut into tokens, strings first. Only tokens of a condition are accepted, all others are
 refused. The org checks with its query plan that the fields exist and the types fit.
 
-Tokens, escapes and date literals come from the SOQL and SOSL Reference ("Condition Expression Syntax", "Quoted
-String Escape Sequences", "Date Formats and Date Literals in WHERE", "Comparison Operators" for semi-joins).
+Semi-joins are as in the SOQL and SOSL Reference ("Comparison Operators"). The tokens are in
+:mod:`quotejob.salesforce.tokens`, the words of a refusal in :mod:`quotejob.salesforce.refusals`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote_plus
 
 from quotejob.errors import InvalidRequest
+from quotejob.salesforce import refusals
+from quotejob.salesforce.tokens import UNKNOWN, Token, tokens
 
 FIELD = "soqlWhereClause"
 MAX_LENGTH = 20_000  # characters of a clause
@@ -25,20 +24,6 @@ MAX_ENCODED = 15_000  # bytes of it in a URI; the org reads queries by GET and t
 MAX_STRING = 4_000  # characters of one string in it (SOQL limits)
 MAX_DEPTH = 100  # nested parentheses; a clause that a person writes has far fewer
 
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
-_TOKEN = re.compile(
-    rf"""
-      (?P<space>   [ \t\r\n]+ )
-    | (?P<string>  ' (?: [^'\\{_CONTROL}] | \\ (?: [nNrRtTbBfF"'\\_%] | u[0-9A-Fa-f]{{4}} ) )* ' )
-    | (?P<date>    \d{{4}}-\d\d-\d\d (?: [Tt] \d\d:\d\d:\d\d (?: \.\d+ )? (?: [Zz] | [+-]\d\d:?\d\d ) )? )
-    | (?P<period>  (?: (?:LAST|NEXT)_N_[A-Z_]+ | N_[A-Z_]+_AGO ) : \d+ )
-    | (?P<number>  [+-]? (?: \d+ (?: \.\d* )? | \.\d+ ) (?: [eE] [+-]? \d+ )? )
-    | (?P<word>    [A-Za-z_]\w* (?: \.[A-Za-z_]\w* )* )
-    | (?P<compare> <= | >= | <> | != | [=<>] )
-    | (?P<mark>    [(),] )
-    """,
-    re.VERBOSE | re.ASCII | re.IGNORECASE,
-)
 # Words of other clauses, which are not allowed in a condition. SELECT, FROM and WHERE are allowed in a semi-join.
 _CLAUSE_WORDS = frozenset(
     (
@@ -62,6 +47,11 @@ def check_clause(text: str) -> str:
     return clause
 
 
+def likely_meant(clause: str) -> str | None:
+    """Return what was most likely meant by a checked clause that the org refuses. None: nothing is known."""
+    return refusals.advice(list(tokens(clause)))
+
+
 def select_opportunities(clause: str) -> str:
     """Return the query for the Opportunities that match a checked clause: the org judges it, and a job runs it.
 
@@ -69,26 +59,6 @@ def select_opportunities(clause: str) -> str:
     so that two writers seldom want the same parent's lock.
     """
     return f"SELECT Id FROM Opportunity WHERE ({clause}) ORDER BY AccountId, Id"
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    place: int  # position of its first character, from 1
-
-
-def _tokens(clause: str) -> Iterator[_Token]:
-    """Yield the clause's tokens without white space. Raises InvalidRequest for anything else."""
-    place = 0
-    while place < len(clause):
-        match = _TOKEN.match(clause, place)
-        if match is None:
-            _refuse(_not_a_token(clause, place))
-        kind = match.lastgroup or ""
-        if kind != "space":
-            yield _Token(kind, match.group(), place + 1)
-        place = match.end()
 
 
 class _Reader:
@@ -101,76 +71,57 @@ class _Reader:
         self.before = ("", "")  # the two tokens before this one, upper case
 
     def read(self, clause: str) -> None:
-        for token in _tokens(clause):
+        found: list[Token] = []
+        for token in tokens(clause):
+            if token.kind == UNKNOWN:
+                _refuse(refusals.no_token(clause, token.place - 1, found))
+            found.append(token)
             self._take(token)
-            self.before = (self.before[1], token.text.upper())
+            self.before = (self.before[1], token.upper)
         if self.opened:
-            _refuse(f"the parenthesis at character {self.opened[-1]} is not closed; close it")
+            _refuse(refusals.unclosed(self.opened))
 
-    def _take(self, token: _Token) -> None:
+    def _take(self, token: Token) -> None:
         if token.text == "(":
             self._open(token)
         elif token.text == ")":
             self._close(token)
         elif token.kind == "string":
             _check_string(token)
-        elif token.kind == "word" and token.text.upper() in _CLAUSE_WORDS:
+        elif token.kind == "word" and token.upper in _CLAUSE_WORDS:
             self._clause_word(token)
 
-    def _open(self, token: _Token) -> None:
+    def _open(self, token: Token) -> None:
         self.opened.append(token.place)
         if len(self.opened) > MAX_DEPTH:
             _refuse(f"has more than {MAX_DEPTH} nested parentheses; use fewer")
 
-    def _close(self, token: _Token) -> None:
+    def _close(self, token: Token) -> None:
         if not self.opened:
             _refuse(f"the parenthesis at character {token.place} has no opening one; remove it")
         if len(self.opened) == self.join_depth:
             self._end_join(token)
         self.opened.pop()
 
-    def _end_join(self, token: _Token) -> None:
+    def _end_join(self, token: Token) -> None:
         if self.join_awaits == "FROM":
             _refuse(f"the sub-select that ends at character {token.place} has no FROM; add it")
         self.join_depth, self.join_awaits = 0, None
 
-    def _clause_word(self, token: _Token) -> None:
+    def _clause_word(self, token: Token) -> None:
         """Check a clause word: SELECT only after ``IN (``; then FROM and WHERE, once each, at the same depth."""
-        word, depth = token.text.upper(), len(self.opened)
+        word, depth = token.upper, len(self.opened)
         if word == "SELECT" and self.before == ("IN", "(") and not self.join_depth:
             self.join_depth, self.join_awaits = depth, "FROM"
         elif self.join_depth == depth and depth and word == self.join_awaits:
             self.join_awaits = "WHERE" if word == "FROM" else None
         else:
-            _refuse(_misplaced(word, token.place))
+            _refuse(refusals.misplaced(word, token.place, in_join=self.join_depth > 0))
 
 
-def _check_string(token: _Token) -> None:
+def _check_string(token: Token) -> None:
     if len(token.text) - 2 > MAX_STRING:
         _refuse(f"the string at character {token.place} is longer than {MAX_STRING:,} characters; shorten it")
-
-
-def _misplaced(word: str, place: int) -> str:
-    if word == "WHERE" and place == 1:
-        return "begins with WHERE; send only the condition after it"
-    return f"{word} at character {place} is not allowed in a condition; send only the condition after WHERE"
-
-
-def _not_a_token(clause: str, place: int) -> str:
-    """Return the reason why no token starts here."""
-    letter, at = clause[place], f"at character {place + 1}"
-    if letter == "'":
-        return f"the string {at} is not closed, or has a control character or an unknown escape; write a quote as \\'"
-    if letter == '"':
-        return f"double quotes {at}: write strings in single quotes"
-    if letter == ":":
-        return (
-            f"a colon {at}: only date literals such as LAST_N_DAYS:30 have one; write values instead of bind variables"
-        )
-    if clause.startswith(("--", "//", "/*"), place) or letter == ";":
-        return f"comments and semicolons are not allowed ({at}); remove them"
-    shown = letter if letter.isascii() and letter.isprintable() else f"U+{ord(letter):04X}"
-    return f"{shown} {at} is allowed only inside a string; remove it"
 
 
 def _refuse(reason: str) -> NoReturn:

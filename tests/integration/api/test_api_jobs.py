@@ -76,7 +76,8 @@ def test_so_is_its_removal(client: FlaskClient, headers: Headers) -> None:
     [
         ("Bacon__c = 1", "INVALID_FIELD", "No such column 'Bacon__c'"),
         ("Amount = 'x'", "INVALID_FIELD", "Amount"),
-        ("Name = 'a' AND", "MALFORMED_QUERY", ""),
+        ("Name = 'a' AND", "MALFORMED_QUERY", "(Perhaps: it ends with AND; add what follows, or remove it)"),
+        ("Name == 'a'", "MALFORMED_QUERY", "(Perhaps: == at character 6 is no operator"),
         ("Name = 'a' AND Name = 'b' OR Name = 'c'", "MALFORMED_QUERY", "OR"),
         ("Id IN (SELECT Bacon__c FROM Quote)", "INVALID_FIELD", "Bacon__c"),
     ],

@@ -15,6 +15,7 @@ from quotejob.salesforce.clause import (
     MAX_LENGTH,
     MAX_STRING,
     check_clause,
+    likely_meant,
     select_opportunities,
 )
 
@@ -106,12 +107,84 @@ REFUSED = [
     ("Id IN (SELECT OpportunityId FROM Quote) FROM Opportunity", "FROM"),
     ("Id IN (SELECT OpportunityId FROM Quote) WHERE Id = null", "WHERE"),
     ("FROM Opportunity", "FROM"),
+    # what the writer most likely meant
+    ("CreatedDate > 2026-01-31T09:00:00", "needs a time zone (Z for UTC, or such as +01:00); write it as 2026-01-31T0"),
+    ("CreatedDate > 2026-01-31 09:00:00Z", "needs a T between date and time, without blanks; write it as 2026-01-31T"),
+    ("CreatedDate > 2026-01-31 09:00:00", "write it as 2026-01-31T09:00:00Z"),
+    ("CreatedDate > 2026-01-31 9:30", "write it as 2026-01-31T09:30:00Z"),
+    ("CreatedDate > 2026-01-31T09:00Z", "the date-time at character 15 needs the seconds"),
+    ("CreatedDate > 2026-01-31T09:00:00.5+01", "write it as 2026-01-31T09:00:00.5+01:00"),
+    ("CreatedDate > 2026-01-31T09:00:00 -0500", "without a blank before it; write it as 2026-01-31T09:00:00-0500"),
+    ("CreatedDate > 09:00:00", "together with its date and zone"),
+    ("CloseDate = LAST_N_DAYS: 30", "without blanks and with a whole number: LAST_N_DAYS:30"),
+    ("CloseDate > 01/31/2026", "write dates without quotes, as 2026-01-31"),
+    ("CloseDate > TODAY - 7", "a condition cannot compute"),
+    ("SELECT Id FROM Opportunity WHERE Name = 'a'", "begins a whole query; send only the condition after its WHERE"),
+    ("Name != null ORDER BY Name", "remove ORDER BY"),
+    ("Name != null LIMIT 5", "a job prices every Opportunity that matches"),
+    ("Name = \u201ca\u201d", "single quotes"),
+    ("Name = \u2018a\u2019", "single quotes"),
+    ("Name = `a`", "single quotes"),
+    ("Name = 'O'Brien'", "ends before Brien: write a quote inside a string as"),
+    ("Name = 'a';", "semicolons are not allowed; remove it"),
+    ("Name = 'a' && Amount > 1", "write AND"),
+    ("Name = 'a' || Amount > 1", "write OR"),
+    ("!IsClosed", "write NOT"),
+    ("Amount \u2265 5", "write >="),
+    ("Amount \uff1d 5", "write ="),
+    ("Amount > \u22125", "write -"),
+    ("Amount > $5", "plain number"),
+    ("Amount > \u20ac5", "plain number"),
+    ("Name LIKE %a%", "LIKE 'text%'"),
+    ("Id IN ['a']", "a list in parentheses"),
+    ("Name\u200b = 'a'", "invisible character"),
+    ("Name = 'a\tb'", "a control character, U+0009, at character 10"),
     # too much of it
     ("(" * (MAX_DEPTH + 1) + "Id = null" + ")" * (MAX_DEPTH + 1), "nested"),
     ("Name = '" + "a" * (MAX_STRING + 1) + "'", "longer than"),
     ("Name = 'a' OR " * (MAX_LENGTH // 14) + "Name = 'aaaaaaaaaaaaaaaaaa'", "characters"),
     ("Name IN (" + "'é'," * (MAX_ENCODED // 12) + "'é')", "bytes in a URI"),
 ]
+
+
+MEANT = [  # what only the org refuses
+    ("Name == 'a'", "== at character 6 is no operator"),
+    ("Amount => 5", "=> at character 8 is no operator"),
+    ("Name = Acme", "write text in single quotes, such as 'Acme'"),
+    ("StageName = Closed Won", "write text in single quotes"),
+    ("Name LIKE Acme", "write text in single quotes"),
+    ("Name = None", "write null"),
+    ("Name IS NULL", "write = null or != null"),
+    ("Name is not null", "write = null or != null"),
+    ("Amount BETWEEN 1 AND 5", "Amount >= 1 AND Amount <= 5"),
+    ("Name NOT LIKE 'a%'", "NOT before the field"),
+    ("Name = 'O''Brien'", "write a quote inside a string as"),
+    ("Id IN ()", "at least one value"),
+    ("Id IN ('a',)", "no value after it"),
+    ("Name = ('a', 'b')", "needs IN or NOT IN"),
+    ("Name = ", "ends with ="),
+    ("Name = 'a' OR", "ends with OR"),
+    ("(Name = ) AND Amount > 1", "no value after it"),
+    ("Amount > 1,000", "has a comma"),
+    ("Amount > 1.000.000", "numbers as 1000.50"),
+    ("CloseDate > 31.12.2026", "as 2026-01-31"),
+    ("CloseDate > 2026-1-5", "as 2026-01-31"),
+    ("CreatedDate > 2026-01-31T09", "is not complete"),
+    ("Amount > 5 Name = 'a'", "AND or OR"),
+    ("IsWon", "a field, an operator and a value"),
+]
+
+
+@pytest.mark.parametrize(("clause", "says"), MEANT)
+def test_what_the_org_refuses_has_advice(clause: str, says: str) -> None:
+    """The text check lets it pass, because the org decides; but it can say what the writer probably meant."""
+    assert says in (likely_meant(check_clause(clause)) or "")
+
+
+@pytest.mark.parametrize("clause", TAKEN)
+def test_a_good_condition_has_no_advice(clause: str) -> None:
+    """If the org refuses it for another reason, such as an unknown field, nothing false is added."""
+    assert likely_meant(clause) is None
 
 
 @pytest.mark.parametrize("clause", TAKEN)
