@@ -216,29 +216,34 @@ def test_a_request_that_arrives_late(
     assert services.progress.incomplete.of_job(begun) == []
 
 
-@pytest.mark.usefixtures("late")
-def test_a_session_that_ends_between_two_requests_then_a_resume(
-    services: Services, caller: CallerContext, local: LocalOrg, begun: Job
-) -> None:
-    """No session is left: results and extendedStatus name the Quote. The resumed job completes it."""
+@pytest.fixture
+def sessionless(services: Services, local: LocalOrg, begun: Job) -> Job:
+    """The job, Failed: its session has ended between the two requests, and the clean-up has none either."""
     expire(local)
     wait_for_lease(services, begun)
     advance(services, begun.job_id)
     clean_up.clean_up(begun.job_id)
+    return services.jobs.get(begun.job_id)
+
+
+@pytest.mark.usefixtures("late")
+def test_a_session_that_ends_between_two_requests_then_a_resume(
+    services: Services, caller: CallerContext, local: LocalOrg, sessionless: Job
+) -> None:
+    """No session is left: results and extendedStatus name the Quote. The resumed job completes it."""
     [quote_id] = [
         row["Id"] for row in OrgClient(OrgAddress.of(another_session(caller, local))).query("SELECT Id FROM Quote")
     ]
-    failed = services.jobs.get(begun.job_id)
-    assert failed.status is Status.FAILED
-    assert f"Quote {quote_id}" in (failed.extended_status or "")
-    assert (failed.extended_status or "").startswith("INVALID_SESSION_ID")
-    clean_up.clean_up(begun.job_id)  # says it once
-    assert services.jobs.get(begun.job_id).extended_status == failed.extended_status
-    [named], _ = services.results.page(begun.job_id)
+    assert sessionless.status is Status.FAILED
+    assert f"Quote {quote_id}" in (sessionless.extended_status or "")
+    assert (sessionless.extended_status or "").startswith("INVALID_SESSION_ID")
+    clean_up.clean_up(sessionless.job_id)  # says it once
+    assert services.jobs.get(sessionless.job_id).extended_status == sessionless.extended_status
+    [named], _ = services.results.page(sessionless.job_id)
     assert (named.outcome, named.code, named.quote_id) == (Outcome.FAILED, "QUOTE_INCOMPLETE", quote_id)
-    services.jobs.resume(begun.job_id, another_session(caller, local))
-    advance(services, begun.job_id)
-    assert services.results.page(begun.job_id)[0] == [
+    services.jobs.resume(sessionless.job_id, another_session(caller, local))
+    advance(services, sessionless.job_id)
+    assert services.results.page(sessionless.job_id)[0] == [
         Result(named.record_id, Outcome.SUCCEEDED, quote_id=quote_id),
     ]
     requests.post(f"{local.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
@@ -247,18 +252,14 @@ def test_a_session_that_ends_between_two_requests_then_a_resume(
 
 @pytest.mark.usefixtures("late")
 def test_the_next_session_of_the_org_finishes_it(
-    services: Services, caller: CallerContext, local: LocalOrg, begun: Job
+    services: Services, caller: CallerContext, local: LocalOrg, sessionless: Job
 ) -> None:
-    expire(local)
-    wait_for_lease(services, begun)
-    advance(services, begun.job_id)
-    clean_up.clean_up(begun.job_id)
-    assert "Incomplete" in (services.jobs.get(begun.job_id).extended_status or "")
+    assert "Incomplete" in (sessionless.extended_status or "")
     other, _ = services.jobs.submit(another_session(caller, local), "BatchQuote", soql_where_clause="Name = 'nobody'")
     advance(services, other.job_id)
     assert services.jobs.get(other.job_id).status is Status.COMPLETED
-    assert "Incomplete" not in (services.jobs.get(begun.job_id).extended_status or "")
-    assert services.results.page(begun.job_id) == ([], None)
+    assert "Incomplete" not in (services.jobs.get(sessionless.job_id).extended_status or "")
+    assert services.results.page(sessionless.job_id) == ([], None)
     requests.post(f"{local.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
     assert lines_in_org(local) == []
 
