@@ -44,6 +44,7 @@ blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
 CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
 CSV_CHUNK = 64 * 1024  # characters sent at once
 
 
@@ -276,9 +277,15 @@ def _csv(results: Iterable[Result]) -> Iterator[str]:
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        writer.writerow((result.record_id, result.outcome, result.quote_id, result.code, result.message))
+        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message)
+        writer.writerow(_as_text(cell) for cell in cells)
         if buffer.tell() >= CSV_CHUNK:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def _as_text(cell: str | None) -> str | None:
+    """Return the cell; with an apostrophe before it if a spreadsheet would run it as a formula."""
+    return f"'{cell}" if cell and cell.startswith(FORMULA) else cell

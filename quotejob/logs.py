@@ -1,11 +1,21 @@
-"""The form of log lines: a sentence, then names and values. A bound job id is on every line."""
+"""The form of log lines: a sentence, then names and values. A bound job id is on every line.
+
+A line is one line: control characters in what users and orgs send are written as escapes.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import traceback
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
+
+# C0, C1 and what some programs take for the end of a line; also what turns the direction of text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def configure(level: str) -> None:
@@ -27,12 +37,13 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _escape,
                 structlog.dev.ConsoleRenderer(
                     colors=False,
                     pad_level=False,
                     pad_event_to=0,
                     sort_keys=False,
-                    exception_formatter=structlog.dev.plain_traceback,  # the default shows local variables: tokens
+                    exception_formatter=_traceback,
                 ),
             ],
         )
@@ -42,3 +53,25 @@ def configure(level: str) -> None:
     root.setLevel(level)
     for noisy in ("urllib3", "requests"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, root.level))
+
+
+def escape_controls(text: str) -> str:
+    """Return the text with each control character as an escape of Python, so that it stays on its line."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape the sentence and all values, of our log lines and of those of libraries."""
+    return {escape_controls(name): _escaped(name, value) for name, value in event.items()}
+
+
+def _escaped(name: str, value: Any) -> Any:
+    if name == "exc_info" or value is None or isinstance(value, bool | int | float):
+        return value
+    return escape_controls(str(value) if isinstance(value, str | BaseException) else repr(value))
+
+
+def _traceback(to: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback without local variables, which may be tokens. Each of its lines is indented."""
+    lines = "".join(traceback.format_exception(*exc_info)).rstrip("\n").split("\n")
+    to.write("\n".join(f"    {escape_controls(line)}" for line in lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from typing import Any
 
@@ -15,6 +17,8 @@ from quotejob.services import Services
 from quotejob.settings import current
 from quotejob.store.client import client, concerns
 from tasks import broker
+
+HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
 
 log = structlog.get_logger()
 broker.install()
@@ -45,6 +49,16 @@ app.steps["worker"].add(CheckedStart)
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
     logs.configure(current().log_level)
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).addFilter(quiet_housekeeping)
+
+
+def quiet_housekeeping(record: logging.LogRecord) -> bool:
+    """Make Celery's lines of each tick and sweep DEBUG: they come three times a second, also when nothing happens."""
+    if record.levelno == logging.INFO and HOUSEKEEPING.search(record.getMessage()):
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+    return True
 
 
 def services() -> Services:
