@@ -59,7 +59,8 @@ def sf(node: Node, org: LocalOrg) -> Sf:
     command = Sf(node, org.token)
     login = command("org", "login", "access-token", "--instance-url", org.url, "--set-default", "--no-prompt")
     assert login["orgId"] == org.org_id
-    return command
+    # sf may lose its own note of the default when several of its processes run.
+    return Sf(node, org.token, {"SF_TARGET_ORG": login["username"]})
 
 
 @pytest.fixture
