@@ -7,7 +7,7 @@ sends the same graphs. Results carry the Opportunity's id and are never matched 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -44,7 +44,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     page_of, parts = _content(run, wave, batch), run.progress.parts(run.id, wave, batch)
     decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
     wanted = page_of.keys() - decided
-    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in wanted]
+    quotes = _quotes(run, page_of, wanted)
     log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
     writer = _writer(run, wave, batch)
     try:
@@ -54,23 +54,21 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
-        receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls)
-        run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
+        _record_whole(run, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls), quotes)
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
     page_of, writer = _content(run, wave, batch), _writer(run, wave, batch)
     there = written(run.org, run.job.key_id, list(page_of))
-    quotes = [quote for _, quote in _priced(run, sorted(set(page_of.values()))) if quote.opportunity_id in page_of]
+    quotes = _quotes(run, page_of, page_of.keys())
     if _is_large(quotes):
         [large] = quotes
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
         if large.opportunity_id in there and not writer.is_complete(large, there[large.opportunity_id]):
             run.org.delete("Quote", there.pop(large.opportunity_id))
     results = {key: lost(key) if key not in there else Result(key, Outcome.SUCCEEDED, there[key]) for key in page_of}
-    receipt = _receipt(f"{wave}.{batch}", results, page_of, run.org.calls)
-    run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
+    _record_whole(run, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls), quotes)
 
 
 def remove_incomplete(run: Run) -> None:
@@ -105,6 +103,11 @@ def _writer(run: Run, wave: int, batch: int) -> Writer:
     return Writer(run.org, run.job.key_id, go_on=run.go_on, slow_down=run.slow_down, note_large=note_large)
 
 
+def _record_whole(run: Run, wave: int, receipt: Receipt, quotes: Sequence[PricedQuote]) -> None:
+    """Store the receipt of a batch of which nothing is left to write. ``quotes``: those it had still to write."""
+    run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
+
+
 def _is_large(quotes: Sequence[PricedQuote]) -> bool:
     """Return whether this is a batch of one quote that needs several requests: such a quote has a batch of its own."""
     return len(quotes) == 1 and nodes(quotes[0]) > MAX_NODES
@@ -114,6 +117,12 @@ def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
     """Return the Opportunities of a batch, each with its page."""
     ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
+
+
+def _quotes(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[PricedQuote]:
+    """Return the priced quotes of those Opportunities of a batch that are wanted."""
+    pages = sorted(set(page_of.values()))
+    return [quote for _, quote in _priced(run, pages) if quote.opportunity_id in wanted]
 
 
 def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
