@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from quotejob import logs
 from tasks.app import quiet_housekeeping
 
+pytestmark = pytest.mark.usefixtures("logging_restored")
 HOSTILE = [
     "a\nb",
     "a\r\n2026-01-31T09:00:00Z [info] Job submitted",
@@ -23,17 +23,6 @@ HOSTILE = [
     "\u202egnp.exe",
     "\ud800",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _configured() -> Iterator[None]:
-    """The process's logging is afterwards what it was before."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
-import logging
 import re
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
@@ -28,15 +25,9 @@ CLAUSE = {"soqlWhereClause": "Id != null"}
 
 
 @pytest.fixture(autouse=True)
-def _the_process_left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _the_process_left_alone(monkeypatch: pytest.MonkeyPatch, logging_restored: None) -> None:
     """Logging and the process's Redis clients are afterwards what they were before."""
     monkeypatch.setattr(store, "_clients", {})
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture
