@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 import requests
-from _runs import forget_org
+from _runs import forget_org, run_to_end
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -18,7 +18,6 @@ from quotejob.jobs.job import Job, Status
 from quotejob.jobtypes.quotes import commit
 from quotejob.run import incomplete, leases
 from quotejob.run.context import Run
-from quotejob.run.outstanding import outstanding
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, Node, OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext
@@ -26,8 +25,7 @@ from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
-from tasks import clean_up, flow, sweep
-from tasks.app import app
+from tasks import clean_up, sweep
 
 LINES = 700  # of 499 that one request holds beside their Quote
 WHERE = "Name = 'Large'"
@@ -102,16 +100,6 @@ def lines_in_org(local: LocalOrg) -> list[int]:
     return [len(quote["QuoteLineItems"]) for quote in quotes]
 
 
-def advance(services: Services, job_id: str) -> None:
-    """Run the steps that the sweep would send, until the job ends."""
-    while not (job := services.jobs.get(job_id)).ended:
-        if job.status is Status.HOLDING:
-            flow.dispatch(org_id=job.org_id)
-        for lacking in outstanding(services.jobs.get(job_id), services.progress):
-            for message in flow.signatures(job, lacking).values():
-                app.tasks[message.task](**message.kwargs)
-
-
 @pytest.fixture
 def begun(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, local: LocalOrg) -> Job:
     """A job whose worker died between the two requests of its Quote."""
@@ -119,7 +107,7 @@ def begun(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         die_at(patch, 2)
         with pytest.raises(Died):
-            advance(services, job.job_id)
+            run_to_end(services, job.job_id)
     assert lines_in_org(local) == [499]
     return services.jobs.get(job.job_id)
 
@@ -221,7 +209,7 @@ def sessionless(services: Services, local: LocalOrg, begun: Job) -> Job:
     """The job, Failed: its session has ended between the two requests, and the clean-up has none either."""
     expire(local)
     wait_for_lease(services, begun)
-    advance(services, begun.job_id)
+    run_to_end(services, begun.job_id)
     clean_up.clean_up(begun.job_id)
     return services.jobs.get(begun.job_id)
 
@@ -242,7 +230,7 @@ def test_a_session_that_ends_between_two_requests_then_a_resume(
     [named], _ = services.results.page(sessionless.job_id)
     assert (named.outcome, named.code, named.quote_id) == (Outcome.FAILED, "QUOTE_INCOMPLETE", quote_id)
     services.jobs.resume(sessionless.job_id, another_session(caller, local))
-    advance(services, sessionless.job_id)
+    run_to_end(services, sessionless.job_id)
     assert services.results.page(sessionless.job_id)[0] == [
         Result(named.record_id, Outcome.SUCCEEDED, quote_id=quote_id),
     ]
@@ -256,7 +244,7 @@ def test_the_next_session_of_the_org_finishes_it(
 ) -> None:
     assert "Incomplete" in (sessionless.extended_status or "")
     other, _ = services.jobs.submit(another_session(caller, local), "BatchQuote", soql_where_clause="Name = 'nobody'")
-    advance(services, other.job_id)
+    run_to_end(services, other.job_id)
     assert services.jobs.get(other.job_id).status is Status.COMPLETED
     assert "Incomplete" not in (services.jobs.get(sessionless.job_id).extended_status or "")
     assert services.results.page(sessionless.job_id) == ([], None)
@@ -273,7 +261,7 @@ def test_killed_before_the_id_is_known(
     with monkeypatch.context() as patch:
         die_at(patch, 1, after=True)
         with pytest.raises(Died):
-            advance(services, job.job_id)
+            run_to_end(services, job.job_id)
     services.jobs.abort(job.job_id)
     [named], _ = services.results.page(job.job_id)
     assert job.job_id in (named.message or "")
