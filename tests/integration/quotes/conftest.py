@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from _callers import new_caller
 from _quoting import Ran
+from _runs import run_to_end
 from cryptography.fernet import Fernet
 
 from cli.client import Json
@@ -18,11 +19,9 @@ from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import JobType
 from quotejob.jobtypes.quotes import pages
-from quotejob.run.outstanding import outstanding
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import client as store
-from tasks import flow
 from tasks.app import app
 
 SCHEMA = """
@@ -84,12 +83,8 @@ def run(local: LocalOrg, settings: Settings) -> Callable[[str], Ran]:
         services = Services(current(), store.client(current().redis_url, attempts=1))
         caller = replace(new_caller(), org_id=local.org_id, org_domain_url=local.url, access_token=local.token)
         job, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause=clause)
-        services.dispatcher.promote(local.org_id)
-        while not (going := services.jobs.get(job.job_id)).ended:
-            for lacking in outstanding(going, services.progress):  # what the sweep would send to workers
-                for message in flow.signatures(going, lacking).values():
-                    app.tasks[message.task](**message.kwargs)
-        return Ran(going, services.results.stream(job.job_id))
+        [ended] = run_to_end(services, job.job_id)
+        return Ran(ended, services.results.stream(job.job_id))
 
     return work
 
