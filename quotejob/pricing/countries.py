@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 
 import pycountry
@@ -93,7 +93,13 @@ def country_code(text: str) -> str | None:
 def _known(key: str) -> str | None:
     """Return the code of a name, or of the same name without its form of state: "Republic of Hungary"."""
     short = " ".join(word for word in key.split() if word not in _FORMS)
-    return _countries().get(key) or _countries().get(short)
+    return _code(key) or _code(short)
+
+
+def _code(key: str) -> str | None:
+    """Return what the first source says that has the name. The last ones are large: most names do without them."""
+    sources = (_decided, _iso_codes, _iso_names, _first_words, _in_english, _in_their_languages, _in_many_languages)
+    return next((_by_key(source)[key] for source in sources if key in _by_key(source)), None)
 
 
 @lru_cache(maxsize=10_000)
@@ -122,21 +128,18 @@ def _words(text: str) -> list[str]:
     return re.sub(r"\b(\w) (?=\w\b)", r"\1", text).split()
 
 
-@cache
-def _countries() -> dict[str, str]:
-    """Return the codes by country_key. A better source goes first; what is ambiguous in one source means nothing."""
-    known: dict[str, str | None] = {}
-    sources = (_decided, _iso_codes, _iso_names, _first_words, _in_english, _in_their_languages, _in_many_languages)
-    for source in sources:
-        found: dict[str, str | None] = {}
-        for code, name in source():
-            key = country_key(name)
-            found[key] = code if found.get(key, code) == code else None
-        known = found | known
-    return {key: code for key, code in known.items() if key and code}
-
-
 Names = Iterator[tuple[str, str]]  # (code, name)
+
+
+@cache
+def _by_key(source: Callable[[], Names]) -> dict[str, str | None]:
+    """Return the codes of a source by country_key. None: the name could mean several countries."""
+    found: dict[str, str | None] = {}
+    for code, name in source():
+        key = country_key(name)
+        found[key] = code if found.get(key, code) == code else None
+    found.pop("", None)
+    return found
 
 
 def _decided() -> Names:
