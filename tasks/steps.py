@@ -79,11 +79,17 @@ class _Attempt:
 
     def run(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         try:
-            self._do(work, numbers)
-            self._release()
-        except (JobStopped, JobNotFound, LeaseLost) as gone:
+            self._run_or_handle(work, numbers)
+        except (JobStopped, JobNotFound, LeaseLost) as gone:  # also while an error is handled
             log.info(str(gone))
             self._release()
+
+    def _run_or_handle(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
+        try:
+            self._do(work, numbers)
+            self._release()
+        except (JobStopped, JobNotFound, LeaseLost):
+            raise
         except PASSING as fault:
             self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         except OrgExhausted as fault:

@@ -16,7 +16,7 @@ from _runs import forget_org
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob import clock
-from quotejob.errors import OrgUnreachable
+from quotejob.errors import OrgUnreachable, SessionExpired
 from quotejob.jobs.job import Job, Status
 from quotejob.run import progress
 from quotejob.run.context import Run
@@ -102,6 +102,17 @@ def test_a_clock_that_jumps_does_not_end_patience(services: Services, job: Job, 
     faults = services.progress.another_fault(job.job_id, "passing")
     assert faults.count == 2
     assert 0 <= faults.waited <= progress.LONGEST_COUNTED_PAUSE
+
+
+def test_a_job_that_ends_while_a_step_handles_an_error(services: Services, job: Job, make: Callable[..., Any]) -> None:
+    """The session ends, and before the step renews it, the job is aborted. The step ends, and raises nothing."""
+
+    def expired(run: Run, number: int) -> None:
+        services.jobs.abort(run.id)
+        raise SessionExpired("Session expired or invalid")
+
+    make(expired)(job_id=job.job_id, number=0)
+    assert services.jobs.get(job.job_id).status is Status.ABORTED
 
 
 @pytest.fixture(scope="module")
