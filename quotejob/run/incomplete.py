@@ -18,6 +18,7 @@ LONGEST_PAUSE = 600.0  # seconds between two tries
 JOBS_PER_SWEEP = 100  # ended jobs whose Quotes one sweep sends to be removed
 NOTES_KEPT_FOR = 30 * 24 * 3600  # seconds; longer than an ended job is
 REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request could still write it again
+REMOVING = "~"  # before the Quote's id: it is being removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,14 @@ class IncompleteQuotes:
         """Return the ended jobs of an org whose Quotes have to be removed."""
         return sorted(self._redis.members(keys.jobs_of(org_id, "clean-ups")))
 
+    def removing(self, job: Job, quote: IncompleteQuote) -> bool:
+        """Note that a Quote is being removed, so that no receipt of a slow step can call it written any more.
+
+        Return False if such a receipt came first, or if the job was resumed: then the Quote must stay.
+        """
+        arguments = {"job": keys.job(job.job_id), "incomplete": keys.job(job.key_id, "incomplete")}
+        return bool(scripts.run(self._redis, "run/removing", **arguments, id=job.job_id, record=quote.opportunity_id))
+
     def removed(
         self, job: Job, quote: IncompleteQuote | None = None, *, final: bool = True, api_calls: int = 0
     ) -> bool:
@@ -116,7 +125,7 @@ class IncompleteQuotes:
             opportunity_id, [holder, unit, *known] = record.decode(), note.decode().split()
             if holder == job_id:
                 removed = known == [REMOVED]
-                quote_id = None if removed or not known else known[0]
+                quote_id = None if removed else "".join(known).removeprefix(REMOVING) or None
                 found.append(IncompleteQuote(f"{key_id}:{opportunity_id}", opportunity_id, unit, quote_id, removed))
         return found
 

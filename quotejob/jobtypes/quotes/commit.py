@@ -86,6 +86,8 @@ def remove_incomplete(run: Run) -> None:
         calls = run.org.calls
         try:
             with lease.kept():
+                if not run.progress.incomplete.removing(run.job, quote):
+                    continue
                 for quote_id in written(run.org, run.job.key_id, [quote.opportunity_id]).values():
                     lease.go_on()
                     run.org.delete("Quote", quote_id)

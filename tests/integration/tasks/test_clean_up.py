@@ -345,3 +345,31 @@ def test_a_chain_of_retries_has_one_writer_of_a_quote(
     assert services.progress.incomplete.jobs_of_org(begun.org_id) == []
     services.jobs.abort(other.job_id)
     assert services.progress.incomplete.due() == [other.job_id]
+
+
+@pytest.mark.usefixtures("late")
+def test_a_receipt_that_comes_before_the_removal(
+    services: Services, begun: Job, local: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clean-up has read what it owes; then a step that was at work reports the Quote as written. It stays."""
+    notes = services.progress.incomplete.of_job(begun)
+    services.jobs.abort(begun.job_id)
+    wait_for_lease(services, begun, after_end=True)
+    result = Result(notes[0].opportunity_id, Outcome.SUCCEEDED, notes[0].quote_id)
+    receipt = Receipt("0.0", (result,), pages={0: (1, 0)})
+    assert services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
+    monkeypatch.setattr(incomplete.IncompleteQuotes, "of_job", lambda *_: notes)
+    clean_up.clean_up(begun.job_id)
+    assert lines_in_org(local) == [499]
+    assert services.results.page(begun.job_id)[0] == [result]
+
+
+def test_a_receipt_that_comes_during_the_removal(services: Services, begun: Job) -> None:
+    """It is not stored: the Quote may be gone already. Until it is, results name the Quote."""
+    [noted] = services.progress.incomplete.of_job(begun)
+    services.jobs.abort(begun.job_id)
+    assert services.progress.incomplete.removing(services.jobs.get(begun.job_id), noted)
+    result = Result(noted.opportunity_id, Outcome.SUCCEEDED, noted.quote_id)
+    receipt = Receipt("0.0", (result,), pages={0: (1, 0)})
+    assert not services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
+    assert services.progress.incomplete.left_over(begun.job_id) == [noted]

@@ -1,6 +1,7 @@
 -- needs run/lease
 -- Note a Quote that is written in several requests: it is incomplete until its receipt is stored or it is removed. All
 -- jobs of a chain of retries write with the same keys, so they share the hash of notes: Opportunity -> "job unit Quote".
+-- The third word is "~Quote" while the Quote is being removed, and "-" when it was removed once.
 -- A job takes over the note of another job of the chain, if that one has ended and nobody removes the Quote now.
 -- args  job, incomplete, receipts (of the batches of this wave), clean_ups, org_clean_ups (keys), id, unit (the batch),
 --       record (the Opportunity), quote (its Quote; nil before the first request is sent), kept (s)
@@ -15,7 +16,7 @@ if holder and holder ~= args.id then
   local _, held = lease_of(other .. ':leases', 'batch ' .. string.gsub(unit, '%.', ' '))
   if held or not has_ended(other) then return over and 'ended' or 'held' end
 end
-local quote = args.quote or (known ~= '-' and known) or ''
+local quote = args.quote or string.match(known or '', '^%w*') -- not of one that is being removed
 redis.call('HSET', args.incomplete, args.record, args.id .. ' ' .. args.unit .. (quote ~= '' and ' ' .. quote or ''))
 redis.call('EXPIRE', args.incomplete, args.kept)
 if not over then return 'noted' end
