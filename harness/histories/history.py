@@ -1,0 +1,175 @@
+"""One history: jobs are submitted, stopped and resumed while everything fails; then all heals, and the judge reads.
+
+Every choice is drawn from the seed, so the same seed gives the same history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.histories.judge import judge
+from harness.histories.org import Deal, Org
+from harness.histories.patched import Client, patched
+from harness.histories.workers import Workers
+from harness.histories.world import Actor, Process, World
+from quotejob.errors import FlexQueueFull, JobConflict, StoreUnavailable
+from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.retry import Retry
+from quotejob.salesforce.caller import CallerContext
+from quotejob.services import Services
+from quotejob.settings import Settings
+
+ORGS = ("00D000000000001EAA", "00D000000000002EAA")
+GROUPS = ("a", "b")
+TROUBLE = 120.0  # seconds at most in which faults happen and users act
+LIMIT = 4 * 3600.0  # seconds in which everything must have healed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a history. ``wrong`` is empty if all is right."""
+
+    seed: int
+    wrong: list[str]
+    trace: list[str]
+    ends: list[str]  # the statuses of its jobs
+
+
+class History:
+    """One history. It empties the Redis of its client first."""
+
+    def __init__(self, seed: int, client: Client, settings: Settings) -> None:
+        self.seed = seed
+        self.world = World(seed)
+        self._dice = self.world.dice
+        self._made = Services(settings, client, self.world.now)
+        self._jobs: dict[str, str] = {}
+        self._web = Process("web")
+        often = self._dice.choice((0.0, 0.005, 0.02, 0.08))
+        deaths = self._dice.choice((0.0, 0.001, 0.005, 0.02))
+        self._org = Org(self.world, faults=self._dice.choice((0.0, 0.02, 0.1)))
+        self._workers = Workers(self.world, often, deaths)
+        self._client = client
+        self._client.faults = self._dice.choice((0.0, 0.0, 0.002, 0.01))
+        self._renews = self._dice.random() < 0.5
+        self._make_deals()
+
+    def run(self) -> Verdict:
+        """Run the history and judge it."""
+        with patched(self.world, self._workers, self._org, self._made, renews=self._renews):
+            self._client.load_scripts()
+            self._client.flushdb()
+            self._workers.start(self._dice.choice((1, 2, 3)))
+            self._beat()
+            for number in range(self._dice.choice((1, 1, 2, 3))):
+                self._user(f"user {number}", self._submit)
+            for number in range(self._dice.choice((0, 1, 2, 4))):
+                self._user(f"meddler {number}", self._meddle)
+            self.world.run(lambda: False, TROUBLE)
+            wrong = self._heal() + self.world.errors
+            wrong += judge(self._made, self._org, self._jobs)
+        ends = [str(job.status) for job in self._made.jobs.get_many(list(self._jobs))]
+        return Verdict(self.seed, wrong, list(self.world.trace), ends)
+
+    # -- what is there -------------------------------------------------------------------------------------------------
+
+    def _make_deals(self) -> None:
+        for number in range(self._dice.choice((1, 4, 8, 14))):
+            lines = self._dice.choice((0, 1, 1, 2, 2, 3, 9, 14))
+            refused = self._dice.choice((-1, lines - 1)) if lines and self._dice.random() < 0.15 else None
+            deal = Deal(f"006{number:012}AAA", self._dice.choice(GROUPS), lines, refused)
+            self._org.deals[deal.id] = deal
+
+    def _caller(self, org_id: str) -> CallerContext:
+        token = f"token-{self._dice.getrandbits(32)}"
+        self._org.sessions.add(token)
+        return CallerContext(
+            request_id="r", org_id=org_id, org_domain_url="https://a.my.salesforce.com", api_version="66.0",
+            namespace="", access_token=token, user_id="005000000000001AAA", username="u@x.example",
+        )  # fmt: skip
+
+    # -- who acts ------------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Send a sweep, and one more after some seconds."""
+        if self._workers.sweeping and not any(sent.task == "quotejob.sweep" for sent in self._workers.waiting):
+            self.world.spawn(
+                Actor("beat", self._web, lambda: self._workers.publish("quotejob.sweep", {})),
+            )
+        self.world.at(self._dice.uniform(*((4, 16) if self.world.calm else (2, 8))), self._beat)
+
+    def _user(self, name: str, act: Callable[[], None]) -> None:
+        self.world.spawn(Actor(name, self._web, act), after=self._dice.uniform(0, TROUBLE / 2))
+
+    def _submit(self) -> None:
+        group, caller = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS))
+        with contextlib.suppress(StoreUnavailable):
+            clause = f"Name = '{group}'"
+            job, _ = self._made.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause=clause)
+            self._accepted(job.job_id, group, caller.org_id)
+
+    def _accepted(self, job_id: str, group: str, org_id: str) -> None:
+        self.world.note(f"accepted {job_id}")
+        self._jobs[job_id] = group
+        self._workers.publish("quotejob.dispatch", {"org_id": org_id})
+
+    def _meddle(self) -> None:
+        """Do what users and time do to a job: abort, resume, retry, end its session."""
+        if not self._jobs:
+            return
+        job_id = self._dice.choice(list(self._jobs))
+        act = self._dice.choice((self._abort, self._abort, self._resume, self._retry, self._end_sessions))
+        self.world.note(f"{act.__name__} {job_id}")
+        with contextlib.suppress(JobConflict, FlexQueueFull, StoreUnavailable):
+            act(job_id)
+        if self._dice.random() < 0.5:
+            self.world.sleep(self._dice.uniform(0, 20))
+            self._meddle()
+
+    def _abort(self, job_id: str) -> None:
+        self._workers.publish("quotejob.dispatch", {"org_id": self._made.jobs.abort(job_id).org_id})
+
+    def _resume(self, job_id: str) -> None:
+        job = self._made.jobs.get(job_id)
+        self._made.jobs.resume(job_id, self._caller(job.org_id))
+        self._workers.publish("quotejob.dispatch", {"org_id": job.org_id})
+
+    def _retry(self, job_id: str) -> None:
+        job = self._made.jobs.get(job_id)
+        new, _ = self._made.retries.submit(self._caller(job.org_id), Retry(job, frozenset()))
+        self._accepted(new.job_id, "", job.org_id)
+
+    def _end_sessions(self, _: str) -> None:
+        self._org.sessions.clear()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _heal(self) -> list[str]:
+        """Let everything go on without faults until it rests. Return what does not."""
+        self.world.calm = True
+        self.world.run(lambda: False, 100)  # requests that are done late
+        if not self._rest():
+            return ["it does not come to rest"]
+        if self._dice.random() < 0.6:
+            for job in self._made.jobs.get_many(list(self._jobs)):
+                if job.status in (Status.FAILED, Status.ABORTED):
+                    self._resume(job.job_id)
+            if not self._rest():
+                return ["it does not come to rest after every job was resumed"]
+        for org_id in ORGS:  # the next session of an org removes what sessions that had ended left
+            job, _ = self._made.jobs.submit(
+                self._caller(org_id), JobType.BATCH_QUOTE, soql_where_clause="Name = 'nobody'"
+            )
+            self._accepted(job.job_id, "nobody", org_id)
+        return [] if self._rest() else ["the clean-up does not come to rest"]
+
+    def _rest(self) -> bool:
+        return self.world.run(self._is_at_rest, LIMIT)
+
+    def _is_at_rest(self) -> bool:
+        if not self._workers.idle() or any(process.actors for process in self._workers.processes):
+            return False
+        jobs = self._made.jobs.get_many(list(self._jobs))
+        return all(job.ended for job in jobs)

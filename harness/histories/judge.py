@@ -1,0 +1,74 @@
+"""The judge of a history: what must be true at its end, whatever happened. It reads the org and the stores."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.histories.org import Deal, Org
+from quotejob.jobs.job import Job, Status
+from quotejob.run.receipt import Outcome, Result
+from quotejob.services import Services
+
+
+def judge(made: Services, org: Org, jobs: dict[str, str]) -> list[str]:
+    """Return what is wrong. ``jobs``: the group of Opportunities of each job id."""
+    wrong: list[str] = []
+    for job_id, group in jobs.items():
+        job = made.jobs.get(job_id)
+        results = list(made.results.stream(job_id))
+        wrong += [f"job {job_id} ({job.status}): {reason}" for reason in _of_job(job, results, org, group)]
+    keys = Counter(quote.key for quote in org.quotes.values())
+    wrong += [f"{count} Quotes have the key {key}" for key, count in keys.items() if count > 1]
+    for quote in org.quotes.values():
+        if len(quote.lines) != org.deals[quote.opportunity_id].lines:
+            wrong.append(f"Quote {quote.key} has {len(quote.lines)} of {org.deals[quote.opportunity_id].lines} lines")
+    return wrong
+
+
+def _of_job(job: Job, results: list[Result], org: Org, group: str) -> list[str]:
+    if not job.ended:
+        return [f"it has not ended: {job.extended_status}"]
+    wrong = [
+        f"{record_id} has {count} results"
+        for record_id, count in Counter(result.record_id for result in results).items()
+        if count > 1
+    ]
+    there = {quote.opportunity_id: quote for quote in org.quotes.values() if quote.key.startswith(f"{job.key_id}:")}
+    for result in results:
+        quote = there.get(result.record_id)
+        if result.outcome is Outcome.SUCCEEDED and (quote is None or quote.id != result.quote_id):
+            wrong.append(f"{result.record_id} succeeded as {result.quote_id}, and the org has {quote}")
+        if result.outcome is Outcome.FAILED and quote is not None:
+            wrong.append(f"{result.record_id} failed ({result.code}: {result.message}), and the org has {quote}")
+    if job.status is Status.COMPLETED:
+        wrong += _of_completed(job, results, org, group)
+    return wrong
+
+
+def _of_completed(job: Job, results: list[Result], org: Org, group: str) -> list[str]:
+    """Return what is wrong with a Completed job: each of its records has the result that its nature asks for."""
+    wrong = []
+    outcomes = Counter(result.outcome for result in results)
+    said = (job.succeeded, job.failed, job.skipped)
+    true = tuple(outcomes[outcome] for outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED))
+    if said != true:
+        wrong.append(f"it says {said}, its results say {true}")
+    by_record = {result.record_id: result for result in results}
+    for deal in org.deals.values():
+        result = by_record.get(deal.id)
+        if job.retry_of is None and deal.group == group and result is None:
+            wrong.append(f"{deal.id} has no result")
+        if result is None or result.code == "WORKER_LOST":
+            continue
+        expected = (
+            Outcome.SKIPPED if not deal.lines else Outcome.FAILED if deal.refused is not None else Outcome.SUCCEEDED
+        )
+        if result.outcome is not expected:
+            wrong.append(f"{deal.id} is {result.outcome} ({result.code}), and {expected} is right")
+    return wrong
+
+
+def _expected(deal: Deal) -> Outcome:
+    if not deal.lines:
+        return Outcome.SKIPPED
+    return Outcome.SUCCEEDED if deal.refused is None else Outcome.FAILED

@@ -1,0 +1,198 @@
+"""The org of a history: Opportunities, Quotes and lines in memory, with unique keys and graphs that are all or nothing.
+
+It takes the place of :class:`quotejob.salesforce.OrgClient`, whose own work (HTTP, JSON, refusals) has other tests. The
+world draws what becomes of each request: done and answered, lost before or after it was done, done late, or refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.histories.world import World
+from quotejob.errors import OrgExhausted, OrgUnreachable, SessionExpired
+from quotejob.salesforce import Graph, GraphOutcome, NodeError, OrgAddress
+
+TIMEOUT = 60.0  # seconds, as QUOTEJOB_ORG_TIMEOUT
+LATEST = 25.0  # seconds after its timeout in which the org may still begin to work on a request
+MEMBERS = re.compile(r"'([^']*)'")
+
+
+@dataclass
+class Deal:
+    """An Opportunity. ``refused``: the org refuses its Quote (-1), or the line with this number."""
+
+    id: str
+    group: str
+    lines: int
+    refused: int | None = None
+
+
+@dataclass
+class MadeQuote:
+    """A Quote with the Opportunity lines of its lines."""
+
+    id: str
+    key: str
+    opportunity_id: str
+    lines: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Org:
+    """All orgs of a history are this one. ``faults`` is the probability of each kind of fault of a request."""
+
+    world: World
+    deals: dict[str, Deal] = field(default_factory=dict)
+    quotes: dict[str, MadeQuote] = field(default_factory=dict)
+    sessions: set[str] = field(default_factory=set)
+    faults: float = 0.0
+    made: int = 0
+    unique = True  # its keys are; False takes this protection out
+
+    def client(self, address: OrgAddress, **_: Any) -> Client:
+        """Return a client, as OrgClient's constructor does."""
+        return Client(self, address)
+
+    def write(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        """Write each graph, or nothing of it."""
+        return {graph.graph_id: self._write_graph(graph) for graph in graphs}
+
+    def _write_graph(self, graph: Graph) -> GraphOutcome:
+        if self.world.chance(self.faults):
+            lock = NodeError(graph.nodes[0].reference_id, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access")
+            return GraphOutcome(graph.graph_id, False, errors=(lock,))
+        quotes: dict[str, MadeQuote] = {}
+        for node in graph.nodes:
+            body = node.body or {}
+            if node.target == "Quote":
+                error = self._refusal(node.reference_id, body)
+                quotes[node.reference_id] = self._quote(body)
+            else:
+                error = self._add_line(node.reference_id, body, quotes)
+            if error is not None:
+                return GraphOutcome(graph.graph_id, False, errors=(error,))
+        lines = {node.reference_id: f"{node.reference_id}-line" for node in graph.nodes}
+        for name, quote in quotes.items():
+            self.quotes[quote.id] = quote
+            if name in lines:
+                lines[name] = quote.id
+        return GraphOutcome(graph.graph_id, True, ids=lines)
+
+    def _quote(self, body: Any) -> MadeQuote:
+        self.made += 1
+        return MadeQuote(f"0Q0{self.made:012}AAA", body["QuoteJobKey__c"], body["OpportunityId"])
+
+    def _refusal(self, name: str, body: Any) -> NodeError | None:
+        key = body["QuoteJobKey__c"]
+        if self.unique and any(quote.key == key for quote in self.quotes.values()):
+            return NodeError(name, "DUPLICATE_VALUE", f"duplicate value found: {key}")
+        if self.deals[body["OpportunityId"]].refused == -1:
+            return NodeError(name, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not this one")
+        return None
+
+    def _add_line(self, name: str, body: Any, begun: dict[str, MadeQuote]) -> NodeError | None:
+        """Add a line to a Quote of the same graph, or to a copy of one that is there (the graph may still fail)."""
+        target = str(body["QuoteId"])
+        if target.startswith("@{"):
+            quote = begun[target[2:-4]]
+        elif target in self.quotes or target in begun:
+            there = self.quotes.get(target)
+            quote = begun.get(target) or MadeQuote(there.id, there.key, there.opportunity_id, set(there.lines))  # type: ignore[union-attr]
+            begun[target] = quote
+        else:
+            return NodeError(name, "ENTITY_IS_DELETED", "entity is deleted")
+        line = body["OpportunityLineItemId"]
+        deal = self.deals[quote.opportunity_id]
+        if deal.refused is not None and line == f"{deal.id}L{deal.refused}":
+            return NodeError(name, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not this line")
+        if line in quote.lines:
+            return NodeError(name, "DUPLICATE_VALUE", "duplicate value found: QuoteJobKey__c")
+        quote.lines.add(line)
+        return None
+
+
+class Client:
+    """What the steps use of OrgClient."""
+
+    def __init__(self, org: Org, address: OrgAddress) -> None:
+        self.address = address
+        self.calls = 0
+        self._org = org
+
+    def describe(self, object_name: str) -> dict[str, Any]:
+        """Return an object with the key field."""
+        self._request("describe")
+        return {"name": object_name, "fields": [{"name": "QuoteJobKey__c", "unique": True, "createable": True}]}
+
+    def explain(self, _: str) -> None:
+        """Accept every query."""
+        self._request("explain")
+
+    def reading(self, _: str) -> AbstractContextManager[None]:
+        """Return a context that changes nothing: the answers here are well formed."""
+        return contextlib.nullcontext()
+
+    def query(self, soql: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the queries that the Quote job sends."""
+        self._request(soql[:60])
+        return iter(self._rows(soql))
+
+    def send_graphs(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+        """Write graphs. Raises OrgUnreachable if the answer is lost; the request may be done, now or later."""
+        return self._request(f"write {[graph.graph_id for graph in graphs]}", lambda: self._org.write(graphs)) or {}
+
+    def delete(self, _: str, record_id: str) -> None:
+        """Delete a Quote with its lines."""
+        self._request(f"delete {record_id}", lambda: self._org.quotes.pop(record_id, None))
+
+    def _request(self, what: str, work: Any = lambda: None) -> Any:
+        """Do the work, or a part of what can happen to a request instead."""
+        world, faults = self._org.world, self._org.faults
+        self.calls += 1
+        world.note(f"request: {what}")
+        world.sleep(world.dice.uniform(0.05, 2.0))
+        if self.address.access_token not in self._org.sessions:
+            raise SessionExpired("Session expired or invalid", code="INVALID_SESSION_ID")
+        if world.chance(faults / 4):
+            raise OrgExhausted("TotalRequests Limit exceeded.", code="REQUEST_LIMIT_EXCEEDED")
+        if world.chance(faults):
+            raise OrgUnreachable("The org did not answer: lost before it was done")
+        if world.chance(faults / 2):
+            world.at(world.dice.uniform(0, TIMEOUT + LATEST), work)
+            world.sleep(world.dice.choice((1.0, TIMEOUT)))
+            raise OrgUnreachable("The org did not answer: done later")
+        answer = work()
+        if world.chance(faults):
+            raise OrgUnreachable("The org did not answer: lost after it was done")
+        world.sleep(world.dice.uniform(0.0, 0.5))
+        return answer
+
+    def _rows(self, soql: str) -> list[dict[str, Any]]:
+        org, named = self._org, MEMBERS.findall(soql)
+        if soql.startswith("SELECT Id FROM Opportunity"):
+            return [{"Id": deal.id} for deal in org.deals.values() if deal.group in named]
+        if "FROM QuoteLineItem" in soql:
+            quote = org.quotes.get(named[0])
+            return [{"OpportunityLineItemId": line} for line in sorted(quote.lines)] if quote else []
+        if "FROM Quote WHERE" in soql:
+            found = [quote for quote in org.quotes.values() if quote.key in named]
+            return [{"Id": quote.id, "OpportunityId": quote.opportunity_id} for quote in found]
+        return [_opportunity(org.deals[record_id]) for record_id in named]
+
+
+def _opportunity(deal: Deal) -> dict[str, Any]:
+    line = {
+        "PricebookEntryId": "01u000000000001AAA", "Product2": {"ProductCode": "A", "Family": None}, "Quantity": 1,
+        "UnitPrice": 10, "Discount": None, "TotalPrice": 10, "ServiceDate": None, "Description": None,
+        "SortOrder": None,
+    }  # fmt: skip
+    return {
+        "Id": deal.id, "Name": deal.id, "Account": {"BillingCountry": "US"}, "Amount": 10, "CloseDate": "2027-02-01",
+        "Pricebook2Id": "01s000000000001AAA",
+        "OpportunityLineItems": [line | {"Id": f"{deal.id}L{number}"} for number in range(deal.lines)],
+    }  # fmt: skip

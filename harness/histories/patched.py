@@ -1,0 +1,216 @@
+"""What the real code meets in a history instead of the outside: time, chance, the broker, the org, and dying commands.
+
+The rooms of quotejob and tasks and the scripts on a real Redis run as they are. Only the names here are replaced, for
+the length of a block. Slowdowns of an org are not: they change only how long a history takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import patch
+
+import celery
+import redis
+from celery import Signature
+from celery.app.task import Task
+
+from harness.histories.org import Org
+from harness.histories.workers import Workers
+from harness.histories.world import Actor, World
+from quotejob import clock
+from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes.quotes import commit, pages, plan, writer
+from quotejob.run import context, leases
+from quotejob.salesforce import applink
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.store import scripts
+from quotejob.store.client import RedisClient, RedisPipeline
+from tasks import flow, sweep
+
+MAX_NODES = 6  # of a graph request: a Quote of six lines is a large one
+RECORDS_PER_WAVE = 6
+REDIS_TIME = "local function redis_time() return tonumber(ARGV[2]) end"  # the world's time; Client adds it
+
+
+class Client(RedisClient):
+    """A client whose commands take time, may run twice, and end with their process."""
+
+    world: World
+    workers: Workers
+    faults: float
+    has_scripts = False
+
+    def load_scripts(self) -> None:
+        """Give the server all scripts. Else the first history would send some of them twice, and be another one."""
+        folder = Path(scripts.__file__).parent / "lua"
+        for file in sorted(folder.rglob("*.lua")):
+            if not self.has_scripts:
+                self.script_load(scripts._script(str(file.relative_to(folder).with_suffix("")))[0])
+        self.has_scripts = True
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run one command when it is this actor's turn."""
+        script = str(args[0]).startswith("EVAL")
+
+        def send() -> Any:
+            time = (clock.ms(self.world.now()),) if script else ()
+            return super(Client, self).execute_command(*args, *time, **options)
+
+        return self.turn(send, str(args[0]))
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RedisPipeline:
+        """Return a pipeline that is sent when it is this actor's turn."""
+        pipe = Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.owner = self
+        return pipe
+
+    def time(self, **_: Any) -> tuple[int, int]:
+        """Return the world's time, as the command TIME does."""
+        seconds, rest = divmod(clock.ms(self.world.now()), 1000)
+        return seconds, rest * 1000
+
+    def turn(self, send: Any, what: str) -> Any:
+        """Send commands in the actor's turn. The process may die before or after; the answer may be lost."""
+        world = self.world
+        if world.here() is None:
+            return send()
+        world.sleep(world.dice.expovariate(200) if world.dice.random() < 0.9 else world.dice.uniform(0, 2))
+        self.workers.strike()
+        if world.chance(self.faults):
+            raise StoreUnavailable("Redis does not answer")
+        answer = send()
+        if world.chance(self.faults) and what.startswith("EVAL"):
+            world.note(f"{what} sent twice: its answer was lost")
+            world.sleep(0.1)
+            answer = send()
+        if world.chance(self.faults):
+            raise StoreUnavailable("Redis does not answer; the command was done")
+        return answer
+
+
+class Pipeline(RedisPipeline):
+    """A pipeline that takes one turn."""
+
+    owner: Client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send all commands in one turn."""
+        commands = list(self.command_stack)
+
+        def send() -> list[Any]:
+            self.command_stack = list(commands)
+            return super(Pipeline, self).execute(raise_on_error)
+
+        return cast(list[Any], self.owner.turn(send, "pipeline"))
+
+
+class Time:
+    """The module time, by the world's time."""
+
+    def __init__(self, world: World) -> None:
+        self.sleep = world.sleep
+        self.monotonic = lambda: world.time
+
+
+def connected(url: str) -> Client:
+    """Return a client with one connection. It serves one history after another."""
+    return Client(connection_pool=redis.ConnectionPool.from_url(url), single_connection_client=True)
+
+
+@contextlib.contextmanager
+def patched(world: World, workers: Workers, org: Org, made: Services, *, renews: bool) -> Iterator[None]:
+    """Replace the outside for the length of the block. ``renews``: a session that ends can be renewed by AppLink."""
+
+    def kept(lease: leases.Lease) -> contextlib.AbstractContextManager[None]:
+        return _kept(world, lease)
+
+    def apply_async(task: Task, _: Any = None, kwargs: Any = None, **__: Any) -> None:
+        workers.publish(task.name, kwargs or {})
+
+    def send_task(_: Any, name: str, __: Any = None, kwargs: Any = None, **___: Any) -> None:
+        workers.publish(name, kwargs or {})
+
+    def renewed(caller: Any, _: Settings) -> Any:
+        world.sleep(world.dice.uniform(0.1, 3))
+        return _with_session(caller, org, world) if renews else None
+
+    lua = scripts._lua
+    client = cast(Client, made.client)
+    client.world, client.workers = world, workers
+    random.seed(world.dice.getrandbits(32))
+    time = Time(world)
+    _forget_scripts(lua)
+    replaced: list[Any] = [
+        patch.object(clock, "now", world.now),
+        patch.object(scripts, "_lua", lambda name: REDIS_TIME if name == "clock" else lua(name)),
+        patch.object(uuid, "uuid4", lambda: uuid.UUID(int=world.dice.getrandbits(128), version=4)),
+        patch.object(writer, "time", time),
+        patch.object(leases, "time", time),
+        patch.object(leases.Lease, "kept", kept),
+        patch.object(leases.Leases, "slow_down", lambda *_: None),
+        patch.object(context, "OrgClient", org.client),
+        patch.object(applink, "renewed", renewed),
+        patch.object(Task, "apply_async", apply_async),
+        patch.object(celery.Celery, "send_task", send_task),
+        patch.object(flow, "chord", lambda header, body: _Chord(workers, header, body)),
+        patch.object(sweep, "waiting", lambda _: workers.queued()),
+        patch.object(Services, "connected", lambda *_, **__: made),
+        patch.object(plan, "MAX_RECORDS_PER_WAVE", RECORDS_PER_WAVE),
+        *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (writer, commit, pages)),
+    ]
+    with contextlib.ExitStack() as stack:
+        for each in replaced:
+            stack.enter_context(each)
+        try:
+            yield
+        finally:
+            world.close()
+    _forget_scripts(lua)
+
+
+class _Chord:
+    def __init__(self, workers: Workers, header: list[Signature], body: Signature) -> None:
+        self.apply_async = lambda: workers.publish_chord(header, body)
+
+
+@contextlib.contextmanager
+def _kept(world: World, lease: leases.Lease) -> Iterator[None]:
+    """Renew the lease from an actor of the same process while the block runs."""
+    done = False
+    process = world.here()
+    if process is None:
+        yield
+        return
+
+    def renew() -> None:
+        while True:
+            world.sleep(leases.RENEWAL_INTERVAL)
+            if done:
+                return
+            with contextlib.suppress(QuotejobError):
+                lease._renew()
+
+    world.spawn(Actor(f"renew {lease.unit}", process, renew))
+    try:
+        yield
+    finally:
+        done = True
+
+
+def _forget_scripts(lua: Any) -> None:
+    """Read the scripts again: those in the caches have another clock."""
+    scripts._script.cache_clear()
+    lua.cache_clear()
+
+
+def _with_session(caller: Any, org: Org, world: World) -> Any:
+    token = f"token-{world.dice.getrandbits(32)}"
+    org.sessions.add(token)
+    return replace(caller, access_token=token)
