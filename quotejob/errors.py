@@ -26,7 +26,8 @@
         ├── OrgRefused          record       the org refused this record or this query
         └── OrgClosed           give up      session expired, no permission: trying again does not help
             ├── SessionExpired  401  the access token has expired or is not valid
-            └── AuthorizationFailed  400  the AppLink authorization of a schedule gives no session of its org
+            ├── AuthorizationFailed  400  the AppLink authorization of a schedule gives no session of its org
+            └── AnswerTooLarge  503  an answer is larger than quotejob reads
 """
 
 from __future__ import annotations
@@ -217,3 +218,10 @@ class AuthorizationFailed(OrgClosed):
 
     code = "AUTHORIZATION_FAILED"
     status = 400
+
+
+class AnswerTooLarge(OrgClosed):
+    """An answer is larger than quotejob reads. Nothing of it was used; ask for less at once."""
+
+    code = "ANSWER_TOO_LARGE"
+    status = 503

@@ -41,7 +41,11 @@ class Run:
         AppLink gives no session to a scheduled job.
         """
         context = self.context or session(self.job, self.jobs, self.settings)
-        return OrgClient(OrgAddress.of(context), read_timeout=self.settings.org_timeout)
+        return OrgClient(
+            OrgAddress.of(context),
+            read_timeout=self.settings.org_timeout,
+            max_answer=self.settings.org_answer_mb * 1_000_000,
+        )
 
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.

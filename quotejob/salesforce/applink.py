@@ -14,9 +14,11 @@ import structlog
 
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
 from quotejob.salesforce.caller import CallerContext, check_org, to18
+from quotejob.salesforce.guard import GuardedSession
 from quotejob.settings import Settings
 
-TIMEOUT = (5, 15)  # seconds: to connect, to read
+TIMEOUT = (5, 15)  # seconds: to connect, for the whole request
+MAX_ANSWER = 1_000_000  # bytes
 
 log = structlog.get_logger()
 
@@ -46,11 +48,9 @@ def session(
         )
     named = f"The AppLink authorization {authorization}"
     try:
-        answer = requests.get(
+        answer = GuardedSession(timeout, MAX_ANSWER).get(
             f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
             headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
-            timeout=timeout,
-            allow_redirects=False,
         )
     except requests.RequestException as fault:
         raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})") from None

@@ -30,10 +30,10 @@ class Connection:
     ``retry_for``: for so many seconds after its first try, a safe call may be tried again. 0 means never.
     """
 
-    def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float) -> None:
+    def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float, max_answer: int) -> None:
         self.address = address
         self.retry_for = retry_for
-        self.wire = Wire(address, timeout)
+        self.wire = Wire(address, timeout, max_answer)
         self.salesforce = Salesforce(
             session_id=address.access_token,
             instance=address.host,

@@ -20,6 +20,7 @@ import simple_salesforce.exceptions as salesforce
 import urllib3.exceptions
 
 from quotejob.errors import (
+    AnswerTooLarge,
     AuthorizationFailed,
     OrgClosed,
     OrgError,
@@ -51,6 +52,7 @@ KINDS: dict[type[OrgError], Kind] = {
     OrgClosed: Kind.GIVE_UP,
     SessionExpired: Kind.GIVE_UP,
     AuthorizationFailed: Kind.GIVE_UP,
+    AnswerTooLarge: Kind.GIVE_UP,
 }
 
 
