@@ -22,6 +22,7 @@
     ├── UnknownJobType          this process does not know the job's type
     └── OrgError                the org refused a request, or did not answer; there are four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
+        │   └── OrgSilent       503  the org did not answer several calls: nothing is sent to it for now
         ├── OrgExhausted        wait         the org's daily API allocation is used up: try again hours later
         ├── OrgRefused          record       the org refused this record or this query
         └── OrgClosed           give up      session expired, no permission: trying again does not help
@@ -183,6 +184,16 @@ class OrgUnreachable(OrgError):
 
     code = "ORG_UNREACHABLE"
     status = 503
+
+
+class OrgSilent(OrgUnreachable):
+    """The org has not answered several calls. Nothing is sent to it for ``wait`` seconds."""
+
+    code = "ORG_SILENT"
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class OrgExhausted(OrgError):

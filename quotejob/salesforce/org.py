@@ -13,7 +13,7 @@ from quotejob.errors import OrgRefused
 from quotejob.salesforce import bulk, graphs, queries
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
-from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.connection import Connection, Watch
 from quotejob.salesforce.graphs import Graph, GraphOutcome
 from quotejob.salesforce.guard import MAX_ANSWER
 from quotejob.salesforce.translate import URI_TOO_LONG
@@ -36,7 +36,8 @@ class OrgClient:
 
     ``connect_timeout`` and ``read_timeout`` are the seconds of each call, the second for the whole of it.
     ``retry_for``: a call that does no harm when repeated is repeated on passing faults for so many seconds, with
-    growing random pauses; 0: never. ``max_answer`` is the most bytes of an answer, unpacked. All methods raise
+    growing random pauses; 0: never. ``max_answer`` is the most bytes of an answer, unpacked. ``watch`` is told
+    of each call. All methods raise
     :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed and its kinds.
     """
 
@@ -48,9 +49,11 @@ class OrgClient:
         read_timeout: float = 60,
         retry_for: float = 30,
         max_answer: int = MAX_ANSWER,
+        watch: Watch | None = None,
     ) -> None:
         self.address = address
         self._connection = Connection(address, (connect_timeout, read_timeout), retry_for, max_answer)
+        self._connection.watch = watch
 
     def __repr__(self) -> str:
         return f"Org({self.address!r})"

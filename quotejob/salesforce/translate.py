@@ -26,6 +26,7 @@ from quotejob.errors import (
     OrgError,
     OrgExhausted,
     OrgRefused,
+    OrgSilent,
     OrgUnreachable,
     SessionExpired,
 )
@@ -33,6 +34,7 @@ from quotejob.errors import (
 LOCATOR_LOST = "INVALID_QUERY_LOCATOR"
 UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
 URI_TOO_LONG = "URI_TOO_LONG"
+TIMEOUT = "TIMEOUT"
 HALTED = "PROCESSING_HALTED"
 
 
@@ -47,6 +49,7 @@ class Kind(StrEnum):
 
 KINDS: dict[type[OrgError], Kind] = {
     OrgUnreachable: Kind.RETRY,
+    OrgSilent: Kind.RETRY,
     OrgExhausted: Kind.WAIT,
     OrgRefused: Kind.RECORD,
     OrgClosed: Kind.GIVE_UP,
@@ -125,7 +128,7 @@ class Verdict(NamedTuple):
 
 _NO_CONNECTION = Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached, or broke the connection.")
 _CUT = Verdict(OrgUnreachable, "ANSWER_CUT", "did not send its whole answer.")
-_TIMEOUT = Verdict(OrgUnreachable, "TIMEOUT", "did not answer in time.")
+_TIMEOUT = Verdict(OrgUnreachable, TIMEOUT, "did not answer in time.")
 _ADDRESS = Verdict(OrgClosed, "BAD_ADDRESS", "cannot be called: check orgDomainUrl and the proxy settings.")
 _UNREADABLE = Verdict(OrgUnreachable, UNEXPECTED_ANSWER, "did not answer with JSON: check the proxy settings.")
 
@@ -136,7 +139,7 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
     http.ProxyError: Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached through the proxy."),
     http.SSLError: Verdict(OrgUnreachable, "NO_CONNECTION", "does not complete a secure connection."),
     http.Timeout: _TIMEOUT,
-    http.ConnectTimeout: Verdict(OrgUnreachable, "TIMEOUT", "did not accept a connection in time."),
+    http.ConnectTimeout: Verdict(OrgUnreachable, TIMEOUT, "did not accept a connection in time."),
     http.ReadTimeout: _TIMEOUT,
     http.HTTPError: _CUT,
     http.ChunkedEncodingError: _CUT,
