@@ -191,8 +191,8 @@ class OrgSilent(OrgUnreachable):
 
     code = "ORG_SILENT"
 
-    def __init__(self, message: str, wait: float) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, wait: float, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.wait = wait
 
 

@@ -18,6 +18,7 @@ SILENT_CALLS = 3  # calls without an answer, in a row
 FIRST_PAUSE = 5.0  # seconds; doubles with each
 LONGEST_PAUSE = 60.0  # seconds
 PROBE_MARGIN = 5.0  # seconds that the one allowed call may take beyond its timeout
+LONGEST_SILENCE = 605.0  # seconds: the longest call that may be allowed; what is longer is a clock that was turned back
 KEPT_FOR = 600  # seconds after the last call that was not answered
 
 
@@ -60,7 +61,21 @@ class Silence:
         """Note that a call was answered, if others were not."""
         if self.known:
             self.known = self.probing = False
-            self._redis.delete(keys.jobs_of(self._org_id, "silence"))
+            self._redis.delete(*_keys(self._org_id))
+
+
+def with_silence(client: RedisClient, key: str, org_id: str) -> tuple[bytes | None, float]:
+    """Return a plain value and, in the same round trip, the seconds for which nothing should be sent to an org."""
+    pipe = client.pipeline(transaction=False)
+    pipe.get(key)
+    pipe.pttl(_keys(org_id)[1])
+    value, rest = pipe.execute()
+    return value, rest / 1000 if 0 < rest <= LONGEST_SILENCE * 1000 else 0.0
+
+
+def _keys(org_id: str) -> tuple[str, str]:
+    """Return the keys of an org's silence, as lua/run/silence.lua has them."""
+    return keys.jobs_of(org_id, "silence"), keys.jobs_of(org_id, "silence:still")
 
 
 def silent(org_id: str, seconds: float) -> OrgSilent:

@@ -15,9 +15,10 @@ import structlog
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
 from quotejob.salesforce.caller import CallerContext, check_org, to18
 from quotejob.salesforce.guard import GuardedSession
+from quotejob.salesforce.translate import TIMEOUT
 from quotejob.settings import Settings
 
-TIMEOUT = (5, 15)  # seconds: to connect, for the whole request
+SECONDS = (5, 15)  # to connect, for the whole request
 MAX_ANSWER = 1_000_000  # bytes
 
 log = structlog.get_logger()
@@ -36,7 +37,7 @@ def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
 
 
 def session(
-    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = TIMEOUT
+    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = SECONDS
 ) -> CallerContext:
     """Return a session of the org, from the authorization with this developer name.
 
@@ -53,7 +54,8 @@ def session(
             headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
         )
     except requests.RequestException as fault:
-        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})") from None
+        code = TIMEOUT if isinstance(fault, requests.Timeout) else None
+        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})", code=code) from None
     if answer.status_code >= 500 or answer.status_code == 429:
         raise OrgUnreachable(f"{named}: AppLink answers {answer.status_code}")
     if answer.status_code != 200:

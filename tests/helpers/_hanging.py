@@ -49,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             body = json.dumps(self.server.answer(self.path)).encode()
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -14,4 +14,4 @@ if holder and holder ~= 'sent' and holder ~= me then
 end
 give(args.leases, unit, me, args.length)
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', NOW), args.id)
-return {'yours', tonumber(redis.call('HGET', args.deaths, unit) or 0), silence_of(args.silence)[2]}
+return {'yours', tonumber(redis.call('HGET', args.deaths, unit) or 0), unanswered(args.silence)}

@@ -5,11 +5,15 @@
 -- A clock may be turned back. If a lease then ends later than twice its length from now, nobody holds it any more.
 -- Otherwise the lease of a dead worker would stay held for as long as the clock was turned back.
 local ENDED = {Completed = true, Failed = true, Aborted = true}
+local NOW = redis_time()
 
 local function has_ended(job)
   local status = redis.call('HGET', job, 'status')
   return not status or ENDED[status]
 end
+
+-- Return whether a time that was set to ``length`` from then is still in the future.
+local function is_ahead(ends, length) return ends > NOW and ends - NOW <= 2 * length end
 
 -- Return the holder of a unit (nil: none), whether it still holds the unit, and whether its time is over.
 local function lease_of(leases, unit)

@@ -14,4 +14,4 @@ if rest > 2 * length then -- the clock was turned back
   redis.call('DEL', args.slowdown)
   rest = 0
 end
-return {'yours', rest, silence_of(args.silence)[1]}
+return {'yours', rest, still_for(args.silence)}

@@ -5,7 +5,7 @@
 -- Returns ms for which nothing should be sent to the org.
 local calls = redis.call('HINCRBY', args.silence, 'calls', 1)
 redis.call('EXPIRE', args.silence, args.kept)
-local rest = silence_of(args.silence)[1]
+local rest = still_for(args.silence)
 if calls >= args.most and (args.probing or rest == 0) then
   local pauses = redis.call('HINCRBY', args.silence, 'pauses', 1)
   rest = math.min(args.pause * 2 ^ (pauses - 1), args.longest)
