@@ -16,12 +16,13 @@ _host = "127.0.0.1" if os.environ.get("APP_PORT") else "0.0.0.0"  # noqa: S104 (
 bind = f"{_host}:{_port}"
 
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-worker_class = "gthread"
-threads = 4  # a request waits on Redis and on one call to the org, hardly on the CPU
+worker_class = "api.intake.Worker"  # gthread, where no thread waits for a slow client
+threads = 64  # a request waits on Redis and on one call to the org, hardly on the CPU; api.door shares them out
 timeout = 30
 graceful_timeout = 20  # seconds; Heroku kills 30 s after SIGTERM
 keepalive = 75  # seconds; longer than a router keeps its side open
 limit_request_line = 8190
+sendfile = False  # it would wait without end for a client that does not read
 limit_request_field_size = 16_384  # the caller's context, with a JWT for a token, may pass the usual 8 KB
 
 accesslog = None  # request lines and headers stay out of the log: a header holds the caller's token
@@ -33,6 +34,13 @@ if os.path.isdir("/dev/shm"):  # noqa: S108 (heartbeat files in memory: a slow d
 def _without_the_header(record: logging.LogRecord) -> bool:
     """Keep a header that gunicorn cannot parse out of its warning: a token could be in it."""
     record.msg = re.sub(r"^(Invalid request from ip=\S*):.*", r"\1", str(record.msg), flags=re.DOTALL)
+    return True
+
+
+def _plain_when_not_taken(record: logging.LogRecord) -> bool:
+    """Make one line of an answer that its client did not read."""
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
+        record.msg, record.args, record.exc_info = "A client did not take its answer in time", (), None
     return True
 
 
@@ -49,9 +57,12 @@ def _error_as_json(sock: socket.socket, status: int, reason: str, message: str) 
 
 
 _ADVICE = {
+    408: "The request did not arrive in time; send it at once, as a whole.",
+    413: "The body is larger than 64 KiB; send less",
     414: f"The address of the request is too long; send at most {limit_request_line} bytes.",
     431: f"A header of the request is too long; send at most {limit_request_field_size} bytes.",
     500: "Something went wrong here; try again, and tell whoever runs this service if it stays so.",
 }
-logging.getLogger("gunicorn.error").addFilter(_without_the_header)
+for _filter in (_without_the_header, _plain_when_not_taken):
+    logging.getLogger("gunicorn.error").addFilter(_filter)
 gunicorn.util.write_error = _error_as_json

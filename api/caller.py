@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import structlog
 from flask import current_app, g, request
 
-from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
+from api.door import door
+from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, OrgSilent, Unauthenticated
 from quotejob.jobs.job import Job
+from quotejob.run.silence import with_silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
@@ -56,7 +60,7 @@ def authenticate(context: CallerContext) -> CallerContext:
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     client, key = services().client, _identity_key(context, services().settings)
-    kept = client.value(key)
+    kept, g.silent_for = with_silence(client, key, context.org_id)
     bearer = kept.decode() if kept else _ask_identity(context)
     if bearer != _bearer(context.org_id, context.user_id):
         raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
@@ -89,7 +93,8 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
     try:
-        _org(context).explain(select_opportunities(clause))
+        with _asked(context) as org:
+            org.explain(select_opportunities(clause))
     except OrgRefused as refusal:
         reason, meant = refusal.message.strip(), likely_meant(clause)
         if meant:
@@ -112,7 +117,8 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
             "authorization", "is missing; send the developer name of an AppLink authorization of this org"
         )
     try:
-        applink.session(name, context.org_id, services().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+        with door.to("AppLink"):
+            applink.session(name, context.org_id, services().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
     except AuthorizationFailed as refusal:
         raise InvalidRequest.field("authorization", refusal.message) from refusal
     return name
@@ -120,10 +126,21 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
 
 def _ask_identity(context: CallerContext) -> str:
     try:
-        identity = _org(context).whoami()
+        with _asked(context) as org:
+            identity = org.whoami()
     except OrgRefused as refusal:
         raise Unauthenticated("The org does not accept the access token; log in again") from refusal
     return _bearer(identity.organization_id, identity.user_id)
+
+
+@contextmanager
+def _asked(context: CallerContext) -> Iterator[OrgClient]:
+    """Let the block ask the org. Raises OrgSilent if the workers know that it does not answer, or too many ask it."""
+    org = _org(context)
+    if g.silent_for:
+        raise OrgSilent(f"{org.address.host} does not answer; try again in {g.silent_for:.0f} s", g.silent_for)
+    with door.to(org.address.host):
+        yield org
 
 
 def _org(context: CallerContext) -> OrgClient:

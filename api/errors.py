@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from quotejob.errors import QuotejobError
 
 log = structlog.get_logger("api")
 
+RETRY_AFTER = 5  # seconds, where nothing better is known
 _SENTENCES = {
     400: "The request cannot be read; check its address, headers and body",
     404: "There is no such operation; /docs lists all operations",
@@ -40,7 +42,10 @@ def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) ->
 def _ours(error: QuotejobError) -> Response:
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    return answer(error.status, error.code, error.message, error.details)
+    response = answer(error.status, error.code, error.message, error.details)
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(ceil(getattr(error, "wait", RETRY_AFTER)))
+    return response
 
 
 def _http(error: HTTPException) -> Response:

@@ -22,11 +22,13 @@
     ├── UnknownJobType          this process does not know the job's type
     └── OrgError                the org refused a request, or did not answer; there are four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
+        │   └── OrgSilent       503  the org did not answer several calls: nothing is sent to it for now
         ├── OrgExhausted        wait         the org's daily API allocation is used up: try again hours later
         ├── OrgRefused          record       the org refused this record or this query
         └── OrgClosed           give up      session expired, no permission: trying again does not help
             ├── SessionExpired  401  the access token has expired or is not valid
-            └── AuthorizationFailed  400  the AppLink authorization of a schedule gives no session of its org
+            ├── AuthorizationFailed  400  the AppLink authorization of a schedule gives no session of its org
+            └── AnswerTooLarge  503  an answer is larger than quotejob reads
 """
 
 from __future__ import annotations
@@ -184,6 +186,16 @@ class OrgUnreachable(OrgError):
     status = 503
 
 
+class OrgSilent(OrgUnreachable):
+    """The org has not answered several calls. Nothing is sent to it for ``wait`` seconds."""
+
+    code = "ORG_SILENT"
+
+    def __init__(self, message: str, wait: float, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.wait = wait
+
+
 class OrgExhausted(OrgError):
     """*wait*: the org's daily API allocation is used up. Trying again soon does not help."""
 
@@ -217,3 +229,10 @@ class AuthorizationFailed(OrgClosed):
 
     code = "AUTHORIZATION_FAILED"
     status = 400
+
+
+class AnswerTooLarge(OrgClosed):
+    """An answer is larger than quotejob reads. Nothing of it was used; ask for less at once."""
+
+    code = "ANSWER_TOO_LARGE"
+    status = 503

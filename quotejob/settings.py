@@ -41,7 +41,8 @@ class Settings:
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
-    org_timeout: int = 60  # seconds until a request to an org times out
+    org_timeout: int = 60  # seconds that a request to an org may take as a whole
+    org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     log_level: str = "INFO"
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
@@ -89,6 +90,9 @@ def load() -> Settings:
             "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)
         ),
         org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
+        org_answer_mb=_read(
+            "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
+        ),
         log_level=_read(
             "LOG_LEVEL",
             env.str,

@@ -22,6 +22,7 @@ from quotejob.errors import (
     JobStopped,
     LeaseLost,
     OrgExhausted,
+    OrgSilent,
     OrgUnreachable,
     QuotejobError,
     SessionExpired,
@@ -134,6 +135,9 @@ class _Attempt:
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")
             return
         pause = min(longest_pause, max(SHORTEST_PAUSE, faults.waited)) * random.uniform(0.5, 1.5)
+        if isinstance(fault, OrgSilent):
+            pause = fault.wait + random.uniform(0, SHORTEST_PAUSE)
+            services().jobs.explain(self._job_id, "Waiting: the org does not answer; the job goes on by itself")
         log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=faults.count)
         self._release(wait=pause)
 

@@ -11,6 +11,7 @@ from quotejob.jobs.job import Job
 from quotejob.jobs.store import JobStore
 from quotejob.run.leases import Lease, Leases
 from quotejob.run.progress import Progress
+from quotejob.run.silence import Silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import Settings
@@ -38,10 +39,27 @@ class Run:
         """The client of the job's org, made at first use. A step that only sends others does not need it.
 
         Raises SessionExpired if the caller's session is no longer stored; AuthorizationFailed and OrgUnreachable if
-        AppLink gives no session to a scheduled job.
+        AppLink gives no session to a scheduled job; OrgSilent if the org does not answer and another step asks it.
         """
+        silence = self._silence
         context = self.context or session(self.job, self.jobs, self.settings)
-        return OrgClient(OrgAddress.of(context), read_timeout=self.settings.org_timeout)
+        return OrgClient(
+            OrgAddress.of(context),
+            read_timeout=self.settings.org_timeout,
+            max_answer=self.settings.org_answer_mb * 1_000_000,
+            watch=silence,
+        )
+
+    @cached_property
+    def _silence(self) -> Silence:
+        """The silence of the org, once it allows a call. Without calls that it has not answered, nothing is asked."""
+        silence = self.leases.silence(self.job.org_id, self.settings.org_timeout)
+        silence.known = self.lease is None or self.lease.unanswered > 0
+        if silence.known:
+            silence.ask()
+        if self.lease is not None:
+            self.lease.silence = silence
+        return silence
 
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.

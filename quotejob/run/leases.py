@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, QuotejobError
+from quotejob.run.silence import Silence, silent
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
@@ -43,11 +44,12 @@ class Leases:
         means that the job was resumed.
         """
         holder = uuid.uuid4().hex
-        state, deaths = scripts.run(
+        state, deaths, unanswered = scripts.run(
             self._redis,
             "run/claim",
             **self._keys(job_id),
             open=keys.OPEN,
+            silence=keys.jobs_of(org_id, "silence"),
             id=job_id,
             unit=unit,
             holder=holder,
@@ -55,7 +57,9 @@ class Leases:
             after_end=after_end,
         )
         _check(state.decode(), job_id, unit)
-        return Lease(self._redis, job_id, unit, org_id, holder, deaths, after_end=after_end)
+        lease = Lease(self._redis, job_id, unit, org_id, holder, deaths, after_end=after_end)
+        lease.unanswered = unanswered
+        return lease
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
@@ -71,6 +75,10 @@ class Leases:
         """Make every step for the org sleep before its next request. A longer slowdown that is already set stays."""
         length = max(1, int(seconds * 1000))
         self._redis.set(keys.jobs_of(org_id, "slow"), length, px=length, nx=True)
+
+    def silence(self, org_id: str, timeout: float) -> Silence:
+        """Return the silence of an org, whose calls have so many seconds."""
+        return Silence(self._redis, org_id, timeout)
 
     def _keys(self, job_id: str) -> dict[str, str]:
         return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
@@ -94,6 +102,8 @@ class Lease:
         self.job_id = job_id
         self.unit = unit
         self.deaths = deaths  # number of earlier holders that died
+        self.unanswered = 0  # calls that the org had not answered when the lease was taken
+        self.silence: Silence | None = None  # of the org, once this step may send something to it
         self._org_id = org_id
         self._holder = holder
         self._after_end = after_end
@@ -101,9 +111,15 @@ class Lease:
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
 
-        Raises JobStopped if the job has ended, LeaseLost if another step has taken the unit.
+        Raises JobStopped if the job has ended, LeaseLost if another step has taken the unit, OrgSilent if the org does
+        not answer and another step asks it.
         """
-        while rest := self._renew():
+        while True:
+            rest, still = self._renew()
+            if still and not (self.silence and self.silence.probing):
+                raise silent(self._org_id, still)
+            if not rest:
+                return
             time.sleep(min(rest, LONGEST_REST))
 
     def release(self, *, wait: float = 0) -> None:
@@ -128,14 +144,15 @@ class Lease:
         finally:
             done.set()
 
-    def _renew(self) -> float:
-        """Renew the lease. Return the seconds to sleep."""
-        state, rest = scripts.run(
+    def _renew(self) -> tuple[float, float]:
+        """Renew the lease. Return the seconds to sleep, and those for which nothing should be sent to the org."""
+        state, rest, still = scripts.run(
             self._redis,
             "run/renew",
             job=keys.job(self.job_id),
             leases=keys.job(self.job_id, "leases"),
             open=keys.OPEN,
+            silence=keys.jobs_of(self._org_id, "silence"),
             slowdown=keys.jobs_of(self._org_id, "slow"),
             id=self.job_id,
             unit=self.unit,
@@ -144,7 +161,7 @@ class Lease:
             after_end=self._after_end,
         )
         _check(state.decode(), self.job_id, self.unit)
-        return float(rest) / 1000
+        return rest / 1000, still / 1000
 
 
 def _check(state: str, job_id: str, unit: str) -> None:

@@ -14,9 +14,12 @@ import structlog
 
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
 from quotejob.salesforce.caller import CallerContext, check_org, to18
+from quotejob.salesforce.guard import GuardedSession
+from quotejob.salesforce.translate import TIMEOUT
 from quotejob.settings import Settings
 
-TIMEOUT = (5, 15)  # seconds: to connect, to read
+SECONDS = (5, 15)  # to connect, for the whole request
+MAX_ANSWER = 1_000_000  # bytes
 
 log = structlog.get_logger()
 
@@ -34,7 +37,7 @@ def renewed(context: CallerContext, settings: Settings) -> CallerContext | None:
 
 
 def session(
-    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = TIMEOUT
+    authorization: str, org_id: str, settings: Settings, timeout: tuple[float, float] = SECONDS
 ) -> CallerContext:
     """Return a session of the org, from the authorization with this developer name.
 
@@ -46,14 +49,13 @@ def session(
         )
     named = f"The AppLink authorization {authorization}"
     try:
-        answer = requests.get(
+        answer = GuardedSession(timeout, MAX_ANSWER).get(
             f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
             headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
-            timeout=timeout,
-            allow_redirects=False,
         )
     except requests.RequestException as fault:
-        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})") from None
+        code = TIMEOUT if isinstance(fault, requests.Timeout) else None
+        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})", code=code) from None
     if answer.status_code >= 500 or answer.status_code == 429:
         raise OrgUnreachable(f"{named}: AppLink answers {answer.status_code}")
     if answer.status_code != 200:

@@ -21,7 +21,6 @@ from quotejob.salesforce.connection import Connection
 MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
 FIRST_PAUSE = 0.25  # seconds before a job's state is read for the first time
 LONGEST_PAUSE = 5.0  # seconds
-CHUNK = 65_536  # bytes
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
@@ -259,6 +258,5 @@ def _fetch(connection: Connection, path: str, file: IO[bytes]) -> None:
     url = connection.salesforce.base_url + path
     headers = {"Accept": "text/csv"}
     with closing(connection.salesforce._call_salesforce("GET", url, headers=headers, stream=True)) as answer:
-        for chunk in answer.iter_content(CHUNK):
-            file.write(chunk)
+        connection.wire.save(answer, file)
     file.seek(0)

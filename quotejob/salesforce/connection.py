@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from simple_salesforce.api import Salesforce
 from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
-from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.errors import OrgError, OrgSilent, OrgUnreachable
 from quotejob.salesforce.address import OrgAddress
-from quotejob.salesforce.translate import LOCATOR_LOST, UNEXPECTED_ANSWER, translated
+from quotejob.salesforce.translate import LOCATOR_LOST, TIMEOUT, UNEXPECTED_ANSWER, translated
 from quotejob.salesforce.wire import Wire
 
 FIRST_PAUSE = 0.5  # seconds at most before the second try; doubles with each
@@ -24,16 +24,29 @@ _FORM_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueEr
 T = TypeVar("T")
 
 
+class Watch(Protocol):
+    """What is told of each call whether the org answered it."""
+
+    def answered(self) -> None:
+        """Note that the org answered a call, in whatever way."""
+        ...
+
+    def not_answered(self) -> None:
+        """Note that the org did not answer a call in time. Raises OrgSilent if nothing should be sent to it now."""
+        ...
+
+
 class Connection:
     """The connection that all calls of one OrgClient share.
 
     ``retry_for``: for so many seconds after its first try, a safe call may be tried again. 0 means never.
     """
 
-    def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float) -> None:
+    def __init__(self, address: OrgAddress, timeout: tuple[float, float], retry_for: float, max_answer: int) -> None:
         self.address = address
+        self.watch: Watch | None = None
         self.retry_for = retry_for
-        self.wire = Wire(address, timeout)
+        self.wire = Wire(address, timeout, max_answer)
         self.salesforce = Salesforce(
             session_id=address.access_token,
             instance=address.host,
@@ -48,8 +61,18 @@ class Connection:
 
     def once(self, call: Callable[[], T]) -> T:
         """Make a call once. Raises OrgError."""
-        with self.reading("what it was asked for"), translated(self.address.host, self.address.access_token):
-            return call()
+        try:
+            with self.reading("what it was asked for"), translated(self.address.host, self.address.access_token):
+                answer = call()
+        except OrgError as fault:
+            self._tell(answered=fault.code != TIMEOUT)
+            raise
+        self._tell(answered=True)
+        return answer
+
+    def _tell(self, *, answered: bool) -> None:
+        if self.watch is not None:
+            (self.watch.answered if answered else self.watch.not_answered)()
 
     def safe(self, call: Callable[[], T]) -> T:
         """Make a call that is harmless if it is repeated. Repeats it after faults. Raises OrgError."""
@@ -77,4 +100,4 @@ class Connection:
 
 
 def _passes(error: BaseException) -> bool:
-    return isinstance(error, OrgUnreachable) and error.code != LOCATOR_LOST
+    return isinstance(error, OrgUnreachable) and not isinstance(error, OrgSilent) and error.code != LOCATOR_LOST

@@ -13,8 +13,9 @@ from quotejob.errors import OrgRefused
 from quotejob.salesforce import bulk, graphs, queries
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
-from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.connection import Connection, Watch
 from quotejob.salesforce.graphs import Graph, GraphOutcome
+from quotejob.salesforce.guard import MAX_ANSWER
 from quotejob.salesforce.translate import URI_TOO_LONG
 
 MAX_HEAD_BYTES = 16_384  # address and headers together (REST API guide, statuses 414 and 431)
@@ -33,16 +34,26 @@ class Identity:
 class OrgClient:
     """One org, for one task. The process keeps connections alive, also for later clients.
 
-    ``connect_timeout`` and ``read_timeout`` are the seconds of each call. ``retry_for``: a call that does no harm when
-    repeated is repeated on passing faults for so many seconds, with growing random pauses; 0: never. All methods raise
-    :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed, SessionExpired.
+    ``connect_timeout`` and ``read_timeout`` are the seconds of each call, the second for the whole of it.
+    ``retry_for``: a call that does no harm when repeated is repeated on passing faults for so many seconds, with
+    growing random pauses; 0: never. ``max_answer`` is the most bytes of an answer, unpacked. ``watch`` is told
+    of each call. All methods raise
+    :class:`~quotejob.errors.OrgError`: OrgUnreachable, OrgExhausted, OrgRefused, OrgClosed and its kinds.
     """
 
     def __init__(
-        self, address: OrgAddress, *, connect_timeout: float = 5, read_timeout: float = 60, retry_for: float = 30
+        self,
+        address: OrgAddress,
+        *,
+        connect_timeout: float = 5,
+        read_timeout: float = 60,
+        retry_for: float = 30,
+        max_answer: int = MAX_ANSWER,
+        watch: Watch | None = None,
     ) -> None:
         self.address = address
-        self._connection = Connection(address, (connect_timeout, read_timeout), retry_for)
+        self._connection = Connection(address, (connect_timeout, read_timeout), retry_for, max_answer)
+        self._connection.watch = watch
 
     def __repr__(self) -> str:
         return f"Org({self.address!r})"
@@ -68,7 +79,7 @@ class OrgClient:
         INVALID_QUERY_LOCATOR if the org no longer has the other rows: run the query again.
         """
         self._check_length("q", soql)
-        first = self._connection.safe(lambda: self._page(self._connection.salesforce.query(soql)))
+        first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
         return queries.rows(first, self._more, queries.child_names(soql))
 
     def describe(self, object_name: str) -> dict[str, Any]:
@@ -136,6 +147,13 @@ class OrgClient:
     def _more(self, url: str) -> dict[str, Any]:
         salesforce = self._connection.salesforce
         return self._connection.safe(lambda: self._page(salesforce.query_more(url, identifier_is_url=True)))
+
+    def _first(self, answer: Any) -> dict[str, Any]:
+        """Return the first page, checked. If it is said to be the only one, it has as many rows as were counted."""
+        page = self._page(answer)
+        if page.get("done", True) and int(page.get("totalSize") or 0) > len(page["records"]):
+            raise self._connection.unexpected("all the records that it counted")
+        return page
 
     def _page(self, answer: Any) -> dict[str, Any]:
         """Return the page, checked. Its next address is joined to the org's host, so it must be only a path."""

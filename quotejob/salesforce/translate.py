@@ -20,11 +20,13 @@ import simple_salesforce.exceptions as salesforce
 import urllib3.exceptions
 
 from quotejob.errors import (
+    AnswerTooLarge,
     AuthorizationFailed,
     OrgClosed,
     OrgError,
     OrgExhausted,
     OrgRefused,
+    OrgSilent,
     OrgUnreachable,
     SessionExpired,
 )
@@ -32,6 +34,7 @@ from quotejob.errors import (
 LOCATOR_LOST = "INVALID_QUERY_LOCATOR"
 UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
 URI_TOO_LONG = "URI_TOO_LONG"
+TIMEOUT = "TIMEOUT"
 HALTED = "PROCESSING_HALTED"
 
 
@@ -46,11 +49,13 @@ class Kind(StrEnum):
 
 KINDS: dict[type[OrgError], Kind] = {
     OrgUnreachable: Kind.RETRY,
+    OrgSilent: Kind.RETRY,
     OrgExhausted: Kind.WAIT,
     OrgRefused: Kind.RECORD,
     OrgClosed: Kind.GIVE_UP,
     SessionExpired: Kind.GIVE_UP,
     AuthorizationFailed: Kind.GIVE_UP,
+    AnswerTooLarge: Kind.GIVE_UP,
 }
 
 
@@ -123,7 +128,7 @@ class Verdict(NamedTuple):
 
 _NO_CONNECTION = Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached, or broke the connection.")
 _CUT = Verdict(OrgUnreachable, "ANSWER_CUT", "did not send its whole answer.")
-_TIMEOUT = Verdict(OrgUnreachable, "TIMEOUT", "did not answer in time.")
+_TIMEOUT = Verdict(OrgUnreachable, TIMEOUT, "did not answer in time.")
 _ADDRESS = Verdict(OrgClosed, "BAD_ADDRESS", "cannot be called: check orgDomainUrl and the proxy settings.")
 _UNREADABLE = Verdict(OrgUnreachable, UNEXPECTED_ANSWER, "did not answer with JSON: check the proxy settings.")
 
@@ -134,7 +139,7 @@ FOREIGN: dict[type[Exception], Verdict | None] = {
     http.ProxyError: Verdict(OrgUnreachable, "NO_CONNECTION", "cannot be reached through the proxy."),
     http.SSLError: Verdict(OrgUnreachable, "NO_CONNECTION", "does not complete a secure connection."),
     http.Timeout: _TIMEOUT,
-    http.ConnectTimeout: Verdict(OrgUnreachable, "TIMEOUT", "did not accept a connection in time."),
+    http.ConnectTimeout: Verdict(OrgUnreachable, TIMEOUT, "did not accept a connection in time."),
     http.ReadTimeout: _TIMEOUT,
     http.HTTPError: _CUT,
     http.ChunkedEncodingError: _CUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -37,6 +37,7 @@ class Reply:
     wait: float = 0  # seconds before it answers
     reset: bool = False  # closes the connection instead
     missing: int = 0  # bytes it promises and does not send
+    drip: float = 0  # seconds before each byte, from the first of the headers
 
     def data(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -84,8 +85,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, reply: Reply) -> None:
         time.sleep(reply.wait)
-        self.close_connection = reply.reset or reply.missing > 0
+        self.close_connection = reply.reset or reply.missing > 0 or reply.drip > 0
         if reply.reset:
+            return
+        if reply.drip:
+            self.drip(reply)
             return
         self.send_response(reply.status)
         for name, value in ({"Content-Type": "application/json;charset=UTF-8"} | reply.headers).items():
@@ -94,6 +98,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(reply.data()) + reply.missing))
         self.end_headers()
         self.wfile.write(reply.data())
+
+    def drip(self, reply: Reply) -> None:
+        """Send one byte now and then, until the client has gone or nobody waits any more."""
+        head = f"HTTP/1.1 {reply.status} OK\r\nContent-Length: {len(reply.data())}\r\n\r\n".encode()
+        with suppress(OSError):
+            for number in range(len(head + reply.data())):
+                time.sleep(reply.drip)
+                self.wfile.write((head + reply.data())[number : number + 1])
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
 

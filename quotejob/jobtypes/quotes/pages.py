@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from quotejob.errors import AnswerTooLarge
 from quotejob.jobtypes.quotes import packed, unknown
 from quotejob.jobtypes.quotes.reading import read
 from quotejob.jobtypes.quotes.writer import nodes, written
@@ -46,15 +47,32 @@ def rules(path: Path) -> Rules:
 def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result], list[str]]:
     """Return the priced quotes, the results of the other records, and the country of each that is not recognised."""
     book = rules(run.settings.pricing_rules)
-    quotes, results, found = [], [], {opportunity.id: opportunity for opportunity in read(run, ids, book)}
+    quotes, results = [], []
+    opportunities, too_large = _read(run, ids, book)
+    found = {opportunity.id: opportunity for opportunity in opportunities}
     for record_id in ids:
-        outcome = _price_one(found.get(record_id), record_id, book)
+        outcome = too_large.get(record_id) or _price_one(found.get(record_id), record_id, book)
         if isinstance(outcome, Result):
             results.append(outcome)
         else:
             quotes.append(outcome)
     countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
     return quotes, results, [country for country in countries if country is not None]
+
+
+def _read(run: Run, ids: Sequence[str], book: Rules) -> tuple[list[Opportunity], dict[str, Result]]:
+    """Return the Opportunities, and the results of those that alone make an answer too large.
+
+    If the answer for several is too large, they are read in halves.
+    """
+    try:
+        return read(run, ids, book), {}
+    except AnswerTooLarge as reason:
+        if len(ids) == 1:
+            return [], {ids[0]: Result(ids[0], Outcome.FAILED, code=reason.code, message=reason.message)}
+    log.info(f"The answer for {len(ids)} Opportunities is too large: reading them in halves")
+    (first, alone), (second, more) = _read(run, ids[: len(ids) // 2], book), _read(run, ids[len(ids) // 2 :], book)
+    return first + second, alone | more
 
 
 def _without_written(run: Run, quotes: Sequence[PricedQuote]) -> tuple[list[PricedQuote], list[Result]]:

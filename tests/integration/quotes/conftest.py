@@ -26,8 +26,10 @@ from tasks.app import app
 
 SCHEMA = """
 objects:
-  Opportunity: {fields: {Region__c: {type: string, length: 40}, Seats__c: {type: double, precision: 12, scale: 4}}}
+  Opportunity: {fields: {Region__c: {type: string, length: 40}, Seats__c: {type: double, precision: 12, scale: 4},
+                         Notes__c: {type: textarea, length: 131072}, More__c: {type: textarea, length: 262144}}}
   Quote: {fields: {Region__c: {type: string, length: 40}, Origin__c: {type: string, length: 40},
+                   Notes__c: {type: textarea, length: 131072}, More__c: {type: textarea, length: 262144},
                    Seats__c: {type: double, precision: 12, scale: 4}, Automatic__c: {type: boolean}}}
   OpportunityLineItem: {fields: {Color__c: {type: string, length: 40}}}
   QuoteLineItem: {fields: {Color__c: {type: string, length: 40}}}

@@ -11,7 +11,7 @@ from _scripted import Server, serving
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
-from quotejob.salesforce.wire import pool
+from quotejob.salesforce.guard import pool
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
--- needs clock
+-- needs run/silence
 -- Leases, for the scripts that begin with "needs run/lease". A job has one hash of leases: unit -> "holder ends length".
 -- Both times are in ms by the clock of Redis, because the clocks of workers may differ. The holder is a step, 'sent' (the
 -- unit was sent again, and no step has it yet) or 'wait' (no step may take it before its time).
