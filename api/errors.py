@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from quotejob.errors import QuotejobError
@@ -31,7 +31,8 @@ def install(app: Flask) -> None:
 
 
 def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) -> Response:
-    """Return an error as a response."""
+    """Return an error as a response. The line of the request in the log has it too."""
+    g.refused = {"code": code, "reason": message}
     response = jsonify({"code": code, "message": message, "details": list(details)})
     response.status_code = status
     return response

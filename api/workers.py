@@ -6,6 +6,7 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
+from quotejob.store.reasons import AWAY, reason
 from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
@@ -21,7 +22,7 @@ def dispatch_org(org_id: str) -> None:
     try:
         dispatch.delay(org_id=org_id)
     except _AWAY as fault:
-        log.warning("The workers could not be told; the sweep will find the job", kind=type(fault).__name__)
+        log.warning(f"The workers could not be told; the sweep will find the job. {_why(fault)}")
 
 
 def is_worker_running(within: float) -> bool:
@@ -29,5 +30,10 @@ def is_worker_running(within: float) -> bool:
     try:
         return bool(dispatch.app.control.inspect(timeout=within, limit=1).ping())
     except _AWAY as fault:
-        log.warning("The workers could not be asked", kind=type(fault).__name__)
+        log.warning(f"The workers could not be asked. {_why(fault)}")
         return False
+
+
+def _why(fault: Exception) -> str:
+    """Return why the broker does not serve. Kombu wraps the broker's own error, and its class tells little."""
+    return reason(fault.__cause__ or fault) or reason(fault) or AWAY
