@@ -17,6 +17,7 @@ from quotejob.services import Services
 from quotejob.settings import current
 from quotejob.store.client import client, concerns
 from tasks import broker
+from tasks.signs import SignsOfLife
 
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
 
@@ -43,6 +44,7 @@ class CheckedStart(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(CheckedStart)
+app.steps["consumer"].add(SignsOfLife)
 
 
 @signals.setup_logging.connect
