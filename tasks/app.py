@@ -14,7 +14,7 @@ from quotejob import logs
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
 from quotejob.services import Services
-from quotejob.settings import current
+from quotejob.settings import current, or_exit
 from quotejob.store.client import client, concerns
 from tasks import broker
 from tasks.signs import SignsOfLife
@@ -50,7 +50,7 @@ app.steps["consumer"].add(SignsOfLife)
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(current().log_level)
+    logs.configure(or_exit(current).log_level)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 
