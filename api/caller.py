@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from http import HTTPStatus
 from typing import cast
 
 import structlog
@@ -91,6 +92,11 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
     try:
         _org(context).explain(select_opportunities(clause))
     except OrgRefused as refusal:
+        if refusal.http_status == HTTPStatus.NOT_FOUND:
+            raise InvalidRequest.field(
+                "apiVersion",
+                f"the org has no API version {context.api_version}; send one that it has in x-client-context",
+            ) from refusal
         reason, meant = refusal.message.strip(), likely_meant(clause)
         if meant:
             reason = f"{reason} (Perhaps: {meant})"
@@ -122,7 +128,10 @@ def _ask_identity(context: CallerContext) -> str:
     try:
         identity = _org(context).whoami()
     except OrgRefused as refusal:
-        raise Unauthenticated("The org does not accept the access token; log in again") from refusal
+        raise Unauthenticated(
+            "The org does not say whose access token this is: check orgDomainUrl, and log in again. It said: "
+            f"{refusal.message}"
+        ) from refusal
     return _bearer(identity.organization_id, identity.user_id)
 
 

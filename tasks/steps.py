@@ -145,9 +145,8 @@ class _Attempt:
             log.info("The session expired; going on with a fresh token of the AppLink authorization")
             self._release(wait=0.1)
         else:
-            self._fail(
-                f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
-            )
+            ended = "The session expired; resume the job with a fresh one. " if fault.http_status else ""
+            self._fail(f"{SessionExpired.code}: {ended}{fault}")
 
     def _is_renewed(self) -> bool:
         """Return whether the job has a newer session than this step has used, renewed by this step or by another.
