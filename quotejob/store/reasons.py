@@ -51,7 +51,8 @@ _SAID = {
     "wrong version number": _NO_TLS,
     "record layer failure": _NO_TLS,
     "connection refused": (
-        "Redis does not answer: nothing listens at the address in REDIS_URL; start Redis, or correct host and port"
+        "Redis does not answer: nothing listens at the address in REDIS_URL; try again shortly. If it stays so, start "
+        "Redis, or correct host and port"
     ),
     "loading the dataset": "Redis has just started and loads its data; try again shortly",
 }
