@@ -6,13 +6,14 @@ broker's address: ``celery inspect conf`` shows this module, and hides that pass
 
 from kombu import Queue as _Queue
 
+from quotejob.settings import or_exit as _or_exit
 from quotejob.settings import redis_url as _redis_url
 from quotejob.store.client import tls as _tls
 
 # The broker and the result store: one Redis.
-broker_url = result_backend = _redis_url()
+broker_url = result_backend = _or_exit(_redis_url)
 # Both settings: with only one of them the broker's certificate is not verified.
-broker_use_ssl = redis_backend_use_ssl = _tls(broker_url) or None
+broker_use_ssl = redis_backend_use_ssl = _or_exit(lambda: _tls(broker_url)) or None
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # never give up on a Redis that restarts
 # Without a pool each message opens a connection, but web, worker and beat hold 16 connections instead of 26: the

@@ -6,7 +6,8 @@ declared. It has the ``x-sfdc`` block, which tells Heroku AppLink which permissi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec, cast
 
@@ -91,9 +92,16 @@ class Parser(FlaskParser):
                 raise InvalidRequest.field(name, "is given more than once; send it once")
         return super().load_querystring(req, schema)
 
-    def handle_error(self, error: ValidationError, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002
+    def handle_error(
+        self,
+        error: ValidationError,
+        req: Request,  # noqa: ARG002
+        schema: Schema,
+        *args: Any,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> NoReturn:
         """Raise InvalidRequest with every wrong field."""
-        details = list(_details(cast(dict[str, Any], error.messages)))
+        details = list(_details(cast(dict[str, Any], error.messages), _all_names(schema)))
         sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
         raise InvalidRequest(sentence, details=details) from None
 
@@ -153,14 +161,27 @@ def _names(schema: Schema) -> list[str]:
     return [field.data_key or name for name, field in schema.fields.items() if field.required]
 
 
-def _details(messages: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _all_names(schema: Schema) -> list[str]:
+    return [field.data_key or name for name, field in schema.fields.items()]
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    """Return what is wrong with a name that the schema does not have, and which one was probably meant."""
+    folded = {one.lower(): one for one in known}
+    likely = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
+    if likely:
+        return f"is unknown; did you mean {folded[likely[0]]}?"
+    return f"is unknown; leave it out. Known here: {', '.join(known)}"
+
+
+def _details(messages: Mapping[str, Any], known: Sequence[str]) -> Iterator[dict[str, str]]:
     """Flatten webargs' location -> field -> messages. A list has index -> messages below its field."""
     for found in messages.values():
         for field, what in found.items():
             for message in _texts(what):
                 yield {
                     "field": str(field),
-                    "message": "is unknown; leave it out" if message == "Unknown field." else message,
+                    "message": _unknown(str(field), known) if message == "Unknown field." else message,
                 }
 
 

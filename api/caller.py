@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import cast
 
 import structlog
@@ -96,6 +97,11 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
         with _asked(context) as org:
             org.explain(select_opportunities(clause))
     except OrgRefused as refusal:
+        if refusal.http_status == HTTPStatus.NOT_FOUND:
+            raise InvalidRequest.field(
+                "apiVersion",
+                f"the org has no API version {context.api_version}; send one that it has in x-client-context",
+            ) from refusal
         reason, meant = refusal.message.strip(), likely_meant(clause)
         if meant:
             reason = f"{reason} (Perhaps: {meant})"
@@ -129,7 +135,10 @@ def _ask_identity(context: CallerContext) -> str:
         with _asked(context) as org:
             identity = org.whoami()
     except OrgRefused as refusal:
-        raise Unauthenticated("The org does not accept the access token; log in again") from refusal
+        raise Unauthenticated(
+            "The org does not say whose access token this is: check orgDomainUrl, and log in again. It said: "
+            f"{refusal.message}"
+        ) from refusal
     return _bearer(identity.organization_id, identity.user_id)
 
 

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from quotejob.errors import QuotejobError
@@ -33,7 +33,8 @@ def install(app: Flask) -> None:
 
 
 def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) -> Response:
-    """Return an error as a response."""
+    """Return an error as a response. The line of the request in the log has it too."""
+    g.refused = {"code": code, "reason": message}
     response = jsonify({"code": code, "message": message, "details": list(details)})
     response.status_code = status
     return response

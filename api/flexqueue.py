@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from api import caller
+from api import caller, workers
 from api.blueprint import Blueprint
 from api.wire.flexqueue import FlexQueueSchema, MoveBesideJobRequestSchema, MoveJobRequestSchema, MoveJobResponseSchema
 from quotejob.jobs.flexqueue import QueuePlace
@@ -33,7 +33,7 @@ def get_flex_queue() -> dict[str, Any]:
     """
     org_id = caller.authenticated().org_id
     jobs = caller.services().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(caller.services().forecast.with_estimates(org_id, jobs)))}
+    return {"jobs": list(enumerate(workers.with_outlook(org_id, jobs)))}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)

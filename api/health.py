@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
 from flask import Blueprint, Response, jsonify
 
 from api import caller, errors, workers
 from quotejob.errors import StoreUnavailable
 
+log = structlog.get_logger("api")
 blueprint = Blueprint("health", __name__)
 
 ANSWER_WITHIN = 1.0  # seconds a worker has to answer a ping
@@ -56,6 +58,7 @@ class CachedCheck:
 
 
 def _not_ready(part: str, message: str) -> Response:
+    log.warning(f"Not ready: {message}")
     return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}])
 
 

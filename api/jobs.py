@@ -123,7 +123,7 @@ def get_job(job_id: str) -> Job:
     Gives the state of a job, with estimates of its start and end.
     """
     context = caller.authenticated()
-    return caller.services().forecast.with_estimates(context.org_id, [caller.get_own_job(context, job_id)])[0]
+    return workers.with_outlook(context.org_id, [caller.get_own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -139,7 +139,7 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     found, cursor = caller.services().search.recent(
         org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
     )
-    return {"jobs": caller.services().forecast.with_estimates(org_id, found), "next_cursor": cursor}
+    return {"jobs": workers.with_outlook(org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(

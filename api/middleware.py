@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 log = structlog.get_logger("api")
 
 MAX_BODY = 64 * 1024  # bytes
+FAULT = 500  # this has a line with its traceback; what is above is for the person who runs quotejob
 QUIET = {"health", "healthcheck", "ready", "asset"}  # asked every few seconds; logged at debug level
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _HEADERS = {
@@ -45,7 +46,7 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = structlog.contextvars.get_contextvars()["request_id"]
     operation = (request.endpoint or "-").rpartition(".")[2]
-    write = log.debug if operation in QUIET else log.info
+    write = log.debug if operation in QUIET else log.warning if response.status_code > FAULT else log.info
     write(
         "Answered a request",
         operation=operation,
@@ -53,5 +54,6 @@ def _finish(response: Response) -> Response:
         path=request.path[:200],
         status=response.status_code,
         duration_ms=round((time.perf_counter() - g.started) * 1000, 1),
+        **g.get("refused", {}),
     )
     return response

@@ -1,11 +1,19 @@
-"""The Celery workers, as the API sees them: it sends one small message, and asks if a worker runs."""
+"""The Celery workers, as the API sees them: a small message to them, and whether one runs."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
 
 import redis
 import structlog
 from kombu.exceptions import OperationalError
 
+from api import caller
+from quotejob.errors import StoreUnavailable
+from quotejob.jobs.job import Job
+from quotejob.jobs.workers import NO_WORKER
+from quotejob.store.reasons import AWAY, reason
 from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
@@ -18,10 +26,23 @@ def dispatch_org(org_id: str) -> None:
 
     The job is stored already. If the message is lost, the sweep finds the job, so a fault here is only logged.
     """
+    _warn_if_none()
     try:
         dispatch.delay(org_id=org_id)
     except _AWAY as fault:
-        log.warning("The workers could not be told; the sweep will find the job", kind=type(fault).__name__)
+        log.warning(f"The workers could not be told; the sweep will find the job. {_why(fault)}")
+
+
+def with_outlook(org_id: str, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs of an org with their estimates; they have none while no worker runs, and say so."""
+    services = caller.services()
+    return services.workers.with_lack(services.forecast.with_estimates(org_id, jobs))
+
+
+def _warn_if_none() -> None:
+    with contextlib.suppress(StoreUnavailable):  # the job is stored: its caller gets the id
+        if not caller.services().workers.are_there():
+            log.warning(NO_WORKER.message)
 
 
 def is_worker_running(within: float) -> bool:
@@ -29,5 +50,10 @@ def is_worker_running(within: float) -> bool:
     try:
         return bool(dispatch.app.control.inspect(timeout=within, limit=1).ping())
     except _AWAY as fault:
-        log.warning("The workers could not be asked", kind=type(fault).__name__)
+        log.warning(f"The workers could not be asked. {_why(fault)}")
         return False
+
+
+def _why(fault: Exception) -> str:
+    """Return why the broker does not serve. Kombu wraps the broker's own error, and its class tells little."""
+    return reason(fault.__cause__ or fault) or reason(fault) or AWAY

@@ -104,9 +104,11 @@ def context(instance: str, token: str) -> str:
         with opener(instance).open(request, timeout=30) as answer:
             user = json.load(answer)
     except urllib.error.HTTPError as error:
-        give_up(f"The org at {instance} does not accept the token ({error.code}).")
+        give_up(_why(instance, error.code))
     except (urllib.error.URLError, TimeoutError) as error:
-        give_up(f"The org at {instance} does not answer: {error}")
+        give_up(f"The org at {instance} does not answer: {error}. Check its address, and try again.")
+    except ValueError:
+        give_up(f"The org at {instance} did not answer with JSON. Check that it is the address of an org.")
     parts = {
         "requestId": str(uuid.uuid4()),
         "orgId": user["organization_id"],
@@ -117,6 +119,15 @@ def context(instance: str, token: str) -> str:
         "userContext": {"userId": user["user_id"], "username": user["preferred_username"]},
     }
     return base64.b64encode(json.dumps(parts).encode()).decode()
+
+
+def _why(instance: str, status: int) -> str:
+    """Return what an org's refusal to say whose token this is means, and what to do."""
+    if status in (401, 403):
+        return f"The org at {instance} does not accept the token ({status}). Log in again, or check --org."
+    if status == 429 or status >= 500:
+        return f"The org at {instance} is not available now ({status}). Try again later."
+    return f"{instance} does not answer as a Salesforce org ({status}). Check its address, or --org."
 
 
 def call(url: str, body: str, header: str) -> int:

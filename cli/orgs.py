@@ -56,5 +56,5 @@ def _reasons() -> Iterator[None]:
             yield
     except SystemExit as error:
         asked = isinstance(error.__context__, OSError)  # the org was asked, and did not answer or refused
-        message = words.getvalue().strip() + (" Log in again, or check --org." if asked else "")
+        message = words.getvalue().strip()
         raise CommandError(message, NOT_SERVED if asked else USAGE, "ORG_REFUSED" if asked else "NO_ORG") from None

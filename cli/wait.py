@@ -65,7 +65,9 @@ def summary(job: Json) -> str:
         parts.append(f"{finished(job):,}/{records['total']:,} records")
     if records["failed"]:
         parts.append(f"{records['failed']:,} failed")
-    if status in ("Holding", "Queued") and job["estimatedStart"]:
+    if lacking := next((each for each in job["waitingFor"] if not (each["jobId"] or each["notBefore"])), None):
+        parts.append(lacking["message"])
+    elif status in ("Holding", "Queued") and job["estimatedStart"]:
         parts.append(f"starts {times.relative(job['estimatedStart'])}")
     elif status not in ENDED and job["estimatedEnd"]:
         parts.append(f"ends {times.relative(job['estimatedEnd'])}")

@@ -13,6 +13,7 @@ from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.jobs.workers import Workers
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
 from quotejob.run.results import Results
@@ -88,6 +89,11 @@ class Services:
     def forecast(self) -> Forecast:
         """The estimates of all jobs."""
         return Forecast(self.client, self.settings, self.jobs, self.now or clock.now)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The signs of life of all workers."""
+        return Workers(self.client)
 
     @cached_property
     def flexqueue(self) -> FlexQueue:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
@@ -24,6 +25,7 @@ from marshmallow import ValidationError
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
 
@@ -101,7 +103,7 @@ def load() -> Settings:
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
         ),
-        applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None),
+        applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None, validate=_is_web_url),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
         app_id=_read("HEROKU_APP_ID", env.str, "this app's id", None),
         authorization=_read(
@@ -149,6 +151,15 @@ def current() -> Settings:
     return load()
 
 
+def or_exit(read: Callable[[], T], code: int = 1) -> T:
+    """Return what ``read`` reads. A wrong setting ends the process with its sentence alone, and this exit code."""
+    try:
+        return read()
+    except SettingsError as error:
+        print(f"quotejob cannot start: {error}", file=sys.stderr, flush=True)
+        sys.exit(code)
+
+
 def _read(
     name: str,
     reader: Callable[..., Any],
@@ -174,13 +185,19 @@ def _read(
             raise ValueError
         return convert(value)
     except (EnvError, ValidationError, ValueError) as cause:
-        got = "has another value" if secret else f"is {raw!r}"
+        got = "is not valid (its value is not shown, it may hold a secret)" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
 
 
 def _is_redis_url(value: str) -> bool:
     parts = urlsplit(value)
-    return parts.scheme in ("redis", "rediss") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    named = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    return named and re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII) is not None
+
+
+def _is_web_url(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
 
 
 def _fernet_keys(values: list[str]) -> bool:

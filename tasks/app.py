@@ -14,9 +14,10 @@ from quotejob import logs
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
 from quotejob.services import Services
-from quotejob.settings import current
+from quotejob.settings import current, or_exit
 from quotejob.store.client import client, concerns
 from tasks import broker
+from tasks.signs import SignsOfLife
 
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
 
@@ -43,12 +44,13 @@ class CheckedStart(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(CheckedStart)
+app.steps["consumer"].add(SignsOfLife)
 
 
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(current().log_level)
+    logs.configure(or_exit(current).log_level)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

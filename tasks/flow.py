@@ -11,6 +11,7 @@ run twice, at the same time, or after the job ended. What a job type does in a s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -131,11 +132,15 @@ def finish(run: Run) -> None:
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
     remark = handler_of(run.job.job_type).remark(run)
-    refused = next(services().results.stream(run.id, Outcome.FAILED), None)
+    failed = services().results.stream(run.id, Outcome.FAILED)
+    refused = next(failed, None)
     reason = remark if refused is None else f"{refused.code}: {refused.message}"
     if run.jobs.move(run.id, Status.COMPLETED, **({"extendedStatus": reason[:1000]} if reason else {})):
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
+        if refused is not None:
+            codes = Counter(result.code for result in (refused, *failed)).most_common()
+            log.warning(f"Failed records by code: {', '.join(f'{code} {count}' for code, count in codes)}")
         if remark is not None:
             log.warning(remark)
     dispatch.delay(org_id=run.job.org_id)

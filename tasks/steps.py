@@ -1,7 +1,7 @@
 """What all steps of a job have in common: the lease, the log lines, the errors, the next try.
 
-A step never raises into its chord, and does not use Celery's retries. An error of one record is data. After a fault of
-the org or the network, the step gives the lease back with a time to wait. When this time has passed, the sweep sends
+A step does not raise into its chord, and does not use Celery's retries. An error of one record is data. After a fault
+of the org or the network, the step gives the lease back with a time to wait. When this time has passed, the sweep sends
 the unit again. Any other error ends the job as Failed with the reason. A Failed job can be resumed.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import structlog
-from celery import Task
+from celery import Task, states
 from celery.exceptions import SoftTimeLimitExceeded
 
 from quotejob.errors import (
@@ -58,15 +58,30 @@ def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = Non
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
+                attempt = _Attempt(job_id, unit.format(**numbers), give_up)
                 try:
-                    _Attempt(job_id, unit.format(**numbers), give_up).run(work, numbers)
+                    attempt.run(work, numbers)
                 except StoreUnavailable as away:  # nothing can be stored: the lease ends, the sweep sends again
                     log.warning(f"Giving the step up: {away}")
+            if attempt.job_failed is not None and not made.request.called_directly:
+                _show(made, attempt.job_failed)
 
-        made: Task = app.task(name=name, **options)(task)
+        made: Task = app.task(name=name, throws=(JobFailed,), **options)(task)
         return made
 
     return make
+
+
+class JobFailed(Exception):
+    """A step has ended its job as Failed. Celery and Flower show this step as failed, with the reason."""
+
+
+def _show(task: Task, reason: str) -> NoReturn:
+    """Let Celery show the step as failed. Its chord counts it as done first: a failed part would fail the chord too."""
+    if task.request.chord:
+        task.backend.on_chord_part_return(task.request, states.SUCCESS, None)
+        task.request.chord = None
+    raise JobFailed(reason)
 
 
 class _Attempt:
@@ -77,6 +92,7 @@ class _Attempt:
         self._unit = unit
         self._give_up = give_up
         self._run: Run | None = None
+        self.job_failed: str | None = None  # the reason, if this step has ended its job as Failed
 
     def run(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         try:
@@ -155,9 +171,8 @@ class _Attempt:
             log.info("The session expired; going on with a fresh token of the AppLink authorization")
             self._release(wait=0.1)
         else:
-            self._fail(
-                f"INVALID_SESSION_ID: The session expired; resume the job with a fresh one. The org said: {fault}"
-            )
+            ended = "The session expired; resume the job with a fresh one. " if fault.http_status else ""
+            self._fail(f"{SessionExpired.code}: {ended}{fault}")
 
     def _is_renewed(self) -> bool:
         """Return whether the job has a newer session than this step has used, renewed by this step or by another.
@@ -186,6 +201,7 @@ class _Attempt:
     def _fail(self, reason: str) -> None:
         """End the job as Failed, give the unit back, and dispatch the next job of its org."""
         if services().jobs.fail(self._job_id, reason):
+            self.job_failed = reason
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
         self._release()
         app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})

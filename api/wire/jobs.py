@@ -121,7 +121,7 @@ class RecordCountsSchema(CamelCase):
 
 
 class WaitingSchema(CamelCase):
-    """A condition that does not hold yet: another job's end, or a time."""
+    """What a job waits for: another job's end, a time, or a worker if none runs."""
 
     job_id = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("The job that it waits for", format="uuid")
@@ -165,7 +165,9 @@ class JobSchema(CamelCase):
     waiting_for = fields.List(
         fields.Nested(WaitingSchema),
         required=True,
-        metadata=described("While Holding: the conditions that do not hold yet"),
+        metadata=described(
+            "While Holding: the conditions that do not hold yet. Until it has ended: a worker, if none runs"
+        ),
     )
     schedule_id = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("The schedule that submitted it", format="uuid")

@@ -60,7 +60,7 @@ class DependsOnOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A condition that does not hold yet: another job's end, or a time."""
+    """What a job waits for: another job's end, a time, or (neither of these) a worker."""
 
     message: str
     job_id: str | None = None

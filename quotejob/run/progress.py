@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import msgspec
+import structlog
 
 from quotejob import clock
 from quotejob.errors import JobConflict, JobNotFound
@@ -23,6 +24,7 @@ Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this
 UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
 
 
+log = structlog.get_logger()
 LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
 
 
@@ -216,12 +218,13 @@ class Progress:
         }
         counts["quotesCreated"] = sum(result.quote_id is not None for result in receipt.results)
         counts["apiCalls"] = receipt.api_calls
-        taken = scripts.run(
+        failed = {str(r.code): r for r in reversed(receipt.results) if r.outcome is Outcome.FAILED}
+        firsts = scripts.run(
             self._redis,
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors")},
+            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks")},
             faults=keys.job(job_id, "faults"),
             open=keys.OPEN,
             id=job_id,
@@ -229,10 +232,14 @@ class Progress:
             results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
             priced=priced or None,
             counts=counts,
+            codes=list(failed),
             pages=pages,
             large=large,
         )
-        return bool(taken)
+        for code in firsts or ():  # the others are only counted, when the job is Completed
+            first = failed[code.decode()]
+            log.warning(f"A record failed: {first.record_id}: {first.code}: {first.message}")
+        return firsts is not None
 
 
 def _results(stored: bytes | None) -> list[Result]:

@@ -21,6 +21,12 @@ from quotejob.settings import Settings
 SECONDS = (5, 15)  # to connect, for the whole request
 MAX_ANSWER = 1_000_000  # bytes
 
+_REFUSALS = {  # by AppLink's status
+    401: "AppLink does not accept the token of this app; check HEROKU_APPLINK_TOKEN and HEROKU_APP_ID",
+    403: "this app may not use it; check HEROKU_APPLINK_TOKEN and HEROKU_APP_ID",
+    404: "AppLink knows no such developer name; correct it, or connect the org by that name first",
+}
+
 log = structlog.get_logger()
 
 
@@ -55,11 +61,13 @@ def session(
         )
     except requests.RequestException as fault:
         code = TIMEOUT if isinstance(fault, requests.Timeout) else None
-        raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})", code=code) from None
+        reason = f"AppLink does not answer ({type(fault).__name__}); if it stays so, check HEROKU_APPLINK_API_URL"
+        raise OrgUnreachable(f"{named}: {reason}", code=code) from None
     if answer.status_code >= 500 or answer.status_code == 429:
         raise OrgUnreachable(f"{named}: AppLink answers {answer.status_code}")
     if answer.status_code != 200:
-        raise AuthorizationFailed(f"{named} gives no session: AppLink answers {answer.status_code}")
+        what_to_do = _REFUSALS.get(answer.status_code, f"AppLink answers {answer.status_code}; see the AppLink add-on")
+        raise AuthorizationFailed(f"{named} gives no session: {what_to_do}")
     try:
         org = answer.json()["org"]
         user = org["user_auth"]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from quotejob.errors import OrgRefused
-from quotejob.salesforce import bulk, graphs, queries
+from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
 from quotejob.salesforce.connection import Connection, Watch
@@ -100,6 +100,17 @@ class OrgClient:
         answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
         with self.reading("the outcome of every graph, and the id of every new record"):
             return graphs.outcomes_of(graphs_to_send, answer)
+
+    def send_together(self, graph: Graph) -> GraphOutcome:
+        """Write one graph of new records, at most 500, with one try, so that each refused record has its error.
+
+        Raises OrgUnreachable if the answer was lost: all records may have been written, or none.
+        """
+        body = together.request_body(graph, self.address.api_version)
+        salesforce = self._connection.salesforce
+        answer = self._connection.once(lambda: salesforce.restful("composite", method="POST", data=body))
+        with self.reading("the outcome of every record"):
+            return together.outcome_of(graph, answer)
 
     def reading(self, what: str) -> AbstractContextManager[None]:
         """Return a context for code that reads the values of an answer.

@@ -35,7 +35,8 @@ def unseal(stored: bytes | None, settings: Settings) -> CallerContext:
         kept = orjson.loads(_cipher(settings).decrypt(stored))
     except InvalidToken:
         raise SessionExpired(
-            "The caller's session was encrypted with a key that is no longer in QUOTEJOB_SECRET_KEY; resume the job"
+            "The job's session was encrypted with a key that this worker does not have: set the same "
+            "QUOTEJOB_SECRET_KEY for web and workers (after a change keep the old key at its end), then resume the job"
         ) from None
     return CallerContext(**{name: value for name, value in kept.items() if name in _FIELDS})  # a newer version has more
 

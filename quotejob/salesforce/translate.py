@@ -30,6 +30,7 @@ from quotejob.errors import (
     OrgUnreachable,
     SessionExpired,
 )
+from quotejob.salesforce.advice import silent, with_advice
 
 LOCATOR_LOST = "INVALID_QUERY_LOCATOR"
 UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
@@ -220,16 +221,19 @@ def answered(status: int, content: Any, host: str = "The org") -> OrgError:
     found = faults(content)
     fault = found[0] if found else _silent(status, host)
     error = error_class(fault.code, fault.message, status)
-    sentence = SENTENCES.get(fault.code, "{message}").format(host=host, message=fault.message)
+    if fault.code in SENTENCES:
+        sentence = SENTENCES[fault.code].format(host=host, message=fault.message)
+    elif found:
+        sentence = with_advice(fault.code, fault.message, session_ended=error is SessionExpired)
+    else:
+        sentence = fault.message
     return error(sentence, code=fault.code, fields=fault.fields, http_status=status)
 
 
 def _silent(status: int, host: str) -> Fault:
     if status in (414, 431):
         return Fault(URI_TOO_LONG, f"HTTP {status}")
-    if 300 < status < 400:
-        return Fault(f"HTTP_{status}", f"{host} redirects to another address: use the org's own My Domain address.")
-    return Fault(f"HTTP_{status}", f"{host} answered {status} with a page instead of JSON.")
+    return Fault(f"HTTP_{status}", silent(status, host))
 
 
 def translate(error: Exception, *, host: str = "The org", token: str = "") -> OrgError:

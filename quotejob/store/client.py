@@ -18,8 +18,8 @@ from redis.retry import Retry
 
 from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
+from quotejob.store.reasons import reason
 
-_FULL = "command not allowed when used memory"  # part of every OOM error, also of one that a script of Redis 6 meets
 _clients: dict[tuple[int, str, bool], RedisClient] = {}
 
 
@@ -177,15 +177,11 @@ def server_time(client: RedisClient) -> datetime:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn redis-py's errors into StoreUnavailable: Redis does not answer or is full, and nothing was accepted."""
+    """Turn redis-py's errors into StoreUnavailable, with the reason, if Redis does not serve. Nothing was accepted."""
     try:
         yield
-    except redis.ResponseError as cause:
-        if _FULL not in str(cause):
+    except redis.RedisError as cause:
+        sentence = reason(cause)
+        if sentence is None:
             raise
-        raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
-    except (redis.ConnectionError, redis.TimeoutError) as cause:
-        if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            reason = "The certificate of Redis cannot be verified: set QUOTEJOB_REDIS_CA to its file, or to unverified"
-            raise StoreUnavailable(reason) from cause
-        raise StoreUnavailable("Redis does not answer; try again shortly") from cause
+        raise StoreUnavailable(sentence) from cause

@@ -26,6 +26,11 @@ def job(job_id: str, part: str = "") -> str:
     return f"quotejob:job:{job_id}:{part}" if part else f"quotejob:job:{job_id}"
 
 
+def worker(queue: str) -> str:
+    """Return the key that exists while a worker serves this queue."""
+    return f"quotejob:worker:{queue}"
+
+
 def jobs_of(org_id: str, part: str) -> str:
     """Return the key of data that all jobs of an org share."""
     return f"quotejob:org:{org_id}:{part}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
 from cli.client import Api
 from harness.org_reader import OrgReader
@@ -150,6 +154,55 @@ def test_an_expired_session_fails_and_is_resumed(system: Stack) -> None:
     assert api.post(f"/api/jobs/{job_id}/resume")["status"] == "Holding"
     assert api.follow(job_id)["status"] == "Completed"
     assert check_job(reader, job_id, ALL).differences == []
+
+
+def test_the_step_that_failed_its_job_is_shown_as_failed(system: Stack) -> None:
+    """Celery says so, and why, which is what Flower shows. No chord fails, nothing is tried again or written twice."""
+    api, reader = api_of(system)
+    log = system.process("worker1").log
+    size = log.stat().st_size
+    with _events(system) as events:
+        until(lambda: bool(events))  # the heartbeats of the worker
+        fault(system, kind="expire_session", match={"resource": "composite/graph"}, count=1)
+        job_id = api.submit(ALL)
+        assert api.follow(job_id)["status"] == "Failed"
+        fault(system, clear=True)
+        api.post(f"/api/jobs/{job_id}/resume")
+        assert api.follow(job_id)["status"] == "Completed"
+        until(lambda: any(event["type"] == "task-failed" for event in events))
+    [event] = [event for event in events if event["type"] == "task-failed"]
+    assert "JobFailed" in event["exception"]
+    assert "INVALID_SESSION_ID: The session expired; resume the job" in event["exception"]
+    assert not [event for event in events if event["type"] in ("task-retried", "task-rejected", "task-revoked")]
+    text = log.read_bytes()[size:].decode()
+    assert "Job processing failed for Job ID" in text
+    assert "Chord" not in text
+    assert "Traceback" not in text
+    assert check_job(reader, job_id, ALL).differences == []
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait until it is true."""
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _events(stack: Stack) -> Iterator[list[dict[str, Any]]]:
+    """What the workers tell while the block runs, as Flower hears it."""
+    heard: list[dict[str, Any]] = []
+    celery = Celery(broker=stack.redis_url)
+    with celery.connection_for_read() as connection:
+        receiver = celery.events.Receiver(connection, handlers={"*": heard.append})
+        listening = threading.Thread(target=receiver.capture, kwargs={"wakeup": False}, daemon=True)
+        listening.start()
+        try:
+            yield heard
+        finally:
+            receiver.should_stop = True
+            listening.join(30)
 
 
 def test_a_job_waits_for_an_exhausted_org(system: Stack) -> None:

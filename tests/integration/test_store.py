@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import redis
+from _scripted import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -64,6 +66,81 @@ def test_a_redis_that_cannot_serve_is_one_error_of_ours(way: str) -> None:
             WAYS[way](client)
     with pytest.raises(StoreUnavailable, match="does not answer"):
         WAYS[way](client)
+
+
+def changed(url: str, **parts: str) -> str:
+    """The URL with another user and password, scheme or database."""
+    found = urlsplit(url)
+    login = f"{parts['login']}@" if "login" in parts else ""
+    place = f"{found.hostname}:{parts.get('port', found.port)}/{parts.get('db', '0')}"
+    return f"{parts.get('scheme', 'redis')}://{login}{place}"
+
+
+def says(url: str, way: str = "a command") -> str:
+    """What a user reads when this URL is REDIS_URL."""
+    with pytest.raises(StoreUnavailable) as caught:
+        WAYS[way](store.client(url, attempts=0, timeout=1))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_wrong_password_is_named(way: str) -> None:
+    """A wrong one, and none. The password is not shown."""
+    with redis_server.private() as url:
+        store.client(url, attempts=0).config_set("requirepass", "right")
+        assert "wants a password" in says(url, way)
+        for login in (":wrong", "somebody:wrong"):
+            said = says(changed(url, login=login), way)
+            assert "does not accept the user name and password: correct them in REDIS_URL" in said
+            assert "wrong" not in said
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_redis_that_takes_no_writes_is_named(way: str) -> None:
+    """A replica, a user with few rights, a lack of replicas."""
+    with redis_server.private() as primary, redis_server.private() as url:
+        client = store.client(url, attempts=0)
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">x", "+get", "+select", "+evalsha", "+multi", "~*")
+        assert "may not do" in says(changed(url, login="reader:x"), way)
+        client.config_set("min-replicas-to-write", 3)
+        assert "too few replicas" in says(url, way)
+        client.config_set("min-replicas-to-write", 0)
+        client.execute_command("REPLICAOF", "127.0.0.1", str(urlsplit(primary).port))
+        assert "replica" in says(url, way)
+
+
+def test_a_wrong_address_is_named(redis_url: str) -> None:
+    """The database, the port, the host, the scheme, and what is no Redis at all."""
+    assert "no database with the number" in says(changed(redis_url, db="99999"))
+    assert "nothing listens" in says(changed(redis_url, port="1"))
+    assert "host in REDIS_URL is not known" in says("redis://redis.invalid:6379/0")
+    assert "redis:// or rediss://" in says(changed(redis_url, scheme="rediss"))  # it waits for more, and times out
+    with serving() as server:
+        assert "redis:// or rediss://" in says(server.url.replace("http", "redis"))
+        assert "does not use TLS" in says(server.url.replace("http", "rediss"))
+
+
+def test_tls_where_plain_text_is_sent_is_named(rediss_url: str) -> None:
+    """The address of a TLS door with redis://."""
+    assert "redis:// or rediss://" in says(rediss_url.replace("rediss", "redis"))
+
+
+def test_a_redis_without_room_for_one_more_connection_is_named() -> None:
+    """Hosted servers count them."""
+    with redis_server.private() as url:
+        client = store.client(url, attempts=0)
+        client.config_set("maxclients", 1)
+        assert "no connection left" in says(url)
+
+
+def test_a_fault_of_our_own_is_not_the_fault_of_redis(redis_url: str) -> None:
+    """A command that Redis does not know, or a value of another type, comes out as it is."""
+    client = store.client(redis_url, attempts=0)
+    client.set("text", "a")
+    with pytest.raises(redis.ResponseError):
+        client.execute_command("NOSUCHCOMMAND")
+    with pytest.raises(redis.ResponseError):
+        client.lpush("text", "b")
 
 
 def test_a_connection_of_ones_own_needs_a_redis() -> None:

@@ -55,6 +55,12 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ("name", "value"),
     [
         ("REDIS_URL", "http://127.0.0.1"),
+        ("REDIS_URL", "localhost:6380"),
+        ("REDIS_URL", "redis://127.0.0.1:port/0"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/first"),
+        ("REDIS_URL", "redis:///0"),
+        ("HEROKU_APPLINK_API_URL", "applink.example"),
+        ("HEROKU_APPLINK_API_URL", "https://"),
         ("QUOTEJOB_ORG_HOSTS", "com"),
         ("QUOTEJOB_LOCAL_ORG", "perhaps"),
         ("QUOTEJOB_PRICING_RULES", "/no/such/file.yaml"),

@@ -3,8 +3,9 @@
 * A Quote is inserted with a unique key. A graph is written completely or not at all, so the key protects its lines too.
 * A request whose answer was lost is sent again. ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
   up by its key and counts as a success.
-* A refused graph of several quotes is split, so that one bad record fails only its own quote. Graphs that the org did
-  not run (it stops after 14 failures) are sent again.
+* A refused graph names one bad record. Its quote has failed; the others of the graph are sent again, each alone.
+* The org stops after 14 refused graphs. Then many records are bad, and all quotes that are left are sent together in a
+  form that names each bad record: see :mod:`quotejob.salesforce.together`. So 1,000 bad records cost few requests.
 * A quote with more lines than one request holds needs several requests; see :meth:`Writer._write_large`.
 
 Answers are matched by the id of the Opportunity or of the line, which is the referenceId, never by position. The limits
@@ -18,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from quotejob.errors import OrgError, OrgUnreachable
@@ -46,6 +47,13 @@ REFUSALS = frozenset(
     STANDARD_PRICE_NOT_DEFINED STRING_TOO_LONG TRANSFER_REQUIRES_READ UNKNOWN_ENTITY VALIDATION_EXCEPTION
     """.split()  # noqa: SIM905 (a list is not easier to read)
 )
+
+# Refusals that may be due to the other records of the same graph: their triggers, limits and duplicates. Such a record
+# gets a try of its own.
+_BY_COMPANY = frozenset(
+    ("CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "DUPLICATE_VALUE", "DUPLICATES_DETECTED")
+)
+_MOST_REFUSED = 14  # graphs of one request; after one more the org stops
 
 Group = tuple[PricedQuote, ...]  # the quotes of one graph
 
@@ -90,6 +98,7 @@ class Writer:
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._note_large = note_large  # notes a large quote as incomplete: its Opportunity, and its id when it is known
         self._asked_again: set[str] = set()  # Opportunities that were sent once more: their refusal may not be final
+        self._together = True  # sending quotes together names bad records; False after a try that named few
         self._patience = _Patience()
         self._passing: OrgUnreachable | None = None  # the fault that the last request met
         self.results: dict[str, Result] = {}
@@ -110,6 +119,8 @@ class Writer:
             outcomes = self._send(graphs)
             again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
             waiting.extend(again)
+            if any(outcome.not_run for outcome in outcomes.values()):
+                waiting = deque(self._sift(waiting))
             if len(self.results) > known or len(again) > len(request):  # some are settled, or a group was split
                 self._patience.renew()
             elif self._passing is None:
@@ -123,6 +134,29 @@ class Writer:
         except OrgUnreachable as fault:
             self._passing = fault
             return {}
+
+    def _sift(self, waiting: Iterable[Group]) -> list[Group]:
+        """Send all quotes together, those that are left again, as long as many are settled. Return the groups left."""
+        groups = list(waiting)
+        while self._together and groups and sum(map(nodes, chain(*groups))) <= MAX_NODES:
+            self._go_on()
+            everything, known = tuple(chain(*groups)), len(self.results)
+            self._settle(everything, self._send_together(everything))
+            groups = [
+                left for group in groups if (left := tuple(q for q in group if q.opportunity_id not in self.results))
+            ]
+            if self._passing is not None:
+                break
+            self._together = len(self.results) - known > _MOST_REFUSED
+        return groups
+
+    def _send_together(self, group: Group) -> GraphOutcome | None:
+        """Try once. Returns None if the answer was lost: all quotes may have been written, or none."""
+        try:
+            return self._org.send_together(Graph("all", list(self._nodes(group))))
+        except OrgUnreachable as fault:
+            self._passing = fault
+            return None
 
     def _pause(self) -> None:
         """Wait once after a request, however many of its graphs met a passing fault."""
@@ -145,26 +179,37 @@ class Writer:
             return [group]
         if error.kind is not Kind.RECORD:
             raise _raised(error)
-        duplicate = any(each.code == "DUPLICATE_VALUE" for each in outcome.errors)
-        return self._settle_refused(group, error, duplicate=duplicate)
+        return self._settle_refused(group, outcome.errors)
 
-    def _settle_refused(self, group: Group, error: NodeError, *, duplicate: bool) -> list[Group]:
-        """Settle a refused graph: quotes that are written already, one bad record, or a group to split."""
-        ids = [quote.opportunity_id for quote in group]
-        there = written(self._org, self._job_id, ids) if duplicate else {}
+    def _settle_refused(self, group: Group, errors: Sequence[NodeError]) -> list[Group]:
+        """Settle a refused graph: quotes that are written already, and bad records. Returns the others, each alone."""
+        duplicate = any(error.code == "DUPLICATE_VALUE" for error in errors)
+        there = written(self._org, self._job_id, [quote.opportunity_id for quote in group]) if duplicate else {}
+        named = {error.reference_id: error for error in reversed(errors)}
         for quote in group:
             if quote.opportunity_id in there:
                 self._succeeded(quote, there[quote.opportunity_id])
-        if not there and len(group) == 1:
-            # A duplicate that is not there: another transaction had written the key, and was rolled back.
-            unsure = duplicate or error.code not in REFUSALS
-            if unsure and group[0].opportunity_id not in self._asked_again:
-                self._asked_again.add(group[0].opportunity_id)
-                self._passing = _raised(error, OrgUnreachable)
-                return [group]
-            self._failed(group[0], error)
-            return []
-        return [(quote,) for quote in group if quote.opportunity_id not in there]
+            elif len(group) == 1:
+                self._settle_alone(quote, _worst(errors), unsure=duplicate)
+            elif error := next((named[name] for name in _records(quote) if name in named), None):
+                self._settle_in_company(quote, error)
+        return [(quote,) for quote in group if quote.opportunity_id not in self.results]
+
+    def _settle_in_company(self, quote: PricedQuote, error: NodeError) -> None:
+        """Note the refusal of a quote that shared its graph with others, if it would come without these too."""
+        if error.code in REFUSALS - _BY_COMPANY:
+            self._failed(quote, error)
+
+    def _settle_alone(self, quote: PricedQuote, error: NodeError, *, unsure: bool) -> None:
+        """Note the refusal of a quote that was alone in its graph. An unsure one counts when it comes again.
+
+        A duplicate that is not there is unsure: another transaction had written the key, and was rolled back.
+        """
+        if (unsure or error.code not in REFUSALS) and quote.opportunity_id not in self._asked_again:
+            self._asked_again.add(quote.opportunity_id)
+            self._passing = _raised(error, OrgUnreachable)
+        else:
+            self._failed(quote, error)
 
     def _write_large(self, quote: PricedQuote) -> None:
         """Write a quote whose lines need several requests.
@@ -283,6 +328,12 @@ def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
     count = min(MAX_GRAPHS, len(quotes))
     edges = [len(quotes) * place // count for place in range(count + 1)] if count else []
     return [tuple(quotes[start:end]) for start, end in pairwise(edges)]
+
+
+def _records(quote: PricedQuote) -> Iterator[str]:
+    """Yield the referenceIds of a quote and its lines."""
+    yield quote.opportunity_id
+    yield from (line.opportunity_line_id for line in quote.lines)
 
 
 def _take(waiting: deque[Group]) -> dict[str, Group]:

@@ -20,6 +20,7 @@ from api import create_app
 from cli.local import LocalOrg
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.jobs.workers import NEEDED, Workers
 from quotejob.settings import Settings
 from quotejob.store import client as store
 
@@ -55,6 +56,12 @@ def client(app: Flask, store_of_jobs: JobStore, local_org: LocalOrg) -> Iterator
 @pytest.fixture(scope="module")
 def store_of_jobs(settings: Settings) -> JobStore:
     return JobStore(store.connect(settings), settings)
+
+
+@pytest.fixture(autouse=True)
+def _a_worker_runs(redis_url: str) -> None:
+    """So it seems to the API."""
+    Workers(store.client(redis_url, attempts=0)).note(NEEDED)
 
 
 @pytest.fixture

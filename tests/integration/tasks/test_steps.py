@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _callers import new_caller
 from _runs import forget_org
+from cryptography.fernet import Fernet
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -166,6 +167,28 @@ def test_many_steps_meet_the_end_of_one_session(applinked: tuple[Services, Job],
     assert services.jobs.get(job.job_id).status is Status.PROCESSING
     assert sorted(done) == list(range(8))
     assert int(services.client.hash(keys.job(job.job_id, "faults"))[b"session"]) == 1
+
+
+@pytest.mark.parametrize("lost", ["key", "session"])
+def test_a_session_that_cannot_be_read_is_not_the_orgs_word(
+    services: Services, job: Job, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """A worker with another Fernet key, and a session that has expired in Redis: each says what to do."""
+    if lost == "key":
+        monkeypatch.setenv("QUOTEJOB_SECRET_KEY", Fernet.generate_key().decode())
+        current.cache_clear()
+    else:
+        services.client.delete(keys.job(job.job_id, "context"))
+
+    def ask(run: Run, number: int) -> None:
+        run.org.whoami()
+
+    make(ask)(job_id=job.job_id, number=0)
+    said = services.jobs.get(job.job_id).extended_status or ""
+    assert said.startswith("INVALID_SESSION_ID: ")
+    assert ("QUOTEJOB_SECRET_KEY" if lost == "key" else "no longer stored") in said
+    assert "resume" in said
+    assert "org said" not in said
 
 
 def test_a_new_session_that_is_refused_too(

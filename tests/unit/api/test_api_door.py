@@ -357,7 +357,15 @@ def test_one_line_a_request_and_no_secret_in_it(app: Flask, capsys: pytest.Captu
     client.post("/api/executebatch", json={"soqlWhereClause": ""}, headers={**context(), "x-request-id": "r-2"})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
-    for part in ("operation=executeBatch", "status=400", "duration_ms=", "request_id=r-2", "method=POST"):
+    for part in (
+        "operation=executeBatch",
+        "status=400",
+        "code=INVALID_REQUEST",
+        "reason=soqlWhereClause: should have",
+        "duration_ms=",
+        "request_id=r-2",
+        "method=POST",
+    ):
         assert part in lines[0].replace("'", "")
     assert TOKEN not in lines[0]
     assert context()["x-client-context"][:40] not in lines[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _scripted import Reply, serving
 
 from harness.process import clean_environment
 
@@ -113,6 +114,27 @@ def test_an_sf_alias(url: str, tmp_path: Path, shown: str | None) -> None:
     assert done.returncode == 0, done.stderr
     assert Both.calls[0][2]["accessToken"] == TOKEN
     assert TOKEN not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "does not accept the token"),
+        (403, "does not accept the token"),
+        (404, "does not answer as a Salesforce org"),
+        (503, "is not available now (503). Try again later"),
+        (429, "is not available now"),
+        (200, "did not answer with JSON"),
+    ],
+)
+def test_an_org_that_refuses_or_is_away_is_said(url: str, status: int, words: str) -> None:
+    """Only a refusal is about the token."""
+    with serving() as server:
+        server.script = [Reply(b"<html>", status)]
+        done = invoke("local", f"{url}/api/jobs", LOCAL_ORG_URL=server.url, LOCAL_ORG_TOKEN=TOKEN)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert ("token" in done.stderr) is (status in (401, 403))
 
 
 def test_what_is_missing_is_said(url: str, tmp_path: Path) -> None:

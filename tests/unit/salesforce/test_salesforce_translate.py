@@ -138,6 +138,39 @@ def test_the_message_of_a_refused_query_is_the_orgs_own() -> None:
     assert str(ours) == "unexpected token: SELEKT"
 
 
+@pytest.mark.parametrize(
+    ("status", "content", "what_to_do"),
+    [
+        (401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}], "log in again"),
+        (403, "Bad_OAuth_Token", "log in again"),
+        (403, "Wrong_Org", "orgDomainUrl"),
+        (403, [{"message": "API is not enabled", "errorCode": "API_DISABLED_FOR_ORG"}], "API Enabled"),
+        (403, [{"message": "API is not enabled", "errorCode": "API_CURRENTLY_DISABLED"}], "API Enabled"),
+        (403, [{"message": "IP restricted", "errorCode": "LOGIN_DURING_RESTRICTED_DOMAIN"}], "login IP ranges"),
+        (403, [{"message": "locked out", "errorCode": "PASSWORD_LOCKOUT"}], "unlock it"),
+        (403, [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}], "are used up"),
+        (403, [{"message": "ConcurrentRequests Limit", "errorCode": "REQUEST_LIMIT_EXCEEDED"}], "try again shortly"),
+        (503, [{"message": "too busy", "errorCode": "SERVER_UNAVAILABLE"}], "status.salesforce.com"),
+        (400, [{"message": "full", "errorCode": "STORAGE_LIMIT_EXCEEDED"}], "delete data"),
+        (403, [{"message": "off", "errorCode": "FUNCTIONALITY_NOT_ENABLED"}], "Setup"),
+        (503, "<html><title>Maintenance</title></html>", "in maintenance or overloaded; try again later"),
+        (500, "", "in maintenance or overloaded"),
+        (429, "<html>", "too many requests"),
+        (403, "<html>Forbidden</html>", "firewall or proxy"),
+        (404, "<html>", "My Domain"),
+        (302, "", "My Domain"),
+        (407, "<html>", "proxy"),
+        (400, "<html>", "address of a Salesforce org"),
+    ],
+)
+def test_the_message_says_what_to_do(status: int, content: object, what_to_do: str) -> None:
+    """And what the org said, where it said something."""
+    ours = answered(status, content, "acme.my.salesforce.com")
+    assert what_to_do in ours.message
+    said = content[0]["message"] if isinstance(content, list) else ""
+    assert said in ours.message
+
+
 def test_the_more_specific_class_wins() -> None:
     """A ConnectTimeout is a ConnectionError too, and a class nobody has met goes by its parent."""
 

@@ -1,20 +1,22 @@
 -- needs clock
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes to write of each page),
---       errors_key (pages with errors), faults, open
+--       errors_key (pages with errors), marks_key (notes of steps), faults, open
 --       id, unit, results and priced (compressed, or nil), counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
+--       codes: those of failed records
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
--- Returns 1 if the receipt was stored, 0 if there was one already, or the job no longer exists or is Completed.
+-- Returns the codes that are the job's first; nothing if the receipt was not stored: there was one already, or the job no
+-- longer exists or is Completed.
 local status = redis.call('HGET', args.job, 'status')
-if not status or status == 'Completed' then return 0 end
+if not status or status == 'Completed' then return false end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
-if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 0 end
+if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return false end
 if args.large then
   local note = redis.call('HGET', args.large.incomplete, args.large.record) or ''
   local holder, quote = string.match(note, '^(%S+) %S+ ?(%S*)$')
-  if holder ~= args.id or (args.large.quote and quote ~= args.large.quote) then return 0 end
+  if holder ~= args.id or (args.large.quote and quote ~= args.large.quote) then return false end
   redis.call('HDEL', args.large.incomplete, args.large.record)
 end
 redis.call('HSET', args.receipts, args.unit, '1')
@@ -35,10 +37,15 @@ for _, each in ipairs(args.pages) do
     redis.call('HSET', args.job, 'numberOfErrors', redis.call('SCARD', args.errors_key))
   end
 end
+local firsts = {}
+for _, code in ipairs(args.codes) do
+  if redis.call('HSETNX', args.marks_key, 'failed ' .. code, args.unit) == 1 then firsts[#firsts + 1] = code end
+end
 local ttl = redis.call('TTL', args.job)
 if ttl > 0 then -- the job has ended: new keys expire together with it
-  for _, key in ipairs({args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key}) do
+  local keys = {args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key, args.marks_key}
+  for _, key in ipairs(keys) do
     redis.call('EXPIRE', key, ttl)
   end
 end
-return 1
+return firsts

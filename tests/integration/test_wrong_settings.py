@@ -1,0 +1,52 @@
+"""A wrong setting ends every process with one sentence: which setting, what it is, what it should be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from harness.process import ROOT, clean_environment
+
+CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
+COMMANDS = {
+    "worker": (*CELERY, "worker", "-c", "1"),
+    "beat": (*CELERY, "beat"),
+    "web": (sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", "127.0.0.1:0"),
+    "status": (*CELERY, "status"),
+    "flower": (*CELERY, "flower", "--port=0"),
+}
+RIGHT = {"REDIS_URL": "redis://127.0.0.1:1/0", "QUOTEJOB_SECRET_KEY": Fernet.generate_key().decode()}
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "value"),
+    [
+        ("worker", "QUOTEJOB_PAGE_SIZE", "9999"),
+        ("worker", "REDIS_URL", ""),
+        ("worker", "QUOTEJOB_SECRET_KEY", "not-a-key"),
+        ("beat", "LOG_LEVEL", "LOUD"),
+        ("beat", "REDIS_URL", "http://user:hidden@host"),
+        ("web", "QUOTEJOB_ORG_HOSTS", "com"),
+        ("web", "REDIS_URL", ""),
+        ("status", "REDIS_URL", ""),
+        ("flower", "REDIS_URL", "rediss://:hidden@host:port"),
+    ],
+)
+def test_the_sentence_and_no_traceback(what: str, name: str, value: str, tmp_path: Path) -> None:
+    """The process ends by itself, with an exit code that is not 0, and shows no secret."""
+    arguments = ("--schedule", str(tmp_path / "beat")) if what == "beat" else ()
+    environment = {**clean_environment(), **RIGHT, name: value}
+    done = subprocess.run(
+        [*COMMANDS[what], *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode not in (0, None)
+    assert f"quotejob cannot start: {name} " in said
+    assert "it should be" in said
+    assert "Traceback" not in said
+    assert "hidden" not in said
+    assert "not-a-key" not in said
