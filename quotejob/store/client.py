@@ -19,7 +19,19 @@ from redis.retry import Retry
 from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 
-_FULL = "command not allowed when used memory"  # part of every OOM error, also of one that a script of Redis 6 meets
+_NOT_PERMITTED = "The user in REDIS_URL may not do what is needed: give it ~* &* +@all -@dangerous"
+# What a server answers that cannot serve for now: a part of its error, also of one that a script of Redis 6 meets.
+_REFUSALS = {
+    "command not allowed when used memory": "Redis is full; free memory or choose a larger plan, then try again",
+    "against a read only replica": "Redis takes no writes: it is a replica, as during a failover; try again shortly",
+    "MISCONF": "Redis takes no writes: it cannot save to its disk; free disk space, and look at its log",
+    "NOREPLICAS": "Redis takes no writes: it has fewer replicas than min-replicas-to-write; try again shortly",
+    "Link with MASTER is down": "Redis is a replica that has lost its primary; try again shortly",
+    "BUSY Redis is busy": "Redis is busy with a long script; try again shortly",
+    "DB index is out of range": "REDIS_URL names a database that Redis does not have; most servers have 0 to 15",
+    "no permissions": _NOT_PERMITTED,
+    "user executing the script can't": _NOT_PERMITTED,
+}
 _clients: dict[tuple[int, str, bool], RedisClient] = {}
 
 
@@ -139,7 +151,8 @@ def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4
         socket_keepalive=True,
         health_check_interval=25,
         retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=4), attempts),
-        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        # After a failover the old address may lead to a replica for a while, and a new connection to the primary.
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError],
         **tls(url),
     )
     return RedisClient(connection_pool=pool)
@@ -159,7 +172,12 @@ def tls(url: str) -> dict[str, Any]:
 
 def concerns(client: RedisClient) -> list[str]:
     """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
-    memory, persistence = client.info("memory"), client.info("persistence")
+    try:
+        memory, persistence = client.info("memory"), client.info("persistence")
+    except (redis.ResponseError, StoreUnavailable) as refused:
+        if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
+            raise
+        return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -177,13 +195,14 @@ def server_time(client: RedisClient) -> datetime:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn redis-py's errors into StoreUnavailable: Redis does not answer or is full, and nothing was accepted."""
+    """Turn redis-py's errors into StoreUnavailable: Redis does not answer or refuses, and nothing was accepted."""
     try:
         yield
     except redis.ResponseError as cause:
-        if _FULL not in str(cause):
+        reason = next((reason for part, reason in _REFUSALS.items() if part in str(cause)), None)
+        if reason is None:
             raise
-        raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
+        raise StoreUnavailable(reason) from cause
     except (redis.ConnectionError, redis.TimeoutError) as cause:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             reason = "The certificate of Redis cannot be verified: set QUOTEJOB_REDIS_CA to its file, or to unverified"
