@@ -84,5 +84,5 @@ beat_schedule = {
     "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
-beat_schedule_filename = ".celerybeat-schedule"
+beat_scheduler = "tasks.beat:Scheduler"
 imports = ("tasks.flow", "tasks.sweep", "tasks.ticks", "tasks.clean_up")
