@@ -15,7 +15,7 @@ from quotejob.jobtypes import key_field
 from quotejob.jobtypes.quotes.pages import rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
-from quotejob.pricing.fields import LINE_FIELDS, Sources
+from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import select_opportunities
@@ -78,7 +78,7 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     _check_settable("Quote", quote_fields.values(), book.quote_fields)
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
-    if book.quote_fields or book.line_fields != LINE_FIELDS:
+    if book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS:
         with explained():
             run.org.explain(select([_NOBODY], book, multi_currency=False))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from quotejob.pricing import Rules
 from quotejob.pricing.fields import Source, Sources, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 from quotejob.run.context import Run
+from quotejob.salesforce.queries import Record
+from quotejob.salesforce.translate import URI_TOO_LONG
 
 _QUOTE_FIELDS = ("Id", "Name", "Account.BillingCountry", "Amount", "CloseDate", "Pricebook2Id")
 CURRENCY_GOES_ALONG = "currency"  # a note of the job: a new Quote gets the currency of its Opportunity
@@ -38,9 +41,21 @@ def read(run: Run, ids: Sequence[str], book: Rules) -> list[Opportunity]:
     if decimals and run.progress.note(run.id, CURRENCY_GOES_ALONG):
         copied = {_CURRENCY_FIELD: Source(_CURRENCY_FIELD), **copied}
     with explained():
-        found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
+        found = _rows(run, ids, book, multi_currency=bool(decimals))
     with run.org.reading("Opportunities with all their fields"):
         return [_opportunity(row, decimals, copied, book.line_fields) for row in found]
+
+
+def _rows(run: Run, ids: Sequence[str], book: Rules, *, multi_currency: bool) -> Iterator[Record]:
+    """Return the rows of these Opportunities, by several queries if one would be too long for its URI."""
+    try:
+        return run.org.query(select(ids, book, multi_currency=multi_currency))
+    except OrgRefused as refused:
+        if refused.code != URI_TOO_LONG or len(ids) == 1:
+            raise
+        half = len(ids) // 2
+        parts = (_rows(run, some, book, multi_currency=multi_currency) for some in (ids[:half], ids[half:]))
+        return chain.from_iterable(parts)
 
 
 @contextmanager
