@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import requests
 import structlog
 
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
-from quotejob.salesforce.caller import CallerContext, check_org, to18
+from quotejob.salesforce.caller import CallerContext, check_org, is_loopback, to18
+from quotejob.salesforce.wire import keep_header
 from quotejob.settings import Settings
 
 TIMEOUT = (5, 15)  # seconds: to connect, to read
@@ -46,12 +48,15 @@ def session(
         )
     named = f"The AppLink authorization {authorization}"
     try:
-        answer = requests.get(
-            f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
-            headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
-            timeout=timeout,
-            allow_redirects=False,
-        )
+        with requests.Session() as http:
+            http.trust_env = not is_loopback(urlsplit(settings.applink_api_url).hostname or "")  # no proxy on the way
+            http.auth = keep_header
+            answer = http.get(
+                f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
+                headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
+                timeout=timeout,
+                allow_redirects=False,
+            )
     except requests.RequestException as fault:
         raise OrgUnreachable(f"{named}: AppLink does not answer ({type(fault).__name__})") from None
     if answer.status_code >= 500 or answer.status_code == 429:

@@ -40,7 +40,7 @@ class Wire(requests.Session):
         self._timeout = timeout  # seconds: to connect, and between two bytes of an answer
         self.headers.update({"Accept-Encoding": "gzip", "User-Agent": "quotejob"})
         self.trust_env = not address.is_loopback  # no proxy on the way to this machine
-        self.auth = _keep_header  # else requests prefers an entry of ~/.netrc to our token
+        self.auth = keep_header
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
@@ -56,5 +56,6 @@ class Wire(requests.Session):
         return pool()
 
 
-def _keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave the Authorization header as it is: requests prefers an entry of ~/.netrc, unless a session has an auth."""
     return request
