@@ -16,6 +16,7 @@ broker_url = result_backend = _or_exit(_redis_url)
 broker_use_ssl = redis_backend_use_ssl = _or_exit(lambda: _tls(broker_url)) or None
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # never give up on a Redis that restarts
+broker_channel_error_retry = True  # nor on one that takes no writes for a while, as during a failover
 # Without a pool each message opens a connection, but web, worker and beat hold 16 connections instead of 26: the
 # smallest hosted Redis allows 20. Flower deadlocks with a small pool, opens 15-22 with a large one, and 6 without one.
 broker_pool_limit = 0
@@ -84,5 +85,5 @@ beat_schedule = {
     "sweep": {"task": "quotejob.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
-beat_schedule_filename = ".celerybeat-schedule"
+beat_scheduler = "tasks.beat:Scheduler"
 imports = ("tasks.flow", "tasks.sweep", "tasks.ticks", "tasks.clean_up")

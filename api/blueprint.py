@@ -6,6 +6,7 @@ declared. It has the ``x-sfdc`` block, which tells Heroku AppLink which permissi
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
@@ -77,9 +78,9 @@ class Parser(FlaskParser):
         if not req.is_json:
             raise InvalidRequest.field("body", f"should be {expected}")
         try:
-            document = orjson.loads(req.get_data())
+            document = orjson.loads(req.get_data().removeprefix(codecs.BOM_UTF8))  # Windows begins text files with it
         except orjson.JSONDecodeError:
-            raise InvalidRequest.field("body", f"is not JSON; it should be {expected}") from None
+            raise InvalidRequest.field("body", f"{_not_json(req)}; it should be {expected}") from None
         if not isinstance(document, dict):
             raise InvalidRequest.field("body", f"should be {expected}")
         return document
@@ -104,6 +105,17 @@ class Parser(FlaskParser):
         details = list(_details(cast(dict[str, Any], error.messages), _all_names(schema)))
         sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
         raise InvalidRequest(sentence, details=details) from None
+
+
+def _not_json(request: Request) -> str:
+    """Return why the body is not JSON."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return "is compressed; send it as it is, without Content-Encoding"
+    try:
+        request.get_data().decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8; save or send it as UTF-8"
+    return "is not JSON"
 
 
 class Blueprint(SmorestBlueprint):

@@ -119,10 +119,9 @@ class Stack:
         return self.start(f"worker{number}", [*command, "-n", f"worker{number}@%h", *options])
 
     def start_beat(self) -> None:
-        """Start Celery's scheduler. Its own files are in the run's folder."""
+        """Start the scheduler."""
         self.tell("Scheduler")
-        notes = str(self.folder / "beat-schedule")
-        self.start("beat", [*CELERY, "beat", "--schedule", notes])
+        self.start("beat", [*CELERY, "beat"])
 
     def start_flower(self, port: int = 0) -> None:
         """Start Flower on loopback, without a password."""

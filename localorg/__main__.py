@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import re
 import signal
 import sqlite3
 import sys
@@ -20,7 +21,7 @@ from localorg.lab.costs import PROFILES
 from localorg.numbers import whole
 from localorg.org import Org
 from localorg.schema.loading import load_schema
-from localorg.seed import add_opportunities, populate
+from localorg.seed import add_currencies, add_opportunities, populate
 
 FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
 _CLOSING_SECONDS = 2.0  # time that running requests get to finish
@@ -50,6 +51,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="objects and fields to add, in YAML (localorg/schema/yaml_file.py); may be given more than once",
     )
+    parser.add_argument(
+        "--currencies",
+        type=_codes,
+        default=[],
+        metavar="LIST",
+        help="the org has several currencies, such as USD,EUR,JPY; the first one is the user's",
+    )
     parser.add_argument("--tls", action="store_true", help="speak https, with a certificate made at the start")
     parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the private key of --cert")
@@ -57,6 +65,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     if (asked.cert is None) != (asked.key is None):
         parser.error("--cert and --key go together")
     return asked
+
+
+def _codes(word: str) -> list[str]:
+    codes = word.upper().split(",")
+    if not all(re.fullmatch("[A-Z]{3}", code) for code in codes):
+        raise argparse.ArgumentTypeError(f"{word} is not a list of currencies, such as USD,EUR,JPY")
+    return codes
 
 
 def _count(word: str) -> int:
@@ -69,10 +84,17 @@ def _count(word: str) -> int:
 def open_org(asked: argparse.Namespace) -> Org:
     """Open the org for the command line, and fill it."""
     extra = [asked.force_app] if asked.force_app.is_dir() else []
-    org = Org(load_schema(extra=extra, files=asked.schema), path=asked.db, seed=asked.seed, token=asked.token)
+    org = Org(
+        load_schema(extra=extra, files=asked.schema, codes=asked.currencies),
+        path=asked.db,
+        seed=asked.seed,
+        token=asked.token,
+    )
     org.costs.use(asked.profile)
     populate(org)
     add_opportunities(org, asked.opportunities, asked.lines)
+    if asked.currencies:
+        add_currencies(org, asked.currencies)
     return org
 
 

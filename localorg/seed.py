@@ -18,6 +18,7 @@ from localorg.data.arithmetic import expected_revenue, fiscal_fields, line_total
 from localorg.data.values import rounded
 from localorg.org import Org
 from localorg.permissions import User
+from localorg.schema import currencies
 
 PRODUCTS = 200
 OPPORTUNITY_NAME = "Opportunity {}"
@@ -329,3 +330,25 @@ def _entries(connection: sqlite3.Connection, book: str) -> list[Entry]:
     statement = """SELECT Id, Product2Id, Name, ProductCode, UnitPrice FROM PricebookEntry
                    WHERE Pricebook2Id = ? AND IsActive = 1 AND IsDeleted = 0 ORDER BY Id"""
     return [Entry(*row) for row in connection.execute(statement, (book,))]
+
+
+# --- currencies ---------------------------------------------------------------------------------------------------
+
+
+def add_currencies(org: Org, codes: Sequence[str]) -> None:
+    """Create the CurrencyType of each code, and give the first one to records that the seed made without."""
+    if not org.connection.execute(f"SELECT COUNT(*) FROM {currencies.OBJECT}").fetchone()[0]:
+        for code in codes:
+            body = {
+                "IsoCode": code,
+                "ConversionRate": 1.0,
+                "DecimalPlaces": currencies.DECIMALS.get(code, 2),
+                "IsActive": True,
+            }
+            org.records.create(currencies.OBJECT, body | {"IsCorporate": code == codes[0]})
+    org.in_transaction(_use_currency, org.connection, codes[0])
+
+
+def _use_currency(connection: sqlite3.Connection, code: str) -> None:
+    for table in ("Opportunity", "OpportunityLineItem"):
+        connection.execute(f"UPDATE {table} SET {currencies.FIELD} = ? WHERE {currencies.FIELD} IS NULL", (code,))

@@ -122,8 +122,10 @@ def redis_url() -> str:
         _read(
             "REDIS_URL",
             Env().str,
-            "a redis:// or rediss:// URL, for example redis://127.0.0.1:6379/0",
+            "a redis:// or rediss:// URL without options, such as redis://:password@127.0.0.1:6379/0; in a password, "
+            "# / ? and % are percent-encoded (%23 %2F %3F %25); for TLS there is QUOTEJOB_REDIS_CA",
             validate=_is_redis_url,
+            convert=str.strip,
             secret=True,
         )
     )
@@ -190,9 +192,12 @@ def _read(
 
 
 def _is_redis_url(value: str) -> bool:
-    parts = urlsplit(value)
-    named = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    return named and re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII) is not None
+    """Return whether all that read it (redis-py, and Celery twice) understand the same: they differ on odd ones."""
+    parts = urlsplit(value.strip())
+    server = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    plain = not (parts.query or parts.fragment or re.search(r"\s", value.strip()))
+    database = re.fullmatch(r"/?|/[0-9]+/?", parts.path, re.ASCII) is not None
+    return value.strip().startswith(("redis://", "rediss://")) and server and plain and database
 
 
 def _is_web_url(value: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from localorg import errors
+from localorg.data import currencies
 from localorg.data.arithmetic import (
     expected_revenue,
     fiscal_fields,
@@ -93,6 +94,7 @@ class Quoting:
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], str]) -> None:
         self._db = connection
         self._now = now
+        self._currencies = currencies.several(connection)
         self._entries: dict[str, _Entry] = {}  # entries that lines were made from
         self._parents: dict[str, tuple[Any, ...]] = {}  # what new lines ask of their parents
         self._quotes: dict[str, None] = {}
@@ -130,6 +132,8 @@ class Quoting:
         """Check a row before its insert, and fill in what the org computes. Its references are checked already."""
         if rule := self._creating.get(object_name):
             rule(row)
+        if object_name in LINES and self._currencies:
+            currencies.check_line(self._db, object_name, row)
 
     def created(self, object_name: str, row: Values) -> None:
         """Note that a row has been inserted."""
@@ -325,8 +329,11 @@ class Quoting:
         (is_standard,) = self._db.execute(
             "SELECT IsStandard FROM Pricebook2 WHERE Id = ?", (row["Pricebook2Id"],)
         ).fetchone()
-        twin = """SELECT 1 FROM PricebookEntry WHERE Product2Id = ? AND Pricebook2Id = ? AND IsDeleted = 0"""
-        if self._db.execute(twin, (row["Product2Id"], row["Pricebook2Id"])).fetchone():
+        twin = "SELECT 1 FROM PricebookEntry WHERE Product2Id = ? AND Pricebook2Id = ? AND IsDeleted = 0"
+        wanted = [row["Product2Id"], row["Pricebook2Id"]]
+        if self._currencies:
+            twin, wanted = f"{twin} AND CurrencyIsoCode = ?", [*wanted, row["CurrencyIsoCode"]]
+        if self._db.execute(twin, wanted).fetchone():
             message = "This price definition already exists in this price book"
             raise OrgError(400, "FIELD_INTEGRITY_EXCEPTION", message, ())
         standard = None if is_standard else self._db.execute(_STANDARD_PRICE, (row["Product2Id"],)).fetchone()

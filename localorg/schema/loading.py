@@ -7,28 +7,31 @@ of those in `objects` (yaml_file.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from localorg.schema import sfdx, yaml_file
+from localorg.schema import currencies, sfdx, yaml_file
 from localorg.schema.model import LONG_TEXT, ChildRelationship, Field, Schema, SObject
 
 
-def load_schema(extra: Iterable[Path] = (), files: Iterable[Path] = ()) -> Schema:
+def load_schema(extra: Iterable[Path] = (), files: Iterable[Path] = (), codes: Sequence[str] = ()) -> Schema:
     """Load the standard objects, and what these sfdx source folders and schema files add; the last word counts.
 
     What is custom about objects that this org does not have is passed over, with a warning in the log, and so are
-    fields of types that it cannot keep. Raises ValueError with the name of a file that cannot be read.
+    fields of types that it cannot keep. With ``codes`` the org has these currencies.
+    Raises ValueError with the name of a file that cannot be read.
     """
     described = {body["name"]: body for body in _standard()}
     for folder in extra:
         sfdx.add(described, folder)
     for file in files:
         yaml_file.add(described, file)
+    if codes:
+        currencies.add(described, codes)
     children = [each for body in described.values() for each in _other_ends(body)]
     return Schema(_build(body, children) for body in described.values())
 

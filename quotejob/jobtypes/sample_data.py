@@ -32,6 +32,7 @@ PAGES_PER_WAVE = 1_000_000  # all of them: no priced quotes wait in Redis in the
 LINES_PER_OPPORTUNITY = 2
 KEY_PREFIX = "sample:"
 _KEY = re.compile(re.escape(KEY_PREFIX) + "[0-9a-f-]{36}:[0-9]+")
+_CURRENCY = "CurrencyIsoCode"  # of records, if the org has several currencies; and the note of a job in such an org
 _ALREADY_DELETED = "ENTITY_IS_DELETED"  # the org's error code for deleting a record a second time
 
 log = structlog.get_logger()
@@ -94,6 +95,7 @@ class _Catalog:
     accounts: tuple[str, ...]
     pricebook2_id: str
     entries: tuple[tuple[str, str], ...]  # (id, price)
+    currency: str | None  # of the prices; None: the org has only one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _check_key_field(run: Run) -> None:
     described = run.org.describe("Opportunity")
     with run.org.reading("the fields of Opportunity"):
         key_field.check(described)
+        if any(field["name"] == _CURRENCY for field in described["fields"]):
+            run.progress.note(run.id, _CURRENCY, "1")
 
 
 def _ids_of_samples(run: Run) -> Iterator[str]:
@@ -124,8 +128,9 @@ def _ids_of_samples(run: Run) -> Iterator[str]:
 
 
 def _read_catalog(run: Run) -> _Catalog:
+    several = run.progress.note(run.id, _CURRENCY) is not None
     soql = (
-        "SELECT Id, Pricebook2Id, UnitPrice FROM PricebookEntry "
+        f"SELECT Id, Pricebook2Id, UnitPrice{f', {_CURRENCY}' if several else ''} FROM PricebookEntry "
         "WHERE Pricebook2.IsStandard = true AND IsActive = true AND Product2.IsActive = true ORDER BY Id LIMIT 200"
     )
     entries = list(run.org.query(soql))
@@ -133,8 +138,10 @@ def _read_catalog(run: Run) -> _Catalog:
         raise OrgClosed("The standard price book has no active entries; add products with standard prices first")
     with run.org.reading("Accounts and prices"):
         accounts = tuple(row["Id"] for row in run.org.query("SELECT Id FROM Account ORDER BY Id LIMIT 200"))
-        prices = tuple((row["Id"], f"{Decimal(row['UnitPrice']):f}") for row in entries)  # no exponents in CSV
-        return _Catalog(accounts, entries[0]["Pricebook2Id"], prices)
+        currency = entries[0][_CURRENCY] if several else None
+        sold = [row for row in entries if row.get(_CURRENCY) == currency]
+        prices = tuple((row["Id"], f"{Decimal(row['UnitPrice']):f}") for row in sold)  # no exponents in CSV
+        return _Catalog(accounts, entries[0]["Pricebook2Id"], prices, currency)
 
 
 def _create_opportunities(
@@ -142,6 +149,7 @@ def _create_opportunities(
 ) -> tuple[dict[int, str], list[Result]]:
     """Create Opportunities with these numbers. Returns the new ids by number, and the results of those refused."""
     log.info(f"Creating {len(numbers)} Opportunities with Bulk API 2.0")
+    currency = {} if catalog.currency is None else {_CURRENCY: catalog.currency}
     closes = (run.job.created_date.date() + timedelta(days=30)).isoformat()
     rows = (
         {
@@ -151,10 +159,11 @@ def _create_opportunities(
             "CloseDate": closes,
             "Pricebook2Id": catalog.pricebook2_id,
             key_field.NAME: f"{KEY_PREFIX}{run.id}:{number}",
+            **currency,
         }
         for number in numbers
     )
-    columns = ["Name", "AccountId", "StageName", "CloseDate", "Pricebook2Id", key_field.NAME]
+    columns = ["Name", "AccountId", "StageName", "CloseDate", "Pricebook2Id", key_field.NAME, *currency]
     written = _ingest(run, page, "Opportunity", "insert", rows, columns)
     ids = {int(row["Name"].removeprefix(NAME_PREFIX)): row["sf__Id"] for row in written.succeeded()}
     return ids, [_refused(row["Name"], row) for row in written.failed()]

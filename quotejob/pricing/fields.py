@@ -35,8 +35,11 @@ Sources = Mapping[str, Source]  # field of the Quote or of its line -> where its
 # What the user has entered on a line, and a Quote's line can hold, goes along.
 LINE_FIELDS: Sources = {name: Source(name) for name in ("ServiceDate", "Description", "SortOrder")}
 
+# The status of a new Quote, unless the rules say otherwise: an org may have renamed or removed this one.
+QUOTE_FIELDS: Sources = {"Status": Source(value="Draft")}
+
 # What quotejob computes. The rules cannot set these.
-OWN_QUOTE_FIELDS = frozenset({"Name", "OpportunityId", "Pricebook2Id", "ExpirationDate", "Status", "QuoteJobKey__c"})
+OWN_QUOTE_FIELDS = frozenset({"Name", "OpportunityId", "Pricebook2Id", "ExpirationDate", "QuoteJobKey__c"})
 OWN_LINE_FIELDS = frozenset(
     {"QuoteId", "PricebookEntryId", "OpportunityLineItemId", "Quantity", "UnitPrice", "Discount", "QuoteJobKey__c"}
 )

@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from quotejob.pricing.agreed import LARGEST_NUMBER, Unpriceable, quoted
 from quotejob.pricing.countries import country_code, country_key
-from quotejob.pricing.fields import LINE_FIELDS, Sources
+from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.pricing.model import Opportunity, OpportunityLine, PricedLine, PricedQuote
 from quotejob.pricing.names import quote_name
 
@@ -61,7 +61,9 @@ class Rules:
     families: Mapping[str, Decimal] = field(default_factory=dict)  # asked only if the code has no row of its own
     line_quantity: tuple[Tier, ...] = ()  # rising at_least
     opportunity_amount: tuple[Tier, ...] = ()  # rising at_least
-    quote_fields: Sources = field(default_factory=dict)  # further fields of the Quote, from the Opportunity
+    quote_fields: Sources = field(
+        default_factory=lambda: QUOTE_FIELDS
+    )  # further fields of the Quote, from the Opportunity
     line_fields: Sources = field(default_factory=lambda: LINE_FIELDS)  # the same for a line
 
 

@@ -17,7 +17,16 @@ import yaml
 
 from quotejob.errors import RulesError
 from quotejob.pricing.countries import country_code, country_key
-from quotejob.pricing.fields import FIELD, LINE_FIELDS, OWN_LINE_FIELDS, OWN_QUOTE_FIELDS, PATH, Source, Sources
+from quotejob.pricing.fields import (
+    FIELD,
+    LINE_FIELDS,
+    OWN_LINE_FIELDS,
+    OWN_QUOTE_FIELDS,
+    PATH,
+    QUOTE_FIELDS,
+    Source,
+    Sources,
+)
 from quotejob.pricing.rules import Region, Regions, Rules, Tier, product_key
 
 MAX_FILE_BYTES = 256 * 1024  # the shipped file has about 12 KiB
@@ -128,7 +137,7 @@ class _File:
             families=self.products(product, "families"),
             line_quantity=self.tiers(thresholds, "line_quantity"),
             opportunity_amount=self.tiers(thresholds, "opportunity_amount"),
-            quote_fields=self.fields(fields, "quote", OWN_QUOTE_FIELDS),
+            quote_fields=self.fields(fields, "quote", OWN_QUOTE_FIELDS, QUOTE_FIELDS),
             line_fields=self.fields(fields, "line", OWN_LINE_FIELDS, LINE_FIELDS),
         )
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from quotejob.errors import OrgNotAllowed, SessionExpired
 
+OLDEST_VERSION = 50  # the first with composite graphs (REST API guide)
 API_VERSION = "66.0"  # of the Salesforce API (Spring '26), where no caller names one
 
 
@@ -50,6 +51,11 @@ class OrgAddress:
         object.__setattr__(self, "api_version", self.api_version.lower().removeprefix("v"))
         if not re.fullmatch(r"[0-9]{2,3}\.[0-9]", self.api_version):
             raise OrgNotAllowed(f"apiVersion should be a version of the Salesforce API, such as {API_VERSION}.")
+        if float(self.api_version) < OLDEST_VERSION:
+            raise OrgNotAllowed(
+                f"apiVersion {self.api_version} has no composite graphs, which write the Quotes; "
+                f"call with {OLDEST_VERSION}.0 or later."
+            )
         if self.scheme != "https" and not (self.scheme == "http" and self.is_loopback):
             raise OrgNotAllowed("The org's address must be https, or http on this machine.")
         # Another character would fail when the header is written, and that error would show the token.

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import requests
 import structlog
 
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
-from quotejob.salesforce.caller import CallerContext, check_org, to18
+from quotejob.salesforce.caller import CallerContext, check_org, is_loopback, to18
 from quotejob.salesforce.guard import GuardedSession
 from quotejob.salesforce.translate import TIMEOUT
+from quotejob.salesforce.wire import keep_header
 from quotejob.settings import Settings
 
 SECONDS = (5, 15)  # to connect, for the whole request
@@ -55,7 +57,10 @@ def session(
         )
     named = f"The AppLink authorization {authorization}"
     try:
-        answer = GuardedSession(timeout, MAX_ANSWER).get(
+        http = GuardedSession(timeout, MAX_ANSWER)
+        http.trust_env = not is_loopback(urlsplit(settings.applink_api_url).hostname or "")  # no proxy on the way
+        http.auth = keep_header
+        answer = http.get(
             f"{settings.applink_api_url.rstrip('/')}/authorizations/{authorization}",
             headers={"Authorization": f"Bearer {settings.applink_token}", "X-App-UUID": settings.app_id or ""},
         )

@@ -77,7 +77,7 @@ def check_org(url: str, settings: Settings) -> None:
         ) from None
     host = (parts.hostname or "").lower()
     bare = not (parts.username or parts.password or parts.path or parts.query or parts.fragment)
-    if bare and settings.local_org and parts.scheme in ("http", "https") and _is_loopback(host):
+    if bare and settings.local_org and parts.scheme in ("http", "https") and is_loopback(host):
         return
     plain = re.fullmatch(r"[a-z0-9.-]+", host) is not None
     listed = plain and any(host.endswith("." + suffix) for suffix in settings.org_hosts)
@@ -98,7 +98,8 @@ def to18(record_id: str) -> str:
     return record_id[:15] + suffix
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from quotejob.errors import OrgRefused
+from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
@@ -70,7 +70,8 @@ class OrgClient:
     def explain(self, soql: str) -> None:
         """Ask the org to check a query; no row is read. Raises OrgRefused with the org's own code and message."""
         self._check_length("explain", soql)
-        self._get("query", explain=soql)
+        with self._served():
+            self._get("query", explain=soql)
 
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
         """Yield all rows of a query, page after page. A sub-query is a plain list, empty if it has no rows.
@@ -79,7 +80,8 @@ class OrgClient:
         INVALID_QUERY_LOCATOR if the org no longer has the other rows: run the query again.
         """
         self._check_length("q", soql)
-        first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
+        with self._served():
+            first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
         return queries.rows(first, self._more, queries.child_names(soql))
 
     def describe(self, object_name: str) -> dict[str, Any]:
@@ -97,7 +99,8 @@ class OrgClient:
             return {}
         body = graphs.request_body(graphs_to_send, self.address.api_version)
         salesforce = self._connection.salesforce
-        answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
+        with self._served():
+            answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
         with self.reading("the outcome of every graph, and the id of every new record"):
             return graphs.outcomes_of(graphs_to_send, answer)
 
@@ -145,6 +148,20 @@ class OrgClient:
         return bulk.ingest(
             self._connection, job, rows, columns, checkpoint=checkpoint, on_progress=on_progress, deadline=deadline
         )
+
+    @contextmanager
+    def _served(self) -> Iterator[None]:
+        """Raise OrgClosed if the org lacks a resource that every org has: it does not serve this version of the API."""
+        try:
+            yield
+        except OrgRefused as refused:
+            if refused.code != "NOT_FOUND" and refused.http_status != 410:  # Gone: the version was retired
+                raise
+            raise OrgClosed(
+                f"{self.address.host} does not serve apiVersion {self.address.api_version}; call with one that it has",
+                code="API_VERSION_NOT_SERVED",
+                http_status=refused.http_status,
+            ) from refused
 
     def _userinfo(self) -> Identity:
         answer: Any = self._connection.salesforce.oauth2("userinfo")

@@ -89,6 +89,8 @@ ANSWERS: tuple[Row, ...] = (
     Row(HALTED, "invalid reference", None, OrgRefused),  # the node refers to something that does not exist
     Row(HALTED, "", None, OrgUnreachable),  # not run, or rolled back because of another node
     Row("UNABLE_TO_LOCK_ROW", "", None, OrgUnreachable),  # comes as 400, as 500, and inside a 200
+    Row("", "unable_to_lock_row", None, OrgUnreachable),  # met by a trigger or a flow, which has a code of its own
+    Row("", "unable to obtain exclusive access", None, OrgUnreachable),
     Row("TooManyLockFailure", "", None, OrgUnreachable),
     Row("SERVER_UNAVAILABLE", "", None, OrgUnreachable),
     Row("QUERY_TIMEOUT", "", None, OrgUnreachable),

@@ -25,7 +25,7 @@ class Wire(GuardedSession):
         self._scheme = address.scheme
         self.headers.update({"Accept-Encoding": "gzip", "User-Agent": "quotejob"})
         self.trust_env = not address.is_loopback  # no proxy on the way to this machine
-        self.auth = _keep_header  # else requests prefers an entry of ~/.netrc to our token
+        self.auth = keep_header
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
@@ -35,5 +35,6 @@ class Wire(GuardedSession):
         return super().request(method, f"{self._scheme}:{str(url).partition(':')[2]}", *args, **kwargs)
 
 
-def _keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leave the Authorization header as it is: requests prefers an entry of ~/.netrc, unless a session has an auth."""
     return request

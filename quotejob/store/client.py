@@ -139,7 +139,8 @@ def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4
         socket_keepalive=True,
         health_check_interval=25,
         retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=4), attempts),
-        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        # After a failover the old address may lead to a replica for a while, and a new connection to the primary.
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError],
         **tls(url),
     )
     return RedisClient(connection_pool=pool)
@@ -159,7 +160,12 @@ def tls(url: str) -> dict[str, Any]:
 
 def concerns(client: RedisClient) -> list[str]:
     """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
-    memory, persistence = client.info("memory"), client.info("persistence")
+    try:
+        memory, persistence = client.info("memory"), client.info("persistence")
+    except (redis.ResponseError, StoreUnavailable) as refused:
+        if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
+            raise
+        return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":

@@ -17,6 +17,7 @@ _LOGIN = "Redis does not accept the user name and password: correct them in REDI
 _NO_LOGIN = "Redis has no password, but REDIS_URL has one: remove it there"
 _NO_HOST = "The host in REDIS_URL is not known: correct its name, or look at the network's DNS"
 _NO_DATABASE = "Redis has no database with the number at the end of REDIS_URL: write 0"
+_NO_PERMISSION = "The Redis user in REDIS_URL may not do what quotejob needs: give it ~* &* +@all -@dangerous"
 _REPLICA = "REDIS_URL leads to a replica, which cannot be written: use the primary; after a failover, try again shortly"
 _CLUSTER = "REDIS_URL leads to a cluster: use a Redis without cluster mode"
 
@@ -31,9 +32,8 @@ _SAID = {
     "invalid username-password": _LOGIN,
     "invalid password": _LOGIN,
     "authentication required": "Redis wants a password: write it into REDIS_URL, as redis://:PASSWORD@HOST:6379/0",
-    "no permissions to": (
-        "The Redis user in REDIS_URL may not do what quotejob needs: give it all commands and keys (+@all ~*)"
-    ),
+    "no permissions to": _NO_PERMISSION,
+    "executing the script can't": _NO_PERMISSION,
     "read only replica": _REPLICA,
     "link with master is down": _REPLICA,
     "db index is out of range": _NO_DATABASE,

@@ -115,6 +115,28 @@ def test_everybody_outlives_a_redis_that_restarts(system: Stack) -> None:
     assert check_job(reader, job_id, ALL).differences == []
 
 
+def test_everybody_outlives_a_redis_that_becomes_a_replica(system: Stack) -> None:
+    """As in a failover, in the middle of a job: no process ends, callers are told, and then the job goes on."""
+    api, reader = api_of(system)
+    fault(system, kind="slow", match={"resource": "query"}, seconds=4.0, count=2)
+    job_id = api.submit(ALL)
+    while not _leases(system, job_id, b"plan"):
+        time.sleep(0.05)
+    with redis.Redis.from_url(system.redis_url or "") as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        refused = api.request("POST", "/api/executebatch", json={"soqlWhereClause": ALL})
+        log, deadline = system.process("worker1").log, time.monotonic() + 60
+        while "read only replica" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(5)
+        client.execute_command("REPLICAOF", "NO", "ONE")
+    assert (refused.status_code, refused.json()["code"]) == (503, "STORE_UNAVAILABLE")
+    assert "failover" in refused.json()["message"]
+    assert api.follow(job_id, quiet=60)["status"] == "Completed"
+    system.check()
+    assert check_job(reader, job_id, ALL).differences == []
+
+
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGTERM twice", "celery control shutdown"])
 def test_a_worker_that_is_told_to_stop_does_so_in_time(system: Stack, way: str) -> None:
     """Gone within 30 s, the signal going to all its processes; the next worker goes on without an error or a double."""

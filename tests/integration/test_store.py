@@ -8,7 +8,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -95,20 +97,6 @@ def test_a_wrong_password_is_named(way: str) -> None:
             assert "wrong" not in said
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_redis_that_takes_no_writes_is_named(way: str) -> None:
-    """A replica, a user with few rights, a lack of replicas."""
-    with redis_server.private() as primary, redis_server.private() as url:
-        client = store.client(url, attempts=0)
-        client.execute_command("ACL", "SETUSER", "reader", "on", ">x", "+get", "+select", "+evalsha", "+multi", "~*")
-        assert "may not do" in says(changed(url, login="reader:x"), way)
-        client.config_set("min-replicas-to-write", 3)
-        assert "too few replicas" in says(url, way)
-        client.config_set("min-replicas-to-write", 0)
-        client.execute_command("REPLICAOF", "127.0.0.1", str(urlsplit(primary).port))
-        assert "replica" in says(url, way)
-
-
 def test_a_wrong_address_is_named(redis_url: str) -> None:
     """The database, the port, the host, the scheme, and what is no Redis at all."""
     assert "no database with the number" in says(changed(redis_url, db="99999"))
@@ -141,6 +129,58 @@ def test_a_fault_of_our_own_is_not_the_fault_of_redis(redis_url: str) -> None:
         client.execute_command("NOSUCHCOMMAND")
     with pytest.raises(redis.ResponseError):
         client.lpush("text", "b")
+def _replica(client: store.RedisClient) -> None:
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+
+def _disk_trouble(client: store.RedisClient) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        client.config_set("dir", folder)
+    client.config_set("save", "3600 1000")
+    client.bgsave()
+    deadline = time.monotonic() + 60
+    while client.info("persistence")["rdb_last_bgsave_status"] != "err":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+STATES: dict[str, tuple[Callable[[store.RedisClient], object], str]] = {
+    "a replica": (_replica, "failover"),
+    "disk trouble": (_disk_trouble, "disk"),
+    "too few replicas": (lambda client: client.config_set("min-replicas-to-write", 1), "too few replicas"),
+    "no permission": (lambda client: client.execute_command("ACL", "SETUSER", "default", "-@write"), "may not do"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("state", STATES)
+def test_a_redis_that_takes_no_writes_says_why(state: str, way: str) -> None:
+    """It is as good as away, whatever it answers: nobody gets an error of the library."""
+    put_into, words = STATES[state]
+    with redis_server.private() as url:
+        client = store.client(url, attempts=0)
+        client.zadd("open", {"a": 0})
+        put_into(client)
+        with pytest.raises(StoreUnavailable, match=words):
+            WAYS[way](client)
+
+
+def test_a_database_that_is_not_there_is_a_wrong_redis_url() -> None:
+    """The message names the setting."""
+    with redis_server.private() as url, pytest.raises(StoreUnavailable, match="REDIS_URL"):
+        store.client(url.removesuffix("0") + "99", attempts=0).set("a", "b")
+
+
+def test_a_redis_that_hides_its_settings_is_of_concern_and_no_obstacle() -> None:
+    """Hosted servers often forbid INFO."""
+    with redis_server.private() as url:
+        client = store.client(url, attempts=0)
+        client.execute_command("ACL", "SETUSER", "default", "-@dangerous")
+        [concern] = store.concerns(client)
+    assert "noeviction" in concern
+    assert "appendonly" in concern
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        store.concerns(client)
 
 
 def test_a_connection_of_ones_own_needs_a_redis() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from celery import Celery
 from cryptography.fernet import Fernet
 
 from quotejob import settings
 from quotejob.errors import SettingsError
+from quotejob.store import client as store
 
 KEY = Fernet.generate_key().decode()
 
@@ -77,6 +80,54 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
     with pytest.raises(SettingsError, match=rf"^{name} .*should be") as refusal:
         settings.load()
     assert (value in str(refusal.value)) is (name != "REDIS_URL")
+
+
+ODD_REDIS_URLS = [
+    "redis://:pass#word@127.0.0.1:6379/0",
+    "redis://:pass/word@127.0.0.1:6379/0",
+    "redis://:pass?word@127.0.0.1:6379/0",
+    "redis://127.0.0.1:6379/queue",
+    "redis://127.0.0.1:6379/0/1",
+    "redis://127.0.0.1:6379?db=3",
+    "rediss://127.0.0.1:6379/0?ssl_cert_reqs=CERT_NONE",
+    "rediss://127.0.0.1:6379/0?ssl_cert_reqs=none",
+    "REDIS://127.0.0.1:6379/0",
+    "redis://my host:6379/0",
+    '"redis://127.0.0.1:6379/0"',
+    "redis:///0",
+    "unix:///var/run/redis.sock",
+]
+
+
+@pytest.mark.parametrize("url", ODD_REDIS_URLS)
+def test_a_redis_url_that_is_not_read_by_all_alike_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py and Celery read some of them as different servers or databases. The message says how to write it."""
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(SettingsError, match="%23") as refusal:
+        settings.load()
+    assert url not in str(refusal.value)
+
+
+@pytest.mark.parametrize("around", ["\n", " ", "\r\n"])
+def test_white_space_around_a_redis_url_is_not_part_of_it(around: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from files with secrets and from panels to paste into."""
+    monkeypatch.setenv("REDIS_URL", f"{around}redis://127.0.0.1:6379/0{around}")
+    assert settings.redis_url() == "redis://127.0.0.1:6379/0"
+
+
+def test_a_password_may_have_any_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who read the address get the same one."""
+    password = "p@s#s/w:o%r?d &+é"
+    url = f"redis://us%40er:{quote(password, safe='')}@[::1]:6380/2"
+    monkeypatch.setenv("REDIS_URL", url)
+    ours = store.client(settings.redis_url(), attempts=0).connection_pool.connection_kwargs
+    celery = Celery(broker=settings.redis_url(), backend=settings.redis_url())
+    broker, backend = celery.connection_for_write(), celery.backend.connparams
+    wanted = ("::1", 6380, "us@er", password)
+    assert (ours["host"], ours["port"], ours["username"], ours["password"]) == wanted
+    assert (broker.hostname, broker.port, broker.userid, broker.password) == wanted
+    assert (backend["host"], backend["port"], backend["username"], backend["password"]) == wanted
+    assert (ours["db"], int(broker.virtual_host), backend["db"]) == (2, 2, 2)
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "QUOTEJOB_SECRET_KEY"])

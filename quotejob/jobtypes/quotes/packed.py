@@ -1,6 +1,7 @@
 """The form of priced quotes in Redis, between pricing and writing: compact JSON, compressed, decimals exact.
 
-Rows of the version before are shorter: their lines have no discount of their own, and nothing is copied.
+Rows of the version before are shorter: their lines have no discount of their own, and nothing is copied. Then the Quote
+has the usual status, which is not stored either.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 import msgspec
 import zstandard
 
+from quotejob.pricing.fields import QUOTE_FIELDS, values
 from quotejob.pricing.model import PricedLine, PricedQuote
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_USUAL = values(QUOTE_FIELDS, {})
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -32,7 +35,7 @@ def unpack(stored: bytes) -> list[PricedQuote]:
 def _quote_row(quote: PricedQuote) -> list[Any]:
     lines = [_line_row(line) for line in quote.lines]
     row = [quote.opportunity_id, quote.name, quote.pricebook2_id, quote.expiration_date.isoformat(), lines]
-    return [*row, quote.copied] if quote.copied else row
+    return row if quote.copied == _USUAL else [*row, quote.copied]
 
 
 def _line_row(line: PricedLine) -> list[Any]:
@@ -51,7 +54,7 @@ def _quote(row: list[Any]) -> PricedQuote:
         pricebook2_id=pricebook2_id,
         expiration_date=date.fromisoformat(expires),
         lines=tuple(map(_line, lines)),
-        copied=copied[0] if copied else {},
+        copied=copied[0] if copied else _USUAL,
     )
 
 

@@ -6,16 +6,16 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.quotes.pages import rules
-from quotejob.jobtypes.quotes.reading import explained, select
+from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
-from quotejob.pricing.fields import LINE_FIELDS, Sources
+from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import select_opportunities
@@ -24,11 +24,20 @@ _NOBODY = "006000000000000AAA"  # the id of no Opportunity
 MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 
 
+class Currencies(NamedTuple):
+    """The currencies of an org."""
+
+    places: dict[str, int]  # decimals by ISO code; empty: the org has only one currency
+    settable: bool  # the currency of a new Quote is to be set: the org would take the user's own
+
+
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     book = rules(run.settings.pricing_rules)
-    decimals = check_org(run, book)
-    run.progress.note(run.id, "decimals", orjson.dumps(decimals).decode())
+    currencies = check_org(run, book)
+    run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())
+    if currencies.settable:
+        run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
     size = run.settings.page_size
     store_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
@@ -42,8 +51,8 @@ def _records(run: Run) -> Iterator[str]:
         yield from (row["Id"] for row in found)
 
 
-def check_org(run: Run, book: Rules) -> dict[str, int]:
-    """Return the decimals of each currency in use ({} if there is one). Raises OrgClosed if the org is not ready.
+def check_org(run: Run, book: Rules) -> Currencies:
+    """Return the currencies of the org. Raises OrgClosed if the org is not ready.
 
     Raises OrgClosed if the org has no Quotes, not our unique key field, or not the fields that the rules copy. Without
     the key field a repeated write could make a second Quote.
@@ -57,9 +66,11 @@ def check_org(run: Run, book: Rules) -> dict[str, int]:
         fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
         _check_fields(run, book, fields)
         if "CurrencyIsoCode" not in fields:
-            return {}
-        rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType WHERE IsActive = true")
-        return {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}
+            return Currencies({}, settable=False)
+        # Inactive ones too: Opportunities keep a currency that is no longer active.
+        rows = run.org.query("SELECT IsoCode, DecimalPlaces FROM CurrencyType")
+        places = {row["IsoCode"]: int(row["DecimalPlaces"]) for row in rows}
+        return Currencies(places, settable=bool(fields["CurrencyIsoCode"]["createable"]))
 
 
 def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, Any]]) -> None:
@@ -67,7 +78,7 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     _check_settable("Quote", quote_fields.values(), book.quote_fields)
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
-    if book.quote_fields or book.line_fields != LINE_FIELDS:
+    if book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS:
         with explained():
             run.org.explain(select([_NOBODY], book, multi_currency=False))
 

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.pricing import Rules
-from quotejob.pricing.fields import Sources, values
+from quotejob.pricing.fields import Source, Sources, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 from quotejob.run.context import Run
+from quotejob.salesforce.queries import Record
+from quotejob.salesforce.translate import URI_TOO_LONG
 
 _QUOTE_FIELDS = ("Id", "Name", "Account.BillingCountry", "Amount", "CloseDate", "Pricebook2Id")
+CURRENCY_GOES_ALONG = "currency"  # a note of the job: a new Quote gets the currency of its Opportunity
+_CURRENCY_FIELD = "CurrencyIsoCode"
 _LINE_FIELDS = (
     "Id",
     "PricebookEntryId",
@@ -32,10 +37,25 @@ _LINE_FIELDS = (
 def read(run: Run, ids: Sequence[str], book: Rules) -> list[Opportunity]:
     """Return the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
     decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
+    copied = book.quote_fields
+    if decimals and run.progress.note(run.id, CURRENCY_GOES_ALONG):
+        copied = {_CURRENCY_FIELD: Source(_CURRENCY_FIELD), **copied}
     with explained():
-        found = run.org.query(select(ids, book, multi_currency=bool(decimals)))
+        found = _rows(run, ids, book, multi_currency=bool(decimals))
     with run.org.reading("Opportunities with all their fields"):
-        return [_opportunity(row, decimals, book) for row in found]
+        return [_opportunity(row, decimals, copied, book.line_fields) for row in found]
+
+
+def _rows(run: Run, ids: Sequence[str], book: Rules, *, multi_currency: bool) -> Iterator[Record]:
+    """Return the rows of these Opportunities, by several queries if one would be too long for its URI."""
+    try:
+        return run.org.query(select(ids, book, multi_currency=multi_currency))
+    except OrgRefused as refused:
+        if refused.code != URI_TOO_LONG or len(ids) == 1:
+            raise
+        half = len(ids) // 2
+        parts = (_rows(run, some, book, multi_currency=multi_currency) for some in (ids[:half], ids[half:]))
+        return chain.from_iterable(parts)
 
 
 @contextmanager
@@ -55,7 +75,7 @@ def explained() -> Iterator[None]:
 
 def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:
     """Return the query for these Opportunities. The lines come in the order that the user gave them."""
-    currency = ("CurrencyIsoCode",) if multi_currency else ()
+    currency = (_CURRENCY_FIELD,) if multi_currency else ()
     of_quote = _columns((*_QUOTE_FIELDS, *currency), book.quote_fields)
     of_line = _columns(_LINE_FIELDS, book.line_fields)
     listed = ", ".join(f"'{record_id}'" for record_id in ids)
@@ -72,7 +92,9 @@ def _columns(names: Sequence[str], copied: Sources) -> str:
     return ", ".join(columns.values())
 
 
-def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int], book: Rules) -> Opportunity:
+def _opportunity(
+    row: Mapping[str, Any], decimals: Mapping[str, int], quote_fields: Sources, line_fields: Sources
+) -> Opportunity:
     return Opportunity(
         id=row["Id"],
         name=row["Name"],
@@ -80,9 +102,9 @@ def _opportunity(row: Mapping[str, Any], decimals: Mapping[str, int], book: Rule
         amount=_number(row["Amount"]),
         close_date=date.fromisoformat(row["CloseDate"]),
         pricebook2_id=row["Pricebook2Id"],
-        lines=tuple(_line(line, book.line_fields) for line in row["OpportunityLineItems"] or ()),
-        decimals=decimals.get(row.get("CurrencyIsoCode", ""), 2),
-        copied=values(book.quote_fields, row),
+        lines=tuple(_line(line, line_fields) for line in row["OpportunityLineItems"] or ()),
+        decimals=decimals.get(row.get(_CURRENCY_FIELD, ""), 2),
+        copied=values(quote_fields, row),
     )
 
 

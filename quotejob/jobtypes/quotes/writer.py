@@ -276,7 +276,6 @@ class Writer:
             "OpportunityId": quote.opportunity_id,
             "Pricebook2Id": quote.pricebook2_id,
             "ExpirationDate": quote.expiration_date.isoformat(),
-            "Status": "Draft",
             key_field.NAME: self._key(quote.opportunity_id),
         }
 

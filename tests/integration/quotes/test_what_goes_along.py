@@ -143,6 +143,37 @@ def test_custom_fields_are_copied_and_set(
 
 
 @pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        ("", "Draft"),
+        ("Status: {value: In Review}", "In Review"),
+        ('status: {value: ""}', "Draft"),  # the org's own default
+        ("Status: {from: StageName}", "Prospecting"),
+    ],
+)
+def test_the_first_status_may_be_another(
+    row: str, status: str, run: Run, rules: Rules, make: Make, quote_of: Find
+) -> None:
+    """An org may have renamed or removed Draft; then no Quote could be written."""
+    rules(f"{RULES}fields:\n  quote: {{{row}}}\n" if row else RULES)
+    deal = make(line(1, 10))
+    assert run(f"Id = '{deal}'").job.succeeded == 1
+    assert quote_of(deal, "Status")["Status"] == status
+
+
+def test_a_page_is_read_by_several_queries_if_its_fields_are_many(
+    run: Run, rules: Rules, make: Make, quote_of: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query stands in a URI of 16 KiB, with the ids of a page, the fields and the token."""
+    monkeypatch.setattr("quotejob.salesforce.org.MAX_HEAD_BYTES", 1500)
+    rules(f"{RULES}fields:\n  quote: {{Region__c: {{from: Region__c}}}}\n")
+    deals = [make(line(1, 10), Region__c=f"many {number}", NextStep="many") for number in range(9)]
+    ran = run("NextStep = 'many'")
+    assert (ran.job.status, ran.job.succeeded) == (Status.COMPLETED, 9)
+    assert [quote_of(deal, "Region__c")["Region__c"] for deal in deals] == [f"many {number}" for number in range(9)]
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ("quote: {Nowhere__c: {value: 1}}", "set Quote.Nowhere__c, but the org has no such field"),

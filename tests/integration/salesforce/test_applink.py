@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from _scripted import Reply, Server
 
 from cli.local import LocalOrg
+from quotejob.errors import AuthorizationFailed
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
@@ -55,3 +58,25 @@ def test_an_authorization_that_does_not_answer_gives_none(settings: Settings, ex
 def test_another_orgs_authorization_is_not_used(settings: Settings, expired: CallerContext) -> None:
     """It would write into the wrong org."""
     assert applink.renewed(replace(expired, org_id=to18("00DAAAAAAAAAAAA")), settings) is None
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_proxy_stands_before_an_applink_on_this_machine(
+    name: str, settings: Settings, expired: CallerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for an org on this machine: a company's proxy cannot reach it."""
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert applink.renewed(expired, settings) is not None
+
+
+def test_netrc_does_not_replace_the_add_ons_token(
+    server: Server, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry of ~/.netrc for the same host is somebody else's."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.script = [Reply(status=404)]
+    with pytest.raises(AuthorizationFailed):
+        applink.session("worker", "00D", replace(settings, applink_api_url=server.url))
+    assert server.seen[0].headers["authorization"] == "Bearer add-on token"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,9 +11,10 @@ from uuid import uuid4
 
 import pytest
 from _place import LINES, OPPORTUNITIES, control, fault, stats
+from _scripted import Server, error
 
 from cli.local import LocalOrg
-from quotejob.errors import OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
+from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
 from quotejob.salesforce import Graph, GraphOutcome, Kind, Node, OrgAddress, OrgClient
 
 pytestmark = pytest.mark.usefixtures("as_new")
@@ -65,6 +67,31 @@ def test_a_token_the_org_does_not_know(address: OrgAddress) -> None:
         with pytest.raises(SessionExpired):
             call()
     assert wrong.calls == 3
+
+
+CALLS: dict[str, Callable[[OrgClient], object]] = {
+    "explain": lambda org: org.explain("SELECT Id FROM Quote"),
+    "query": lambda org: list(org.query("SELECT Id FROM Quote")),
+    "write": lambda org: org.send_graphs([Graph("g", [Node("q", "POST", "Quote", {})])]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_version_that_the_org_does_not_serve_is_named(
+    call: Callable[[OrgClient], object], address: OrgAddress
+) -> None:
+    """The org only says that there is no such resource. After one call."""
+    later = OrgClient(replace(address, api_version="99.0"))
+    with pytest.raises(OrgClosed, match=r"does not serve apiVersion 99\.0"):
+        call(later)
+    assert later.calls == 1
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_version_that_was_retired_is_named(call: Callable[[OrgClient], object], server: Server) -> None:
+    """An org answers 410 for it."""
+    with pytest.raises(OrgClosed, match="does not serve apiVersion"):
+        call(server.org(error("GONE", 410)))
 
 
 def test_explain_reads_no_rows(org: OrgClient, place: LocalOrg) -> None:

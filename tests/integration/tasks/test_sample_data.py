@@ -99,3 +99,17 @@ def test_an_org_without_the_field_is_told_so(services: Services, tmp_path: Path,
         assert "lacks the field Opportunity.QuoteJobKey__c" in (job.extended_status or "")
         assert "sf project deploy start" in (job.extended_status or "")
         assert ids(OrgReader(bare), "Opportunity") == before
+
+
+def test_samples_have_one_currency(services: Services, tmp_path: Path) -> None:
+    """The price book has prices in several, and a line needs one in that of its Opportunity."""
+    with Stack(tmp_path) as stack:
+        org = stack.start_org(0, "--currencies", "EUR,USD")
+        reader = OrgReader(org)
+        for entry in list(reader.query("SELECT Product2Id, Pricebook2Id FROM PricebookEntry ORDER BY Id LIMIT 20")):
+            wanted = {name: entry[name] for name in ("Product2Id", "Pricebook2Id")}
+            reader.create("PricebookEntry", {**wanted, "CurrencyIsoCode": "USD", "UnitPrice": 1, "IsActive": True})
+        job = run(services, org, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=150)
+        assert (job.status, job.failed) == (Status.COMPLETED, 0)
+        assert reader.count("SELECT COUNT() FROM OpportunityLineItem") == 300
+        forget_org(services, org)

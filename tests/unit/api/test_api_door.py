@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import gzip
 import io
 import json
 import re
@@ -153,6 +155,31 @@ def test_what_is_not_a_json_object_is_400(client: FlaskClient, data: str | bytes
     body = refused(client.post("/api/executebatch", data=data, content_type=content_type, headers=context()), 400)
     assert fields(body) == ["body"]
     assert "soqlWhereClause" in body["message"]
+
+
+def test_a_body_may_begin_with_a_byte_order_mark(client: FlaskClient) -> None:
+    """Editors and shells of Windows write it."""
+    data = codecs.BOM_UTF8 + json.dumps({"soqlWhereClause": ""}).encode()
+    answer = client.post("/api/executebatch", data=data, content_type="application/json", headers=context())
+    assert fields(refused(answer, 400)) == ["soqlWhereClause"]
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "words"),
+    [
+        (json.dumps(CLAUSE).encode("utf-16"), {}, "UTF-8"),
+        ('{"soqlWhereClause": "Name = \'é\'"}'.encode("latin-1"), {}, "UTF-8"),
+        (gzip.compress(json.dumps(CLAUSE).encode()), {"Content-Encoding": "gzip"}, "compressed"),
+    ],
+)
+def test_a_body_in_another_coding_is_400_and_says_so(
+    client: FlaskClient, data: bytes, headers: dict[str, str], words: str
+) -> None:
+    """It may well be JSON."""
+    sent = {**context(), **headers, "Content-Type": "application/json"}
+    body = refused(client.post("/api/executebatch", data=data, headers=sent), 400)
+    assert fields(body) == ["body"]
+    assert words in body["message"]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,9 @@ class TestShippedFile:
         assert rules.line_quantity == (Tier(D(10), D("0.02")), Tier(D(100), D("0.045")))
         assert rules.opportunity_amount == (Tier(D(50000), D("0.01")), Tier(D(250000), D("0.03")))
         assert priced(rules, "US", line_of("19.99", "10", None, "Hardware")) == (D("0.17"), D("16.59"))
-        assert rules.quote_fields == {"Region__c": Source("Region__c"), "Origin__c": Source(value="quotejob")}
+        assert rules.quote_fields == {
+            "Status": Source(value="Draft"), "Region__c": Source("Region__c"), "Origin__c": Source(value="quotejob"),
+        }  # fmt: skip
         assert rules.line_fields["Color__c"] == Source("Color__c")
 
     def test_the_manuals_table_is_true(self, load: Load) -> None:
@@ -166,6 +168,7 @@ class TestGoodFiles:
         names = ["A__c", "B__c", "C__c", "D__c", "E__c", "F__c"]
         listed = "".join(f"    {name}: {row}\n" for name, row in zip(names, rows[1:-1].split(", "), strict=True))
         assert load(FIELDS + listed).quote_fields == {
+            "Status": Source(value="Draft"),
             "A__c": Source("Account.Industry"), "B__c": Source(value="NO"), "C__c": Source(value=D("1.50")),
             "D__c": Source(value=D(-3)), "E__c": Source(value=True), "F__c": Source(value="7"),
         }  # fmt: skip
@@ -315,7 +318,7 @@ class TestGoodFiles:
         (FIELDS + "    X__c: {value: 1}\n    x__C: {value: 1}\n", 5, "fields.quote: 'x__C' is already there, line 4"),
         *(
             (FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.quote.{name}: quotejob sets this field itself")
-            for name in ("Name", "status", "OpportunityId", "Pricebook2Id", "ExpirationDate", "QuoteJobKey__c")
+            for name in ("Name", "OpportunityId", "pricebook2id", "ExpirationDate", "QuoteJobKey__c")
         ),
         *(
             (LINE_FIELDS + f"    {name}: {{value: 1}}\n", 4, f"fields.line.{name}: quotejob sets this field itself")

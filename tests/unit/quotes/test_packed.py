@@ -39,5 +39,5 @@ def test_rows_of_the_version_before_are_read() -> None:
     """It knew no discount of a line and copied nothing."""
     row = ["006a", "Quote for A", "01s", "2027-03-02", [["00k1", "01u1", "2", "100.0", "90.00", "0.10"]]]
     line = PricedLine("00k1", "01u1", D(2), D(100), D(90), D("0.10"))
-    expected = PricedQuote("006a", "Quote for A", "01s", date(2027, 3, 2), (line,))
+    expected = PricedQuote("006a", "Quote for A", "01s", date(2027, 3, 2), (line,), {"Status": "Draft"})
     assert packed.unpack(zstandard.compress(orjson.dumps([row]))) == [expected]

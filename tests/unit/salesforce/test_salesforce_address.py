@@ -75,6 +75,13 @@ def test_a_version_that_is_none_is_refused(version: str) -> None:
         OrgAddress("https://x", TOKEN, version)
 
 
+@pytest.mark.parametrize("version", ["20.0", "30.0", "45.0", "49.0"])
+def test_a_version_before_composite_graphs_is_refused_at_once(version: str) -> None:
+    """It would fail when the first Quote is written."""
+    with pytest.raises(OrgNotAllowed, match=f"{version} has no composite graphs.*50.0 or later"):
+        OrgAddress("https://x", TOKEN, version)
+
+
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "tökén"])
 def test_text_that_cannot_be_a_token_is_refused(token: str) -> None:
     """And is not quoted: it may be most of one."""

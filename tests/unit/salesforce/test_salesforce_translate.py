@@ -24,6 +24,11 @@ def _exceptions(module: ModuleType) -> list[type[Exception]]:
     ]
 
 
+LOCKED = (
+    "caused by: System.DmlException: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access to this record or 4 records"
+)
+
+
 @pytest.mark.parametrize(
     "module", [requests.exceptions, simple_salesforce.exceptions], ids=lambda module: module.__name__
 )
@@ -64,6 +69,10 @@ def test_every_kind_of_our_org_errors_says_what_to_do() -> None:
         ("NOT_FOUND", "", 404, Kind.RECORD),
         ("PROCESSING_HALTED", "The transaction was rolled back", 400, Kind.RETRY),
         ("PROCESSING_HALTED", "Invalid reference specified. No value for q1.Id found in q1", 400, Kind.RECORD),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"QuoteTrigger: execution of AfterInsert {LOCKED}", 400, Kind.RETRY),
+        ("CANNOT_EXECUTE_FLOW_TRIGGER", f"The flow could not save: {LOCKED}", 400, Kind.RETRY),
+        ("System.DmlException", "Upsert failed: unable to obtain exclusive access to this record", 0, Kind.RETRY),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "QuoteTrigger: execution of AfterInsert", 400, Kind.RECORD),
         ("SOMETHING_NEW", "", 0, Kind.RECORD),
         ("SOMETHING_NEW", "", 403, Kind.GIVE_UP),
         ("SOMETHING_NEW", "", 502, Kind.RETRY),
