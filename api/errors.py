@@ -17,7 +17,7 @@ log = structlog.get_logger("api")
 _SENTENCES = {
     400: "The request cannot be read; check its address, headers and body",
     404: "There is no such operation; /docs lists all operations",
-    405: "This address does not accept {method}; /docs lists all operations",
+    405: "This address does not accept {method}; send {allowed}. /docs lists all operations",
     413: "The body is larger than 64 KiB; send less",
     415: "The body has a content type that is not accepted here; send application/json",
 }
@@ -30,27 +30,35 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) -> Response:
-    """Return an error as a response."""
+def answer(
+    status: int, code: str, message: str, details: Sequence[Any] = (), retry_after: int | None = None
+) -> Response:
+    """Return an error as a response. ``retry_after``: the seconds after which the same request may succeed."""
     response = jsonify({"code": code, "message": message, "details": list(details)})
     response.status_code = status
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "x-client-context"  # HTTP wants it with every 401
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 
 def _ours(error: QuotejobError) -> Response:
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    return answer(error.status, error.code, error.message, error.details)
+    return answer(error.status, error.code, error.message, error.details, error.retry_after)
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    sentence = _SENTENCES.get(status, f"{error.name}; see /docs").format(method=request.method)
+    methods = sorted((isinstance(error, MethodNotAllowed) and error.valid_methods) or ())
+    words = {"method": request.method, "allowed": " or ".join(method for method in methods if method != "HEAD")}
+    sentence = _SENTENCES.get(status, f"{error.name}; see /docs").format(**words)
     response = answer(status, error.name.upper().replace(" ", "_"), sentence)
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if methods:
+        response.headers["Allow"] = ", ".join(methods)
     return response
 
 

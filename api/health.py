@@ -56,7 +56,7 @@ class CachedCheck:
 
 
 def _not_ready(part: str, message: str) -> Response:
-    return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}])
+    return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}], retry_after=int(KEPT_FOR))
 
 
 worker_check = CachedCheck(lambda: workers.is_worker_running(ANSWER_WITHIN), KEPT_FOR)

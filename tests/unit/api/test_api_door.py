@@ -10,12 +10,14 @@ import socket
 from typing import Any
 
 import pytest
+from _api import check_headers
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
+from quotejob import errors
 from quotejob.settings import Settings
 from quotejob.store import client as store
 
@@ -65,6 +67,7 @@ def refused(response: TestResponse, status: int, code: str | None = None) -> dic
     assert body["message"]
     assert TOKEN not in response.text
     assert "Traceback" not in response.text
+    check_headers(response)
     return body
 
 
@@ -100,10 +103,24 @@ def test_an_unknown_address_is_404_in_json(client: FlaskClient, path: str) -> No
      ("TRACE", "/api/data/create"), ("PUT", "/api/jobs/x/abort")],
 )  # fmt: skip
 def test_a_wrong_method_is_405_in_json(client: FlaskClient, method: str, path: str) -> None:
-    """The allowed ones are named."""
+    """The allowed ones are in a header, and in a sentence that says what to send."""
     answer = client.open(path, method=method)
-    refused(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["Allow"]
+    message = refused(answer, 405, "METHOD_NOT_ALLOWED")["message"]
+    allowed = answer.headers["Allow"].split(", ")
+    assert f"{method}; send {' or '.join(one for one in allowed if one != 'HEAD')}." in message
+
+
+def test_each_operation_says_which_method_to_send(app: Flask, client: FlaskClient) -> None:
+    """A GET of a POST operation, as a browser or a shell sends it by mistake, and the other way round."""
+    allowed: dict[str, set[str]] = {}
+    for rule in app.url_map.iter_rules():
+        allowed.setdefault(str(rule), set()).update(rule.methods or ())
+    assert len(allowed) > 20
+    for path, methods in allowed.items():
+        method = min({"GET", "POST", "PUT"} - methods)
+        answer = client.open(re.sub("<.*>", "123e4567-e89b-12d3-a456-426614174000", path), method=method)
+        refused(answer, 405, "METHOD_NOT_ALLOWED")
+        assert set(answer.headers["Allow"].split(", ")) == methods
 
 
 def test_a_head_request_has_no_body(client: FlaskClient) -> None:
@@ -318,6 +335,17 @@ def test_only_https_on_an_allowed_host_is_an_org(client: FlaskClient, url: str) 
 def test_without_redis_it_is_503(client: FlaskClient) -> None:
     """The caller reads that nothing was accepted, and that trying again helps."""
     refused(client.post("/api/data/delete", headers=context()), 503, "STORE_UNAVAILABLE")
+
+
+def test_every_429_and_503_says_when_to_try_again() -> None:
+    """And no other error does."""
+    kinds, found = [errors.QuotejobError], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found.add(kind.status)
+        assert (kind.retry_after is not None) == (kind.status in (429, 503)), kind
+    assert {429, 503} <= found
 
 
 def test_not_ready_without_redis(client: FlaskClient) -> None:
