@@ -118,6 +118,7 @@ class Blueprint(SmorestBlueprint):
         status: int = 200,
         says: str = "",
         body: type[Schema] | None = None,
+        example: dict[str, Any] | None = None,
         query: type[Schema] | None = None,
         headers: type[Schema] | None = None,
         errors: tuple[int, ...] = (),
@@ -125,7 +126,8 @@ class Blueprint(SmorestBlueprint):
         """Declare a route. The view gets those of body, query and headers there are by position, path parts by name.
 
         ``name`` is the operationId, from which External Services makes the Apex method's name; ``says`` describes the
-        answer; ``errors`` are the statuses it can answer beside ALWAYS.
+        answer; ``errors`` are the statuses it can answer beside ALWAYS. ``example`` is the body that Swagger UI fills
+        in: only what is needed.
         """
 
         def decorate(view: View[P]) -> View[P]:
@@ -135,7 +137,9 @@ class Blueprint(SmorestBlueprint):
                 wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
-                    wrapped = self.arguments(schema, location=location, required=bool(_names(schema())))(wrapped)
+                    more = {"example": example} if location == "json" else {}
+                    required = bool(_names(schema()))
+                    wrapped = self.arguments(schema, location=location, required=required, **more)(wrapped)
             wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
             parameters = [one for part, one in IDS.items() if f"<{part}>" in rule] or None
             self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)

@@ -31,6 +31,7 @@ from harness.stack import CELERY, Stack
 from harness.verdict import WHAT, Verdict, check_job
 
 RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
+ORG_FILE = "org.json"  # in that folder: the demo's org and token, and the address of its API
 WHERE = "Name LIKE 'Sample Opportunity %'"
 FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # its Quote would expire after that
 PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
@@ -58,7 +59,9 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
     handle_signals(signal.default_int_handler)
     folder = run_folder()
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
-    extra = {"QUOTEJOB_REDIS_CA": authority} if given and authority else {}
+    extra = {"QUOTEJOB_DEMO_ORG": str(folder / ORG_FILE)}
+    if given and authority:
+        extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
@@ -317,7 +320,7 @@ def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
 
     Only the owner can read the file.
     """
-    handle = os.open(folder / "org.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(folder / ORG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         about = {"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}
         json.dump({**about, "web_url": web_url}, file)

@@ -77,7 +77,7 @@ def check_org(url: str, settings: Settings) -> None:
         ) from None
     host = (parts.hostname or "").lower()
     bare = not (parts.username or parts.password or parts.path or parts.query or parts.fragment)
-    if bare and settings.local_org and parts.scheme in ("http", "https") and _is_loopback(host):
+    if bare and settings.local_org and parts.scheme in ("http", "https") and is_loopback(host):
         return
     plain = re.fullmatch(r"[a-z0-9.-]+", host) is not None
     listed = plain and any(host.endswith("." + suffix) for suffix in settings.org_hosts)
@@ -107,7 +107,8 @@ def _decoded(value: str) -> bytes:
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether this name or address of a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -389,19 +389,3 @@ def test_one_line_a_request_and_no_secret_in_it(app: Flask, capsys: pytest.Captu
         assert part in lines[0].replace("'", "")
     assert TOKEN not in lines[0]
     assert context()["x-client-context"][:40] not in lines[0]
-
-
-def test_swagger_ui_is_served_from_here(client: FlaskClient) -> None:
-    """The page and all it loads are ours: no address of another host in it, and a policy that allows none."""
-    page = client.get("/docs")
-    with page:
-        text = page.text
-        assert page.mimetype == "text/html"
-        assert "'self'" in page.headers["Content-Security-Policy"]
-    assert "//" not in text
-    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js", "favicon-32x32.png"):
-        assert f"/docs/{name}" in text
-        with client.get(f"/docs/{name}") as asset:
-            assert asset.status_code == 200
-            assert asset.headers["X-Content-Type-Options"] == "nosniff"
-            assert "max-age" in asset.headers["Cache-Control"]
