@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,23 @@ def test_no_other_org_than_a_local_one(tmp_path: Path) -> None:
     early = create_app(replace(SETTINGS, demo_org=tmp_path / "later.json")).test_client().get("/docs/context")
     for answer in (strange, none, early):
         assert (answer.status_code, answer.data) == (204, b"")
+
+
+def test_the_first_page() -> None:
+    """A page for people, JSON for programs; what both point to is there; nothing is loaded from elsewhere."""
+    client = create_app(SETTINGS).test_client()
+    about = client.get("/").get_json()
+    assert client.get("/", headers={"Accept": "application/json, */*"}).get_json() == about
+    with client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}) as page:
+        assert page.mimetype == "text/html"
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        text = page.get_data(as_text=True)
+    assert "//" not in text
+    links = re.findall(r'href="([^"]+)"', text)
+    assert links == ["/docs", "/openapi.yaml", "/health", "/ready"]
+    for address in {*links, *(value for value in about.values() if value.startswith("/"))}:
+        with client.get(address) as answer:
+            assert answer.status_code in (200, 401, 503), address  # 401: who calls? 503: there is no Redis here
 
 
 def test_swagger_ui_is_served_from_here() -> None:

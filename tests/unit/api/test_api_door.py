@@ -91,7 +91,9 @@ def test_every_answer_has_its_headers_and_the_callers_request_id(client: FlaskCl
     assert client.get("/health", headers={"x-request-id": "<b> x"}).headers["X-Request-Id"] != "<b> x"
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/api//jobs", "/docs/secret.txt", "/docs/..%2fstart.js"])
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/api", "/api/nothing", "/api//jobs", "/docs/secret.txt", "/docs/..%2fstart.js"]
+)
 def test_an_unknown_address_is_404_in_json(client: FlaskClient, path: str) -> None:
     """Also where a web framework would redirect."""
     refused(client.get(path), 404, "NOT_FOUND")
