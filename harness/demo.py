@@ -19,15 +19,16 @@ from typing import NoReturn
 import click
 import requests
 from rich.console import Console
-from rich.table import Table
 
 from cli.client import Api, ApiError, Json
 from cli.local import LocalOrg, alive
+from cli.render import Column, table
 from harness import example as _example
 from harness.bar import bar
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, clean_environment
 from harness.stack import CELERY, Stack
+from harness.venv import alone
 from harness.verdict import WHAT, Verdict, check_job
 
 RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
@@ -111,13 +112,14 @@ def start(stack: Stack, workers: int, profile: str) -> None:
     """Start every process in the order in which they need each other."""
     console.print("[bold]Starting[/]")
     stack.start_redis()
-    org = stack.start_org(ORG_PORT, "--profile", profile)
-    stack.start_web(WEB_PORT)
-    write_org(stack.folder, org, stack.web_url)
-    for number in range(1, workers + 1):
-        stack.start_worker(number)
-    stack.start_beat()
-    stack.start_flower(FLOWER_PORT)
+    with alone(RUNS, "bin/demo that takes its ports"):  # or two that start at once find the same ports free
+        org = stack.start_org(ORG_PORT, "--profile", profile)
+        stack.start_web(WEB_PORT)
+        write_org(stack.folder, org, stack.web_url)
+        for number in range(1, workers + 1):
+            stack.start_worker(number)
+        stack.start_beat()
+        stack.start_flower(FLOWER_PORT)
     stack.wait_ready()
 
 
@@ -138,8 +140,7 @@ def show(stack: Stack, opportunities: int) -> None:
     job = ended(follow(stack, api, job_id, "Opportunities"), stack, failed=1)
     seconds = time.monotonic() - begun
 
-    console.print()
-    console.print(quotes_table(reader, job_id))
+    show_quotes(reader, job_id)
     verdict = check_job(reader, job_id, PRICED)
     records = job["records"]
     expected = records["total"], records["succeeded"], records["skipped"], records["failed"], job["quotesCreated"]
@@ -214,11 +215,11 @@ def explain(stack: Stack, job_id: str) -> None:
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
     if done.returncode != 0:
         raise Failure(f"This command does not work: {done.stderr}")
-    console.print(escape(done.stdout.rstrip()), soft_wrap=True)
+    console.print(escape(done.stdout.rstrip()))
 
 
-def quotes_table(reader: OrgReader, job_id: str) -> Table:
-    """Return a table of a few Quotes with different discounts and countries, read from the org by SOQL."""
+def show_quotes(reader: OrgReader, job_id: str) -> None:
+    """Print a table of a few Quotes with different discounts and countries, read from the org by SOQL."""
     rows: dict[tuple[int, str], tuple[str, ...]] = {}  # by earlier rows of its discount, then by the discount
     countries: dict[str, set[str]] = {}
     for quote in reader.query(_SOME_QUOTES.format(job_id=job_id)):
@@ -230,16 +231,18 @@ def quotes_table(reader: OrgReader, job_id: str) -> Table:
             cells = deal["Name"], country, str(quote["LineItemCount"]), f"{deal['Amount']:,.2f}", off, f"{net:,.2f}"
             rows[len(seen), off] = cells
             seen.add(country)
-    table = Table(title="A few of the Quotes, as the org has them")
-    for heading in ("Opportunity", "Country"):
-        table.add_column(heading, no_wrap=heading == "Opportunity")
-    for heading in ("Lines", "List total", "Discount", "Net total"):
-        table.add_column(heading, justify="right")
-    for key in sorted(rows)[:SHOWN]:
-        table.add_row(*rows[key])
-    return table
+    console.print("\nA few of the Quotes, as the org has them:\n")
+    table(console, _COLUMNS, [rows[key] for key in sorted(rows)[:SHOWN]])
 
 
+_COLUMNS = (
+    Column("Opportunity"),
+    Column("Country", rank=3),
+    Column("Lines", rank=4, justify="right"),
+    Column("List total", rank=2, justify="right"),
+    Column("Discount", rank=1, justify="right"),
+    Column("Net total", justify="right"),
+)
 _SOME_QUOTES = """
     SELECT LineItemCount, GrandTotal, Opportunity.Name, Opportunity.Amount, Opportunity.Account.BillingCountry
     FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%' ORDER BY Opportunity.Name LIMIT 200"""
