@@ -20,6 +20,7 @@ import click
 import requests
 from rich.console import Console
 
+from cli import typed
 from cli.client import Api, ApiError, Json
 from cli.local import LocalOrg, alive
 from cli.render import Column, table
@@ -47,7 +48,10 @@ class Failure(Exception):
     """The demo did not do what it should. The message says what."""
 
 
-@click.command(help="The whole system on this machine: sample Opportunities in, priced Quotes out.")
+@click.command(
+    help="The whole system on this machine: sample Opportunities in, priced Quotes out.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--opportunities", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N")
 @click.option("--once", is_flag=True, help="Stop after the job; exit 0 only if every Quote is right.")
 @click.option(
@@ -350,4 +354,4 @@ def escape(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name=typed.name("bin/demo"))
