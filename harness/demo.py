@@ -289,6 +289,8 @@ def addresses(stack: Stack) -> None:
         console.print(f"  {name:<11} {url}", soft_wrap=True)
     console.print(f"  {'Call it':<11} bin/invoke.sh local {stack.web_url}/api/jobs", soft_wrap=True)
     console.print(f"  {'':<11} bin/quotejob jobs --url {stack.web_url}", soft_wrap=True)
+    if "@" not in (stack.redis_url or ""):  # a password is not for the screen
+        console.print(f"  {'Workers':<11} REDIS_URL={stack.redis_url} .venv/bin/celery -A tasks status", soft_wrap=True)
     if stack.web_url != f"http://127.0.0.1:{WEB_PORT}":
         console.print(
             f"[yellow]Port {WEB_PORT} is taken by another program. In the commands of the README, write "

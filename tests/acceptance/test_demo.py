@@ -62,7 +62,8 @@ def test_once_checks_every_quote_and_leaves_nothing(tmp_path: Path, environment:
     assert len(seen) >= 7  # Redis, local org, web, two workers, beat, Flower
     assert gone(list(seen.values()))
     assert os.listdir(tmp_path) == []
-    assert set(os.listdir(ROOT)) - before <= {"__pycache__", ".hypothesis"}  # the other is of tests beside this one
+    assert not (ROOT / ".demo" / str(demo.pid)).exists()
+    assert set(os.listdir(ROOT)) - before <= {"__pycache__", ".hypothesis", ".demo"}  # of tests beside this one
     assert not re.search("00D[0-9A-Za-z]{12,15}!", output)  # an access token
 
 
