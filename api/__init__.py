@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from api import docs, errors, health, middleware, openapi
+from api import docs, errors, health, home, middleware, openapi
 from api.caller import SETTINGS_EXTENSION
 from quotejob import logs
 from quotejob.settings import Settings, load
@@ -27,4 +27,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.install(app)  # after flask-smorest, whose own handler answers in another shape
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(home.blueprint)
     return app

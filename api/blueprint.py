@@ -13,9 +13,10 @@ from functools import wraps
 from typing import Any, NoReturn, ParamSpec, cast
 
 import orjson
-from flask import Request
+from flask import Request, url_for
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow.utils import get_value
 from webargs.flaskparser import FlaskParser
 
 from api.wire.errors import ErrorSchema
@@ -34,12 +35,16 @@ ERRORS = {
     413: "The body is larger than 64 KiB",
     414: "The URL is too long",
     422: "The Idempotency-Key came before with another request; send a new key with a new request",
-    429: "The org's flex queue is full, or it has the most schedules allowed",
+    429: "The org's flex queue is full, or it has the most schedules allowed; the header Retry-After has the seconds "
+    "to wait",
     431: "A header is too long",
     500: "An error in quotejob",
-    503: "Redis or the org does not answer; nothing was accepted, so try again",
+    503: "Redis or the org does not answer; nothing was accepted, so try again after the seconds in the header "
+    "Retry-After",
 }
 ALWAYS = (400, 401, 403, 413, 414, 431, 500, 503)  # what any operation can answer; 414 and 431 are gunicorn's
+# What a request has made, by the status that says so: the operation that shows it, and the field with its id.
+MADE = {201: ("schedules.getSchedule", "scheduleId"), 202: ("jobs.getJob", "jobId")}
 IDS = {
     name: {
         "name": name,
@@ -133,6 +138,7 @@ class Blueprint(SmorestBlueprint):
         status: int = 200,
         says: str = "",
         body: type[Schema] | None = None,
+        example: dict[str, Any] | None = None,
         query: type[Schema] | None = None,
         headers: type[Schema] | None = None,
         errors: tuple[int, ...] = (),
@@ -140,30 +146,41 @@ class Blueprint(SmorestBlueprint):
         """Declare a route. The view gets those of body, query and headers there are by position, path parts by name.
 
         ``name`` is the operationId, from which External Services makes the Apex method's name; ``says`` describes the
-        answer; ``errors`` are the statuses it can answer beside ALWAYS.
+        answer; ``errors`` are the statuses it can answer beside ALWAYS. ``example`` is the body that Swagger UI fills
+        in: only what is needed.
         """
 
         def decorate(view: View[P]) -> View[P]:
-            wrapped = self.response(status, answer, description=says or None)(_in_snake_case(view))
+            described = f"{says}. The header Location has its address" if status in MADE else says
+            wrapped = self.response(status, answer, description=described or None)(_answering(status, view))
             for error in errors + ALWAYS:
                 wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
-                    wrapped = self.arguments(schema, location=location, required=bool(_names(schema())))(wrapped)
+                    more = {"example": example} if location == "json" else {}
+                    required = bool(_names(schema()))
+                    wrapped = self.arguments(schema, location=location, required=required, **more)(wrapped)
             wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
-            parameters = [described for name, described in IDS.items() if f"<{name}>" in rule] or None
+            parameters = [one for part, one in IDS.items() if f"<{part}>" in rule] or None
             self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)
             return view
 
         return decorate
 
 
-def _in_snake_case(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the view with its path parameters in snake_case. In the document they are camelCase."""
+def _answering(status: int, view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the view with its path parameters in snake_case, and with the header Location for what it has made.
+
+    In the document the parameters are camelCase.
+    """
 
     @wraps(view)
     def called(*args: Any, **kwargs: Any) -> Any:
-        return view(*args, **{snake(name): value for name, value in kwargs.items()})
+        found = view(*args, **{snake(name): value for name, value in kwargs.items()})
+        if status not in MADE:
+            return found
+        operation, part = MADE[status]
+        return found, {"Location": url_for(operation, **{part: get_value(found, snake(part))})}
 
     return called
 

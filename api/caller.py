@@ -83,7 +83,10 @@ def require_context() -> None:
 def get_own_job(context: CallerContext, job_id: str) -> Job:
     """Return a job of the caller's org. Raises JobNotFound, also for a job of another org."""
     if not keys.is_id(job_id):
-        raise JobNotFound("There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000")
+        raise JobNotFound(
+            "There is no such job in this org; a job id looks like 123e4567-e89b-12d3-a456-426614174000, and listJobs "
+            "gives the ids of all jobs"
+        )
     structlog.contextvars.bind_contextvars(job_id=job_id)
     return services().jobs.get(job_id, context.org_id)
 

@@ -1,15 +1,23 @@
-"""/openapi.yaml, and Swagger UI at /docs with every asset served from here (the flask-swagger-ui wheel ships them)."""
+"""/openapi.yaml, and Swagger UI at /docs with every asset served from here (the flask-swagger-ui wheel ships them).
+
+While bin/demo runs, the page fills in the caller's context by itself: /docs/context gives that of the demo's own org.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from api import openapi
+from api import caller, openapi
+from quotejob.salesforce import API_VERSION
+from quotejob.salesforce.caller import is_loopback
 
 blueprint = Blueprint("docs", __name__)
 
@@ -40,6 +48,38 @@ def page() -> Response:
     response = send_from_directory(_OURS, "docs.html")
     response.headers["Content-Security-Policy"] = _POLICY
     return response
+
+
+@blueprint.get("/docs/context")
+def context() -> Response:
+    """Return the x-client-context header of the demo's org, to a browser on this machine only.
+
+    Without a demo, and to anybody else, the answer is an empty 204.
+    """
+    file = caller.services().settings.demo_org
+    org = json.loads(file.read_text()) if file and file.is_file() and _from_this_machine() else {}
+    if not is_loopback(urlsplit(org.get("url", "")).hostname or ""):
+        return Response(status=204)
+    parts = {
+        "orgId": org["org_id"],
+        "orgDomainUrl": org["url"],
+        "apiVersion": API_VERSION,
+        "accessToken": org["token"],
+        "userContext": {"userId": org["user_id"]},
+    }
+    header = base64.b64encode(json.dumps(parts).encode()).decode()
+    return Response(json.dumps({"x-client-context": header}), content_type="application/json")
+
+
+def _from_this_machine() -> bool:
+    """Return whether a browser on this machine asks, from our own page, through no proxy.
+
+    The name that it asked for counts too: a foreign page could give its own name our address.
+    """
+    asked = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    proxied = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via"))
+    foreign = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
+    return is_loopback(request.remote_addr or "") and is_loopback(asked) and not proxied and not foreign
 
 
 @blueprint.get("/docs/<name>")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from math import ceil
 from typing import Any
 
 import structlog
@@ -15,11 +14,10 @@ from quotejob.errors import QuotejobError
 
 log = structlog.get_logger("api")
 
-RETRY_AFTER = 5  # seconds, where nothing better is known
 _SENTENCES = {
     400: "The request cannot be read; check its address, headers and body",
     404: "There is no such operation; /docs lists all operations",
-    405: "This address does not accept {method}; /docs lists all operations",
+    405: "This address does not accept {method}; send {allowed}. /docs lists all operations",
     413: "The body is larger than 64 KiB; send less",
     415: "The body has a content type that is not accepted here; send application/json",
 }
@@ -32,31 +30,39 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def answer(status: int, code: str, message: str, details: Sequence[Any] = ()) -> Response:
-    """Return an error as a response. The line of the request in the log has it too."""
+def answer(
+    status: int, code: str, message: str, details: Sequence[Any] = (), retry_after: int | None = None
+) -> Response:
+    """Return an error as a response. The line of the request in the log has it too.
+
+    ``retry_after``: the seconds after which the same request may succeed.
+    """
     g.refused = {"code": code, "reason": message}
     response = jsonify({"code": code, "message": message, "details": list(details)})
     response.status_code = status
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "x-client-context"  # HTTP wants it with every 401
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 
 def _ours(error: QuotejobError) -> Response:
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    response = answer(error.status, error.code, error.message, error.details)
-    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(ceil(getattr(error, "wait", RETRY_AFTER)))
-    return response
+    return answer(error.status, error.code, error.message, error.details, error.retry_after)
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    sentence = _SENTENCES.get(status, f"{error.name}; see /docs").format(method=request.method)
+    methods = sorted((isinstance(error, MethodNotAllowed) and error.valid_methods) or ())
+    words = {"method": request.method, "allowed": " or ".join(method for method in methods if method != "HEAD")}
+    sentence = _SENTENCES.get(status, f"{error.name}; see /docs").format(**words)
     response = answer(status, error.name.upper().replace(" ", "_"), sentence)
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if methods:
+        response.headers["Allow"] = ", ".join(methods)
     return response
 
 

@@ -15,6 +15,9 @@ from quotejob.jobs.flexqueue import QueuePlace
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
 blueprint.before_request(caller.require_context)
+_HOLDING = "the id of a Holding job, from getFlexQueue"
+_ONE = {"jobId": _HOLDING}
+_TWO = {"jobToMoveId": _HOLDING, "jobInQueueId": _HOLDING}
 move = partial(
     blueprint.operation,
     method="POST",
@@ -36,38 +39,40 @@ def get_flex_queue() -> dict[str, Any]:
     return {"jobs": list(enumerate(workers.with_outlook(org_id, jobs)))}
 
 
-@move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)
+@move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema, example=_ONE)
 def move_job_to_front(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the next one
 
-    Moves a job to the front of its org's flex queue.
+    Moves a job to the front of its org's flex queue. It needs the id of a Holding job; getFlexQueue gives them.
     """
     return _move(body["job_id"], QueuePlace.FRONT)
 
 
-@move("/moveJobToEnd", name="moveJobToEnd", body=MoveJobRequestSchema)
+@move("/moveJobToEnd", name="moveJobToEnd", body=MoveJobRequestSchema, example=_ONE)
 def move_job_to_end(body: dict[str, Any]) -> dict[str, bool]:
     """Make a Holding job the last one
 
-    Moves a job to the end of its org's flex queue.
+    Moves a job to the end of its org's flex queue. It needs the id of a Holding job; getFlexQueue gives them.
     """
     return _move(body["job_id"], QueuePlace.END)
 
 
-@move("/moveBeforeJob", name="moveBeforeJob", body=MoveBesideJobRequestSchema)
+@move("/moveBeforeJob", name="moveBeforeJob", body=MoveBesideJobRequestSchema, example=_TWO)
 def move_before_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job before another
 
-    Moves a job directly before another one of its org's flex queue.
+    Moves a job directly before another one of its org's flex queue. It needs the ids of two Holding jobs; getFlexQueue
+    gives them.
     """
     return _move(body["job_to_move_id"], QueuePlace.BEFORE, body["job_in_queue_id"])
 
 
-@move("/moveAfterJob", name="moveAfterJob", body=MoveBesideJobRequestSchema)
+@move("/moveAfterJob", name="moveAfterJob", body=MoveBesideJobRequestSchema, example=_TWO)
 def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job after another
 
-    Moves a job directly after another one of its org's flex queue.
+    Moves a job directly after another one of its org's flex queue. It needs the ids of two Holding jobs; getFlexQueue
+    gives them.
     """
     return _move(body["job_to_move_id"], QueuePlace.AFTER, body["job_in_queue_id"])
 

@@ -59,7 +59,7 @@ class CachedCheck:
 
 def _not_ready(part: str, message: str) -> Response:
     log.warning(f"Not ready: {message}")
-    return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}])
+    return errors.answer(503, "NOT_READY", message, [{"field": part, "message": message}], retry_after=int(KEPT_FOR))
 
 
 worker_check = CachedCheck(lambda: workers.is_worker_running(ANSWER_WITHIN), KEPT_FOR)

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from flask import Response, request
@@ -53,6 +54,7 @@ CSV_CHUNK = 64 * 1024  # characters sent at once
     method="POST",
     name="executeBatch",
     body=BatchExecutionRequestSchema,
+    example={"soqlWhereClause": "Name LIKE 'Sample Opportunity%'"},
     headers=IdempotencySchema,
     answer=BatchExecutionResponseSchema,
     status=202,
@@ -173,16 +175,19 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
 def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Response:
     """List what happened to each Opportunity
 
-    Gives the results that exist so far, one page at a time. With Accept: text/csv it streams all of them as CSV, and
-    ignores limit and cursor. The columns are recordId, outcome, quoteId, code and message.
+    Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
+    recordId, outcome, quoteId, code and message: all of them as one stream, or one page if limit or cursor is sent.
+    Then the header Link has the address of the next page, with rel="next".
     """
     caller.get_own_job(caller.authenticated(), job_id)
-    if _wants_csv():
-        chunks = _csv(caller.services().results.stream(job_id, query.get("outcome")))
-        first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
-        return Response(itertools.chain([first], chunks), mimetype=CSV)
-    found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
-    return {"results": found, "next_cursor": cursor}
+    results, outcome, as_csv = caller.services().results, query.get("outcome"), _wants_csv()
+    if as_csv and not request.args.keys() & {"limit", "cursor"}:
+        return _csv_answer(results.stream(job_id, outcome))
+    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
+    if not as_csv:
+        return {"results": found, "next_cursor": cursor}
+    following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
+    return _csv_answer(found, following)
 
 
 @blueprint.operation(
@@ -231,6 +236,7 @@ def resume_job(job_id: str) -> Job:
     method="POST",
     name="retryFailedRecords",
     body=RetryRequestSchema,
+    example={},
     headers=IdempotencySchema,
     answer=JobSchema,
     status=202,
@@ -269,6 +275,16 @@ def _dispatched(job: Job, *, new: bool) -> Job:
 
 def _wants_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
+
+
+def _csv_answer(results: Iterable[Result], following: str | None = None) -> Response:
+    """Return the results as CSV. ``following`` is the address of the next ones."""
+    chunks = _csv(results)
+    first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
+    response = Response(itertools.chain([first], chunks), mimetype=CSV)
+    if following:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
 
 
 def _csv(results: Iterable[Result]) -> Iterator[str]:

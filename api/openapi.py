@@ -32,7 +32,8 @@ _INFO = {
     "info": {
         "description": "Does the work of a batch outside the org. It takes a SOQL WHERE clause, and writes one Quote "
         "with its lines for each matching Opportunity, exactly once. An operation that submits a job answers with the "
-        "job's id at once.",
+        "job's id at once. Every answer has the header X-Request-Id: that of the request's x-request-id, or a new one. "
+        "Every 201 and 202 has Location, every 429 and 503 Retry-After (in seconds), every 405 Allow.",
     },
 }
 
@@ -51,7 +52,9 @@ def make(app: Flask) -> Any:
             "type": "apiKey",
             "in": "header",
             "name": "x-client-context",
-            "description": "Base64 of the caller's context as JSON; the AppLink service mesh adds it",
+            "description": "Who calls, and for which org: the base64 of a JSON object with orgId, orgDomainUrl, "
+            "apiVersion (such as 66.0), accessToken and userContext (an object with userId and username); requestId "
+            "and namespace may be left out. The AppLink service mesh adds this header to the calls of an org",
         },
     )
     api.register_blueprint(jobs.blueprint)

@@ -27,6 +27,12 @@ blueprint.before_request(caller.require_context)
     method="POST",
     name="createSchedule",
     body=ScheduleRequestSchema,
+    example={
+        "name": "Nightly quotes",
+        "cronExpression": "0 0 22 ? * MON-FRI",
+        "soqlWhereClause": "Name LIKE 'Sample Opportunity%'",
+        "authorization": "worker",
+    },
     answer=ScheduleSchema,
     status=201,
     says="The schedule, with its next five fire times",
@@ -36,7 +42,8 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     """Submit a job by the clock
 
     Stores a schedule. It submits a job at each fire time of its cron expression. Its jobs work as the user of an
-    AppLink authorization. The authorization and the WHERE clause are checked before the answer.
+    AppLink authorization of this org: send its developer name. The authorization and the WHERE clause are checked
+    before the answer. The name of a schedule is unique in the org.
     """
     context = caller.claimed()
     what = _job_of(body)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from cli.api import Json, QuotejobApi
 from cli.problems import USAGE, CommandError
+from cli.typed import NAME
 
 LAST = "--last"  # in place of an id
 SHORTEST = 4
@@ -20,12 +21,12 @@ def job(api: QuotejobApi, given: str) -> str:
     if given == LAST:
         newest = next(api.pages("/api/jobs", "jobs", limit=1), None)
         if newest is None:
-            raise CommandError("This org has no job yet: submit one with `quotejob run`.", USAGE, "NO_JOB")
+            raise CommandError(f"This org has no job yet: submit one with `{NAME} run`.", USAGE, "NO_JOB")
         return str(newest["jobId"])
     text = given.strip().lower()
     if _FULL.fullmatch(text):
         return text
-    return pick(text, (str(each["jobId"]) for each in api.pages("/api/jobs", "jobs")), "job", "quotejob jobs")
+    return pick(text, (str(each["jobId"]) for each in api.pages("/api/jobs", "jobs")), "job", f"{NAME} jobs")
 
 
 def schedule(api: QuotejobApi, given: str) -> Json:
@@ -35,7 +36,7 @@ def schedule(api: QuotejobApi, given: str) -> Json:
         if given in (each["name"], each["scheduleId"]):
             return each
     ids = [str(each["scheduleId"]) for each in known]
-    found = pick(given.strip().lower(), ids, "schedule", "quotejob schedules list")
+    found = pick(given.strip().lower(), ids, "schedule", f"{NAME} schedules list")
     return known[ids.index(found)]
 
 

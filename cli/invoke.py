@@ -19,13 +19,33 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from cli import typed
 from cli.local import API_VERSION, LOCAL_HOSTS, demo_at, running_demos
+
+HELP = """usage: {command} ORG URL [JSON]
+
+One call of the API with an org's context, as the AppLink mesh makes it.
+
+  ORG   an alias that the sf command knows, or local: the org of the running bin/demo whose API is at URL,
+        otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN
+  URL   the whole address, such as http://127.0.0.1:8000/api/jobs
+  JSON  the body of a POST; '{{}}' for a POST without one. Without JSON the call is a GET
+
+Examples:
+  {command} local http://127.0.0.1:8000/api/jobs
+  {command} local http://127.0.0.1:8000/api/data/delete '{{}}'
+
+Exit codes: 0 for an answer of 2xx, 1 for any other answer, 2 when there was nothing to send."""
 
 
 def main(arguments: list[str]) -> int:
     """Take ORG URL [JSON] and return the exit code."""
+    command = typed.name("bin/invoke.sh")
+    if {"-h", "--help"} & set(arguments):
+        print(HELP.format(command=command))
+        return 0
     if len(arguments) not in (2, 3):
-        give_up("usage: bin/invoke.sh ORG URL [JSON]   (ORG: an sf alias, or local)")
+        give_up(f"usage: {command} ORG URL [JSON]   (ORG: an sf alias, or local; more: {command} --help)")
     org, url, *rest = arguments
     body = rest[0].strip() if rest else ""
     if urlsplit(url).scheme not in ("http", "https"):
@@ -141,6 +161,8 @@ def call(url: str, body: str, header: str) -> int:
         with opener(url).open(request, timeout=60) as answer:
             return show(answer.status, answer.read())
     except urllib.error.HTTPError as error:
+        if not body and "POST" in error.headers.get("Allow", ""):
+            print("For a POST, add a body: '{}' if there is nothing to send.", file=sys.stderr)
         return show(error.code, error.read())
     except (urllib.error.URLError, TimeoutError) as error:
         give_up(f"{url} does not answer: {error}")

@@ -11,6 +11,7 @@ from cli import find, options, render, times, wait
 from cli.api import Json, new_key
 from cli.options import Session, common, examples
 from cli.problems import OK
+from cli.typed import NAME
 
 STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
 JOB_TYPES = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")
@@ -31,7 +32,7 @@ COLUMNS = (
 def submitted(session: Session, job_id: str, minutes: float | None) -> int:
     """Say which job was accepted, and follow it if asked to. Returns the exit code."""
     if minutes is None:
-        session.say({"jobId": job_id}, f"Job {job_id} is accepted. Look: quotejob job {job_id[:8]}")
+        session.say({"jobId": job_id}, f"Job {job_id} is accepted. Look: {NAME} job {job_id[:8]}")
         return OK
     if not session.as_json:
         session.side.print(f"Job {job_id}", soft_wrap=True)
@@ -221,6 +222,6 @@ def retry(session: Session, given: str, codes: str | None, wait: float | None) -
     new = session.api.post(f"/api/jobs/{job_id}/retry", body, headers=new_key())
     if wait is not None:
         return submitted(session, new["jobId"], wait)
-    accepted = f"Job {new['jobId']} is accepted; it retries job {job_id}. Look: quotejob job {new['jobId'][:8]}"
+    accepted = f"Job {new['jobId']} is accepted; it retries job {job_id}. Look: {NAME} job {new['jobId'][:8]}"
     session.say(new, accepted)
     return OK

@@ -11,8 +11,7 @@ import click
 from cli import jobs, options, queue, results, schedules, submit
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, OK, USAGE, CommandError
-
-NAME = "quotejob"
+from cli.typed import NAME
 
 
 class Commands(click.Group):
@@ -23,7 +22,7 @@ class Commands(click.Group):
     ) -> NoReturn:
         """Run one command and exit with its code."""
         words = list(sys.argv[1:] if args is None else args)
-        extra["standalone_mode"] = False
+        extra |= {"standalone_mode": False, "complete_var": "_QUOTEJOB_COMPLETE"}
         try:
             code = super().main(words, prog_name or NAME, **extra)
         except click.exceptions.NoArgsIsHelpError as error:

@@ -14,6 +14,7 @@ from rich.console import Console
 from cli import find, orgs, render
 from cli.api import Json, QuotejobApi
 from cli.problems import CommandError
+from cli.typed import as_typed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,7 +106,7 @@ wait = click.option(
 
 def examples(*lines: str) -> str:
     """Return the epilog of a --help."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    return "\b\nExamples:\n" + "\n".join(f"  {as_typed(line)}" for line in lines)
 
 
 def print_error(error: CommandError, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cli.typed import NAME
+
 OK = 0
 RECORDS_FAILED = 1
 USAGE = 2
@@ -12,7 +14,7 @@ INTERRUPTED = 130
 
 EXIT_CODES = {
     OK: "No error.",
-    RECORDS_FAILED: "The job is Completed, but records failed (see `quotejob failures`).",
+    RECORDS_FAILED: f"The job is Completed, but records failed (see `{NAME} failures`).",
     USAGE: "The command, an id or a value is wrong, or the job's state does not allow this.",
     JOB_NOT_COMPLETED: "The job is Failed or Aborted.",
     NOT_SERVED: "The API or the org did not answer, or refused (401, 403, 429, 5xx).",

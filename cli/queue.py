@@ -10,6 +10,7 @@ from cli import find, options, render, times
 from cli.api import Json
 from cli.options import Session, common, examples
 from cli.problems import OK, USAGE, CommandError
+from cli.typed import NAME
 
 COLUMNS = (
     render.Column("PLACE", 0, "right"),
@@ -100,7 +101,7 @@ def place(job_id: str, ids: list[str], to: int) -> tuple[str, str | None]:
     """Return the operation that moves the job to position ``to`` of the queue ``ids``, and the job that it names."""
     if job_id not in ids:
         raise CommandError(
-            f"Job {job_id} is not in the flex queue: `quotejob queue` lists the jobs that can be moved.",
+            f"Job {job_id} is not in the flex queue: `{NAME} queue` lists the jobs that can be moved.",
             USAGE,
             "NOT_IN_QUEUE",
         )

@@ -22,6 +22,7 @@ from cli.problems import (
     WAIT_RAN_OUT,
     CommandError,
 )
+from cli.typed import NAME
 
 ENDED = ("Completed", "Failed", "Aborted")
 PATIENCE_SECONDS = 60.0  # how long the API may be away before waiting is given up
@@ -31,7 +32,7 @@ Watch = Callable[[Json], None]
 
 def follow(session: Session, job_id: str, minutes: float) -> Json:
     """Return the ended job. Raise CommandError when the time is over, on Ctrl-C, and when the API stays away."""
-    look = f"Look: quotejob job {job_id}"
+    look = f"Look: {NAME} job {job_id}"
     try:
         with watcher(session.side) as watch:
             job = _poll(session.api, job_id, time.monotonic() + minutes * 60, watch)
@@ -50,10 +51,10 @@ def verdict(job: Json) -> tuple[int, str]:
     job_id, failed = job["jobId"], job["records"]["failed"]
     if job["status"] != "Completed":
         why = f" ({job['extendedStatus']})" if job["extendedStatus"] else ""
-        return JOB_NOT_COMPLETED, f"Job {job_id} is {job['status']}{why}. Go on: quotejob resume {job_id}"
+        return JOB_NOT_COMPLETED, f"Job {job_id} is {job['status']}{why}. Go on: {NAME} resume {job_id}"
     if failed:
         noun = "record" if failed == 1 else "records"
-        return RECORDS_FAILED, f"{failed:,} {noun} of job {job_id} failed. See why: quotejob failures {job_id}"
+        return RECORDS_FAILED, f"{failed:,} {noun} of job {job_id} failed. See why: {NAME} failures {job_id}"
     return OK, ""
 
 

@@ -47,39 +47,51 @@ class Pace:
     """How far a job is, and how long it still takes.
 
     The time counts from the plan on, because only then is it known how many records there are. How long it still takes
-    is the job's own estimate.
+    is the job's own estimate. That is made anew when something was done; in between the seconds count down.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._planned: float | None = None  # when the plan was first seen
         self._share = 0.0
+        self._finished = -1
+        self._end: float | None = None  # when it will probably end
 
     def fields(self, job: Json, now: float) -> dict[str, str]:
         """Return the texts of one state of the job. ``now``: seconds of any clock."""
         if not job["totalJobItems"]:
             return {"status": job["status"], "pages": "", "records": "", "left": ""}
         self._planned = now if self._planned is None else self._planned
-        finished, spent, left = done(job), now - self._planned, seconds_left(job)
-        rate = f", {finished / spent:,.0f}/s" if finished and spent else ""
+        finished, spent, left = done(job), now - self._planned, self._left(job, now)
+        rate = f", {finished / spent:,.0f}/s" if spent and finished / spent >= 1 else ""
         return {
             "status": job["status"],
             "pages": f"pages {job['jobItemsProcessed']:,}/{job['totalJobItems']:,}",
             "records": f"{self._what} {finished:,}/{job['records']['total']:,}{rate}",
-            "left": f"{left:.0f} s left" if left else "",
+            "left": "" if job["completedDate"] else f"{spent:.0f} s so far" if left is None else f"{left:.0f} s left",
         }
 
     def share(self, job: Json, now: float) -> float | None:
         """Return the part of the job that is done, from 0 to 1. None: nothing is known yet. It never becomes less."""
         if job["completedDate"]:
             return 1.0
-        left = seconds_left(job)
+        left = self._left(job, now)
         if self._planned is None or (left is None and not done(job)):
             return None
         spent = now - self._planned
         by_time = spent / (spent + left) if left else 0.0
         self._share = max(self._share, by_time, done(job) / job["records"]["total"])
         return self._share
+
+    def _left(self, job: Json, now: float) -> float | None:
+        """Return how long the job still takes. None: unknown."""
+        left, finished = seconds_left(job), done(job)
+        if left is None:
+            return None
+        if self._end is None or finished != self._finished or self._end <= now:
+            self._end, self._finished = now + left, finished
+        self._end = min(self._end, now + left)
+        return self._end - now
 
 
 def done(job: Json) -> int:

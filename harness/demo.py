@@ -19,18 +19,21 @@ from typing import NoReturn
 import click
 import requests
 from rich.console import Console
-from rich.table import Table
 
+from cli import typed
 from cli.client import Api, ApiError, Json
 from cli.local import LocalOrg, alive
+from cli.render import Column, table
 from harness import example as _example
 from harness.bar import bar
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, clean_environment
 from harness.stack import CELERY, Stack
+from harness.venv import alone
 from harness.verdict import WHAT, Verdict, check_job
 
 RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
+ORG_FILE = "org.json"  # in that folder: the demo's org and token, and the address of its API
 WHERE = "Name LIKE 'Sample Opportunity %'"
 FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # its Quote would expire after that
 PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
@@ -45,7 +48,10 @@ class Failure(Exception):
     """The demo did not do what it should. The message says what."""
 
 
-@click.command(help="The whole system on this machine: sample Opportunities in, priced Quotes out.")
+@click.command(
+    help="The whole system on this machine: sample Opportunities in, priced Quotes out.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--opportunities", default=1000, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N")
 @click.option("--once", is_flag=True, help="Stop after the job; exit 0 only if every Quote is right.")
 @click.option(
@@ -58,7 +64,9 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
     handle_signals(signal.default_int_handler)
     folder = run_folder()
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
-    extra = {"QUOTEJOB_REDIS_CA": authority} if given and authority else {}
+    extra = {"QUOTEJOB_DEMO_ORG": str(folder / ORG_FILE)}
+    if given and authority:
+        extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
@@ -108,13 +116,14 @@ def start(stack: Stack, workers: int, profile: str) -> None:
     """Start every process in the order in which they need each other."""
     console.print("[bold]Starting[/]")
     stack.start_redis()
-    org = stack.start_org(ORG_PORT, "--profile", profile)
-    stack.start_web(WEB_PORT)
-    write_org(stack.folder, org, stack.web_url)
-    for number in range(1, workers + 1):
-        stack.start_worker(number)
-    stack.start_beat()
-    stack.start_flower(FLOWER_PORT)
+    with alone(RUNS, "bin/demo that takes its ports"):  # or two that start at once find the same ports free
+        org = stack.start_org(ORG_PORT, "--profile", profile)
+        stack.start_web(WEB_PORT)
+        write_org(stack.folder, org, stack.web_url)
+        for number in range(1, workers + 1):
+            stack.start_worker(number)
+        stack.start_beat()
+        stack.start_flower(FLOWER_PORT)
     stack.wait_ready()
 
 
@@ -135,8 +144,7 @@ def show(stack: Stack, opportunities: int) -> None:
     job = ended(follow(stack, api, job_id, "Opportunities"), stack, failed=1)
     seconds = time.monotonic() - begun
 
-    console.print()
-    console.print(quotes_table(reader, job_id))
+    show_quotes(reader, job_id)
     verdict = check_job(reader, job_id, PRICED)
     records = job["records"]
     expected = records["total"], records["succeeded"], records["skipped"], records["failed"], job["quotesCreated"]
@@ -211,11 +219,11 @@ def explain(stack: Stack, job_id: str) -> None:
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
     if done.returncode != 0:
         raise Failure(f"This command does not work: {done.stderr}")
-    console.print(escape(done.stdout.rstrip()), soft_wrap=True)
+    console.print(escape(done.stdout.rstrip()))
 
 
-def quotes_table(reader: OrgReader, job_id: str) -> Table:
-    """Return a table of a few Quotes with different discounts and countries, read from the org by SOQL."""
+def show_quotes(reader: OrgReader, job_id: str) -> None:
+    """Print a table of a few Quotes with different discounts and countries, read from the org by SOQL."""
     rows: dict[tuple[int, str], tuple[str, ...]] = {}  # by earlier rows of its discount, then by the discount
     countries: dict[str, set[str]] = {}
     for quote in reader.query(_SOME_QUOTES.format(job_id=job_id)):
@@ -227,16 +235,18 @@ def quotes_table(reader: OrgReader, job_id: str) -> Table:
             cells = deal["Name"], country, str(quote["LineItemCount"]), f"{deal['Amount']:,.2f}", off, f"{net:,.2f}"
             rows[len(seen), off] = cells
             seen.add(country)
-    table = Table(title="A few of the Quotes, as the org has them")
-    for heading in ("Opportunity", "Country"):
-        table.add_column(heading, no_wrap=heading == "Opportunity")
-    for heading in ("Lines", "List total", "Discount", "Net total"):
-        table.add_column(heading, justify="right")
-    for key in sorted(rows)[:SHOWN]:
-        table.add_row(*rows[key])
-    return table
+    console.print("\nA few of the Quotes, as the org has them:\n")
+    table(console, _COLUMNS, [rows[key] for key in sorted(rows)[:SHOWN]])
 
 
+_COLUMNS = (
+    Column("Opportunity"),
+    Column("Country", rank=3),
+    Column("Lines", rank=4, justify="right"),
+    Column("List total", rank=2, justify="right"),
+    Column("Discount", rank=1, justify="right"),
+    Column("Net total", justify="right"),
+)
 _SOME_QUOTES = """
     SELECT LineItemCount, GrandTotal, Opportunity.Name, Opportunity.Amount, Opportunity.Account.BillingCountry
     FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%' ORDER BY Opportunity.Name LIMIT 200"""
@@ -279,6 +289,8 @@ def addresses(stack: Stack) -> None:
         console.print(f"  {name:<11} {url}", soft_wrap=True)
     console.print(f"  {'Call it':<11} bin/invoke.sh local {stack.web_url}/api/jobs", soft_wrap=True)
     console.print(f"  {'':<11} bin/quotejob jobs --url {stack.web_url}", soft_wrap=True)
+    if "@" not in (stack.redis_url or ""):  # a password is not for the screen
+        console.print(f"  {'Workers':<11} REDIS_URL={stack.redis_url} .venv/bin/celery -A tasks status", soft_wrap=True)
     if stack.web_url != f"http://127.0.0.1:{WEB_PORT}":
         console.print(
             f"[yellow]Port {WEB_PORT} is taken by another program. In the commands of the README, write "
@@ -317,7 +329,7 @@ def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
 
     Only the owner can read the file.
     """
-    handle = os.open(folder / "org.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(folder / ORG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         about = {"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}
         json.dump({**about, "web_url": web_url}, file)
@@ -344,4 +356,4 @@ def escape(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name=typed.name("bin/demo"))

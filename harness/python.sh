@@ -1,8 +1,13 @@
-# Sourced by the words in bin/: sets $root (the checkout) and $python (Python 3.11 or newer), or says what is missing.
+# Sourced by the words in bin/: sets QUOTEJOB_TYPED, $root (the checkout) and $python (Python 3.11 or newer), or says what is missing.
 # Modules come from the checkout, whatever folder the word was typed in: PYTHONPATH names it, -P leaves that folder out.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+# Help and errors repeat the command as it was typed: the bare name where the folder is on PATH.
+name=$(basename -- "$0")
+QUOTEJOB_TYPED=$0
+[ "$(command -v -- "$name" || true)" != "$0" ] || QUOTEJOB_TYPED=$name
+export QUOTEJOB_TYPED
 python=
 for name in python3 python python3.14 python3.13 python3.12 python3.11; do
     # Asked from /, where no .python-version changes the answer; the interpreter's own path is kept, not a shim's.

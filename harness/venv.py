@@ -40,17 +40,17 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Lock the checkout while .venv changes.
+def alone(locked: Path = ROOT, others: str = "bin/demo or bin/test that is installing") -> Iterator[None]:
+    """Lock a folder for the length of the block: by default the checkout, while .venv changes.
 
-    The lock is on the folder, so no lock file is left behind.
+    ``others`` says what this one waits for. The lock is on the folder itself, so no lock file is left behind.
     """
-    folder = os.open(ROOT, os.O_RDONLY)
+    folder = os.open(locked, os.O_RDONLY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Waiting for another bin/demo or bin/test that is installing ...")
+            say(f"Waiting for another {others} ...")
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:

@@ -31,7 +31,7 @@ _LONGEST_LINE = 1024 * 1024  # bytes
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser("localorg", description="A Salesforce org for your laptop.")
+    parser = argparse.ArgumentParser("python -m localorg", description="A Salesforce org for your laptop.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8025, help="port to listen on; 0 takes a free one")
     parser.add_argument("--token", help="access token to accept; the usual one follows from the seed")

@@ -34,14 +34,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 
 class QuotejobError(Exception):
-    """The base class. ``code`` is a word for programs, ``message`` is a sentence that says what to do."""
+    """The base class. ``code`` is a word for programs, ``message`` is a sentence that says what to do.
+
+    ``retry_after`` is set for every 429 and 503: the seconds after which the same request may succeed.
+    """
 
     code = "INTERNAL_ERROR"
     status = 500
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, code: str | None = None, details: Sequence[Any] = ()) -> None:
         super().__init__(message)
@@ -117,6 +122,7 @@ class TooManySchedules(QuotejobError):
 
     code = "TOO_MANY_SCHEDULES"
     status = 429
+    retry_after = 3600  # not before somebody has deleted one
 
 
 class JobConflict(QuotejobError):
@@ -138,6 +144,7 @@ class FlexQueueFull(QuotejobError):
 
     code = "FLEX_QUEUE_FULL"
     status = 429
+    retry_after = 10
 
 
 class StoreUnavailable(QuotejobError):
@@ -145,6 +152,7 @@ class StoreUnavailable(QuotejobError):
 
     code = "STORE_UNAVAILABLE"
     status = 503
+    retry_after = 5
 
 
 class JobStopped(QuotejobError):
@@ -184,6 +192,7 @@ class OrgUnreachable(OrgError):
 
     code = "ORG_UNREACHABLE"
     status = 503
+    retry_after = 10
 
 
 class OrgSilent(OrgUnreachable):
@@ -194,6 +203,7 @@ class OrgSilent(OrgUnreachable):
     def __init__(self, message: str, wait: float, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.wait = wait
+        self.retry_after = ceil(wait)
 
 
 class OrgExhausted(OrgError):
@@ -201,6 +211,7 @@ class OrgExhausted(OrgError):
 
     code = "REQUEST_LIMIT_EXCEEDED"
     status = 503
+    retry_after = 3600  # the allocation counts the last 24 hours
 
 
 class OrgRefused(OrgError):

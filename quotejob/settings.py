@@ -38,6 +38,7 @@ class Settings:
     secret_keys: tuple[str, ...] = field(repr=False)  # Fernet keys, newest first
     org_hosts: tuple[str, ...] = SALESFORCE_HOSTS  # allowed suffixes of an org's host name
     local_org: bool = False  # True allows orgs on this machine, over http
+    demo_org: Path | None = None  # the file in which bin/demo notes its org: /docs then fills in the caller's context
     pricing_rules: Path = ROOT / "pricing.yaml"
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
@@ -76,6 +77,7 @@ def load() -> Settings:
             convert=lambda hosts: tuple(host.strip().lower().lstrip(".") for host in hosts),
         ),
         local_org=_read("QUOTEJOB_LOCAL_ORG", env.bool, "1 or 0", False),
+        demo_org=_read("QUOTEJOB_DEMO_ORG", env.path, "the path of bin/demo's org.json", None),
         pricing_rules=_read(
             "QUOTEJOB_PRICING_RULES",
             env.path,

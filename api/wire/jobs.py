@@ -251,7 +251,7 @@ class JobFilterQuerySchema(CamelCase):
     parent_id = id_in_query("Jobs that depend on this job: it is in their dependsOn")
     extended_status = fields.String(
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
-        metadata=described("A text in their extendedStatus, in upper or lower case", example="ROW_LOCK"),
+        metadata=described("A text in their extendedStatus, such as ROW_LOCK, in upper or lower case"),
     )
 
     has_errors = true_or_false_in_query("Those in which an Opportunity failed (true), or none did (false)")

@@ -25,6 +25,7 @@ from pathlib import Path
 import redis
 import requests
 
+from cli import typed
 from cli.client import ENDED, ApiError
 from harness.chaos.checks import Checks
 from harness.chaos.faults import TIMEOUT, Faults
@@ -108,7 +109,7 @@ class Chaos:
 
 def main() -> int:
     """Run the rounds and print the figures during the run and at its end."""
-    parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=typed.name("bin/chaos"), description=__doc__.partition("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=5, help="how long (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule of faults (default 1)")
     parser.add_argument("--opportunities", type=int, default=3000, help="in the org (default 3000)")

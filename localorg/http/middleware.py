@@ -40,7 +40,7 @@ _OPEN_TO_ALL = re.compile(
 @web.middleware
 async def conduct(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serve one request; the client never gets an unhandled exception, nor HTML."""
-    if request.path.startswith("/localorg/"):
+    if request.path == "/" or request.path.startswith("/localorg/"):
         return await _own_door(request, handler)
     org = request.app[ORG]
     request["work"] = Work()
@@ -110,9 +110,9 @@ def _let_in(org: Org, request: web.Request) -> User:
 
 
 async def _own_door(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve /localorg/, for tests on this machine: no token is needed, but only loopback addresses may call it."""
+    """Serve / and /localorg/, for this machine: no token is needed, but only loopback addresses may call it."""
     if not _from_loopback(request.remote):
-        return _refusal(OrgError(403, "FORBIDDEN", "/localorg/ answers to clients on the same machine only"))
+        return _refusal(OrgError(403, "FORBIDDEN", "/ and /localorg/ answer to clients on the same machine only"))
     return await _safely(request, handler(request))
 
 

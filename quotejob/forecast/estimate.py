@@ -144,8 +144,19 @@ def estimate(
     return estimates | _Play(queue, ends, slots, paces, now).run()
 
 
-def _pages_left(job: Job) -> int:
-    return max(0, job.total_job_items - job.job_items_processed)
+def _pages_done(job: Job) -> float:
+    """Return how many pages the job has done; records of pages that are not done count as parts of a page.
+
+    What a resumed job had done of such pages before is not known, so there only whole pages count.
+    """
+    if job.resumed_date is not None or not job.total:
+        return job.job_items_processed
+    decided = job.succeeded + job.skipped + job.failed
+    return max(job.job_items_processed, job.total_job_items * min(1.0, decided / job.total))
+
+
+def _pages_left(job: Job) -> float:
+    return max(0.0, job.total_job_items - _pages_done(job))
 
 
 def _seconds_left_at_pace(job: Job, elapsed: float, usual: float | None) -> float | None:
@@ -153,8 +164,8 @@ def _seconds_left_at_pace(job: Job, elapsed: float, usual: float | None) -> floa
 
     ``usual``: what earlier runs took for the pages that this job had not done when it began.
     """
-    done = job.job_items_processed - job.resumed_items
-    if done > 0:
+    done = _pages_done(job) - job.resumed_items
+    if done >= 1:  # less says nothing: a record that cannot be priced is decided at once
         own = elapsed * _pages_left(job) / done
         return own if usual is None else (own * done + usual * PRIOR_PAGES) / (done + PRIOR_PAGES)
     if usual is None:

@@ -62,7 +62,8 @@ def test_once_checks_every_quote_and_leaves_nothing(tmp_path: Path, environment:
     assert len(seen) >= 7  # Redis, local org, web, two workers, beat, Flower
     assert gone(list(seen.values()))
     assert os.listdir(tmp_path) == []
-    assert set(os.listdir(ROOT)) - before <= {"__pycache__", ".hypothesis"}  # the other is of tests beside this one
+    assert not (ROOT / ".demo" / str(demo.pid)).exists()
+    assert set(os.listdir(ROOT)) - before <= {"__pycache__", ".hypothesis", ".demo"}  # of tests beside this one
     assert not re.search("00D[0-9A-Za-z]{12,15}!", output)  # an access token
 
 
@@ -100,6 +101,22 @@ def test_stopping_leaves_no_process(how: signal.Signals, environment: dict[str, 
         code = demo.wait()
     assert code == (0 if how != signal.SIGKILL else -signal.SIGKILL), "".join(lines)
     assert gone(started)
+
+
+@pytest.mark.timeout(240)
+def test_two_at_once_do_not_meet(environment: dict[str, str]) -> None:
+    """Each has its own ports, and says them; each checks its own Quotes only."""
+    command = [DEMO, "--once", "--opportunities", "5"]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [demo.communicate()[0] for demo in both]
+    assert [demo.returncode for demo in both] == [0, 0], "".join(said)
+    for name in ("Web", "Local org", "Flower"):
+        ports = [re.findall(rf"{name} on port (\d+)", text) for text in said]
+        assert ports[0] != ports[1], ports
+    for text in said:
+        [port] = re.findall(r"Web on port (\d+)", text)
+        assert set(re.findall(r"http://127.0.0.1:(\d+)/api", text)) == {port}
+        assert re.search(rf"bin/quotejob failures \w+ --url http://127.0.0.1:{port}\n", text)
 
 
 @pytest.mark.timeout(120)

@@ -39,6 +39,15 @@ def left(one: Job, *runs: PastRun) -> float | None:
     return Paces({QUOTES: runs}).seconds_left(one, NOW)
 
 
+def test_records_count_before_their_page_is_done() -> None:
+    """Written in batches that reach over pages: 300 of 600 records in 8 s leave 8 s, though only one page is done."""
+    assert left(running(1, 6, 8.0, succeeded=280, failed=20)) == 8
+    assert left(running(0, 6, 1.0, failed=1)) is None  # one that was decided at once tells no pace
+    assert left(running(1, 6, 8.0)) == 40
+    resumed = running(3, 6, 8.0, succeeded=500, resumed_date=at(-2), resumed_items=2)
+    assert left(resumed) == 6  # of what it had done before, only whole pages are known
+
+
 # -- one job -----------------------------------------------------------------------------------------------------------
 
 

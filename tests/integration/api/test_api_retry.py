@@ -61,6 +61,7 @@ def retry(client: FlaskClient, headers: dict[str, str], job_id: str, body: Any =
     """The answer to an accepted retry."""
     answer = client.post(f"/api/jobs/{job_id}/retry", json=body, headers=headers)
     assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/api/jobs/{answer.get_json()['jobId']}"
     job: dict[str, Any] = answer.get_json()
     return job
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
+from _api import accepted
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -87,6 +88,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
     """201 with everything, the next five fire times among it; the same at getSchedule and listSchedules."""
     response = ask("POST", body=NIGHTLY | {"timeZone": "Europe/Zurich", "guaranteed": True})
     assert response.status_code == 201, response.text
+    assert response.headers["Location"] == f"/api/schedules/{response.get_json()['scheduleId']}"
     schedule = response.get_json()
     at = f"/{schedule['scheduleId']}"
     assert ask("GET", at).get_json() == schedule
@@ -175,7 +177,7 @@ def test_its_life(ask: Ask) -> None:
     assert (resumed["state"], resumed["nextFireTime"]) == ("WAITING", schedule["nextFireTime"])
     refused(ask("POST", f"{at}/resume"), 409)
     run = ask("POST", f"{at}/run")
-    assert run.status_code == 202
+    accepted(run)
     after = ask("GET", at).get_json()
     assert (after["state"], after["lastJobId"], after["timesTriggered"]) == ("EXECUTING", run.get_json()["jobId"], 1)
     refused(ask("POST", f"{at}/run"), 409)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import redis
 from _api import CLAUSE, Headers, accepted, refused, submit
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api import create_app, health, jobs, workers
 from cli.local import LocalOrg
@@ -165,6 +167,7 @@ def test_an_aborted_job_can_be_resumed(client: FlaskClient, headers: Headers) ->
     client.post(f"/api/jobs/{job_id}/abort", headers=headers())
     answer = client.post(f"/api/jobs/{job_id}/resume", headers=headers())
     assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/api/jobs/{answer.get_json()['jobId']}"
     assert (answer.get_json()["status"], answer.get_json()["extendedStatus"]) == ("Holding", None)
 
 
@@ -247,12 +250,37 @@ def test_results_come_as_csv_when_asked_for(
     assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", ""]
     assert rows[3][4] == 'Say "why",\nplease'
     assert len(rows) == 4
-    skipped = client.get(f"{address}?outcome=skipped&limit=1", headers=headers({"Accept": "text/csv"}))
-    assert len(skipped.text.splitlines()) == 2
     for accept in ("*/*", "application/json", "text/html", ""):
         assert client.get(address, headers=headers({"Accept": accept})).mimetype == "application/json"
     nobodys = f"/api/jobs/{uuid.uuid4()}/results"
     refused(client.get(nobodys, headers=headers({"Accept": "text/csv"})), 404, "JOB_NOT_FOUND")
+
+
+def csv_rows(answer: TestResponse) -> list[list[str]]:
+    """The rows below the headings."""
+    assert answer.mimetype == "text/csv", answer.text
+    return list(csv.reader(io.StringIO(answer.text, newline="")))[1:]
+
+
+@pytest.mark.parametrize(
+    ("query", "sizes"), [("", [3]), ("?limit=1", [1, 1, 1]), ("?limit=2", [2, 1]), ("?outcome=skipped&limit=1", [1])]
+)
+def test_csv_comes_in_pages_when_a_limit_is_sent(
+    client: FlaskClient, headers: Headers, job_with_results: str, query: str, sizes: list[int]
+) -> None:
+    """The header Link leads from page to page, with the same filter, and all pages together are the whole."""
+    asked = headers({"Accept": "text/csv"})
+    following = f"/api/jobs/{job_with_results}/results{query}"
+    pages = []
+    while following:
+        answer = client.get(following, headers=asked)
+        pages.append(csv_rows(answer))
+        link = re.fullmatch('<(.+)>; rel="next"', answer.headers.get("Link", ""))
+        following = link[1] if link else ""
+    assert [len(page) for page in pages] == sizes
+    outcome = query.partition("&")[0] if "outcome" in query else ""
+    whole = client.get(f"/api/jobs/{job_with_results}/results{outcome}", headers=asked)
+    assert [row for page in pages for row in page] == csv_rows(whole)
 
 
 # -- ready -------------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_a_limit_in_other_digits_is_no_limit(org: Server) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        ("GET", "/", (404, "NOT_FOUND")),
+        ("POST", "/", (405, "METHOD_NOT_ALLOWED")),
         ("GET", "/nothing/here", (404, "NOT_FOUND")),
         ("GET", f"{DATA}/nothing", (404, "NOT_FOUND")),
         ("GET", "/services/data/v49.0/limits", (404, "NOT_FOUND")),

@@ -114,6 +114,16 @@ def test_every_parameter_is_described_and_none_is_the_context(name: str) -> None
     assert DOCUMENT["components"]["securitySchemes"]["clientContext"]["name"] == "x-client-context"
 
 
+@pytest.mark.parametrize("name", BY_ID)
+def test_swagger_ui_fills_in_only_what_is_needed(name: str) -> None:
+    """It fills in each example. An optional filter with one would hide jobs; a body has one of its own."""
+    _, _, operation = BY_ID[name]
+    for parameter in operation.get("parameters", []):
+        assert "example" not in {**parameter["schema"], **parameter}
+    if "requestBody" in operation:
+        assert "example" in operation["requestBody"]["content"]["application/json"]
+
+
 def test_the_number_of_opportunities_is_a_described_parameter() -> None:
     """A default, and its limits."""
     [parameter] = [one for one in BY_ID["datacreate"][2]["parameters"] if one["name"] == "numberOfOpportunities"]

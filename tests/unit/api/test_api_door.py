@@ -12,12 +12,14 @@ import socket
 from typing import Any
 
 import pytest
+from _api import check_headers
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
+from quotejob import errors
 from quotejob.settings import Settings
 from quotejob.store import client as store
 
@@ -67,6 +69,7 @@ def refused(response: TestResponse, status: int, code: str | None = None) -> dic
     assert body["message"]
     assert TOKEN not in response.text
     assert "Traceback" not in response.text
+    check_headers(response)
     return body
 
 
@@ -90,7 +93,9 @@ def test_every_answer_has_its_headers_and_the_callers_request_id(client: FlaskCl
     assert client.get("/health", headers={"x-request-id": "<b> x"}).headers["X-Request-Id"] != "<b> x"
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/api//jobs", "/docs/secret.txt", "/docs/..%2fstart.js"])
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/api", "/api/nothing", "/api//jobs", "/docs/secret.txt", "/docs/..%2fstart.js"]
+)
 def test_an_unknown_address_is_404_in_json(client: FlaskClient, path: str) -> None:
     """Also where a web framework would redirect."""
     refused(client.get(path), 404, "NOT_FOUND")
@@ -102,10 +107,24 @@ def test_an_unknown_address_is_404_in_json(client: FlaskClient, path: str) -> No
      ("TRACE", "/api/data/create"), ("PUT", "/api/jobs/x/abort")],
 )  # fmt: skip
 def test_a_wrong_method_is_405_in_json(client: FlaskClient, method: str, path: str) -> None:
-    """The allowed ones are named."""
+    """The allowed ones are in a header, and in a sentence that says what to send."""
     answer = client.open(path, method=method)
-    refused(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["Allow"]
+    message = refused(answer, 405, "METHOD_NOT_ALLOWED")["message"]
+    allowed = answer.headers["Allow"].split(", ")
+    assert f"{method}; send {' or '.join(one for one in allowed if one != 'HEAD')}." in message
+
+
+def test_each_operation_says_which_method_to_send(app: Flask, client: FlaskClient) -> None:
+    """A GET of a POST operation, as a browser or a shell sends it by mistake, and the other way round."""
+    allowed: dict[str, set[str]] = {}
+    for rule in app.url_map.iter_rules():
+        allowed.setdefault(str(rule), set()).update(rule.methods or ())
+    assert len(allowed) > 20
+    for path, methods in allowed.items():
+        method = min({"GET", "POST", "PUT"} - methods)
+        answer = client.open(re.sub("<.*>", "123e4567-e89b-12d3-a456-426614174000", path), method=method)
+        refused(answer, 405, "METHOD_NOT_ALLOWED")
+        assert set(answer.headers["Allow"].split(", ")) == methods
 
 
 def test_a_head_request_has_no_body(client: FlaskClient) -> None:
@@ -347,6 +366,17 @@ def test_without_redis_it_is_503(client: FlaskClient) -> None:
     refused(client.post("/api/data/delete", headers=context()), 503, "STORE_UNAVAILABLE")
 
 
+def test_every_429_and_503_says_when_to_try_again() -> None:
+    """And no other error does."""
+    kinds, found = [errors.QuotejobError], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found.add(kind.status)
+        assert (kind.retry_after is not None) == (kind.status in (429, 503)), kind
+    assert {429, 503} <= found
+
+
 def test_not_ready_without_redis(client: FlaskClient) -> None:
     """What is missing is named."""
     assert fields(refused(client.get("/ready"), 503, "NOT_READY")) == ["redis"]
@@ -396,19 +426,3 @@ def test_one_line_a_request_and_no_secret_in_it(app: Flask, capsys: pytest.Captu
         assert part in lines[0].replace("'", "")
     assert TOKEN not in lines[0]
     assert context()["x-client-context"][:40] not in lines[0]
-
-
-def test_swagger_ui_is_served_from_here(client: FlaskClient) -> None:
-    """The page and all it loads are ours: no address of another host in it, and a policy that allows none."""
-    page = client.get("/docs")
-    with page:
-        text = page.text
-        assert page.mimetype == "text/html"
-        assert "'self'" in page.headers["Content-Security-Policy"]
-    assert "//" not in text
-    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js", "favicon-32x32.png"):
-        assert f"/docs/{name}" in text
-        with client.get(f"/docs/{name}") as asset:
-            assert asset.status_code == 200
-            assert asset.headers["X-Content-Type-Options"] == "nosniff"
-            assert "max-age" in asset.headers["Cache-Control"]

@@ -44,6 +44,16 @@ def test_a_context_is_read() -> None:
     assert TOKEN not in repr(context)
 
 
+@given(st.text(st.characters(codec="utf-8", categories=("L", "N", "S")), max_size=40))
+def test_every_form_of_base64_is_read(name: str) -> None:
+    """As the SDKs of the mesh read it: also without padding, in the alphabet of URLs, with blanks around it."""
+    raw = json.dumps(DOCUMENT | {"userContext": {"userId": "005RO0000000001", "username": name}}, ensure_ascii=False)
+    usual, of_urls = base64.b64encode(raw.encode()).decode(), base64.urlsafe_b64encode(raw.encode()).decode()
+    expected = from_header(usual)
+    for form in (usual.rstrip("="), of_urls, of_urls.rstrip("="), f" {usual}\t"):
+        assert from_header(form) == expected
+
+
 @pytest.mark.parametrize(
     "given_id", ["001D000000IRFmaIAH", "01gRO0000016PIAYA2", "006R0000003FPYxIAO", "7506g00000DhRA2AAN"]
 )
