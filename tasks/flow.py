@@ -131,7 +131,8 @@ def finish(run: Run) -> None:
     """Complete the job if all of it is written, and dispatch the org's next job. May run twice."""
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
-    remark = handler_of(run.job.job_type).remark(run)
+    handler = handler_of(run.job.job_type)
+    remark = handler.remark(run) if run.job.total else handler.nothing
     failed = services().results.stream(run.id, Outcome.FAILED)
     refused = next(failed, None)
     reason = remark if refused is None else f"{refused.code}: {refused.message}"
@@ -142,7 +143,7 @@ def finish(run: Run) -> None:
             codes = Counter(result.code for result in (refused, *failed)).most_common()
             log.warning(f"Failed records by code: {', '.join(f'{code} {count}' for code, count in codes)}")
         if remark is not None:
-            log.warning(remark)
+            (log.warning if run.job.total else log.info)(remark)
     dispatch.delay(org_id=run.job.org_id)
 
 

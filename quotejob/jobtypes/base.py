@@ -18,6 +18,7 @@ class JobHandler(ABC):
     """
 
     name: ClassVar[str]  # the jobType of the API
+    nothing: ClassVar[str] = "No record matched, so there was nothing to do"  # the remark of a job without records
     slow: ClassVar[bool] = False  # its plan and its pages may take up to an hour, as jobs of Bulk API 2.0 do
 
     @abstractmethod

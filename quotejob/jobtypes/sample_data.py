@@ -67,6 +67,7 @@ class SampleDataDelete(JobHandler):
     """Delete the sample Opportunities and their Quotes."""
 
     name = JobType.SAMPLE_DATA_DELETE
+    nothing = "The org has no sample Opportunity of this service, so there was nothing to delete"
     slow = True
 
     def purpose(self, job: Job) -> str:  # noqa: ARG002 (all of them are deleted, whoever asks)

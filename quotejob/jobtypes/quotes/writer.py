@@ -22,12 +22,12 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from typing import Any
 
-from quotejob.errors import OrgError, OrgUnreachable
+from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
 from quotejob.jobtypes import key_field
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
-from quotejob.salesforce.translate import error_class
+from quotejob.salesforce.translate import UNEXPECTED_ANSWER, error_class
 
 _MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
 _MAX_SECONDS_OF_FAULTS = 60  # passing faults in a row, before a batch gives up for now
@@ -147,16 +147,23 @@ class Writer:
             ]
             if self._passing is not None:
                 break
-            self._together = len(self.results) - known > _MOST_REFUSED
+            if len(self.results) - known <= _MOST_REFUSED:
+                self._together = False
         return groups
 
     def _send_together(self, group: Group) -> GraphOutcome | None:
-        """Try once. Returns None if the answer was lost: all quotes may have been written, or none."""
+        """Try once. Returns None if the answer was lost, so that all quotes may have been written, or none.
+
+        And if the org does not take this form: graphs decide then, as they do without it.
+        """
         try:
             return self._org.send_together(Graph("all", list(self._nodes(group))))
         except OrgUnreachable as fault:
             self._passing = fault
-            return None
+            self._together = fault.code != UNEXPECTED_ANSWER
+        except OrgRefused:
+            self._together = False
+        return None
 
     def _pause(self) -> None:
         """Wait once after a request, however many of its graphs met a passing fault."""

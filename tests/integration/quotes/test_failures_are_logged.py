@@ -25,6 +25,13 @@ def test_the_first_of_each_code_and_the_counts(run: Run, make: Make) -> None:
     assert "Failed records by code: UNPRICEABLE 3" in said
 
 
+def test_a_job_that_matches_nothing_says_so(run: Run) -> None:
+    """Completed, and its extendedStatus tells it from a job that had something to do."""
+    job = run("Name = 'Nobody has this name'").job
+    assert (job.status, job.total) == ("Completed", 0)
+    assert (job.extended_status or "").startswith("No Opportunity matched the WHERE clause")
+
+
 def test_a_job_without_failures_says_nothing_of_them(run: Run, make: Make) -> None:
     """No line about failures."""
     deal = make(line(1, 10))

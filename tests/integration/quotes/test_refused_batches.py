@@ -15,6 +15,7 @@ import requests
 
 from cli.local import LocalOrg
 from harness.stack import Stack
+from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
 from quotejob.jobtypes.quotes.commit import _batches
 from quotejob.jobtypes.quotes.writer import Writer, written
 from quotejob.pricing.model import PricedLine, PricedQuote
@@ -248,3 +249,21 @@ def test_a_refusal_that_others_may_have_caused_is_tried_alone(
     assert sent.count(0) == 1  # it named nobody for good, so it is not tried again
     assert len(written(org, writer._job_id, [quote.opportunity_id for quote in all_quotes[:166]])) == 166
     assert_right(org, writer, all_quotes[:166], [])
+
+
+@pytest.mark.parametrize("fault", [OrgRefused("no such resource"), OrgUnreachable("odd", code="UNEXPECTED_ANSWER")])
+def test_an_org_without_composites_costs_more_and_nothing_else(
+    org: OrgClient, all_quotes: list[PricedQuote], monkeypatch: pytest.MonkeyPatch, fault: OrgError
+) -> None:
+    """It is asked once for each batch; then single tries decide."""
+    asked = []
+
+    def refusing(client: OrgClient, graph: Graph) -> GraphOutcome:
+        asked.append(graph)
+        raise fault
+
+    monkeypatch.setattr(OrgClient, "send_together", refusing)
+    mixed = [by_rule(quote) if place % 4 else quote for place, quote in enumerate(all_quotes[:166])]
+    writer = write(org, mixed)
+    assert len(asked) == 1
+    assert_right(org, writer, mixed[::4], [quote for place, quote in enumerate(mixed) if place % 4])

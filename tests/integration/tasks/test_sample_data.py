@@ -85,6 +85,9 @@ def test_two_creations_have_keys_of_their_own(services: Services, org: LocalOrg)
     for _ in range(2):
         assert run(services, org, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=2).succeeded == 2
     assert run(services, org, JobType.SAMPLE_DATA_DELETE).succeeded == 4
+    nothing = run(services, org, JobType.SAMPLE_DATA_DELETE)
+    assert (nothing.status, nothing.total) == (Status.COMPLETED, 0)
+    assert "nothing to delete" in (nothing.extended_status or "")
 
 
 @pytest.mark.parametrize("job_type", [JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE])
