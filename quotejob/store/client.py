@@ -16,10 +16,11 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from quotejob.errors import StoreUnavailable
+from quotejob.errors import SettingsError, StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 
 _NOT_PERMITTED = "The user in REDIS_URL may not do what is needed: give it ~* &* +@all -@dangerous"
+_CLUSTER = "REDIS_URL leads to a server in cluster mode, which Celery cannot use; take one without cluster mode"
 # What a server answers that cannot serve for now: a part of its error, also of one that a script of Redis 6 meets.
 _REFUSALS = {
     "command not allowed when used memory": "Redis is full; free memory or choose a larger plan, then try again",
@@ -28,6 +29,8 @@ _REFUSALS = {
     "NOREPLICAS": "Redis takes no writes: it has fewer replicas than min-replicas-to-write; try again shortly",
     "Link with MASTER is down": "Redis is a replica that has lost its primary; try again shortly",
     "BUSY Redis is busy": "Redis is busy with a long script; try again shortly",
+    "the same slot": _CLUSTER,
+    "Hash slot not served": _CLUSTER,
     "DB index is out of range": "REDIS_URL names a database that Redis does not have; most servers have 0 to 15",
     "no permissions": _NOT_PERMITTED,
     "user executing the script can't": _NOT_PERMITTED,
@@ -171,13 +174,18 @@ def tls(url: str) -> dict[str, Any]:
 
 
 def concerns(client: RedisClient) -> list[str]:
-    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
+    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start.
+
+    Raises SettingsError for a server in cluster mode, StoreUnavailable if none answers.
+    """
     try:
-        memory, persistence = client.info("memory"), client.info("persistence")
+        memory, persistence, cluster = (client.info(section) for section in ("memory", "persistence", "cluster"))
     except (redis.ResponseError, StoreUnavailable) as refused:
         if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
             raise
         return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
+    if cluster.get("cluster_enabled"):
+        raise SettingsError(_CLUSTER)
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
