@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 
 from quotejob import clock
+from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import JobType
 from quotejob.schedules.cron import Cron
 
@@ -75,6 +77,14 @@ class Schedule:
         """When it fires, without regard to its start and end time."""
         return Cron.parse(self.cron_expression, self.time_zone)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this machine can tell its fire times. It may lack a time zone that another one had."""
+        try:
+            return bool(self.cron)
+        except InvalidRequest:
+            return False
+
     def fires_after(self, moment: datetime) -> datetime | None:
         """Return the first fire time later than ``moment``, between start and end time. None: there is none."""
         if self.start_time is not None:
@@ -90,10 +100,10 @@ class Schedule:
 
     @property
     def next_fire_times(self) -> list[datetime]:
-        """The next fire times, in order. [] when the schedule will not fire."""
+        """The next fire times, in order: only the first, if the others are not known. [] if it will not fire."""
         found = [] if self.next_fire_time is None else [self.next_fire_time]
-        while found and len(found) < PREVIEW_FIRE_TIMES and (later := self.fires_after(found[-1])) is not None:
-            found.append(later)
+        if found and self.is_known:
+            found += islice(self.fires(found[0]), PREVIEW_FIRE_TIMES - 1)
         return found
 
     def job_id(self, fire_time: datetime) -> str:

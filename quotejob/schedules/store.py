@@ -138,7 +138,7 @@ class ScheduleStore:
         """Return the revision of the org's guaranteed schedules with which this one fits. Raises ScheduleConflict."""
         revision = self._revision(schedule.org_id)
         if schedule.guaranteed:
-            others = [other for other in self.list_for_org(schedule.org_id) if other.next_fire_time is not None]
+            others = [other for other in self.list_for_org(schedule.org_id) if other.next_fire_time and other.is_known]
             if found := guarantee.clash(schedule, others, self._settings, now):
                 moment, names = found
                 raise ScheduleConflict(

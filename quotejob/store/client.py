@@ -16,7 +16,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from quotejob.errors import StoreUnavailable
+from quotejob.errors import SettingsError, StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 from quotejob.store.reasons import reason
 
@@ -159,13 +159,18 @@ def tls(url: str) -> dict[str, Any]:
 
 
 def concerns(client: RedisClient) -> list[str]:
-    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
+    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start.
+
+    Raises SettingsError for a server in cluster mode, StoreUnavailable if none answers.
+    """
     try:
-        memory, persistence = client.info("memory"), client.info("persistence")
+        memory, persistence, cluster = (client.info(section) for section in ("memory", "persistence", "cluster"))
     except (redis.ResponseError, StoreUnavailable) as refused:
         if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
             raise
         return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
+    if cluster.get("cluster_enabled"):
+        raise SettingsError(_CLUSTER)
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from harness.process import ROOT
+from harness.process import ROOT, free_port
 from harness.stack import Stack
-from quotejob.errors import StoreUnavailable
+from quotejob.errors import SettingsError, StoreUnavailable
 from quotejob.store import client as store
 from quotejob.store import scripts
 from quotejob.testing import redis_server
@@ -163,6 +163,34 @@ def test_a_redis_that_takes_no_writes_says_why(state: str, way: str) -> None:
         put_into(client)
         with pytest.raises(StoreUnavailable, match=words):
             WAYS[way](client)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A server in cluster mode, which has all slots."""
+    with Stack(tmp_path) as stack:
+        port = free_port(0)
+        stack.start("redis", [*redis_server.command(port, tmp_path, durable=False), "--cluster-enabled", "yes"])
+        url = f"redis://127.0.0.1:{port}/0"
+        deadline = time.monotonic() + 60
+        while not redis_server.answers(url):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with redis.Redis.from_url(url) as client:
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield url
+
+
+def test_a_redis_cluster_is_named_as_one(cluster: str) -> None:
+    """Celery cannot use it: the keys of a pipeline, a script or a BRPOP would have to be in one slot."""
+    client = store.client(cluster, attempts=0)
+    with pytest.raises(SettingsError, match="cluster mode"):
+        store.concerns(client)
+    with pytest.raises(StoreUnavailable, match="cluster mode"):
+        client.mset({"a": "1", "b": "2"})
 
 
 def test_a_database_that_is_not_there_is_a_wrong_redis_url() -> None:

@@ -44,3 +44,12 @@ def test_paths_of_files_are_those_of_the_checkout(page: Path) -> None:
     spans = [part.content for part in _inline(page) if part.type == "code_inline"]
     paths = [word for span in spans for word in span.split() if PATH.fullmatch(word)]
     assert [path for path in paths if not (ROOT / path).exists() and not (page.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_are_named_are_there(page: Path) -> None:
+    """A code span that is the name of a test names one that runs."""
+    spans = {part.content for part in _inline(page) if part.type == "code_inline"}
+    named = {span for span in spans if re.fullmatch(r"test_\w+", span)}
+    texts = (file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py")) if named else ()
+    assert named <= {name for text in texts for name in re.findall(r"def (test_\w+)", text)}

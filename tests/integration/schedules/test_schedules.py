@@ -401,6 +401,22 @@ def test_what_a_newer_version_keeps_is_passed_over(
     assert firing.tick(schedule.next_fire_time) == [caller.org_id]
 
 
+def test_a_time_zone_that_this_machine_lacks_stops_no_other(
+    firing: Firing, schedules: ScheduleStore, client: RedisClient, caller: CallerContext
+) -> None:
+    """A zone was renamed, or two machines have different data: it is listed, and says what is wrong when it is due."""
+    strange, other = create(schedules, caller, guaranteed=True), create(schedules, caller)
+    client.hset(f"quotejob:schedule:{strange.schedule_id}", "timeZone", "Asia/Hanoi")
+    listed = {schedule.schedule_id: schedule.next_fire_times for schedule in schedules.list_for_org(caller.org_id)}
+    assert listed[strange.schedule_id] == [strange.next_fire_time]
+    assert listed[other.schedule_id] == other.next_fire_times
+    create(schedules, caller, guaranteed=True)
+    assert firing.tick(strange.next_fire_time) == [caller.org_id]
+    found = schedules.get(strange.schedule_id)
+    assert (found.state, found.next_fire_times) == (State.ERROR, [])
+    assert "timeZone" in str(found.extended_status)
+
+
 def test_a_schedule_that_only_another_version_can_read_stops_no_other(
     firing: Firing, schedules: ScheduleStore, jobs: JobStore, client: RedisClient, caller: CallerContext
 ) -> None:
