@@ -73,7 +73,8 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     caller.check_clause_in_org(context, clause)
-    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
+    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(

@@ -17,13 +17,14 @@ from api.wire.fields import (
     id_in_query,
     job_id_in_body,
     name_of_job_type,
+    text,
     true_or_false_in_query,
     whole_number,
     word,
     zoned_time_in_query,
 )
 from quotejob.jobs.conditions import MOST_PARENTS
-from quotejob.jobs.job import DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
@@ -59,6 +60,7 @@ class BatchExecutionRequestSchema(CamelCase):
         ),
     )
 
+    name = text("A name for people; several jobs may have the same", MAX_NAME_LENGTH, "Quotes of the week")
     depends_on = fields.List(
         job_id_in_body("Id of a job of this org", required=False),
         validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),
@@ -134,6 +136,11 @@ class JobSchema(CamelCase):
     """A job, in the words of AsyncApexJob. An item is a page of Opportunities."""
 
     job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+    name = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("Its name for people; that of its schedule, or of the job that it retries"),
+    )
     job_type = name_of_job_type()
     status = word(Status, required=True)
     extended_status = fields.String(
@@ -152,7 +159,15 @@ class JobSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("While it has not ended: when it will probably end; null: unknown"),
     )
+    position = fields.Integer(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("While Holding: its position in the flex queue; 0 is the next one"),
+    )
     created_by_id = fields.String(required=True, metadata=described("The submitting user's id"))
+    created_by_name = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The submitting user's name, as the org has it")
+    )
     soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
     number_of_opportunities = fields.Integer(
         required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities to create")
@@ -247,6 +262,7 @@ class JobFilterQuerySchema(CamelCase):
     completed_to = zoned_time_in_query("Ended before this time")
     schedule_id = id_in_query("Submitted by this schedule")
     parent_id = id_in_query("Jobs that depend on this job: it is in their dependsOn")
+    name = text("A text in their name, in upper or lower case", MAX_NAME_LENGTH, "Nightly")
     extended_status = fields.String(
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
         metadata=described("A text in their extendedStatus, in upper or lower case", example="ROW_LOCK"),

@@ -18,11 +18,10 @@ from api.wire.fields import (
     zoned_time,
 )
 from api.wire.jobs import MAX_OPPORTUNITIES
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
-from quotejob.schedules.store import MAX_NAME_LENGTH
 
 
 class ScheduleRequestSchema(CamelCase):
@@ -112,6 +111,9 @@ class ScheduleSchema(CamelCase):
     )
     created_date = Instant(required=True)
     created_by_id = fields.String(required=True, metadata=described("The creating user's id"))
+    created_by_name = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The creating user's name, as the org has it")
+    )
 
 
 class ScheduleListSchema(CamelCase):

@@ -23,7 +23,6 @@ from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
 MAX_SCHEDULES_PER_ORG = 100  # as on the platform
-MAX_NAME_LENGTH = 80  # characters
 MAX_REASON_LENGTH = 1000  # characters of extendedStatus
 
 
@@ -49,7 +48,8 @@ class ScheduleStore:
         given = {"time_zone": "UTC", **{field: value for field, value in fields.items() if value is not None}}
         schedule = Schedule(
             schedule_id=str(uuid.uuid4()), org_id=context.org_id, name=name, cron_expression=cron_expression,
-            created_date=now, created_by_id=context.user_id, **given,
+            created_date=now, created_by_id=context.user_id, created_by_name=context.user_name,
+            **given,
         )  # fmt: skip
         schedule = replace(schedule, cron_expression=schedule.cron.expression)
         _check_times(schedule)

@@ -98,6 +98,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
     assert datetime.fromisoformat(schedule.pop("nextFireTime")) == times[0]
     assert str(uuid.UUID(schedule["scheduleId"])) == schedule.pop("scheduleId")
     assert schedule.pop("createdDate").endswith("Z")
+    assert schedule.pop("createdByName")
     assert schedule == {
         "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",
         "timeZone": "Europe/Zurich", "previousFireTime": None, "timesTriggered": 0, "timesSkipped": 0,

@@ -61,6 +61,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "moveJobToEnd": ("post", "/api/flexqueue/moveJobToEnd", "200"),
         "moveBeforeJob": ("post", "/api/flexqueue/moveBeforeJob", "200"),
         "moveAfterJob": ("post", "/api/flexqueue/moveAfterJob", "200"),
+        "moveToPosition": ("post", "/api/flexqueue/moveToPosition", "200"),
         "createSchedule": ("post", "/api/schedules", "201"),
         "listSchedules": ("get", "/api/schedules", "200"),
         "getSchedule": ("get", "/api/schedules/{scheduleId}", "200"),

@@ -12,7 +12,6 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import queue
 from cli.main import quotejob
 
 USER = {"user_id": "005AA0000000001AAA", "organization_id": "00DAA0000000001AAA", "preferred_username": "a@b.example"}
@@ -142,14 +141,6 @@ def test_a_wrong_command_is_2(fake: type[Fake], words: list[str]) -> None:
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith("Error: ")
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_places_of_the_queue() -> None:
-    """The job itself does not count; a place past the end is the end."""
-    assert queue.place("b", ["a", "b", "c"], 0) == ("moveBeforeJob", "a")
-    assert queue.place("a", ["a", "b", "c"], 1) == ("moveBeforeJob", "c")
-    assert queue.place("a", ["a", "b", "c"], 2) == ("moveJobToEnd", None)
-    assert queue.place("a", ["a", "b", "c"], 99) == ("moveJobToEnd", None)
 
 
 def test_every_help_has_examples() -> None:
