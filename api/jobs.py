@@ -19,6 +19,7 @@ from api.wire.jobs import (
     DataCreateQuerySchema,
     DataJobResponseSchema,
     IdempotencySchema,
+    JobFailuresSchema,
     JobFilterQuerySchema,
     JobListQuerySchema,
     JobListSchema,
@@ -34,7 +35,8 @@ from quotejob.jobs.listing import Sorting
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
-from quotejob.run.receipt import Result
+from quotejob.run.failures import Failures, grouped
+from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 
@@ -43,7 +45,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, 
 blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
-CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
+CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
 CSV_CHUNK = 64 * 1024  # characters sent at once
 
@@ -175,7 +177,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """List what happened to each Opportunity
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv it streams all of them as CSV, and
-    ignores limit and cursor. The columns are recordId, outcome, quoteId, code and message.
+    ignores limit and cursor. The columns are recordId, outcome, quoteId, code, message and recordName.
     """
     caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
@@ -184,6 +186,24 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
         return Response(itertools.chain([first], chunks), mimetype=CSV)
     found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
     return {"results": found, "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/failures",
+    name="getJobFailures",
+    answer=JobFailuresSchema,
+    says="The reasons, the most frequent first",
+    errors=(404,),
+)
+def get_job_failures(job_id: str) -> Failures:
+    """List why Opportunities failed
+
+    Gives each reason once, with the number of Opportunities that failed for it, the first five of them, and a hint what
+    to do. Messages that differ only in ids and numbers are one reason. If there are more than 100 reasons, the rarest
+    are left out.
+    """
+    caller.get_own_job(caller.authenticated(), job_id)
+    return grouped(job_id, caller.services().results.stream(job_id, Outcome.FAILED))
 
 
 @blueprint.operation(
@@ -278,7 +298,7 @@ def _csv(results: Iterable[Result]) -> Iterator[str]:
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message)
+        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message, result.record_name)
         writer.writerow(_as_text(cell) for cell in cells)
         if buffer.tell() >= CSV_CHUNK:
             yield buffer.getvalue()

@@ -221,6 +221,11 @@ class JobResultSchema(CamelCase):
         required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
     )
     message = fields.String(required=True, allow_none=NULLABLE)
+    record_name = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
+    )
 
 
 class JobResultsSchema(CamelCase):
@@ -230,6 +235,37 @@ class JobResultsSchema(CamelCase):
     next_cursor = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("Send it as cursor for the next ones; null at the end")
     )
+
+
+class FailedRecordSchema(CamelCase):
+    """An Opportunity that failed."""
+
+    record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
+    record_name = fields.String(required=True, allow_none=NULLABLE, metadata=described("Its name; null: not known"))
+
+
+class FailureGroupSchema(CamelCase):
+    """One reason for which Opportunities failed."""
+
+    code = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
+    )
+    message = fields.String(required=True, allow_none=NULLABLE, metadata=described("That of the first one"))
+    hint = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("What to do; null: only the message can say that")
+    )
+    count = fields.Integer(required=True, metadata=described("How many failed for it"))
+    records = fields.List(
+        fields.Nested(FailedRecordSchema), required=True, metadata=described("The first five of them")
+    )
+
+
+class JobFailuresSchema(CamelCase):
+    """Why Opportunities of a job failed."""
+
+    job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+    failed = fields.Integer(required=True, metadata=described("How many failed in all"))
+    failures = fields.List(fields.Nested(FailureGroupSchema, metadata={}), attribute="groups", required=True)
 
 
 class IdempotencySchema(CamelCase):

@@ -107,7 +107,7 @@ def test_something_else_answers(fake: type[Fake]) -> None:
 def test_a_short_id(fake: type[Fake]) -> None:
     """Enough of it finds the job; too little names the candidates; less than four characters is refused."""
     fake.answers["/api/jobs"] = [(200, {"jobs": [{"jobId": each} for each in IDS], "nextCursor": None}, {})]
-    fake.answers[f"/api/jobs/{IDS[1]}/results"] = [(200, {"results": [], "nextCursor": None}, {})]
+    fake.answers[f"/api/jobs/{IDS[1]}/failures"] = [(200, {"jobId": IDS[1], "failed": 0, "failures": []}, {})]
     assert json.loads(call("failures", "1F0C9", "--json").stdout)["jobId"] == IDS[1]
     several = call("failures", "1f0c")
     assert several.exit_code == 2
