@@ -30,6 +30,7 @@ from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
+DEFAULT_OPPORTUNITIES = 10
 MOST_CODES = 50
 _A_CODE = "should be a code as the job's results have it, without blanks"
 _CODES = f"should be 1 to {MOST_CODES} codes of the job's results; leave it out to retry all that failed"
@@ -284,7 +285,9 @@ class IdempotencySchema(CamelCase):
 class DataCreateQuerySchema(CamelCase):
     """How much sample data."""
 
-    number_of_opportunities = whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
+    number_of_opportunities = whole_number(
+        MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many sample Opportunities to create"
+    )
 
 
 class JobFilterQuerySchema(CamelCase):

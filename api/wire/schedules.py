@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, fields, validate
+from typing import Any
+
+from marshmallow import RAISE, fields, missing, validate
 
 from api.wire.fields import (
     NULLABLE,
@@ -17,7 +19,7 @@ from api.wire.fields import (
     word,
     zoned_time,
 )
-from api.wire.jobs import MAX_OPPORTUNITIES
+from api.wire.jobs import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
@@ -47,7 +49,7 @@ class ScheduleRequestSchema(CamelCase):
         load_default=None,
     )
     number_of_opportunities = whole_number(
-        MAX_OPPORTUNITIES, 10, "How many Opportunities a SampleDataCreate creates", JsonNumber
+        MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many Opportunities a SampleDataCreate creates", JsonNumber
     )
     start_time = zoned_time("There is no fire time before this")
     end_time = zoned_time("There is no fire time after this")
@@ -77,6 +79,17 @@ class ScheduleRequestSchema(CamelCase):
             example="worker",
         ),
     )
+
+
+class ScheduleChangeRequestSchema(ScheduleRequestSchema):
+    """What to change. What is left out stays as it is; null removes startTime or endTime."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Make the field one that may be left out."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required, field_obj.load_default = False, missing
+        if field_name in ("start_time", "end_time"):
+            field_obj.allow_none = NULLABLE
 
 
 class ScheduleSchema(CamelCase):

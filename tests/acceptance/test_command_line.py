@@ -148,6 +148,8 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["schedules", "create", name, *schedule],
         ["schedules", "list"],
         ["schedules", "show", name],
+        ["schedules", "edit", name, "--cron", "0 0 23 * * ?", "--guaranteed", "--end", "2031-01-01"],
+        ["schedules", "edit", name, "--no-end", "--not-guaranteed"],
         ["schedules", "pause", name],
         ["schedules", "resume", name],
         ["schedules", "run", name, "--wait", "2"],

@@ -25,7 +25,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 SUBMITTING = ("executeBatch", "datacreate", "datadelete", "retryFailedRecords")  # with an Idempotency-Key
 JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords")
-SCHEDULE_CONFLICTS = ("createSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
+SCHEDULE_CONFLICTS = ("createSchedule", "updateSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
 
@@ -66,6 +66,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "createSchedule": ("post", "/api/schedules", "201"),
         "listSchedules": ("get", "/api/schedules", "200"),
         "getSchedule": ("get", "/api/schedules/{scheduleId}", "200"),
+        "updateSchedule": ("patch", "/api/schedules/{scheduleId}", "200"),
         "pauseSchedule": ("post", "/api/schedules/{scheduleId}/pause", "200"),
         "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
         "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
@@ -81,7 +82,7 @@ def test_an_operation_is_one_external_services_accepts(name: str) -> None:
     assert operation["summary"]
     assert operation["description"]
     assert set(operation["x-sfdc"]["heroku"]["authorization"]) == {"connectedApp", "permissionSet"}
-    assert method == "post" or "requestBody" not in operation
+    assert method in ("post", "patch") or "requestBody" not in operation
     for status, answer in operation["responses"].items():
         assert "headers" not in answer
         assert answer["description"]
