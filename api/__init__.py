@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from api import docs, errors, health, home, middleware, openapi
-from api.caller import SETTINGS_EXTENSION
-from quotejob import logs
+from api import caller, docs, errors, health, home, metrics, middleware, openapi
+from quotejob import logs, tally
+from quotejob.metrics import reading
+from quotejob.services import Services
 from quotejob.settings import Settings, load
 
 
@@ -21,11 +22,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the document is the order of the answer
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirects: theirs are HTML
-    app.extensions[SETTINGS_EXTENSION] = settings
+    app.extensions[caller.SETTINGS_EXTENSION] = settings
+    tally.hand_to(lambda counts: reading.store(Services.connected(settings).client, counts))
     middleware.install(app)
     openapi.make(app)
     errors.install(app)  # after flask-smorest, whose own handler answers in another shape
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)
     app.register_blueprint(home.blueprint)
+    app.register_blueprint(metrics.blueprint)
     return app

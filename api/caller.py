@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import cast
 
@@ -55,19 +56,20 @@ def claimed() -> CallerContext:
 
 
 def authenticate(context: CallerContext) -> CallerContext:
-    """Return the context once the org has said that the token belongs to this user of this org.
+    """Return the context with the user's name, once the org has said that the token is of this user of this org.
 
     The org's answer is kept for five minutes, under a keyed hash of host and token.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     client, key = services().client, _identity_key(context, services().settings)
     kept, g.silent_for = with_silence(client, key, context.org_id)
-    bearer = kept.decode() if kept else _ask_identity(context)
+    said = kept.decode() if kept else _ask_identity(context)
+    bearer, _, user_name = said.partition("\n")
     if bearer != _bearer(context.org_id, context.user_id):
         raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
     if kept is None:
-        client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
-    return context
+        client.set(key, said, ex=IDENTITY_KEPT_FOR)
+    return replace(context, user_name=user_name or None)
 
 
 def authenticated() -> CallerContext:
@@ -134,6 +136,7 @@ def check_authorization(context: CallerContext, authorization: str | None) -> st
 
 
 def _ask_identity(context: CallerContext) -> str:
+    """Return what the org says of the token: its org and user on one line, the user's name on the next."""
     try:
         with _asked(context) as org:
             identity = org.whoami()
@@ -142,7 +145,7 @@ def _ask_identity(context: CallerContext) -> str:
             "The org does not say whose access token this is: check orgDomainUrl, and log in again. It said: "
             f"{refusal.message}"
         ) from refusal
-    return _bearer(identity.organization_id, identity.user_id)
+    return f"{_bearer(identity.organization_id, identity.user_id)}\n{identity.name}"
 
 
 @contextmanager

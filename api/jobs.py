@@ -20,6 +20,7 @@ from api.wire.jobs import (
     DataCreateQuerySchema,
     DataJobResponseSchema,
     IdempotencySchema,
+    JobFailuresSchema,
     JobFilterQuerySchema,
     JobListQuerySchema,
     JobListSchema,
@@ -35,7 +36,8 @@ from quotejob.jobs.listing import Sorting
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
-from quotejob.run.receipt import Result
+from quotejob.run.failures import Failures, grouped
+from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 
@@ -44,7 +46,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, 
 blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
-CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
+CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
 CSV_CHUNK = 64 * 1024  # characters sent at once
 
@@ -75,7 +77,8 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     caller.check_clause_in_org(context, clause)
-    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
+    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -176,8 +179,8 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """List what happened to each Opportunity
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
-    recordId, outcome, quoteId, code and message: all of them as one stream, or one page if limit or cursor is sent.
-    Then the header Link has the address of the next page, with rel="next".
+    recordId, outcome, quoteId, code, message and recordName: all of them as one stream, or one page if limit or cursor
+    is sent. Then the header Link has the address of the next page, with rel="next".
     """
     caller.get_own_job(caller.authenticated(), job_id)
     results, outcome, as_csv = caller.services().results, query.get("outcome"), _wants_csv()
@@ -188,6 +191,24 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
     return _csv_answer(found, following)
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/failures",
+    name="getJobFailures",
+    answer=JobFailuresSchema,
+    says="The reasons, the most frequent first",
+    errors=(404,),
+)
+def get_job_failures(job_id: str) -> Failures:
+    """List why Opportunities failed
+
+    Gives each reason once, with the number of Opportunities that failed for it, the first five of them, and a hint what
+    to do. Messages that differ only in ids and numbers are one reason. If there are more than 100 reasons, the rarest
+    are left out.
+    """
+    caller.get_own_job(caller.authenticated(), job_id)
+    return grouped(job_id, caller.services().results.stream(job_id, Outcome.FAILED))
 
 
 @blueprint.operation(
@@ -293,7 +314,7 @@ def _csv(results: Iterable[Result]) -> Iterator[str]:
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message)
+        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message, result.record_name)
         writer.writerow(_as_text(cell) for cell in cells)
         if buffer.tell() >= CSV_CHUNK:
             yield buffer.getvalue()

@@ -10,11 +10,13 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from quotejob import tally
+
 log = structlog.get_logger("api")
 
 MAX_BODY = 64 * 1024  # bytes
 FAULT = 500  # this has a line with its traceback; what is above is for the person who runs quotejob
-QUIET = {"health", "healthcheck", "ready", "asset"}  # asked every few seconds; logged at debug level
+QUIET = {"health", "healthcheck", "ready", "asset", "metrics"}  # asked every few seconds; logged at debug level
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -46,6 +48,9 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = structlog.contextvars.get_contextvars()["request_id"]
     operation = (request.endpoint or "-").rpartition(".")[2]
+    seconds = time.perf_counter() - g.started
+    tally.count("requests", operation, str(response.status_code))
+    tally.observe("request_seconds", operation, seconds)
     write = log.debug if operation in QUIET else log.warning if response.status_code > FAULT else log.info
     write(
         "Answered a request",
@@ -53,7 +58,7 @@ def _finish(response: Response) -> Response:
         method=request.method,
         path=request.path[:200],
         status=response.status_code,
-        duration_ms=round((time.perf_counter() - g.started) * 1000, 1),
+        duration_ms=round(seconds * 1000, 1),
         **g.get("refused", {}),
     )
     return response

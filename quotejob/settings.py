@@ -47,6 +47,9 @@ class Settings:
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     log_level: str = "INFO"
+    behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
+    metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
+    metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
     app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
@@ -105,6 +108,16 @@ def load() -> Settings:
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
         ),
+        behind_proxy=bool(os.environ.get("APP_PORT")),
+        metrics_token=_read(
+            "QUOTEJOB_METRICS_TOKEN",
+            env.str,
+            "a token of 16 or more letters, digits and the like",
+            None,
+            validate=lambda token: re.fullmatch(r"[!-~]{16,200}", token) is not None,
+            secret=True,
+        ),
+        metrics_orgs=_read("QUOTEJOB_METRICS_ORGS", env.bool, "1 or 0", False),
         applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None, validate=_is_web_url),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
         app_id=_read("HEROKU_APP_ID", env.str, "this app's id", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -10,9 +11,10 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps, signals
 
-from quotejob import logs
+from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
+from quotejob.metrics import reading
 from quotejob.services import Services
 from quotejob.settings import current, or_exit
 from quotejob.store.client import client, concerns
@@ -53,6 +55,16 @@ def _log_our_way(**_: Any) -> None:
     logs.configure(or_exit(current).log_level)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
+
+
+@signals.heartbeat_sent.connect
+def _note_alive(sender: Any, **_: Any) -> None:
+    """Store a sign of life of this worker, for the metrics. Celery sends it every two seconds from its main process."""
+    with contextlib.suppress(QuotejobError):
+        reading.note_alive(Services.connected(current()).client, sender.eventer.hostname)
+
+
+tally.hand_to(lambda counts: reading.store(services().client, counts))
 
 
 def quiet_housekeeping(record: logging.LogRecord) -> bool:

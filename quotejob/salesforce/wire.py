@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
+from quotejob import clock, tally
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.guard import MAX_ANSWER, GuardedSession
+
+_RESOURCE = re.compile(
+    r"^/services/data/v[0-9.]+/(query|limits|sobjects|composite/graph|composite|jobs/ingest|jobs/query)(?:/|$)"
+    r"|^/services/oauth2/(userinfo)$"
+)
+_API_USAGE = re.compile(r"\bapi-usage=([0-9]+)/([0-9]+)")
+_OUTCOMES = {4: "refused", 5: "failed"}  # by the first digit of the status
 
 
 class Wire(GuardedSession):
@@ -22,7 +32,7 @@ class Wire(GuardedSession):
     def __init__(self, address: OrgAddress, timeout: tuple[float, float], max_answer: int = MAX_ANSWER) -> None:
         super().__init__(timeout, max_answer)
         self.calls = 0  # HTTP requests tried
-        self._scheme = address.scheme
+        self._scheme, self._host = address.scheme, address.host
         self.headers.update({"Accept-Encoding": "gzip", "User-Agent": "quotejob"})
         self.trust_env = not address.is_loopback  # no proxy on the way to this machine
         self.auth = keep_header
@@ -32,7 +42,22 @@ class Wire(GuardedSession):
         """Send a request, with the scheme of the org's address."""
         self.calls += 1
         kwargs["headers"] = {name: value for name, value in kwargs["headers"].items() if name != "X-PrettyPrint"}
-        return super().request(method, f"{self._scheme}:{str(url).partition(':')[2]}", *args, **kwargs)
+        resource = _resource(str(url))
+        try:
+            answer = super().request(method, f"{self._scheme}:{str(url).partition(':')[2]}", *args, **kwargs)
+        except requests.RequestException:
+            tally.count("org_requests", resource, "no_answer")
+            raise
+        tally.count("org_requests", resource, _OUTCOMES.get(answer.status_code // 100, "ok"))
+        if usage := _API_USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
+            tally.note(self._host, f"{usage[1]} {usage[2]} {clock.ms(clock.now())}")
+        return answer
+
+
+def _resource(url: str) -> str:
+    """Return which resource of the platform an address is of, without ids and names: one word for the metrics."""
+    found = _RESOURCE.search(urlsplit(url).path)
+    return next(filter(None, found.groups()), "other") if found else "other"
 
 
 def keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:

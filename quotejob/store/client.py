@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from quotejob.errors import SettingsError, StoreUnavailable
 from quotejob.settings import Settings, redis_ca
-from quotejob.store.reasons import reason
+from quotejob.store.reasons import CLUSTER, reason
 
 _clients: dict[tuple[int, str, bool], RedisClient] = {}
 
@@ -170,7 +170,7 @@ def concerns(client: RedisClient) -> list[str]:
             raise
         return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
     if cluster.get("cluster_enabled"):
-        raise SettingsError(_CLUSTER)
+        raise SettingsError(CLUSTER)
     found = []
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":

@@ -12,6 +12,11 @@ ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs m
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 CLEAN_UPS = "quotejob:clean-ups"  # ended jobs with incomplete Quotes in the org, by the next try (ms, Redis's clock)
 FIRED = "quotejob:schedules:fired"  # "schedule job" by fire time (ms): decided, and not yet submitted
+METRICS = "quotejob:metrics"  # counters by name; the scripts add to it too
+API_CALLS = "quotejob:metrics:api-calls"  # host of an org -> "calls used, calls allowed, when (ms)"
+HOLDING_TYPES = "quotejob:holding:types"  # the number of Holding jobs by type
+WORKERS = "quotejob:workers"  # Celery workers by their last sign of life (ms, by the clock of Redis)
+TICKED = "quotejob:ticked"  # when a tick or a sweep ran last (ms, by the clock of Redis)
 
 # The parts of a job beside its hash, by how long they stay. The script lua/jobs/queue.lua decides about "context" and
 # "leases": a job that has incomplete Quotes to remove still needs them.

@@ -19,7 +19,7 @@ _NO_HOST = "The host in REDIS_URL is not known: correct its name, or look at the
 _NO_DATABASE = "Redis has no database with the number at the end of REDIS_URL: write 0"
 _NO_PERMISSION = "The Redis user in REDIS_URL may not do what quotejob needs: give it ~* &* +@all -@dangerous"
 _REPLICA = "REDIS_URL leads to a replica, which cannot be written: use the primary; after a failover, try again shortly"
-_CLUSTER = "REDIS_URL leads to a cluster: use a Redis without cluster mode"
+CLUSTER = "REDIS_URL leads to a cluster: use a Redis without cluster mode"
 
 # The first line counts whose left side is in the text of the error, in lower case.
 _SAID = {
@@ -38,9 +38,9 @@ _SAID = {
     "link with master is down": _REPLICA,
     "db index is out of range": _NO_DATABASE,
     "invalid database": _NO_DATABASE,
-    "select is not allowed in cluster": _CLUSTER,
-    "the same slot": _CLUSTER,
-    "hash slot not served": _CLUSTER,
+    "select is not allowed in cluster": CLUSTER,
+    "the same slot": CLUSTER,
+    "hash slot not served": CLUSTER,
     "busy redis is busy": "Redis is busy with a long script; try again shortly",
     "misconf": "Redis cannot write to its disk, so it accepts nothing: free disk space, and look at its log",
     "noreplicas": "Redis has too few replicas, so it accepts nothing: start them, or lower min-replicas-to-write",
@@ -61,9 +61,9 @@ _SAID = {
 }
 _KINDS: dict[type[Exception], str] = {
     redis.exceptions.MasterDownError: _REPLICA,
-    redis.exceptions.AskError: _CLUSTER,
-    redis.exceptions.ClusterError: _CLUSTER,
-    redis.exceptions.ClusterCrossSlotError: _CLUSTER,
+    redis.exceptions.AskError: CLUSTER,
+    redis.exceptions.ClusterError: CLUSTER,
+    redis.exceptions.ClusterCrossSlotError: CLUSTER,
     redis.InvalidResponse: "What answers at REDIS_URL is not Redis, or it wants TLS: correct the address",
     redis.AuthenticationError: _LOGIN,
     redis.ConnectionError: AWAY,

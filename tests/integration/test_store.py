@@ -129,6 +129,8 @@ def test_a_fault_of_our_own_is_not_the_fault_of_redis(redis_url: str) -> None:
         client.execute_command("NOSUCHCOMMAND")
     with pytest.raises(redis.ResponseError):
         client.lpush("text", "b")
+
+
 def _replica(client: store.RedisClient) -> None:
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
 

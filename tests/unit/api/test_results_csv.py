@@ -12,11 +12,13 @@ from quotejob.run.receipt import Outcome, Result
 
 
 @pytest.mark.parametrize("message", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"])
-@pytest.mark.parametrize("column", ["record_id", "code", "message", "quote_id"])
+@pytest.mark.parametrize("column", ["record_id", "code", "message", "quote_id", "record_name"])
 def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None:
     """A spreadsheet shows it and does not run it."""
-    values = {"record_id": "006", "quote_id": "0Q0", "code": "C", "message": "m"} | {column: message}
-    result = Result(values["record_id"], Outcome.FAILED, values["quote_id"], values["code"], values["message"])
+    values = {"record_id": "006", "quote_id": "0Q0", "code": "C", "message": "m", "record_name": "n"} | {
+        column: message
+    }
+    result = Result(outcome=Outcome.FAILED, **values)
     header, row = csv.reader(io.StringIO("".join(_csv([result])), newline=""))
     assert tuple(header) == CSV_COLUMNS
     assert [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
@@ -26,4 +28,4 @@ def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None
 @pytest.mark.parametrize("message", ["a=b", "1-1", "duplicate value found: QuoteJobKey__c", "'quoted'", " =1", "ü"])
 def test_other_cells_stay_as_they_are(message: str) -> None:
     rows = list(csv.reader(io.StringIO("".join(_csv([Result("006", Outcome.FAILED, None, "C", message)])), newline="")))
-    assert rows[1] == ["006", "failed", "", "C", message]
+    assert rows[1] == ["006", "failed", "", "C", message, ""]

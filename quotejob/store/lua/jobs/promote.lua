@@ -12,6 +12,7 @@ local function promote(id)
   leave(id, owner)
   if redis.call('HGET', job(id), 'status') == 'Holding' then
     redis.call('HSET', job(id), 'status', 'Queued')
+    count_move(id, 'Queued')
     redis.call('SADD', org(owner, 'active'), id)
     redis.call('ZADD', OPEN, number(NOW), id)
     redis.call('EXPIRE', job(id, 'context'), args.context_kept)

@@ -11,6 +11,7 @@
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
 local OPEN, ALARMS = 'quotejob:open', 'quotejob:alarms'
 local CLEAN_UPS = 'quotejob:clean-ups'
+local METRICS, TYPES = 'quotejob:metrics', 'quotejob:holding:types' -- TYPES: the jobs in HOLDING by type
 local HOLDING, QUEUES = 'quotejob:holding', 'quotejob:queues' -- for the sweep: by the time of the last check
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 
@@ -34,17 +35,26 @@ local function is_one_of(value, list)
   return false
 end
 
+-- Count for the metrics that a job has come to a status.
+local function count_move(id, status)
+  redis.call('HINCRBY', METRICS, 'job_moves ' .. status .. ' ' .. (redis.call('HGET', job(id), 'jobType') or '-'), 1)
+end
+
 -- Put a job at the end of the flex queue.
 local function enter(id, owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
-  redis.call('ZADD', HOLDING, number(NOW), id)
+  if redis.call('ZADD', HOLDING, number(NOW), id) == 1 then
+    redis.call('HINCRBY', TYPES, redis.call('HGET', job(id), 'jobType') or '-', 1)
+  end
   redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
 end
 
 local function leave(id, owner)
   for _, part in ipairs({'holding', 'ready', 'later'}) do redis.call('ZREM', org(owner, part), id) end
-  redis.call('ZREM', HOLDING, id)
+  if redis.call('ZREM', HOLDING, id) == 1 then
+    redis.call('HINCRBY', TYPES, redis.call('HGET', job(id), 'jobType') or '-', -1)
+  end
   if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
 end
 
@@ -53,7 +63,10 @@ local function wake(owner)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', org(owner, 'later'), '-inf', number(NOW))) do
     redis.call('ZREM', org(owner, 'later'), id)
     local place = redis.call('ZSCORE', org(owner, 'holding'), id)
-    if place then redis.call('ZADD', org(owner, 'ready'), place, id) end
+    if place then
+      redis.call('ZADD', org(owner, 'ready'), place, id)
+      if redis.call('EXISTS', job(id)) == 1 then redis.call('HSET', job(id), 'readySince', number(NOW)) end
+    end
   end
   local next_one = redis.call('ZRANGE', org(owner, 'later'), 0, 0, 'WITHSCORES')
   if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
@@ -127,6 +140,7 @@ local function arrange(ids)
       local parent, ended = vain(id, outcome, true)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
+        count_move(id, 'Aborted')
         leave(id, owner)
         let_go(id, owner)
         redis.call('EXPIRE', job(id), KEPT)

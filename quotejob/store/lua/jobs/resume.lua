@@ -21,6 +21,7 @@ if overfull(owner, args.most_holding, args.most_active, args.window) then
   wake(owner)
   return {'full'}
 end
+count_move(id, 'Holding')
 redis.call('HDEL', key, 'extendedStatus', 'completedDate')
 redis.call('PERSIST', key)
 for _, part in ipairs(args.parts) do redis.call('PERSIST', part) end

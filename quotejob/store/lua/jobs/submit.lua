@@ -35,6 +35,7 @@ if holds and not args.passes_full and overfull(owner, args.most_holding, args.mo
 end
 if holds then redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept) end
 redis.call('ZADD', org(owner, 'jobs'), number(args.created), id)
+count_move(id, 'Holding')
 if args.idempotency then
   redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept)
   redis.call('SET', args.idempotency .. ':request', args.request, 'EX', args.idempotency_kept)

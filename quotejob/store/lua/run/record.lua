@@ -24,7 +24,10 @@ redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end
 for field, count in pairs(args.counts) do
-  if count ~= 0 then redis.call('HINCRBY', args.job, field, count) end
+  if count ~= 0 then
+    redis.call('HINCRBY', args.job, field, count)
+    redis.call('HINCRBY', 'quotejob:metrics', 'records ' .. field, count)
+  end
 end
 for _, each in ipairs(args.pages) do
   local page, change, failed = unpack(each)

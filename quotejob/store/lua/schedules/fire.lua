@@ -35,10 +35,12 @@ elseif args.planned then
 end
 if reason then
   redis.call('HINCRBY', args.schedule, 'timesSkipped', 1)
+  redis.call('HINCRBY', 'quotejob:metrics', 'schedule_fires skipped', 1)
   redis.call('HSET', args.schedule, 'extendedStatus', reason)
   return 'skipped'
 end
 redis.call('HINCRBY', args.schedule, 'timesTriggered', 1)
+redis.call('HINCRBY', 'quotejob:metrics', 'schedule_fires fired', 1)
 redis.call('HSET', args.schedule, 'previousFireTime', args.moment, 'lastJobId', args.job_id)
 redis.call('HDEL', args.schedule, 'extendedStatus')
 redis.call('ZADD', args.fired, args.moment, args.id .. ' ' .. args.job_id)

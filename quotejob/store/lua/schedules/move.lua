@@ -23,6 +23,7 @@ if args.state == 'DELETED' then
   return state
 end
 redis.call('HSET', args.schedule, 'state', args.state)
+if args.state == 'ERROR' then redis.call('HINCRBY', 'quotejob:metrics', 'schedule_errors', 1) end
 if args.reason then
   redis.call('HSET', args.schedule, 'extendedStatus', args.reason)
 else
