@@ -15,7 +15,7 @@ broker_url = result_backend = _redis_url()
 broker_use_ssl = redis_backend_use_ssl = _tls(broker_url) or None
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # never give up on a Redis that restarts
-# Without a pool each message opens a connection, but web, worker and beat hold 16 connections instead of 26: the
+# Without a pool each message opens a connection. Web and workers keep one or two (tasks.broker.keep_connections): the
 # smallest hosted Redis allows 20. Flower deadlocks with a small pool, opens 15-22 with a large one, and 6 without one.
 broker_pool_limit = 0
 broker_transport_options = {
@@ -31,9 +31,18 @@ broker_transport_options = {
     "health_check_interval": 25,
 }
 result_backend_transport_options = {"visibility_timeout": 3600}
+# One backend with few connections for all threads (tasks.broker); Celery's own would be one for each thread.
+override_backends = dict.fromkeys(("redis", "rediss"), "tasks.broker:Backend")
+result_backend_thread_safe = True
 redis_socket_timeout = 30
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
+
+# Steps wait for orgs, and a thread that waits costs next to nothing: many requests are in flight from one process.
+# `-c 8` sets another number of threads. `-P processes` runs each step in a process of its own, with more memory and
+# more connections to Redis; Celery takes `-P prefork` for "as configured".
+worker_pool = "tasks.pool:TaskPool"
+worker_concurrency = 32
 
 # Delivery: a task may run twice (each says why that is harmless). It is not lost when the child that runs it dies.
 task_acks_late = True

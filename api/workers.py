@@ -6,9 +6,11 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
+from tasks.broker import keep_connections
 from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
+keep_connections(dispatch.app, 1)  # the threads of a web process send one message each, in turn
 
 _AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
 
@@ -27,7 +29,9 @@ def dispatch_org(org_id: str) -> None:
 def is_worker_running(within: float) -> bool:
     """Return whether at least one worker answers a ping within this many seconds."""
     try:
-        return bool(dispatch.app.control.inspect(timeout=within, limit=1).ping())
+        # A connection of its own: one that waits for answers must not keep others from sending.
+        with dispatch.app.connection_for_write() as connection:
+            return bool(dispatch.app.control.inspect(timeout=within, limit=1, connection=connection).ping())
     except _AWAY as fault:
         log.warning("The workers could not be asked", kind=type(fault).__name__)
         return False

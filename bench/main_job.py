@@ -33,7 +33,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--opportunities", type=int, default=5000)
     parser.add_argument("--lines", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="each of two processes")
+    parser.add_argument("--workers", type=int, default=1, help="how many, each with the default options")
+    parser.add_argument("--options", default="", help='more options of each worker, for example "-P processes -c 8"')
     parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
@@ -51,7 +52,7 @@ def main() -> None:
             org = stack.start_org(0, *words)
             stack.start_web()
             for number in range(asked.workers):
-                stack.start_worker(number + 1, "-c", "2")
+                stack.start_worker(number + 1, *asked.options.split())
             stack.start_beat()
             stack.wait_ready()
             reader = OrgReader(org)

@@ -20,6 +20,8 @@ from tasks import broker
 
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
 
+SENDING_CONNECTIONS = 2  # of a worker
+
 log = structlog.get_logger()
 broker.install()
 app = Celery("quotejob")
@@ -31,6 +33,7 @@ class CheckedStart(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
+        broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
