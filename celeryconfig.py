@@ -42,7 +42,7 @@ redis_backend_health_check_interval = 25
 # `-c 8` sets another number of threads. `-P processes` runs each step in a process of its own, with more memory and
 # more connections to Redis; Celery takes `-P prefork` for "as configured".
 worker_pool = "tasks.pool:TaskPool"
-worker_concurrency = 32
+worker_concurrency = 64  # more than the 25 of one org: some that hang leave threads for others (quotejob.run.gate)
 
 # Delivery: a task may run twice (each says why that is harmless). It is not lost when the child that runs it dies.
 task_acks_late = True
@@ -71,8 +71,7 @@ task_default_priority = 0  # the highest; pages and batches set their own
 task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch", "clean_up")} | {
     f"quotejob.{task}": "clock" for task in ("tick", "tick_at")
 }
-task_soft_time_limit = 300  # seconds; tasks that take longer set their own
-task_time_limit = 360
+task_time_limit = 360  # seconds; for `-P processes` only: steps have deadlines of their own (tasks.steps)
 
 # For Flower and `celery inspect`.
 task_track_started = True

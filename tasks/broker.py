@@ -19,7 +19,12 @@ import redis
 from celery import Celery
 from celery.backends.redis import RedisBackend
 from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.json import dumps
 
+from quotejob.run.gate import Gate
+from quotejob.settings import current
+
+ORG = "org"  # the header of messages whose step asks an org: the org's id
 MOST_CONNECTIONS = 2  # of one channel, besides the one that waits for messages; of the result backend
 LONGEST_WAIT = 60  # seconds for a free one
 
@@ -31,6 +36,18 @@ def _pool(**options: Any) -> redis.BlockingConnectionPool:
 
 class Channel(kombu.transport.redis.Channel):
     """A channel that raises a connection error when its connection is closed."""
+
+    def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
+        """Put a message into its queue. If its step asks an org, the gate decides whether it may go now."""
+        org_id = message["headers"].get(ORG)
+        if org_id is None:
+            super()._put(queue, message, **options)  # type: ignore[no-untyped-call]
+            return
+        priority = self._get_message_priority(message)  # type: ignore[no-untyped-call]
+        place = self._q_for_pri(queue, priority)  # type: ignore[no-untyped-call]
+        with self.conn_or_acquire() as client:
+            text = dumps(message)  # type: ignore[no-untyped-call]
+            Gate(client, current()).enter(org_id, message["headers"]["id"], priority, place, text)
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.connection.client is None:
@@ -56,17 +73,25 @@ class Backend(RedisBackend):
     def _get_pool(self, **params: Any) -> Any:
         return _pool(**params)
 
-    def on_task_call(self, producer: Any, task_id: str) -> dict[str, Any]:  # noqa: ARG002
-        """Do not subscribe to the task's result: nobody waits for one, and threads must not share a subscription."""
-        return {}
+    subscribes = True  # to the results of the tasks that this process sends
+
+    def on_task_call(self, producer: Any, task_id: str) -> Any:
+        """Subscribe to the result of a task that is being sent."""
+        return super().on_task_call(producer, task_id) if self.subscribes else {}
+
+    def add_pending_result(self, result: Any, weak: bool = False, start_drainer: bool = True) -> Any:
+        """Subscribe to the result of a task that was sent: Celery does it for every part of a chord."""
+        return super().add_pending_result(result, weak, start_drainer) if self.subscribes else result
 
 
 def keep_connections(app: Celery, most: int) -> None:
     """Let this process keep at most so many connections to send messages with, instead of a new one for each message.
 
-    Call it before the first message. It is not in celeryconfig.py, because Flower needs its connections unpooled.
+    Call it before the first message. It is not in celeryconfig.py, because Flower needs its connections unpooled. And
+    let it subscribe to no results: nobody waits for one here.
     """
     app.conf.broker_pool_limit = most
+    Backend.subscribes = False
 
 
 def install() -> None:
