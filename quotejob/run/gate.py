@@ -44,6 +44,10 @@ class Gate:
         """Let in what may go now, because steps or workers that have died no longer count."""
         self._run("run/leave")
 
+    def places(self, org_id: str) -> int:
+        """Return how many more steps of an org may go now."""
+        return int(self._run("run/places", org=org_id))
+
     def shrink(self, org_id: str) -> None:
         """Let fewer steps of an org be under way, because it has trouble."""
         self._run("run/shrink", org=org_id, pause=int(SHRINK_PAUSE * 1000))
