@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from quotejob.run.gate import Gate
-from quotejob.settings import current
+from quotejob.run.gate import in_rooms
 from quotejob.store.client import RedisClient
 from tasks.app import app
 
@@ -36,8 +35,7 @@ def share(place: int) -> int:
 
 def waiting(client: RedisClient) -> set[Message]:
     """Return all messages that no worker has taken yet: in kombu's own lists, and before the gate. Changes nothing."""
-    rooms = Gate(client, current()).waiting()
-    return {message for found in (rooms, *map(client.items, lists())) for message in _read(found)}
+    return {message for found in (in_rooms(client), *map(client.items, lists())) for message in _read(found)}
 
 
 def lists() -> list[str]:

@@ -60,12 +60,13 @@ class Gate:
         """Say that a worker takes no more steps."""
         self._redis.hdel(keys.THREADS, worker)
 
-    def waiting(self) -> list[bytes]:
-        """Return the messages in the rooms of all orgs."""
-        rooms = [keys.jobs_of(org_id, "room") for org_id in self._redis.ranked(keys.WAITING)]
-        entries = [entry for room in rooms for entry in self._redis.ranked(room)]
-        return [entry.split("\n", 2)[2].encode() for entry in entries]
-
     def _run(self, script: str, **arguments: Any) -> Any:
         gate = {"inside": keys.INSIDE, "threads": keys.THREADS, "waiting": keys.WAITING}
         return scripts.run(self._redis, script, **gate, length=int(HOLDS * 1000), most=self._most, **arguments)
+
+
+def in_rooms(client: RedisClient) -> list[bytes]:
+    """Return the messages in the rooms of all orgs."""
+    rooms = [keys.jobs_of(org_id, "room") for org_id in client.ranked(keys.WAITING)]
+    entries = [entry for room in rooms for entry in client.ranked(room)]
+    return [entry.split("\n", 2)[2].encode() for entry in entries]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from quotejob.run import gate as gates
-from quotejob.run.gate import Gate
+from quotejob.run.gate import Gate, in_rooms
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
@@ -76,7 +76,7 @@ def test_an_org_has_at_most_its_number_of_requests(crowd: Crowd) -> None:
     inside = crowd.come(mine, 40)
     assert len(inside) == 23
     assert len(crowd.come(mine, 5, priority=0)) == 2
-    assert len(crowd.gate.waiting()) == 20
+    assert len(in_rooms(crowd.client)) == 20
     crowd.taken()
     order = []
     for name in inside:
@@ -84,7 +84,7 @@ def test_an_org_has_at_most_its_number_of_requests(crowd: Crowd) -> None:
         order += crowd.taken()
     assert len(order) == len(set(order)) == 20
     assert [int(name.split()[1]) for name in order[3:]] == sorted(int(name.split()[1]) for name in order[3:])
-    assert crowd.gate.waiting() == []
+    assert in_rooms(crowd.client) == []
 
 
 def test_first_pages_go_before_what_waits_longer(crowd: Crowd) -> None:
@@ -92,7 +92,7 @@ def test_first_pages_go_before_what_waits_longer(crowd: Crowd) -> None:
     inside = crowd.come(mine, 30)
     crowd.come(mine, 2, priority=0)
     crowd.come(mine, 1, priority=3)
-    [first] = [json.loads(message) for message in crowd.gate.waiting()][:1]
+    [first] = [json.loads(message) for message in in_rooms(crowd.client)][:1]
     crowd.taken()
     crowd.leave(inside[0])
     assert crowd.taken() == []  # the places beyond those of urgent steps are taken: 22 and two
@@ -218,7 +218,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         queued = len(self.crowd.client.items(self.crowd.queue))
-        waiting = len(self.crowd.gate.waiting())
+        waiting = len(in_rooms(self.crowd.client))
         assert queued + waiting + len(self.inside) == self.sent
         assert queued + len(self.inside) <= 8
         if waiting:
