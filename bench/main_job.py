@@ -16,9 +16,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -73,6 +74,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     reader.reset_stats()
     client = redis.Redis.from_url(stack.redis_url or "")
     before, began = client.info("memory")["used_memory"], time.perf_counter()
+    workers = [process.pid for process in stack.processes if process.name.startswith("worker")]
+    spent = cpu_seconds(workers)
     watch = Watch(client)
     job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
     seconds = time.perf_counter() - began
@@ -82,6 +85,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("Quotes a second", f"{job['quotesCreated'] / seconds:,.0f}")
     row("records written a second", f"{written / seconds:,.0f}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
+    row("processor seconds of the workers", f"{cpu_seconds(workers) - spent:.1f} s")
+    row("memory of the workers (PSS)", f"{pss(workers) / 1e6:.0f} MB")
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]
     row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
@@ -106,6 +111,21 @@ class Watch:
         while not self._done.wait(0.25):
             self.connections = max(self.connections, len(self._client.client_list()) - 1)
             self.memory = max(self.memory, self._client.info("memory")["used_memory"])
+
+
+def cpu_seconds(workers: Sequence[int]) -> float:
+    """Return the processor time that these processes and their children have taken so far."""
+    return sum(sum(process.cpu_times()[:2]) for process in _families(workers))
+
+
+def pss(workers: Sequence[int]) -> int:
+    """Return the memory of these processes and their children, in bytes; what they share is counted once."""
+    return sum(process.memory_full_info().pss for process in _families(workers))
+
+
+def _families(pids: Sequence[int]) -> list[psutil.Process]:
+    parents = [psutil.Process(pid) for pid in pids]
+    return [process for parent in parents for process in (parent, *parent.children(recursive=True))]
 
 
 def accept_and_abort(api: Api) -> float:
