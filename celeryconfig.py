@@ -17,7 +17,7 @@ broker_use_ssl = redis_backend_use_ssl = _or_exit(lambda: _tls(broker_url)) or N
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # never give up on a Redis that restarts
 broker_channel_error_retry = True  # nor on one that takes no writes for a while, as during a failover
-# Without a pool each message opens a connection, but web, worker and beat hold 16 connections instead of 26: the
+# Without a pool each message opens a connection. Web and workers keep one or two (tasks.broker.keep_connections): the
 # smallest hosted Redis allows 20. Flower deadlocks with a small pool, opens 15-22 with a large one, and 6 without one.
 broker_pool_limit = 0
 broker_transport_options = {
@@ -33,9 +33,18 @@ broker_transport_options = {
     "health_check_interval": 25,
 }
 result_backend_transport_options = {"visibility_timeout": 3600}
+# One backend with few connections for all threads (tasks.broker); Celery's own would be one for each thread.
+override_backends = dict.fromkeys(("redis", "rediss"), "tasks.broker:Backend")
+result_backend_thread_safe = True
 redis_socket_timeout = 30
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
+
+# Steps wait for orgs, and a thread that waits costs next to nothing: many requests are in flight from one process.
+# `-c 8` sets another number of threads. `-P processes` runs each step in a process of its own, with more memory and
+# more connections to Redis; Celery takes `-P prefork` for "as configured".
+worker_pool = "tasks.pool:TaskPool"
+worker_concurrency = 64  # more than the 25 of one org: some that hang leave threads for others (quotejob.run.gate)
 
 # Delivery: a task may run twice (each says why that is harmless). It is not lost when the child that runs it dies.
 task_acks_late = True
@@ -64,8 +73,7 @@ task_default_priority = 0  # the highest; pages and batches set their own
 task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch", "clean_up")} | {
     f"quotejob.{task}": "clock" for task in ("tick", "tick_at")
 }
-task_soft_time_limit = 300  # seconds; tasks that take longer set their own
-task_time_limit = 360
+task_time_limit = 360  # seconds; for `-P processes` only: steps have deadlines of their own (tasks.steps)
 
 # For Flower and `celery inspect`.
 task_track_started = True

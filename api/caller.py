@@ -32,6 +32,7 @@ from quotejob.store import keys
 SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
 HEADER = "x-client-context"
 IDENTITY_KEPT_FOR = 300  # seconds
+CLAUSE_KEPT_FOR = 60  # seconds that a clause counts as accepted
 # The caller waits, so these are short. An org that does not answer in time is unreachable.
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 
@@ -61,7 +62,7 @@ def authenticate(context: CallerContext) -> CallerContext:
     The org's answer is kept for five minutes, under a keyed hash of host and token.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
-    client, key = services().client, _identity_key(context, services().settings)
+    client, key = services().client, _key("proof", context, services().settings)
     kept, g.silent_for = with_silence(client, key, context.org_id)
     said = kept.decode() if kept else _ask_identity(context)
     bearer, _, user_name = said.partition("\n")
@@ -94,13 +95,18 @@ def get_own_job(context: CallerContext, job_id: str) -> Job:
 
 
 def check_clause_in_org(context: CallerContext, clause: str) -> None:
-    """Ask the org for the query plan of the clause, which reads no rows.
+    """Ask the org for the query plan of the clause, which reads no rows. What it accepts is not asked for a minute.
 
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
+    client = services().client
+    key = _key("clause", context, services().settings, clause)
+    if client.value(key) is not None:
+        return
     try:
         with _asked(context) as org:
             org.explain(select_opportunities(clause))
+        client.set(key, 1, ex=CLAUSE_KEPT_FOR)
     except OrgRefused as refusal:
         if refusal.http_status == HTTPStatus.NOT_FOUND:
             raise InvalidRequest.field(
@@ -168,7 +174,8 @@ def _bearer(org_id: str, user_id: str) -> str:
     return f"{contexts.to18(org_id)} {contexts.to18(user_id)}"
 
 
-def _identity_key(context: CallerContext, settings: Settings) -> str:
+def _key(kind: str, context: CallerContext, settings: Settings, *more: str) -> str:
+    """Return the key under which it is kept what an org has said of a token, and of ``more``."""
     secret = hashlib.sha256(b"quotejob: whose token\0" + settings.secret_keys[0].strip().encode()).digest()
-    what = f"{context.org_domain_url}\0{context.access_token}".encode()
-    return f"quotejob:proof:{hmac.new(secret, what, hashlib.sha256).hexdigest()}"
+    what = "\0".join((context.org_domain_url, context.access_token, *more)).encode()
+    return f"quotejob:{kind}:{hmac.new(secret, what, hashlib.sha256).hexdigest()}"

@@ -287,10 +287,10 @@ def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], 
 
 
 def _dispatched(job: Job, *, new: bool) -> Job:
-    """Return a job that was submitted, after the workers were told."""
+    """Return a job that was submitted, after the workers were told, if it or one before it may start."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
     log.info("Job submitted" if new else "Job was submitted before with this key", job_type=job.job_type)
-    workers.dispatch_org(job.org_id)
+    workers.dispatch_ready(caller.services(), job.org_id)
     return job
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import cache
 
 import redis
 import structlog
@@ -13,12 +14,14 @@ from api import caller
 from quotejob.errors import StoreUnavailable
 from quotejob.jobs.job import Job
 from quotejob.jobs.workers import NO_WORKER
+from quotejob.services import Services
 from quotejob.store.reasons import AWAY, reason
+from tasks.broker import keep_connections
 from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
-
-_AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
+# kombu wraps most of what the broker's client raises.
+_AWAY = (OperationalError, redis.RedisError, OSError)
 
 
 def dispatch_org(org_id: str) -> None:
@@ -28,6 +31,7 @@ def dispatch_org(org_id: str) -> None:
     """
     _warn_if_none()
     try:
+        _keep_one_connection()
         dispatch.delay(org_id=org_id)
     except _AWAY as fault:
         log.warning(f"The workers could not be told; the sweep will find the job. {_why(fault)}")
@@ -45,10 +49,22 @@ def _warn_if_none() -> None:
             log.warning(NO_WORKER.message)
 
 
+def dispatch_ready(services: Services, org_id: str) -> None:
+    """Send that message if a job of the org is ready while a slot is free. Otherwise what changes that will send it."""
+    try:
+        if not services.flexqueue.may_go(org_id, services.settings.active_jobs):
+            return
+    except StoreUnavailable:
+        log.warning("The flex queue could not be read; the workers are told anyway")
+    dispatch_org(org_id)
+
+
 def is_worker_running(within: float) -> bool:
     """Return whether at least one worker answers a ping within this many seconds."""
     try:
-        return bool(dispatch.app.control.inspect(timeout=within, limit=1).ping())
+        # A connection of its own: one that waits for answers must not keep others from sending.
+        with dispatch.app.connection_for_write() as connection:
+            return bool(dispatch.app.control.inspect(timeout=within, limit=1, connection=connection).ping())
     except _AWAY as fault:
         log.warning(f"The workers could not be asked. {_why(fault)}")
         return False
@@ -57,3 +73,9 @@ def is_worker_running(within: float) -> bool:
 def _why(fault: Exception) -> str:
     """Return why the broker does not serve. Kombu wraps the broker's own error, and its class tells little."""
     return reason(fault.__cause__ or fault) or reason(fault) or AWAY
+
+
+@cache
+def _keep_one_connection() -> None:
+    """Let the threads of this process send their messages in turn over one connection."""
+    keep_connections(dispatch.app, 1)

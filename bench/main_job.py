@@ -16,9 +16,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -33,7 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--opportunities", type=int, default=5000)
     parser.add_argument("--lines", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="each of two processes")
+    parser.add_argument("--workers", type=int, default=1, help="how many, each with the default options")
+    parser.add_argument("--options", default="", help='more options of each worker, for example "-P processes -c 8"')
     parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
@@ -51,7 +53,7 @@ def main() -> None:
             org = stack.start_org(0, *words)
             stack.start_web()
             for number in range(asked.workers):
-                stack.start_worker(number + 1, "-c", "2")
+                stack.start_worker(number + 1, *asked.options.split())
             stack.start_beat()
             stack.wait_ready()
             reader = OrgReader(org)
@@ -72,6 +74,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     reader.reset_stats()
     client = redis.Redis.from_url(stack.redis_url or "")
     before, began = client.info("memory")["used_memory"], time.perf_counter()
+    workers = [process.pid for process in stack.processes if process.name.startswith("worker")]
+    spent = cpu_seconds(workers)
     watch = Watch(client)
     job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
     seconds = time.perf_counter() - began
@@ -81,6 +85,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("Quotes a second", f"{job['quotesCreated'] / seconds:,.0f}")
     row("records written a second", f"{written / seconds:,.0f}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
+    row("processor seconds of the workers", f"{cpu_seconds(workers) - spent:.1f} s")
+    row("memory of the workers (PSS)", f"{pss(workers) / 1e6:.0f} MB")
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]
     row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
@@ -105,6 +111,21 @@ class Watch:
         while not self._done.wait(0.25):
             self.connections = max(self.connections, len(self._client.client_list()) - 1)
             self.memory = max(self.memory, self._client.info("memory")["used_memory"])
+
+
+def cpu_seconds(workers: Sequence[int]) -> float:
+    """Return the processor time that these processes and their children have taken so far."""
+    return sum(sum(process.cpu_times()[:2]) for process in _families(workers))
+
+
+def pss(workers: Sequence[int]) -> int:
+    """Return the memory of these processes and their children, in bytes; what they share is counted once."""
+    return sum(process.memory_full_info().pss for process in _families(workers))
+
+
+def _families(pids: Sequence[int]) -> list[psutil.Process]:
+    parents = [psutil.Process(pid) for pid in pids]
+    return [process for parent in parents for process in (parent, *parent.children(recursive=True))]
 
 
 def accept_and_abort(api: Api) -> float:

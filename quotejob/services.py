@@ -14,6 +14,7 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
 from quotejob.run.results import Results
@@ -69,6 +70,11 @@ class Services:
     def leases(self) -> Leases:
         """The leases of all jobs' units."""
         return Leases(self.client)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """How many steps may ask an org at a time."""
+        return Gate(self.client, self.settings)
 
     @cached_property
     def schedules(self) -> ScheduleStore:

@@ -44,6 +44,7 @@ class Settings:
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
+    org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     log_level: str = "INFO"
@@ -95,6 +96,9 @@ def load() -> Settings:
         ),
         reserve_minutes=_read(
             "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)
+        ),
+        org_requests=_read(
+            "QUOTEJOB_ORG_REQUESTS", env.int, whole.format(1, 1000), 25, validate=validate.Range(1, 1000)
         ),
         org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
         org_answer_mb=_read(

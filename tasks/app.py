@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import sys
+import threading
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
+from quotejob.run.leases import RENEWAL_INTERVAL
 from quotejob.services import Services
 from quotejob.settings import current, or_exit
 from quotejob.store.client import client, concerns
@@ -22,6 +24,8 @@ from tasks import broker
 from tasks.signs import SignsOfLife
 
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
+
+SENDING_CONNECTIONS = 2  # of a worker
 
 log = structlog.get_logger()
 broker.install()
@@ -34,6 +38,7 @@ class CheckedStart(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
+        broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
@@ -45,7 +50,33 @@ class CheckedStart(bootsteps.StartStopStep):
             sys.exit(f"quotejob worker cannot start: {error}")
 
 
-app.steps["worker"].add(CheckedStart)
+class Announced(bootsteps.StartStopStep):
+    """Tells the gate how many steps this worker runs at a time, while it runs. A worker of the clock alone does not."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._ended = threading.Event()
+
+    def start(self, worker: Any) -> None:
+        """Announce the worker, again and again."""
+        if "pages" in app.amqp.queues.consume_from:
+            announcing = (worker.hostname, worker.concurrency)
+            threading.Thread(target=self._announce, args=announcing, name="gate", daemon=True).start()
+
+    def stop(self, worker: Any) -> None:
+        """Withdraw the worker."""
+        self._ended.set()
+        with contextlib.suppress(StoreUnavailable):
+            services().gate.withdraw(worker.hostname)
+
+    def _announce(self, name: str, threads: int) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                services().gate.announce(name, threads)
+            self._ended.wait(RENEWAL_INTERVAL)
+
+
+app.steps["worker"].update((CheckedStart, Announced))
 app.steps["consumer"].add(SignsOfLife)
 
 

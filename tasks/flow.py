@@ -25,11 +25,12 @@ from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding, sent
 from quotejob.run.receipt import Outcome
 from tasks.app import app, services
+from tasks.broker import ORG
 from tasks.clean_up import clean_up_for_others
 from tasks.queues import share
 from tasks.steps import step
 
-SLOW: dict[str, Any] = {"soft_time_limit": 3300, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
+SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
 
 log = structlog.get_logger()
 
@@ -38,8 +39,10 @@ log = structlog.get_logger()
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to its Holding jobs, in order. May run twice: a job is promoted once."""
     for job_id in services().dispatcher.promote(org_id):
-        queue = "clock" if services().jobs.get(job_id).guaranteed else None
-        plan.apply_async(kwargs={"job_id": job_id}, queue=queue)
+        if services().jobs.get(job_id).guaranteed:  # on time, whatever its org does
+            plan.apply_async(kwargs={"job_id": job_id}, queue="clock")
+        else:
+            plan.apply_async(kwargs={"job_id": job_id}, headers={ORG: org_id})
     if not dispatch.request.called_directly:  # a tick calls it directly, and has no time for estimates
         services().forecast.note_starts(org_id)
 
@@ -170,16 +173,21 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
     match lacking.step:
         case "pages":
             page = load_page if handler_of(job.job_type).slow else price_page
-            return _in_turn({f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers})
+            pages = {f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers}
+            return _in_turn(job, pages)
         case "batches":
-            return _in_turn({f"batch {lacking.wave} {n}": write_batch.si(**of_wave, batch=n) for n in lacking.numbers})
+            batches = {f"batch {lacking.wave} {n}": write_batch.si(**of_wave, batch=n) for n in lacking.numbers}
+            return _in_turn(job, batches)
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave
             return {f"{lacking.step} {lacking.wave}": single.si(**of_wave)}
+        case "plan":
+            return {"plan": plan.si(job_id=job.job_id).set(headers={ORG: job.org_id})}
         case _:
-            return {lacking.step: (plan if lacking.step == "plan" else finish).si(job_id=job.job_id)}
+            return {"finish": finish.si(job_id=job.job_id)}
 
 
-def _in_turn(messages: dict[str, Signature]) -> dict[str, Signature]:
-    """Set the priority of each message by its place, so that jobs share the workers fairly."""
-    return {unit: message.set(priority=share(place)) for place, (unit, message) in enumerate(messages.items())}
+def _in_turn(job: Job, messages: dict[str, Signature]) -> dict[str, Signature]:
+    """Set the org of each message, and its priority by its place, so that jobs share the workers fairly."""
+    header = {ORG: job.org_id}
+    return {unit: sent.set(priority=share(n), headers=header) for n, (unit, sent) in enumerate(messages.items())}

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from quotejob.run.gate import in_rooms
 from quotejob.store.client import RedisClient
 from tasks.app import app
 
@@ -33,8 +34,8 @@ def share(place: int) -> int:
 
 
 def waiting(client: RedisClient) -> set[Message]:
-    """Return all messages that no worker has taken yet. Reads kombu's own lists and does not change them."""
-    return {message for name in lists() for message in _read(client.items(name))}
+    """Return all messages that no worker has taken yet: in kombu's own lists, and before the gate. Changes nothing."""
+    return {message for found in (in_rooms(client), *map(client.items, lists())) for message in _read(found)}
 
 
 def lists() -> list[str]:

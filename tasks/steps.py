@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import structlog
 from celery import Task, states
-from celery.exceptions import SoftTimeLimitExceeded
 
 from quotejob.errors import (
     AuthorizationFailed,
@@ -30,12 +30,14 @@ from quotejob.errors import (
     UnknownJobType,
 )
 from quotejob.run.context import Run, begin, renewed_session
+from quotejob.run.leases import LONGEST_WORK
 from quotejob.run.progress import Faults
 from quotejob.run.receipt import MAX_DEATHS
 from quotejob.settings import current
 from tasks.app import app, services
+from tasks.broker import ORG
 
-PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
+PASSING = (OrgUnreachable, StoreUnavailable, UnknownJobType)  # another worker may know the type
 LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
@@ -47,20 +49,30 @@ Work = Callable[Concatenate[Run, P], None]
 log = structlog.get_logger()
 
 
-def step(name: str, *, unit: str = "", give_up: Callable[..., None] | None = None, **options: Any) -> Any:
+def step(
+    name: str,
+    *,
+    unit: str = "",
+    give_up: Callable[..., None] | None = None,
+    longest: float = LONGEST_WORK,
+    **options: Any,
+) -> Any:
     """Make a Celery task from a function of a Run. Its messages hold only the job's id and small numbers.
 
     ``unit`` is the name of the unit it holds a lease on, for example "page {wave} {page}". A step without a unit only
-    sends other steps. ``give_up`` settles the unit after it has ended its worker process MAX_DEATHS times.
+    sends other steps. ``give_up`` settles the unit after it has ended its worker process MAX_DEATHS times. ``longest``:
+    seconds after which a step that still works loses its unit.
     """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
-                attempt = _Attempt(job_id, unit.format(**numbers), give_up)
+                passage = _Passage(made.request.get(ORG), made.request.id)
+                attempt = _Attempt(job_id, unit.format(**numbers), give_up, passage, longest)
                 try:
-                    attempt.run(work, numbers)
+                    with passage:
+                        attempt.run(work, numbers)
                 except StoreUnavailable as away:  # nothing can be stored: the lease ends, the sweep sends again
                     log.warning(f"Giving the step up: {away}")
             if attempt.job_failed is not None and not made.request.called_directly:
@@ -84,10 +96,42 @@ def _show(task: Task, reason: str) -> NoReturn:
     raise JobFailed(reason)
 
 
+class _Passage:
+    """A step's passage through the gate, and whether its org had trouble. Without an org there is no gate."""
+
+    def __init__(self, org_id: str | None, task_id: str) -> None:
+        self._org_id = org_id
+        self._task_id = task_id
+        self.well = True
+
+    def __enter__(self) -> _Passage:
+        self.stay()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._org_id is not None:
+            services().gate.leave(self._org_id, self._task_id, well=self.well and kind is None)
+
+    def stay(self) -> None:
+        """Say that the step is still under way."""
+        if self._org_id is not None:
+            services().gate.stay(self._org_id, self._task_id)
+
+    def trouble(self) -> None:
+        """Note that the org did not answer, or refused the request for now."""
+        self.well = False
+        if self._org_id is not None:
+            services().gate.shrink(self._org_id)
+
+
 class _Attempt:
     """One try of one step, with the handling of its errors. Raises only StoreUnavailable."""
 
-    def __init__(self, job_id: str, unit: str, give_up: Callable[..., None] | None) -> None:
+    def __init__(
+        self, job_id: str, unit: str, give_up: Callable[..., None] | None, passage: _Passage, longest: float
+    ) -> None:
+        self._passage = passage
+        self._longest = longest
         self._job_id = job_id
         self._unit = unit
         self._give_up = give_up
@@ -126,11 +170,12 @@ class _Attempt:
 
     def _do(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         made = services()
-        self._run = run = begin(self._job_id, made.jobs, made.progress, made.leases, current(), self._unit or None)
+        run = begin(self._job_id, made.jobs, made.progress, made.leases, current(), self._unit or None)
+        self._run = run = replace(run, gate=made.gate)
         if run.lease is None:
             work(run, **numbers)
             return
-        with run.lease.kept():
+        with run.lease.kept(self._longest, self._passage.stay):
             if run.lease.deaths < MAX_DEATHS:
                 work(run, **numbers)
             elif self._give_up is not None:
@@ -146,6 +191,8 @@ class _Attempt:
 
         The pause is as long as the faults have gone on, whatever the number of steps that met one.
         """
+        if isinstance(fault, OrgUnreachable):
+            self._passage.trouble()
         faults = services().progress.another_fault(self._job_id, kind)
         if too_many(faults):
             self._fail(f"{getattr(fault, 'code', type(fault).__name__)}: {fault}")

@@ -34,6 +34,7 @@ def sweep() -> None:
     """Send again the units that nobody works on. Several sweeps may run at once: only one of them may send a unit."""
     try:
         jobs = services().jobs
+        services().gate.look()
         for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
             dispatch.delay(org_id=org_id)
         queued = cache(lambda: waiting(services().client))

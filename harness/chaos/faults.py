@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import redis
 import requests
@@ -42,7 +41,6 @@ class Faults:
     def __init__(self, system: System, only: frozenset[str] = frozenset()) -> None:
         self._system = system
         ways: dict[str, Callable[[], None]] = {
-            "kill a worker's child": self._kill_child,
             "kill a worker": lambda: self._system.kill(self._system.a_worker(), 3),
             "kill every worker": self._system.kill_workers,
             "stop a worker": self._terminate_worker,
@@ -59,7 +57,7 @@ class Faults:
             ways["Redis's clock jumps"] = self._jump
         weights = {
             "org fault": 6,
-            "kill a worker's child": 3,
+            "kill a worker": 4,
             "duplicate messages": 3,
             "kill every worker": 2,
             "Redis's clock jumps": 2,
@@ -79,10 +77,6 @@ class Faults:
     def jumping(self) -> str:
         """Words that say whether jumps of Redis's clock are among the faults of this run."""
         return "jumps in this run" if "Redis's clock jumps" in self._ways else "does not jump, as asked"
-
-    def _kill_child(self) -> None:
-        children = _children(self._system.stack.process(self._system.a_worker()).pid)
-        os.kill(self._system.dice.choice(children), signal.SIGKILL)
 
     def _terminate_worker(self) -> None:
         """End a worker as a platform does at a deploy, and start a new one at once.
@@ -146,8 +140,3 @@ class Faults:
 def _queues(client: redis.Redis) -> list[bytes]:
     """Return the names of the lists of waiting messages: one for each queue and priority."""
     return [name for queue in ("clock", "control", "pages") for name in client.scan_iter(f"{queue}*")]
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listed.read_text().split()]

@@ -49,7 +49,7 @@ class Figures:
 class Platform(Stack):
     """A stack that restarts a process which ended by itself, as a platform does.
 
-    A worker may end when one of its children dies during the start.
+    A worker may end when Redis is away during its start.
     """
 
     def check(self) -> None:
@@ -86,7 +86,7 @@ class System:
         org = self.stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
         self.stack.start_web()
         for number in range(self.workers):
-            self.stack.start_worker(number + 1, "-c", "2")
+            self.stack.start_worker(number + 1)
         self.stack.start_beat()
         self.stack.wait_ready()
         self.reader = OrgReader(org)
@@ -180,7 +180,7 @@ class System:
 
     def _start(self, name: str) -> None:
         if name.startswith("worker"):
-            self.stack.start_worker(int(name.removeprefix("worker")), "-c", "2")
+            self.stack.start_worker(int(name.removeprefix("worker")))
         elif name == "redis":
             port = urlsplit(self.stack.redis_url or "").port or 0
             self.stack.redis_url = None  # otherwise it counts as a server that was given

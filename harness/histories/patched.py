@@ -25,7 +25,7 @@ from harness.histories.workers import Workers
 from harness.histories.world import Actor, World
 from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
-from quotejob.jobtypes.quotes import commit, pages, plan, writer
+from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
 from quotejob.run import context, leases
 from quotejob.salesforce import applink
 from quotejob.services import Services
@@ -163,7 +163,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(sweep, "waiting", lambda _: workers.queued()),
         patch.object(Services, "connected", lambda *_, **__: made),
         patch.object(plan, "MAX_RECORDS_PER_WAVE", RECORDS_PER_WAVE),
-        *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (writer, commit, pages)),
+        *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (writer, commit, packing, pages)),
     ]
     with contextlib.ExitStack() as stack:
         for each in replaced:

@@ -39,6 +39,14 @@ class FlexQueue:
         found = [job for job in self._jobs.get_many(job_ids) if job.status is Status.HOLDING]
         return [replace(job, position=position) for position, job in enumerate(found)]
 
+    def may_go(self, org_id: str, slots: int) -> bool:
+        """Return whether a job of the org is ready while a slot is free. If not, whatever changes that dispatches."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.exists(keys.jobs_of(org_id, "ready"))
+        pipe.scard(keys.jobs_of(org_id, "active"))
+        ready, active = pipe.execute()
+        return bool(ready) and active < slots
+
     def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from quotejob.errors import JobStopped, SessionExpired
 from quotejob.jobs.job import Job
 from quotejob.jobs.store import JobStore
+from quotejob.run.gate import Gate
 from quotejob.run.leases import Lease, Leases
 from quotejob.run.progress import Progress
 from quotejob.run.silence import Silence
@@ -27,6 +28,7 @@ class Run:
     leases: Leases
     settings: Settings
     lease: Lease | None = None  # on the unit of this step; None for steps that only send others
+    gate: Gate | None = None
     context: CallerContext | None = None  # instead of the job's own session
 
     @property
@@ -70,8 +72,10 @@ class Run:
             self.lease.go_on()
 
     def slow_down(self, seconds: float) -> None:
-        """Make every step that works for this org sleep before its next request."""
+        """Make every step that works for this org sleep before its next request, and let fewer of them go at a time."""
         self.leases.slow_down(self.job.org_id, seconds)
+        if self.gate is not None:
+            self.gate.shrink(self.job.org_id)
 
 
 def begin(

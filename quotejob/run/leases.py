@@ -13,11 +13,11 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
-from quotejob.errors import JobStopped, LeaseLost, QuotejobError
+from quotejob.errors import JobStopped, LeaseLost, OrgUnreachable, QuotejobError
 from quotejob.run.silence import Silence, silent
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
@@ -26,6 +26,7 @@ LEASE_LENGTH = 9.0  # seconds until a lease ends if it is not renewed
 RENEWAL_INTERVAL = 3.0  # seconds between two renewals
 RESEND_AFTER = 10.0  # seconds after which a sent unit may be sent again
 SENT_AGAIN = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
+LONGEST_WORK = 300.0  # seconds that a step may take; a slow job type has its own
 LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's slowdown
 
 log = structlog.get_logger()
@@ -107,13 +108,16 @@ class Lease:
         self._org_id = org_id
         self._holder = holder
         self._after_end = after_end
+        self._until = float("inf")  # by time.monotonic(): when the step must have ended
 
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
 
-        Raises JobStopped if the job has ended, LeaseLost if another step has taken the unit, OrgSilent if the org does
-        not answer and another step asks it.
+        Raises JobStopped if the job has ended, LeaseLost if another step has taken the unit, OrgUnreachable if the step
+        takes too long, OrgSilent if the org does not answer and another step asks it.
         """
+        if time.monotonic() > self._until:
+            raise OrgUnreachable("The org has answered so slowly that this step gives up for now", code="TOO_SLOW")
         while True:
             rest, still = self._renew()
             if still and not (self.silence and self.silence.probing):
@@ -128,14 +132,19 @@ class Lease:
         scripts.run(self._redis, "run/release", leases=leases, unit=self.unit, holder=self._holder, wait=milliseconds)
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Renew the lease from a thread while the block runs. It may be lost while Redis is away."""
+    def kept(self, longest: float = LONGEST_WORK, also: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Renew the lease from a thread while the block runs, for ``longest`` seconds. ``also`` is called each time.
+
+        The lease may be lost while Redis is away. It ends for a step that hangs, so that another one does its work.
+        """
         done = threading.Event()
+        self._until = time.monotonic() + longest
 
         def renew() -> None:
-            while not done.wait(RENEWAL_INTERVAL):
+            while not done.wait(RENEWAL_INTERVAL) and time.monotonic() < self._until:
                 with contextlib.suppress(QuotejobError):
                     self._renew()
+                    also()
 
         thread = threading.Thread(target=renew, name=f"lease {self.unit}", daemon=True)
         thread.start()

@@ -122,8 +122,9 @@ def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
     """
     key = (os.getpid(), settings.redis_url, patient)
     if key not in _clients:
-        attempts, timeout, most = (30, 10.0, 1) if patient else (1, 2.0, 2)
-        _clients[key] = client(settings.redis_url, attempts=attempts, timeout=timeout, connections=most)
+        attempts, timeout, most = (30, 10.0, 3) if patient else (1, 2.0, 2)
+        made = client(settings.redis_url, attempts=attempts, timeout=timeout, connections=most)
+        _clients.setdefault(key, made)  # of two threads that make one, the second gets that of the first
     return _clients[key]
 
 

@@ -10,7 +10,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from celery import Celery
 
 from cli.client import Api
 from harness.org_reader import OrgReader
-from harness.process import ROOT, Process
+from harness.process import ROOT
 from harness.stack import CELERY, Stack
 from harness.verdict import check_job
 
@@ -39,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def system(running: Stack) -> Stack:
-    """Nothing is broken, and the only worker is worker1 with one process."""
+    """Nothing is broken, and the only worker is worker1 with one thread."""
     fault(running, clear=True)
     workers = [process.name for process in running.processes if process.name.startswith("worker")]
     if workers != ["worker1"]:
@@ -75,7 +74,8 @@ def test_a_page_that_kills_its_worker_is_given_up(system: Stack) -> None:
         holder = (client.hget(f"quotejob:job:{job_id}:leases", "page 0 0") or b"sent").split()[0]
         # Somebody new works on it; the fourth gives it up.
         if len(killed) < 3 and holder not in killed | {b"sent", b"wait"}:
-            _kill_children(system.process("worker1"))
+            system.kill("worker1")
+            system.start_worker(1, "-c", "1")
             killed.add(holder)
         time.sleep(0.1)
     assert (job["status"], job["records"]["failed"], job["records"]["succeeded"]) == ("Completed", 200, 200), job
@@ -245,8 +245,3 @@ def test_a_job_waits_for_an_exhausted_org(system: Stack) -> None:
 def _leases(stack: Stack, job_id: str, kind: bytes) -> bool:
     with redis.Redis.from_url(stack.redis_url or "") as client:
         return any(unit.startswith(kind) for unit in client.hkeys(f"quotejob:job:{job_id}:leases"))
-
-
-def _kill_children(worker: Process) -> None:
-    for child in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)

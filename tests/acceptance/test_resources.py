@@ -13,7 +13,7 @@ from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 
-MOST_CONNECTIONS = 20  # web with one process, one worker of two, beat; the smallest hosted plan
+MOST_CONNECTIONS = 20  # web with one process, one worker, beat; the smallest hosted plan
 MOST_FLOWER = 6
 OPPORTUNITIES = 25_000  # two waves
 
@@ -24,7 +24,7 @@ def test_a_small_hosted_redis_is_enough(tmp_path: Path) -> None:
         stack.start_redis()
         org = stack.start_org(0, "--opportunities", str(OPPORTUNITIES), "--lines", "2")
         stack.start_web()
-        stack.start_worker(1, "-c", "2")
+        stack.start_worker(1)
         stack.start_beat()
         stack.wait_ready()
         api = Api(stack.web_url, org, OrgReader(org).username())

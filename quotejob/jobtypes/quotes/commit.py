@@ -14,7 +14,8 @@ import structlog
 
 from quotejob import clock
 from quotejob.errors import JobStopped
-from quotejob.jobtypes.quotes import packed
+from quotejob.jobtypes.quotes import packed, packing
+from quotejob.jobtypes.quotes.packing import Size
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedQuote
@@ -30,7 +31,10 @@ log = structlog.get_logger()
 
 def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
-    batches = list(_batches(_priced(run, pages_of_wave(run.job, wave))))
+    sizes = [size for page, stored in _stored(run, pages_of_wave(run.job, wave)) for size in _sizes(page, stored)]
+    is_last = wave + 1 == (run.job.waves or 1)
+    places = run.gate.places(run.job.org_id) if run.gate is not None and is_last else 0
+    batches = packing.batches(sizes, places)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
 
 
@@ -129,28 +133,18 @@ def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
 def _quotes(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[PricedQuote]:
     """Return the priced quotes of those Opportunities of a batch that are wanted."""
     pages = sorted(set(page_of.values()))
-    return [quote for _, quote in _priced(run, pages) if quote.opportunity_id in wanted]
+    return [quote for _, stored in _stored(run, pages) for quote in packed.unpack(stored, wanted)]
 
 
-def _priced(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, PricedQuote]]:
-    """Yield the priced quotes of the pages, in page order. One page is in memory at a time."""
+def _stored(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the priced quotes of each page as they are stored, in page order. One page is in memory at a time."""
     for page in pages:
         if stored := run.progress.priced(run.id, page):
-            yield from ((page, quote) for quote in packed.unpack(stored))
+            yield page, stored
 
 
-def _batches(priced: Iterable[tuple[int, PricedQuote]]) -> Iterator[dict[str, list[str]]]:
-    """Yield batches, filled in order up to the nodes of one request. A quote too large for one gets its own batch."""
-    batch: dict[str, list[str]] = {}
-    filled = 0
-    for page, quote in priced:
-        if batch and filled + nodes(quote) > MAX_NODES:
-            yield batch
-            batch, filled = {}, 0
-        batch.setdefault(str(page), []).append(quote.opportunity_id)
-        filled += nodes(quote)
-    if batch:
-        yield batch
+def _sizes(page: int, stored: bytes) -> Iterator[Size]:
+    return (Size(str(page), opportunity_id, 1 + lines) for opportunity_id, lines in packed.sizes(stored))
 
 
 def _receipt(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:

@@ -6,7 +6,7 @@ has the usual status, which is not stored either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -27,9 +27,19 @@ def pack(quotes: Iterable[PricedQuote]) -> bytes:
     return zstandard.compress(_ENCODER.encode([_quote_row(quote) for quote in quotes]))
 
 
-def unpack(stored: bytes) -> list[PricedQuote]:
-    """Return the quotes that pack packed."""
-    return [_quote(row) for row in _DECODER.decode(zstandard.decompress(stored))]
+def unpack(stored: bytes, wanted: Container[str] | None = None) -> list[PricedQuote]:
+    """Return the quotes that pack packed, or only those of the wanted Opportunities."""
+    return [_quote(row) for row in _rows(stored) if wanted is None or row[0] in wanted]
+
+
+def sizes(stored: bytes) -> list[tuple[str, int]]:
+    """Return the Opportunity of each of the quotes, and the number of its lines, without making the quotes."""
+    return [(row[0], len(row[4])) for row in _rows(stored)]
+
+
+def _rows(stored: bytes) -> list[list[Any]]:
+    rows: list[list[Any]] = _DECODER.decode(zstandard.decompress(stored))
+    return rows
 
 
 def _quote_row(quote: PricedQuote) -> list[Any]:

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import requests
 from _api import CLAUSE, Headers, accepted, refused, submit
+from _messages import sent
 from flask import Flask
 from flask.testing import FlaskClient
 
 from api import create_app
 from cli.local import LocalOrg
 from quotejob.salesforce import caller
+from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.store import keys
 
 # -- submitting --------------------------------------------------------------------------------------------------------
 
@@ -149,10 +152,54 @@ def test_the_org_is_asked_once_whose_token_it_is(
     assert local_org.token.encode() not in proof + database.get(proof)
 
 
-def _asked(org: LocalOrg) -> int:
-    return int(
-        requests.get(f"{org.url}/localorg/stats", timeout=10).json()["requests"]["byResource"].get("userinfo", 0)
-    )
+def test_the_org_is_asked_once_a_minute_about_a_clause(
+    client: FlaskClient, headers: Headers, settings: Settings, local_org: LocalOrg
+) -> None:
+    """A clause that it has refused it is asked about again, and about the same clause for another token."""
+    good, bad = (f"{field} = '{uuid.uuid4()}'" for field in ("Name", "Nonsense__c"))
+    client.get("/api/jobs", headers=headers())
+    before = _asked(local_org, "query/explain")
+    accepted(submit(client, headers(), good))
+    accepted(submit(client, headers(), good))
+    assert _asked(local_org, "query/explain") == before + 1
+    for _ in range(2):
+        refused(submit(client, headers(), bad), 400)
+    assert _asked(local_org, "query/explain") == before + 3
+    database = store.connect(settings)
+    kept = [key for key in database.scan_iter("quotejob:clause:*") if 0 < database.ttl(key) <= 60]
+    assert kept
+    assert not any(good.encode() in key or local_org.token.encode() in key for key in kept)
+    database.delete(*kept)
+    accepted(submit(client, headers(), good))
+    assert _asked(local_org, "query/explain") == before + 4
+
+
+def test_the_workers_are_told_only_when_a_job_may_go(settings: Settings, headers: Headers, local_org: LocalOrg) -> None:
+    """Not while all slots are taken, and not of a job that waits for another one or for its time."""
+    database = store.connect(settings)
+    small = create_app(replace(settings, active_jobs=1)).test_client()
+
+    def told() -> int:
+        return sum(local_org.org_id in message["kwargsrepr"] for message in sent(database, "quotejob.dispatch"))
+
+    slots = Services.connected(replace(settings, active_jobs=1))
+    for job_id in slots.client.members(keys.jobs_of(local_org.org_id, "active")):
+        slots.jobs.abort(job_id)
+    before = told()
+    first = accepted(submit(small, headers()))
+    assert told() == before + 1
+    slots.dispatcher.promote(local_org.org_id)
+    assert len(slots.client.members(keys.jobs_of(local_org.org_id, "active"))) == 1
+    accepted(submit(small, headers()))
+    body = {"soqlWhereClause": "Id != null", "dependsOn": [first]}
+    accepted(small.post("/api/executebatch", json=body, headers=headers()))
+    assert told() == before + 1
+    for job_id in slots.client.members(keys.jobs_of(local_org.org_id, "active")):
+        slots.jobs.abort(job_id)  # the slots are free for the tests that follow
+
+
+def _asked(org: LocalOrg, resource: str = "userinfo") -> int:
+    return int(requests.get(f"{org.url}/localorg/stats", timeout=10).json()["requests"]["byResource"].get(resource, 0))
 
 
 @pytest.mark.parametrize(

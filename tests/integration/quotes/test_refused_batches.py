@@ -16,8 +16,8 @@ import requests
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
-from quotejob.jobtypes.quotes.commit import _batches
-from quotejob.jobtypes.quotes.writer import Writer, written
+from quotejob.jobtypes.quotes.packing import Size, batches
+from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, NodeError, OrgAddress, OrgClient
@@ -100,7 +100,7 @@ def write(org: OrgClient, quotes: Sequence[PricedQuote], key_id: str = "") -> Wr
     key_id = key_id or str(uuid.uuid4())
     by_id = {quote.opportunity_id: quote for quote in quotes}
     results: dict[str, Any] = {}
-    for batch in _batches((0, quote) for quote in quotes):
+    for batch in batches([Size("0", quote.opportunity_id, nodes(quote)) for quote in quotes], 0):
         writer = Writer(org, key_id, go_on=lambda: None, slow_down=lambda _: None, note_large=lambda *_: None)
         writer.write([by_id[name] for name in batch["0"]])
         results |= writer.results

@@ -1,0 +1,62 @@
+"""Pack the priced quotes of a wave into batches: which quotes go into which request.
+
+Every request counts against the org's daily allocation, so batches are full. But the last of them would leave most of
+the org's places empty: 31 batches with 23 places are one round of 23 and one of 8, which takes as long. So the batches
+of the last round are cut smaller, and go side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from quotejob.run.progress import Batch
+from quotejob.salesforce import MAX_NODES
+
+LEAST_NODES = 60  # a batch is not cut smaller: what a request costs by itself would be more than its records
+MOST_EXTRA = 4  # more requests than full batches would need, for a small wave; for a larger one half as many again
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What packing must know of a quote."""
+
+    page: str
+    opportunity_id: str
+    nodes: int
+
+
+def batches(sizes: Sequence[Size], places: int) -> list[Batch]:
+    """Return the batches, in order. ``places``: how many may be written at a time; 0: not known, all are full.
+
+    A quote that is too large for one request gets a batch of its own.
+    """
+    full = list(_cut(sizes, MAX_NODES))
+    rest = len(full) % places if places else 0
+    if rest == 0:
+        return [_batch(part) for part in full]
+    last = [size for part in full[-rest:] for size in part]
+    nodes = sum(size.nodes for size in last)
+    count = min(places, rest + max(MOST_EXTRA, len(full) // 2), max(rest, nodes // LEAST_NODES))
+    return [_batch(part) for part in [*full[:-rest], *_cut(last, -(-nodes // count))]]
+
+
+def _cut(sizes: Sequence[Size], most: int) -> Iterator[list[Size]]:
+    """Yield the quotes in parts of about ``most`` nodes, and never more than one request holds."""
+    part: list[Size] = []
+    filled = 0
+    for size in sizes:
+        if (part and filled + size.nodes > MAX_NODES) or filled >= most:
+            yield part
+            part, filled = [], 0
+        part.append(size)
+        filled += size.nodes
+    if part:
+        yield part
+
+
+def _batch(part: Sequence[Size]) -> Batch:
+    batch: Batch = {}
+    for size in part:
+        batch.setdefault(size.page, []).append(size.opportunity_id)
+    return batch
