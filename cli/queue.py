@@ -9,8 +9,7 @@ from rich.console import Console
 from cli import find, options, render, times
 from cli.api import Json
 from cli.options import Session, common, examples
-from cli.problems import OK, USAGE, CommandError
-from cli.typed import NAME
+from cli.problems import NAME, OK, USAGE, CommandError
 
 COLUMNS = (
     render.Column("PLACE", 0, "right"),
