@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 
 from cli.api import Json, QuotejobApi
-from cli.problems import USAGE, CommandError
-from cli.typed import NAME
+from cli.problems import NAME, USAGE, CommandError
 
 LAST = "--last"  # in place of an id
 SHORTEST = 4

@@ -19,8 +19,8 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli import typed
 from cli.local import API_VERSION, LOCAL_HOSTS, demo_at, running_demos
+from cli.problems import typed
 
 HELP = """usage: {command} ORG URL [JSON]
 
@@ -40,7 +40,7 @@ Exit codes: 0 for an answer of 2xx, 1 for any other answer, 2 when there was not
 
 def main(arguments: list[str]) -> int:
     """Take ORG URL [JSON] and return the exit code."""
-    command = typed.name("bin/invoke.sh")
+    command = typed("bin/invoke.sh")
     if {"-h", "--help"} & set(arguments):
         print(HELP.format(command=command))
         return 0

@@ -10,8 +10,7 @@ from rich.console import Console
 from cli import find, options, render, times, wait
 from cli.api import Json, new_key
 from cli.options import Session, common, examples
-from cli.problems import OK
-from cli.typed import NAME
+from cli.problems import NAME, OK
 
 STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
 JOB_TYPES = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")

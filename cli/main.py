@@ -10,8 +10,7 @@ import click
 
 from cli import jobs, options, queue, results, schedules, submit
 from cli.options import Session, common, examples
-from cli.problems import EXIT_CODES, INTERRUPTED, OK, USAGE, CommandError
-from cli.typed import NAME
+from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
 
 class Commands(click.Group):

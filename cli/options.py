@@ -13,8 +13,7 @@ from rich.console import Console
 
 from cli import find, orgs, render
 from cli.api import Json, QuotejobApi
-from cli.problems import CommandError
-from cli.typed import as_typed
+from cli.problems import CommandError, as_typed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,8 +1,27 @@
-"""The errors of the command line, and its exit codes."""
+"""The errors of the command line, its exit codes, and its name as it was typed.
+
+Help, errors and hints repeat the command as it was typed, so that they can be typed too.
+"""
 
 from __future__ import annotations
 
-from cli.typed import NAME
+import os
+import re
+import shlex
+
+
+def typed(usual: str) -> str:
+    """Return what was typed, as the scripts in bin/ pass it on. Without one it is the ``usual`` name."""
+    return shlex.quote(os.environ.get("QUOTEJOB_TYPED") or usual)
+
+
+NAME = typed("quotejob")
+
+
+def as_typed(line: str) -> str:
+    """Return a line of commands of quotejob, with the name as it was typed."""
+    return re.sub(r"(?<![\w/])quotejob(?= [a-z])", lambda _: NAME, line)
+
 
 OK = 0
 RECORDS_FAILED = 1

@@ -32,7 +32,7 @@ COLUMNS = (
 )
 @options.job_id
 @click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed"], case_sensitive=False))
-@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print them as CSV: all, or with --limit at most 1,000.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -42,12 +42,12 @@ COLUMNS = (
 @common
 def results(session: Session, given: str, outcome: str | None, as_csv: bool, limit: int | None) -> int:
     """Show the result of each record of a job."""
-    if as_csv and (session.as_json or limit):
-        raise click.UsageError("--csv prints all results as CSV: leave out --json and --limit.")
+    if as_csv and session.as_json:
+        raise click.UsageError("Give --csv or --json, not both.")
     path = f"/api/jobs/{find.job(session.api, given)}/results"
     query = {"outcome": outcome} if outcome else {}
     if as_csv:
-        _print_csv(session, path, query)
+        _print_csv(session, path, query | ({"limit": str(limit)} if limit else {}))
         return OK
     human = limit is None and not session.as_json and session.screen.is_terminal
     found = list(session.api.pages(path, "results", limit=SHOWN + 1 if human else limit, **query))

@@ -16,13 +16,13 @@ from cli.options import Session
 from cli.problems import (
     INTERRUPTED,
     JOB_NOT_COMPLETED,
+    NAME,
     NOT_SERVED,
     OK,
     RECORDS_FAILED,
     WAIT_RAN_OUT,
     CommandError,
 )
-from cli.typed import NAME
 
 ENDED = ("Completed", "Failed", "Aborted")
 PATIENCE_SECONDS = 60.0  # how long the API may be away before waiting is given up

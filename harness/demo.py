@@ -20,9 +20,9 @@ import click
 import requests
 from rich.console import Console
 
-from cli import typed
 from cli.client import Api, ApiError, Json
 from cli.local import LocalOrg, alive
+from cli.problems import typed
 from cli.render import Column, table
 from harness import example as _example
 from harness.bar import bar
@@ -356,4 +356,4 @@ def escape(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main(prog_name=typed.name("bin/demo"))
+    main(prog_name=typed("bin/demo"))

@@ -31,8 +31,9 @@ def main() -> None:
     purpose, module, *arguments = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a running pip is stopped too
     try:
-        with alone():
-            prepare(purpose)
+        if not is_ready(purpose):
+            with alone():
+                prepare(purpose)
     except KeyboardInterrupt:
         sys.exit(130)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -57,13 +58,17 @@ def alone(locked: Path = ROOT, others: str = "bin/demo or bin/test that is insta
         os.close(folder)
 
 
+def is_ready(purpose: str) -> bool:
+    """Return whether .venv has what ``purpose`` needs: then nobody has to be waited for."""
+    note, (wanted, _) = read_note(), needs(purpose)
+    return note is not None and all(note.get(name) == value for name, value in wanted.items())
+
+
 def prepare(purpose: str) -> None:
     """Make sure that .venv exists and holds what ``purpose`` needs."""
-    note = read_note()
-    if note is None:
-        note = make_venv()
+    note = read_note() or make_venv()
     wanted, what = needs(purpose)
-    if all(note.get(name) == value for name, value in wanted.items()):
+    if is_ready(purpose):  # another start has installed it meanwhile
         return
     say(f"Installing {' and '.join(what)} into .venv (the first time takes a minute or two) ...")
     install(what)

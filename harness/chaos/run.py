@@ -25,8 +25,8 @@ from pathlib import Path
 import redis
 import requests
 
-from cli import typed
 from cli.client import ENDED, ApiError
+from cli.problems import typed
 from harness.chaos.checks import Checks
 from harness.chaos.faults import TIMEOUT, Faults
 from harness.chaos.system import Figures, Platform, System, Violation, patient
@@ -109,7 +109,7 @@ class Chaos:
 
 def main() -> int:
     """Run the rounds and print the figures during the run and at its end."""
-    parser = argparse.ArgumentParser(prog=typed.name("bin/chaos"), description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=typed("bin/chaos"), description=__doc__.partition("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=5, help="how long (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule of faults (default 1)")
     parser.add_argument("--opportunities", type=int, default=3000, help="in the org (default 3000)")

@@ -62,11 +62,16 @@ class Org:
         """Write each graph, or nothing of it."""
         return {graph.graph_id: self._write_graph(graph) for graph in graphs}
 
-    def _write_graph(self, graph: Graph) -> GraphOutcome:
+    def write_together(self, graph: Graph) -> GraphOutcome:
+        """Write all records of a graph, or none, and then with the error of each record that is refused."""
+        return self._write_graph(graph, every_error=True)
+
+    def _write_graph(self, graph: Graph, *, every_error: bool = False) -> GraphOutcome:
         if self.world.chance(self.faults):
             lock = NodeError(graph.nodes[0].reference_id, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access")
             return GraphOutcome(graph.graph_id, False, errors=(lock,))
         quotes: dict[str, MadeQuote] = {}
+        errors: list[NodeError] = []
         for node in graph.nodes:
             body = node.body or {}
             if node.target == "Quote":
@@ -75,7 +80,9 @@ class Org:
             else:
                 error = self._add_line(node.reference_id, body, quotes)
             if error is not None:
-                return GraphOutcome(graph.graph_id, False, errors=(error,))
+                errors.append(error)
+        if errors:
+            return GraphOutcome(graph.graph_id, False, errors=tuple(errors if every_error else errors[:1]))
         lines = {node.reference_id: f"{node.reference_id}-line" for node in graph.nodes}
         for name, quote in quotes.items():
             self.quotes[quote.id] = quote
@@ -145,6 +152,11 @@ class Client:
     def send_graphs(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs. Raises OrgUnreachable if the answer is lost; the request may be done, now or later."""
         return self._request(f"write {[graph.graph_id for graph in graphs]}", lambda: self._org.write(graphs)) or {}
+
+    def send_together(self, graph: Graph) -> GraphOutcome:
+        """Write one graph and learn the error of each refused record. Raises OrgUnreachable as send_graphs does."""
+        outcome: GraphOutcome = self._request("write together", lambda: self._org.write_together(graph))
+        return outcome
 
     def delete(self, _: str, record_id: str) -> None:
         """Delete a Quote with its lines."""

