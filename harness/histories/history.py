@@ -150,6 +150,7 @@ class History:
         """Let everything go on without faults until it rests. Return what does not."""
         self.world.calm = True
         self.world.run(lambda: False, 100)  # requests that are done late
+        wrong: list[str] = []
         if not self._rest():
             return ["it does not come to rest"]
         if self._dice.random() < 0.6:
@@ -158,12 +159,22 @@ class History:
                     self._resume(job.job_id)
             if not self._rest():
                 return ["it does not come to rest after every job was resumed"]
+            wrong += self._unfinished(list(self._jobs))
+        last = []
         for org_id in ORGS:  # the next session of an org removes what sessions that had ended left
             job, _ = self._made.jobs.submit(
                 self._caller(org_id), JobType.BATCH_QUOTE, soql_where_clause="Name = 'nobody'"
             )
             self._accepted(job.job_id, "nobody", org_id)
-        return [] if self._rest() else ["the clean-up does not come to rest"]
+            last.append(job.job_id)
+        if not self._rest():
+            return ["the clean-up does not come to rest"]
+        return wrong + self._unfinished(last)
+
+    def _unfinished(self, job_ids: list[str]) -> list[str]:
+        """Return the jobs that are not Completed although nothing was in their way."""
+        jobs = self._made.jobs.get_many(job_ids)
+        return [f"job {job.job_id} is {job.status}: {job.extended_status}" for job in jobs if job.status != "Completed"]
 
     def _rest(self) -> bool:
         return self.world.run(self._is_at_rest, LIMIT)

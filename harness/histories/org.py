@@ -132,9 +132,10 @@ class Client:
         self._org = org
 
     def describe(self, object_name: str) -> dict[str, Any]:
-        """Return an object with the key field."""
+        """Return an object with the fields that a job sets."""
         self._request("describe")
-        return {"name": object_name, "fields": [{"name": "QuoteJobKey__c", "unique": True, "createable": True}]}
+        settable = {"unique": True, "createable": True}
+        return {"name": object_name, "fields": [{"name": name} | settable for name in ("QuoteJobKey__c", "Status")]}
 
     def explain(self, _: str) -> None:
         """Accept every query."""

@@ -128,7 +128,7 @@ def connected(url: str) -> Client:
 def patched(world: World, workers: Workers, org: Org, made: Services, *, renews: bool) -> Iterator[None]:
     """Replace the outside for the length of the block. ``renews``: a session that ends can be renewed by AppLink."""
 
-    def kept(lease: leases.Lease) -> contextlib.AbstractContextManager[None]:
+    def kept(lease: leases.Lease, *_: Any) -> contextlib.AbstractContextManager[None]:
         return _kept(world, lease)
 
     def apply_async(task: Task, _: Any = None, kwargs: Any = None, **__: Any) -> None:
