@@ -31,3 +31,13 @@ def is_worker_running(within: float) -> bool:
     except _AWAY as fault:
         log.warning("The workers could not be asked", kind=type(fault).__name__)
         return False
+
+
+def served_queues(within: float) -> dict[str, list[str]]:
+    """Return the queues of each worker that answers within this many seconds, by its name."""
+    try:
+        found = dispatch.app.control.inspect(timeout=within).active_queues() or {}
+    except _AWAY as fault:
+        log.warning("The workers could not be asked", kind=type(fault).__name__)
+        return {}
+    return {worker: [queue["name"] for queue in queues] for worker, queues in found.items()}
