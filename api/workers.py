@@ -79,3 +79,14 @@ def _why(fault: Exception) -> str:
 def _keep_one_connection() -> None:
     """Let the threads of this process send their messages in turn over one connection."""
     keep_connections(dispatch.app, 1)
+
+
+def served_queues(within: float) -> dict[str, list[str]]:
+    """Return the queues of each worker that answers within this many seconds, by its name."""
+    try:
+        with dispatch.app.connection_for_write() as connection:
+            found = dispatch.app.control.inspect(timeout=within, connection=connection).active_queues() or {}
+    except _AWAY as fault:
+        log.warning(f"The workers could not be asked. {_why(fault)}")
+        return {}
+    return {worker: [queue["name"] for queue in queues] for worker, queues in found.items()}

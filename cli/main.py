@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
-from cli import jobs, options, queue, results, schedules, submit
+from cli import options
+from cli.commands import doctor, jobs, queue, results, schedules, submit
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
@@ -84,7 +85,7 @@ def open_docs(session: Session) -> int:
 
 for _command in (
     submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, jobs.retry,
-    queue.queue, schedules.schedules, submit.data, open_docs,
+    queue.queue, schedules.schedules, submit.data, doctor.doctor, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

@@ -74,6 +74,13 @@ class OrgClient:
         with self._served():
             self._get("query", explain=soql)
 
+    def daily_api_calls(self) -> tuple[int, int]:
+        """Return how many API calls the org may get in 24 hours, and how many are left."""
+        answer = self._get("limits")
+        with self.reading("its limits"):
+            limit = answer["DailyApiRequests"]
+            return int(limit["Max"]), int(limit["Remaining"])
+
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
         """Yield all rows of a query, page after page. A sub-query is a plain list, empty if it has no rows.
 

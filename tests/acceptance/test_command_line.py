@@ -59,6 +59,7 @@ def same(line: str) -> str:
     """Return the line without what differs from run to run."""
     line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", line)
     line = re.sub(r"quotejob job [0-9a-f]{8}", "quotejob job ID", line)
+    line = re.sub(r"^(ok +\w+).*", r"\1", line)  # of doctor
     line = re.sub(r"\((now|\d+ \w+ ago)\)", "(AGO)", line)
     line = re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d", "TIME", line)
     return re.sub(r"(Org requests +)\d+", r"\1N", line)
@@ -158,6 +159,7 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["schedules", "delete", name],
         ["data", "create", "1", "--wait", "2"],
         ["data", "delete", "--wait", "2"],
+        ["doctor"],
         ["open"],
     ):
         object_of(*words)
@@ -165,6 +167,35 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
     object_of("retry", first, code=2)
     object_of("run", "Nonsense =", code=2)
     object_of("nonsense", code=2)
+
+
+def test_doctor_says_what_is_wrong(environment: dict[str, str], tmp_path: Path) -> None:
+    """0 when all is well; 1 without a worker, and without Redis, and without the API; each names what to start."""
+    with Stack(tmp_path) as stack:
+        stack.start_redis()
+        org = stack.start_org()
+        stack.start_web()
+        stack.start_worker()
+        stack.start_beat()
+        stack.wait_ready()
+        named = {"QUOTEJOB_URL": stack.web_url, "QUOTEJOB_INSTANCE_URL": org.url, "QUOTEJOB_ACCESS_TOKEN": org.token}
+
+        def doctor() -> tuple[int, str]:
+            done = subprocess.run([*COMMAND, "doctor"], env={**environment, **named}, capture_output=True, text=True)
+            return done.returncode, done.stdout
+
+        deadline = time.monotonic() + 60
+        while (found := doctor())[0] != 0:  # the first tick comes a second after the start
+            assert time.monotonic() < deadline, found
+        stack.kill("worker1")
+        code, said = doctor()
+        assert (code, "celery -A tasks worker" in said) == (1, True), said
+        stack.kill("redis")
+        code, said = doctor()
+        assert (code, "wrong  redis" in said) == (1, True), said
+        stack.kill("web")
+        code, said = doctor()
+        assert (code, "cannot be reached" in said) == (1, True), said
 
 
 def test_the_exit_codes_of_waiting(quotejob: Quotejob, name: str) -> None:

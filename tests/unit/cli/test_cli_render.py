@@ -8,8 +8,9 @@ import click
 import pytest
 from rich.console import Console
 
-from cli import jobs, render, times
+from cli import render, times
 from cli.api import Json
+from cli.commands import jobs
 
 JOB: Json = {
     "jobId": "1f0c7a2b-fdd0-4652-8bae-a742e541bb37",

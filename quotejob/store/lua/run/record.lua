@@ -17,7 +17,11 @@ if args.large then
   local note = redis.call('HGET', args.large.incomplete, args.large.record) or ''
   local holder, quote = string.match(note, '^(%S+) %S+ ?(%S*)$')
   if holder ~= args.id or (args.large.quote and quote ~= args.large.quote) then return false end
-  redis.call('HDEL', args.large.incomplete, args.large.record)
+  if args.large.quote then
+    redis.call('HDEL', args.large.incomplete, args.large.record)
+  else -- it was refused and removed; a request whose answer was lost may still write its first part
+    redis.call('HSET', args.large.incomplete, args.large.record, holder .. ' ' .. args.unit .. ' -')
+  end
 end
 redis.call('HSET', args.receipts, args.unit, '1')
 redis.call('DEL', args.faults) -- something succeeded

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli import find, options, render, times
 from cli.api import Json
-from cli.jobs import JOB_TYPES, submitted
+from cli.commands.jobs import JOB_TYPES, submitted
 from cli.options import F, Session, common, examples
 from cli.problems import OK
 

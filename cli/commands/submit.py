@@ -9,7 +9,7 @@ import click
 
 from cli import find, options, times
 from cli.api import Json, new_key
-from cli.jobs import submitted
+from cli.commands.jobs import submitted
 from cli.options import Session, common, examples
 from cli.problems import CommandError
 

@@ -1,0 +1,1 @@
+"""What `quotejob` can do, one file a subject."""
