@@ -318,6 +318,26 @@ def test_a_batch_that_is_given_up(services: Services, begun: Job, local: LocalOr
     [result], _ = services.results.page(begun.job_id)
     assert (result.outcome, result.code) == (Outcome.FAILED, "WORKER_LOST")
     assert lines_in_org(local) == []
+    lease.release()
+    assert [quote.removed for quote in services.progress.incomplete.of_job(begun)] == [True]
+
+
+@pytest.mark.usefixtures("late")
+def test_a_request_that_arrives_after_its_quote_was_refused(services: Services, begun: Job, local: LocalOrg) -> None:
+    """The Quote has failed and was removed. A request whose answer was lost writes its first part again: it goes too."""
+    wait_for_lease(services, begun)
+    lease = services.leases.claim(begun.job_id, "batch 0 0", begun.org_id)
+    run = Run(begun, services.jobs, services.progress, services.leases, services.settings, lease)
+    commit.give_up_batch(run, 0, 0)
+    lease.release()
+    run_to_end(services, begun.job_id)
+    [noted] = services.progress.incomplete.of_job(begun)
+    late = {"Name": "late", "OpportunityId": noted.opportunity_id, "QuoteJobKey__c": noted.key}
+    create(client_of(local), "Quote", [late])
+    [result] = services.results.page(begun.job_id)[0]
+    assert (result.outcome, services.progress.incomplete.due()) == (Outcome.FAILED, [begun.job_id])
+    clean_up.clean_up(begun.job_id)
+    assert lines_in_org(local) == []
     assert services.progress.incomplete.of_job(begun) == []
 
 
