@@ -6,11 +6,17 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
+from quotejob.errors import StoreUnavailable
 from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
 
-_AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
+_AWAY = (
+    OperationalError,
+    redis.RedisError,
+    OSError,
+    StoreUnavailable,
+)  # kombu wraps most of what the broker's client raises
 
 
 def dispatch_org(org_id: str) -> None:

@@ -41,6 +41,8 @@ class Settings:
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
+    redis_full_at: int = 90  # percent of Redis's maxmemory in use, above which no new jobs are accepted
+    redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds until a request to an org times out
     log_level: str = "INFO"
     applink_api_url: str | None = None
@@ -88,6 +90,10 @@ def load() -> Settings:
         reserve_minutes=_read(
             "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)
         ),
+        redis_full_at=_read(
+            "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)
+        ),
+        redis_may_forget=_read("QUOTEJOB_REDIS_MAY_FORGET", env.bool, "1 or 0", False),
         org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
         log_level=_read(
             "LOG_LEVEL",

@@ -18,7 +18,8 @@ from quotejob.jobtypes.quotes import pages
 from quotejob.run.processes import SignsOfLife
 from quotejob.services import Services
 from quotejob.settings import current
-from quotejob.store.client import client, concerns
+from quotejob.store.client import client
+from quotejob.store.intake import concerns
 from tasks import broker
 
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")

@@ -1,16 +1,17 @@
 """The Redis client: one for each process, made at first use, with explicit retries and timeouts.
 
 By default redis-py's ``from_url`` does not retry and has no timeout. Here a command is retried for some seconds while
-Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised.
+Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised. A worker also waits while Redis is full.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -19,7 +20,14 @@ from redis.retry import Retry
 from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
 
-_FULL = "command not allowed when used memory"  # part of every OOM error, also of one that a script of Redis 6 meets
+# Parts of the errors that mean: reads work, and no write is accepted. Redis 6.2, Redis 7 and Valkey all have them in
+# what they say, whether a command, a transaction or a script meets such an error.
+_FULL = "when used memory > 'maxmemory'"
+_NO_WRITES = (_FULL, "MISCONF", "You can't write against a read only")  # the disk is full; a failover is under way
+FULL = "Redis is full; free memory or choose a larger plan, then try again"
+PAUSE = 0.5  # seconds between two tries while Redis accepts no writes
+LONGEST_WAIT = 60.0  # seconds that a worker tries
+T = TypeVar("T")
 _clients: dict[tuple[int, str, bool], RedisClient] = {}
 
 
@@ -30,14 +38,19 @@ class RedisClient(redis.Redis):
     bytes or text.
     """
 
+    patience = 0.0  # seconds that a write waits while Redis accepts none
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and return its answer. Every command that is not in a pipeline comes through here."""
+        send = super().execute_command
         with _translated():
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return wait_for_room(self.patience, lambda: send(*args, **options))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RedisPipeline:
         """Return an empty pipeline. Its commands are sent together by ``execute``."""
-        return RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made = RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.patience = self.patience
+        return made
 
     def client(self) -> RedisClient:
         """Return a client with one connection of its own, which is open."""
@@ -104,13 +117,46 @@ class RedisClient(redis.Redis):
         return cast(list[bytes], self.lrange(key, 0, -1))
 
 
-class RedisPipeline(redis.client.Pipeline):
+class PatientPipeline(redis.client.Pipeline):
+    """A pipeline that waits while Redis accepts no writes. Then all of its commands are sent again."""
+
+    patience = 0.0
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands in one round trip and return their answers in order."""
+        commands, send = list(self.command_stack), super().execute
+
+        def again() -> list[Any]:
+            self.command_stack = list(commands)
+            return send(raise_on_error)
+
+        return wait_for_room(self.patience, again)
+
+
+class RedisPipeline(PatientPipeline):
     """A pipeline that raises StoreUnavailable instead of redis-py's errors."""
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands in one round trip and return their answers in order."""
         with _translated():
             return super().execute(raise_on_error)
+
+
+def accepts_no_writes(error: Exception) -> bool:
+    """Return whether an error of redis-py means that Redis is full or for another reason accepts no writes now."""
+    return isinstance(error, redis.ResponseError) and any(words in str(error) for words in _NO_WRITES)
+
+
+def wait_for_room(patience: float, command: Callable[[], T]) -> T:
+    """Return what the command returns. While Redis accepts no writes, run it again, for ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return command()
+        except redis.ResponseError as refusal:
+            if not accepts_no_writes(refusal) or time.monotonic() + PAUSE > deadline:
+                raise
+        time.sleep(PAUSE)
 
 
 def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
@@ -124,6 +170,7 @@ def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
     if key not in _clients:
         attempts, timeout, most = (30, 10.0, 1) if patient else (1, 2.0, 2)
         _clients[key] = client(settings.redis_url, attempts=attempts, timeout=timeout, connections=most)
+        _clients[key].patience = LONGEST_WAIT if patient else 0.0
     return _clients[key]
 
 
@@ -157,18 +204,6 @@ def tls(url: str) -> dict[str, Any]:
     return {"ssl_cert_reqs": "required"}
 
 
-def concerns(client: RedisClient) -> list[str]:
-    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start."""
-    memory, persistence = client.info("memory"), client.info("persistence")
-    found = []
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        found.append(f"Redis evicts keys when it is full (maxmemory-policy {policy}): set it to noeviction")
-    if not persistence.get("aof_enabled"):
-        found.append("Redis has no append-only file: jobs accepted since its last snapshot are lost when it ends")
-    return found
-
-
 def server_time(client: RedisClient) -> datetime:
     """Return the time of Redis's clock, which all processes share: aware, UTC. Raises StoreUnavailable."""
     seconds, microseconds = client.time()
@@ -181,9 +216,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except redis.ResponseError as cause:
-        if _FULL not in str(cause):
+        if not accepts_no_writes(cause):
             raise
-        raise StoreUnavailable("Redis is full; free memory or choose a larger plan, then try again") from cause
+        raise StoreUnavailable(FULL if _FULL in str(cause) else f"Redis accepts no writes now: {cause}") from cause
     except (redis.ConnectionError, redis.TimeoutError) as cause:
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
             reason = "The certificate of Redis cannot be verified: set QUOTEJOB_REDIS_CA to its file, or to unverified"

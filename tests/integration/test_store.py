@@ -24,6 +24,7 @@ from harness.stack import Stack
 from quotejob.errors import StoreUnavailable
 from quotejob.store import client as store
 from quotejob.store import scripts
+from quotejob.store.intake import concerns
 from quotejob.testing import redis_server
 
 
@@ -31,7 +32,7 @@ def test_the_server_we_start_is_of_no_concern(tmp_path: Path) -> None:
     """Append-only file, no eviction."""
     with Stack(tmp_path) as stack:
         stack.start_redis()
-        assert store.concerns(store.client(stack.redis_url or "", attempts=1)) == []
+        assert concerns(store.client(stack.redis_url or "", attempts=1)) == []
 
 
 def test_what_could_lose_jobs_is_said(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_what_could_lose_jobs_is_said(tmp_path: Path) -> None:
         client = store.client(stack.redis_url or "", attempts=1)
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
-        eviction, persistence = store.concerns(client)
+        eviction, persistence = concerns(client)
         assert "noeviction" in eviction
         assert "append-only" in persistence
 
