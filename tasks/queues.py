@@ -34,7 +34,7 @@ def share(place: int) -> int:
 
 def waiting(client: RedisClient) -> set[Message]:
     """Return all messages that no worker has taken yet. Reads kombu's own lists and does not change them."""
-    return {message for name in lists() for message in _read(client.items(name))}
+    return {message for messages in client.lists(lists()) for message in _read(messages)}
 
 
 def lists() -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec
 import structlog
 from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError
 
 from quotejob.errors import (
     AuthorizationFailed,
@@ -35,7 +36,8 @@ from quotejob.run.progress import Faults
 from quotejob.settings import current
 from tasks.app import app, services
 
-PASSING = (OrgUnreachable, StoreUnavailable, SoftTimeLimitExceeded, UnknownJobType)  # another worker may know the type
+# A message could not be sent (OperationalError); another worker may know the type (UnknownJobType).
+PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, SoftTimeLimitExceeded, UnknownJobType)
 LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on

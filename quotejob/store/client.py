@@ -116,6 +116,13 @@ class RedisClient(redis.Redis):
         """Return the items of a list, in order."""
         return cast(list[bytes], self.lrange(key, 0, -1))
 
+    def lists(self, keys: Iterable[str]) -> list[list[bytes]]:
+        """Return the items of each list, in one round trip."""
+        pipe = self.pipeline(transaction=False)
+        for key in keys:
+            pipe.lrange(key, 0, -1)
+        return pipe.execute()
+
 
 class PatientPipeline(redis.client.Pipeline):
     """A pipeline that waits while Redis accepts no writes. Then all of its commands are sent again."""

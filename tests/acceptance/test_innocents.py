@@ -29,7 +29,7 @@ POOLS = [("prefork", "2"), ("threads", "25")]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Redis and beat. Workers are started by each test, and again whenever one has ended."""
     helpers = os.pathsep.join([str(ROOT), str(Path(_deadly.__file__).parent)])
-    with Stack(tmp_path_factory.mktemp("innocents"), extra={"PYTHONPATH": helpers}) as stack:
+    with Stack(tmp_path_factory.mktemp("innocents"), extra={"PYTHONPATH": helpers, "SHORT_LEASES": "1"}) as stack:
         stack.start_redis()
         stack.start_beat()
         yield stack

@@ -1,6 +1,7 @@
-"""A worker with a job type whose page 7 kills the process that works on it, and with short leases.
+"""A worker with a job type that needs no org. If asked to, its page 7 kills the process that works on it.
 
-``celery -A _deadly worker`` starts it. Beside that page there are 20 innocent ones.
+``celery -A _deadly worker`` starts it. Beside that page there are 20 innocent ones. Leases are short if SHORT_LEASES is
+set.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def _seconds(run: Run) -> float:
 
 
 registry.register(Deadly())
-leases.LEASE_LENGTH, leases.RENEWAL_INTERVAL, leases.RESEND_AFTER = 3.0, 1.0, 4.0
-processes.ALIVE_INTERVAL = 0.3
-sweep.SILENT_AFTER = 3.0
+if os.environ.get("SHORT_LEASES"):
+    leases.LEASE_LENGTH, leases.RENEWAL_INTERVAL, leases.RESEND_AFTER = 3.0, 1.0, 4.0
+    processes.ALIVE_INTERVAL = 0.3
+    sweep.SILENT_AFTER = 3.0
