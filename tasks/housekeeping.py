@@ -2,7 +2,7 @@
 
 Ticks and sweeps come before all other tasks. With a slow Redis each takes longer than the time until the next one. Then
 a worker would do nothing else. So beat sends one only if the one before has ended and has rested. It rests several
-times as long as it worked.
+times as long as it worked, or some seconds longer than long work.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from quotejob.store.client import RedisClient
 
 WAITING = 5.0  # seconds until beat sends the next one although the one before has not begun, or has died
 WORKING = 10.0  # seconds until the same while one works that has told so
-REST = 5  # times as long as it worked: two kinds of housekeeping take a third of one process's time at most
-LONGEST_REST = 60.0  # seconds
+REST = 5  # times as long as it worked: two kinds of housekeeping take a third of one process's time
+REST_BEYOND = 6.0  # seconds that a rest is longer than long work at most, because lost work waits for the next sweep
 
 
 class Scheduler(PersistentScheduler):
@@ -54,7 +54,7 @@ class Turn:
     def end(self) -> None:
         """Let the next one come after the rest."""
         worked = time.monotonic() - self._began
-        _set(self._redis, self._task, min(LONGEST_REST, worked * self.rest))
+        _set(self._redis, self._task, min(worked * self.rest, worked + REST_BEYOND))
 
 
 @contextmanager
