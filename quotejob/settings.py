@@ -49,6 +49,7 @@ class Settings:
     applink_token: str | None = field(default=None, repr=False)
     app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
     authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
+    authorizations: frozenset[str] | None = None  # those that may be used; None: every one
 
 
 def load() -> Settings:
@@ -111,7 +112,15 @@ def load() -> Settings:
             env.str,
             "the developer name of an AppLink authorization",
             None,
-            validate=lambda name: re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None,
+            validate=_is_developer_name,
+        ),
+        authorizations=_read(
+            "QUOTEJOB_AUTHORIZATIONS",
+            env.list,
+            "developer names of AppLink authorizations, comma-separated",
+            None,
+            validate=lambda names: all(_is_developer_name(name.strip()) for name in names),
+            convert=lambda names: frozenset(name.strip() for name in names),
         ),
     )
 
@@ -178,6 +187,10 @@ def _read(
     except (EnvError, ValidationError, ValueError) as cause:
         got = "has another value" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def _is_developer_name(name: str) -> bool:
+    return re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None
 
 
 def _is_redis_url(value: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.local import LocalOrg
+from quotejob.errors import AuthorizationFailed
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
@@ -55,3 +56,13 @@ def test_an_authorization_that_does_not_answer_gives_none(settings: Settings, ex
 def test_another_orgs_authorization_is_not_used(settings: Settings, expired: CallerContext) -> None:
     """It would write into the wrong org."""
     assert applink.renewed(replace(expired, org_id=to18("00DAAAAAAAAAAAA")), settings) is None
+
+
+def test_only_the_authorizations_of_the_list_are_used(settings: Settings, expired: CallerContext) -> None:
+    """If there is a list. AppLink is not even asked for another one."""
+    listed = replace(settings, authorizations=frozenset({"worker"}))
+    assert applink.session("worker", expired.org_id, listed).org_id == expired.org_id
+    nobody_there = replace(listed, applink_api_url="http://127.0.0.1:1")
+    with pytest.raises(AuthorizationFailed, match="other may not be used; QUOTEJOB_AUTHORIZATIONS"):
+        applink.session("other", expired.org_id, nobody_there)
+    assert applink.renewed(expired, replace(listed, authorization="other")) is None
