@@ -21,7 +21,7 @@ from tasks.flow import dispatch
 
 log = structlog.get_logger("api")
 # kombu wraps most of what the broker's client raises.
-_AWAY = (OperationalError, redis.RedisError, OSError)
+_AWAY = (OperationalError, redis.RedisError, OSError, StoreUnavailable)
 
 
 def dispatch_org(org_id: str) -> None:
