@@ -11,20 +11,28 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from typing import cast
 
 import structlog
 from flask import current_app, g, request
 
 from api.door import door
-from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, OrgSilent, Unauthenticated
+from quotejob.errors import (
+    AuthorizationFailed,
+    InvalidRequest,
+    JobNotFound,
+    OrgClosed,
+    OrgRefused,
+    OrgSilent,
+    Unauthenticated,
+)
 from quotejob.jobs.job import Job
 from quotejob.run.silence import with_silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
+from quotejob.salesforce.org import NOT_SERVED
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
@@ -110,12 +118,11 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
         with _asked(context) as org:
             org.explain(select_opportunities(clause))
         client.set(key, 1, ex=CLAUSE_KEPT_FOR)
+    except OrgClosed as closed:
+        if closed.code != NOT_SERVED:
+            raise
+        raise InvalidRequest.field("apiVersion", closed.message) from closed
     except OrgRefused as refusal:
-        if refusal.http_status == HTTPStatus.NOT_FOUND:
-            raise InvalidRequest.field(
-                "apiVersion",
-                f"the org has no API version {context.api_version}; send one that it has in x-client-context",
-            ) from refusal
         reason, meant = refusal.message.strip(), likely_meant(clause)
         if meant:
             reason = f"{reason} (Perhaps: {meant})"

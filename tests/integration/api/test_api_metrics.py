@@ -30,7 +30,8 @@ TOKEN = "a-token-of-the-operator"
 def redis(settings: Settings) -> RedisClient:
     """A client. What was counted before does not count."""
     client = store.connect(settings)
-    client.delete(keys.METRICS, keys.API_CALLS, keys.HOLDING_TYPES, keys.WORKERS)
+    accepted_clauses = list(client.scan_iter("quotejob:clause:*"))  # the org is not asked about these
+    client.delete(keys.METRICS, keys.API_CALLS, keys.HOLDING_TYPES, keys.WORKERS, *accepted_clauses)
     return client
 
 
