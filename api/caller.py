@@ -111,7 +111,7 @@ def check_clause_in_org(context: CallerContext, clause: str) -> None:
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
     client = services().client
-    key = _key("clause", context, services().settings, clause)
+    key = _key("clause", context, services().settings, context.api_version, clause)
     if client.value(key) is not None:
         return
     try:
