@@ -1,4 +1,4 @@
-"""gunicorn's settings, read by `gunicorn api.wsgi:app` from the repository root.
+"""gunicorn's settings, read by `gunicorn web.wsgi:app` from the repository root.
 
 Behind the AppLink service mesh the app listens on APP_PORT, on loopback only: the mesh owns PORT. Without it, on PORT.
 """

@@ -1,4 +1,4 @@
-"""Who calls: read the caller's context, check its org and its token, and check a clause against the org.
+"""Who calls: read the caller's context, check its org and its token.
 
 The order matters. Nothing is sent to an org before its address is allowed. No job is shown or made before the org
 itself has said whose token this is.
@@ -6,28 +6,22 @@ itself has said whose token this is.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import cast
 
 import structlog
 from flask import current_app, g, request
 
-from quotejob.errors import AuthorizationFailed, InvalidRequest, JobNotFound, OrgRefused, Unauthenticated
+from quotejob.errors import JobNotFound
 from quotejob.jobs.job import Job
-from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce import caller as contexts
+from quotejob.salesforce import proof
 from quotejob.salesforce.caller import CallerContext
-from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
 
 SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
 HEADER = "x-client-context"
-IDENTITY_KEPT_FOR = 300  # seconds
-# The caller waits, so these are short. An org that does not answer in time is unreachable.
-CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 
 
 def services() -> Services:
@@ -44,7 +38,7 @@ def claimed() -> CallerContext:
         context = contexts.from_header(request.headers.get(HEADER))
         structlog.contextvars.bind_contextvars(org_id=context.org_id)
         contexts.check_org(context.org_domain_url, services().settings)
-        _org(context)  # refuses here what the client of the org would refuse later
+        proof.org(context)  # refuses here what the client of the org would refuse later
         g.claimed = context
     return cast(CallerContext, g.claimed)
 
@@ -52,17 +46,9 @@ def claimed() -> CallerContext:
 def authenticate(context: CallerContext) -> CallerContext:
     """Return the context once the org has said that the token belongs to this user of this org.
 
-    The org's answer is kept for five minutes, under a keyed hash of host and token.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
-    client, key = services().client, _identity_key(context, services().settings)
-    kept = client.value(key)
-    bearer = kept.decode() if kept else _ask_identity(context)
-    if bearer != _bearer(context.org_id, context.user_id):
-        raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
-    if kept is None:
-        client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
-    return context
+    return proof.prove(context, services().client, services().settings)
 
 
 def authenticated() -> CallerContext:
@@ -83,60 +69,6 @@ def get_own_job(context: CallerContext, job_id: str) -> Job:
     return services().jobs.get(job_id, context.org_id)
 
 
-def check_clause_in_org(context: CallerContext, clause: str) -> None:
-    """Ask the org for the query plan of the clause, which reads no rows.
-
-    Raises InvalidRequest with the org's own message if the org refuses the clause.
-    """
-    try:
-        _org(context).explain(select_opportunities(clause))
-    except OrgRefused as refusal:
-        reason, meant = refusal.message.strip(), likely_meant(clause)
-        if meant:
-            reason = f"{reason} (Perhaps: {meant})"
-        raise InvalidRequest(
-            f"{FIELD}: the org refused it: {reason}",
-            details=[{"field": FIELD, "message": reason, "code": refusal.code}],
-        ) from refusal
-
-
 def check_authorization(context: CallerContext, authorization: str | None) -> str:
-    """Return the developer name of an AppLink authorization that gives a session of this org.
-
-    ``authorization`` is that name; None means the app's default. Raises InvalidRequest if it gives no session of this
-    org, OrgUnreachable.
-    """
-    name = authorization or services().settings.authorization
-    if name is None:
-        raise InvalidRequest.field(
-            "authorization", "is missing; send the developer name of an AppLink authorization of this org"
-        )
-    try:
-        applink.session(name, context.org_id, services().settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
-    except AuthorizationFailed as refusal:
-        raise InvalidRequest.field("authorization", refusal.message) from refusal
-    return name
-
-
-def _ask_identity(context: CallerContext) -> str:
-    try:
-        identity = _org(context).whoami()
-    except OrgRefused as refusal:
-        raise Unauthenticated("The org does not accept the access token; log in again") from refusal
-    return _bearer(identity.organization_id, identity.user_id)
-
-
-def _org(context: CallerContext) -> OrgClient:
-    return OrgClient(
-        OrgAddress.of(context), connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retry_for=RETRY_FOR
-    )
-
-
-def _bearer(org_id: str, user_id: str) -> str:
-    return f"{contexts.to18(org_id)} {contexts.to18(user_id)}"
-
-
-def _identity_key(context: CallerContext, settings: Settings) -> str:
-    secret = hashlib.sha256(b"quotejob: whose token\0" + settings.secret_keys[0].strip().encode()).digest()
-    what = f"{context.org_domain_url}\0{context.access_token}".encode()
-    return f"quotejob:proof:{hmac.new(secret, what, hashlib.sha256).hexdigest()}"
+    """Return the developer name of an AppLink authorization that gives a session of this org, by the app's settings."""
+    return proof.check_authorization(context, authorization, services().settings)

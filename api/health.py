@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
 
-from api import caller, errors, workers
+from api import caller, errors
 from quotejob.errors import StoreUnavailable
+from tasks import workers
 
 blueprint = Blueprint("health", __name__)
 

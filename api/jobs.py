@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
 from flask import Response, request
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.jobs import (
     BatchExecutionRequestSchema,
@@ -34,18 +31,17 @@ from quotejob.jobs.listing import Sorting
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
-from quotejob.run.receipt import Result
+from quotejob.run.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
+from quotejob.salesforce.proof import check_clause_in_org
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
 blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
-CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
-CSV_CHUNK = 64 * 1024  # characters sent at once
 
 
 @blueprint.operation(
@@ -72,7 +68,7 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
-    caller.check_clause_in_org(context, clause)
+    check_clause_in_org(context, clause)
     return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
 
 
@@ -178,7 +174,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """
     caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
-        chunks = _csv(caller.services().results.stream(job_id, query.get("outcome")))
+        chunks = as_csv(caller.services().results.stream(job_id, query.get("outcome")))
         first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
         return Response(itertools.chain([first], chunks), mimetype=CSV)
     found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
@@ -269,23 +265,3 @@ def _dispatched(job: Job, *, new: bool) -> Job:
 
 def _wants_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
-
-
-def _csv(results: Iterable[Result]) -> Iterator[str]:
-    """Yield the results as CSV (RFC 4180), in chunks."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(CSV_COLUMNS)
-    for result in results:
-        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message)
-        writer.writerow(_as_text(cell) for cell in cells)
-        if buffer.tell() >= CSV_CHUNK:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _as_text(cell: str | None) -> str | None:
-    """Return the cell; with an apostrophe before it if a spreadsheet would run it as a formula."""
-    return f"'{cell}" if cell and cell.startswith(FORMULA) else cell

@@ -45,7 +45,7 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = structlog.contextvars.get_contextvars()["request_id"]
     operation = (request.endpoint or "-").rpartition(".")[2]
-    write = log.debug if operation in QUIET else log.info
+    write = log.debug if operation in QUIET or g.get("quiet") else log.info
     write(
         "Answered a request",
         operation=operation,

@@ -6,16 +6,17 @@ from typing import Any
 
 import structlog
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.jobs import BatchExecutionResponseSchema
 from api.wire.schedules import ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
-from quotejob.errors import InvalidRequest, ScheduleNotFound
-from quotejob.jobs.job import JobType
-from quotejob.salesforce.clause import FIELD, check_clause
+from quotejob.errors import ScheduleNotFound
+from quotejob.salesforce.proof import check_clause_in_org
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
+from quotejob.schedules.what import what_to_submit
 from quotejob.store import keys
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")
@@ -39,10 +40,10 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     AppLink authorization. The authorization and the WHERE clause are checked before the answer.
     """
     context = caller.claimed()
-    what = _job_of(body)
+    what = what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"])
     context = caller.authenticate(context)
     if clause := what["soql_where_clause"]:
-        caller.check_clause_in_org(context, clause)
+        check_clause_in_org(context, clause)
     authorization = caller.check_authorization(context, body.get("authorization"))
     schedule = _schedules().create(context, **{**body, **what, "authorization": authorization})
     log.info("Schedule created", schedule_id=schedule.schedule_id)
@@ -158,16 +159,3 @@ def _checked_id(schedule_id: str) -> str:
         raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of all schedules")
     structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
     return schedule_id
-
-
-def _job_of(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type."""
-    clause, kind = body["soql_where_clause"], body["job_type"]
-    if kind != JobType.BATCH_QUOTE and clause is not None:
-        raise InvalidRequest.field(FIELD, f"has no meaning for {kind}; leave it out")
-    if kind == JobType.BATCH_QUOTE and clause is None:
-        raise InvalidRequest.field(FIELD, "is missing; send the condition after WHERE")
-    return {
-        "soql_where_clause": None if clause is None else check_clause(clause),
-        "number_of_opportunities": body["number_of_opportunities"] if kind == JobType.SAMPLE_DATA_CREATE else None,
-    }

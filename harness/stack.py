@@ -97,7 +97,7 @@ class Stack:
     def start_web(self, port: int = 0) -> None:
         """Start gunicorn with the API on loopback."""
         port = self._port("Web", port)
-        command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
+        command = [sys.executable, "-m", "gunicorn", "web.wsgi:app", "--bind", f"127.0.0.1:{port}"]
         process = self.start("web", command, {"PORT": str(port)})
         self.web_url = f"http://127.0.0.1:{port}"
         self._wait("Web", lambda: _answers(f"{self.web_url}/health"), process)

@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("quotejob", "tasks", "api", "localorg")
+PACKAGES = ("quotejob", "tasks", "api", "console", "web", "localorg")
 # Imported by name, installed and kept in step by the package they belong to.
 COMPANIONS = {
     "kombu": "celery",
+    "markupsafe": "flask",
     "multidict": "aiohttp",
     "urllib3": "requests",
     "webargs": "flask-smorest",
@@ -90,8 +91,10 @@ def imported(file: Path) -> set[str]:
 
 
 def test_imports_point_one_way() -> None:
-    """api -> tasks, quotejob; tasks -> quotejob; quotejob and localorg -> nothing of ours."""
+    """web -> api, console -> tasks, quotejob; tasks -> quotejob; quotejob and localorg -> nothing of ours."""
     allowed: dict[str, set[str]] = {
+        "web": {"api", "console"},
+        "console": {"tasks", "quotejob"},
         "api": {"tasks", "quotejob"},
         "tasks": {"quotejob"},
         "quotejob": set(),
@@ -128,6 +131,6 @@ def test_the_deployment_files_agree() -> None:
     mesh = yaml.safe_load((ROOT / "heroku-applink-service-mesh.yaml").read_text())
     assert set(processes) == {"web", "worker", "clock", "beat"}
     assert set(app["formation"]) == set(processes) - {"clock"}  # it is there for who asks for it
-    assert f"APP_PORT={mesh['app']['port']} heroku-applink-service-mesh gunicorn api.wsgi:app" == processes["web"]
+    assert f"APP_PORT={mesh['app']['port']} heroku-applink-service-mesh gunicorn web.wsgi:app" == processes["web"]
     assert [pack["url"] for pack in app["buildpacks"]] == ["heroku/heroku-applink-service-mesh", "heroku/python"]
     assert mesh["mesh"]["healthcheck"]["route"] == "/healthcheck"

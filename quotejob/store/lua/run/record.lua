@@ -7,7 +7,7 @@
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
 -- Returns 1 if the receipt was stored, 0 if there was one already, or the job no longer exists or is Completed.
-local status = redis.call('HGET', args.job, 'status')
+local status, owner = unpack(redis.call('HMGET', args.job, 'status', 'orgId'))
 if not status or status == 'Completed' then return 0 end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 0 end
@@ -18,6 +18,7 @@ if args.large then
   redis.call('HDEL', args.large.incomplete, args.large.record)
 end
 redis.call('HSET', args.receipts, args.unit, '1')
+redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end

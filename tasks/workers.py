@@ -1,4 +1,4 @@
-"""The Celery workers, as the API sees them: it sends one small message, and asks if a worker runs."""
+"""The workers, as the web process sees them: it sends one small message, and asks if a worker runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 
 from tasks.flow import dispatch
 
-log = structlog.get_logger("api")
+log = structlog.get_logger("tasks")
 
 _AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
 
