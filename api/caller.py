@@ -44,7 +44,7 @@ def claimed() -> CallerContext:
 
 
 def authenticate(context: CallerContext) -> CallerContext:
-    """Return the context once the org has said that the token belongs to this user of this org.
+    """Return the context with the user's name, once the org has said that the token is of this user of this org.
 
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """

@@ -9,7 +9,13 @@ import structlog
 
 from api import caller
 from api.blueprint import Blueprint
-from api.wire.flexqueue import FlexQueueSchema, MoveBesideJobRequestSchema, MoveJobRequestSchema, MoveJobResponseSchema
+from api.wire.flexqueue import (
+    FlexQueueSchema,
+    MoveBesideJobRequestSchema,
+    MoveJobRequestSchema,
+    MoveJobResponseSchema,
+    MoveToPositionRequestSchema,
+)
 from quotejob.jobs.flexqueue import QueuePlace
 
 log = structlog.get_logger("api")
@@ -33,7 +39,7 @@ def get_flex_queue() -> dict[str, Any]:
     """
     org_id = caller.authenticated().org_id
     jobs = caller.services().flexqueue.jobs(org_id)
-    return {"jobs": list(enumerate(caller.services().forecast.with_estimates(org_id, jobs)))}
+    return {"jobs": caller.services().forecast.with_estimates(org_id, jobs)}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema)
@@ -72,10 +78,29 @@ def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_to_move_id"], QueuePlace.AFTER, body["job_in_queue_id"])
 
 
+@move("/moveToPosition", name="moveToPosition", body=MoveToPositionRequestSchema)
+def move_to_position(body: dict[str, Any]) -> dict[str, bool]:
+    """Move a Holding job to a position
+
+    Moves a job to a position of its org's flex queue. Position 0 is the front. A position past the end is the end.
+    """
+    org_id, queue = _org_of(body["job_id"]), caller.services().flexqueue
+    return _said(queue.move_to(org_id, body["job_id"], body["position"]), str(body["position"]))
+
+
 def _move(job_id: str, place: QueuePlace, *other: str) -> dict[str, bool]:
+    org_id = _org_of(*other, job_id)
+    return _said(caller.services().flexqueue.move(org_id, job_id, place, *other), place)
+
+
+def _org_of(*job_ids: str) -> str:
+    """Return the caller's org. Raises JobNotFound if it does not have all of the jobs."""
     context = caller.authenticated()
-    for named in (*other, job_id):
-        caller.get_own_job(context, named)
-    moved = caller.services().flexqueue.move(context.org_id, job_id, place, *other)
-    log.info("Job moved" if moved else "Job was there already", place=str(place))
+    for job_id in job_ids:
+        caller.get_own_job(context, job_id)
+    return context.org_id
+
+
+def _said(moved: bool, place: str) -> dict[str, bool]:
+    log.info("Job moved" if moved else "Job was there already", place=place)
     return {"moved": moved}

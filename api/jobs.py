@@ -16,6 +16,7 @@ from api.wire.jobs import (
     DataCreateQuerySchema,
     DataJobResponseSchema,
     IdempotencySchema,
+    JobFailuresSchema,
     JobFilterQuerySchema,
     JobListQuerySchema,
     JobListSchema,
@@ -31,6 +32,8 @@ from quotejob.jobs.listing import Sorting
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
+from quotejob.run.failures import Failures, grouped
+from quotejob.run.receipt import Outcome
 from quotejob.run.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
@@ -69,7 +72,8 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause)
-    return _accept(context, JobType.BATCH_QUOTE, headers, soql_where_clause=clause, conditions=conditions)
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
+    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -170,7 +174,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """List what happened to each Opportunity
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv it streams all of them as CSV, and
-    ignores limit and cursor. The columns are recordId, outcome, quoteId, code and message.
+    ignores limit and cursor. The columns are recordId, outcome, quoteId, code, message and recordName.
     """
     caller.get_own_job(caller.authenticated(), job_id)
     if _wants_csv():
@@ -179,6 +183,24 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
         return Response(itertools.chain([first], chunks), mimetype=CSV)
     found, cursor = caller.services().results.page(job_id, query.get("outcome"), query["limit"], query.get("cursor"))
     return {"results": found, "next_cursor": cursor}
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/failures",
+    name="getJobFailures",
+    answer=JobFailuresSchema,
+    says="The reasons, the most frequent first",
+    errors=(404,),
+)
+def get_job_failures(job_id: str) -> Failures:
+    """List why Opportunities failed
+
+    Gives each reason once, with the number of Opportunities that failed for it, the first five of them, and a hint what
+    to do. Messages that differ only in ids and numbers are one reason. If there are more than 100 reasons, the rarest
+    are left out.
+    """
+    caller.get_own_job(caller.authenticated(), job_id)
+    return grouped(job_id, caller.services().results.stream(job_id, Outcome.FAILED))
 
 
 @blueprint.operation(

@@ -65,7 +65,7 @@ def document() -> str:
     found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
     del found["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's, used by no operation
     for path in found["paths"].values():
-        for method in path.keys() & {"get", "post", "delete"}:
+        for method in path.keys() & {"get", "post", "patch", "delete"}:
             path[method] = _tidy(path[method])
     return _HEAD + yaml.safe_dump(_ordered(found, _TOP), sort_keys=False, allow_unicode=True, width=120)
 

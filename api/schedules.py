@@ -8,9 +8,10 @@ import structlog
 
 from api import caller
 from api.blueprint import Blueprint
-from api.wire.jobs import BatchExecutionResponseSchema
-from api.wire.schedules import ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
+from api.wire.jobs import DEFAULT_OPPORTUNITIES, BatchExecutionResponseSchema
+from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
 from quotejob.errors import ScheduleNotFound
+from quotejob.jobs.job import JobType
 from quotejob.salesforce.proof import check_clause_in_org
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
@@ -40,7 +41,7 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     AppLink authorization. The authorization and the WHERE clause are checked before the answer.
     """
     context = caller.claimed()
-    what = what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"])
+    what = _what(body)
     context = caller.authenticate(context)
     if clause := what["soql_where_clause"]:
         check_clause_in_org(context, clause)
@@ -68,6 +69,36 @@ def get_schedule(schedule_id: str) -> Schedule:
     Gives a schedule, with its next and last fire times, and with the error if there is one.
     """
     return _schedules().get(_checked_id(schedule_id), caller.authenticated().org_id)
+
+
+@blueprint.operation(
+    "/<scheduleId>",
+    method="PATCH",
+    name="updateSchedule",
+    body=ScheduleChangeRequestSchema,
+    answer=ScheduleSchema,
+    says="The schedule as it is now",
+    errors=(404, 409),
+)
+def update_schedule(body: dict[str, Any], schedule_id: str) -> Schedule:
+    """Change a schedule
+
+    Changes the fields that are sent, after the checks of createSchedule. Its id, its counts and its last job stay, and
+    so does its state; but a COMPLETE schedule that gets new fire times waits for them. A fire time that has passed and
+    was not decided yet is lost if the times change.
+    """
+    context, changes = caller.authenticated(), dict(body)
+    before = _schedules().get(_checked_id(schedule_id), context.org_id)
+    if body.keys() & {"job_type", "soql_where_clause", "number_of_opportunities"}:
+        changes |= _what(_with_job_before(body, before))
+    if clause := body.get("soql_where_clause"):
+        check_clause_in_org(context, clause)
+    if "authorization" in body:
+        caller.check_authorization(context, body["authorization"])
+    schedule = _schedules().change(schedule_id, context.org_id, changes)
+    log.info("Schedule changed", fields=sorted(body))
+    _with_slot_freed(before)
+    return schedule
 
 
 @blueprint.operation(
@@ -159,3 +190,17 @@ def _checked_id(schedule_id: str) -> str:
         raise ScheduleNotFound("There is no such schedule in this org; listSchedules gives the ids of all schedules")
     structlog.contextvars.bind_contextvars(schedule_id=schedule_id)
     return schedule_id
+
+
+def _with_job_before(body: dict[str, Any], before: Schedule) -> dict[str, Any]:
+    """Return the fields of the job to submit, with those of before where the caller sends none and they still fit."""
+    kind = body.get("job_type", before.job_type)
+    kept = {
+        "soql_where_clause": before.soql_where_clause if kind == JobType.BATCH_QUOTE else None,
+        "number_of_opportunities": before.number_of_opportunities or DEFAULT_OPPORTUNITIES,
+    }
+    return {**kept, **body, "job_type": kind}
+
+
+def _what(body: dict[str, Any]) -> dict[str, Any]:
+    return what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"])

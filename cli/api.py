@@ -37,6 +37,10 @@ class QuotejobApi:
         """Send a POST with a JSON body. Return the answer's JSON. Raises as request() does."""
         return self._json(self.request("POST", path, json=body, **options))
 
+    def patch(self, path: str, body: Json) -> Json:
+        """Send a PATCH with a JSON body. Return the answer's JSON. Raises as request() does."""
+        return self._json(self.request("PATCH", path, json=body))
+
     def delete(self, path: str) -> Json:
         """Send a DELETE. Return the answer's JSON. Raises as request() does."""
         return self._json(self.request("DELETE", path))

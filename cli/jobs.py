@@ -24,6 +24,7 @@ COLUMNS = (
     render.Column("CREATED", 2),
     render.Column("ENDS", 5),
     render.Column("CLAUSE", 6, shrink=16),
+    render.Column("NAME", 3, shrink=12),
     render.Column("CREATED AT", 8),
 )
 
@@ -56,6 +57,7 @@ def details(screen: Console, job: Json) -> None:
     ended = job["status"] in wait.ENDED
     pairs: list[tuple[str, object]] = [
         ("Job", job["jobId"]),
+        ("Name", job["name"]),
         ("Status", job["status"]),
         ("Reason", job["extendedStatus"]),
         ("Type", job["jobType"]),
@@ -66,7 +68,9 @@ def details(screen: Console, job: Json) -> None:
         ("Pages", f"{job['jobItemsProcessed']:,} of {job['totalJobItems']:,}" if job["totalJobItems"] else ""),
         ("Quotes", f"{job['quotesCreated']:,}" if job["jobType"] == "BatchQuote" else ""),
         ("Org requests", f"{job['apiCalls']:,}"),
+        ("Position", "" if job["position"] is None else times.number(job["position"])),
         ("Created", times.both(job["createdDate"])),
+        ("Created by", job["createdByName"]),
         ("Started", times.both(job["startedDate"]) if job["startedDate"] else ""),
         ("Starts", times.both(job["estimatedStart"]) if job["estimatedStart"] and not ended else ""),
         ("Ends", times.both(job["estimatedEnd"]) if job["estimatedEnd"] and not ended else ""),
@@ -92,6 +96,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
             times.relative(job["createdDate"]),
             times.relative(None if job["completedDate"] else job["estimatedEnd"]),
             job["soqlWhereClause"] or (f"retry of {job['retryOf'][:8]}" if job.get("retryOf") else "-"),
+            job["name"] or "-",
             times.local(job["createdDate"]),
         )
         for job in jobs
@@ -126,6 +131,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
 @click.option("--created-to", type=times.Moment(), help="Before this time.")
 @click.option("--completed-from", type=times.Moment(), help="Ended at this time or later.")
 @click.option("--completed-to", type=times.Moment(), help="Ended before this time.")
+@click.option("--name", metavar="TEXT", help="This text is in the job's name.")
 @click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
 @click.option("--parent", metavar="ID", help="Jobs that depend on this job.")
 @click.option("--has-errors/--no-errors", default=None, help="Jobs in which a record failed, or none failed.")
@@ -153,6 +159,7 @@ def jobs(session: Session, limit: int, schedule: str | None, parent: str | None,
         "completedFrom": filters["completed_from"],
         "completedTo": filters["completed_to"],
         "hasErrors": None if filters["has_errors"] is None else str(filters["has_errors"]).lower(),
+        "name": filters["name"],
         "extendedStatus": filters["reason"],
         "sort": filters["sort"],
         "order": filters["order"],

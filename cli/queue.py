@@ -9,7 +9,7 @@ from rich.console import Console
 from cli import find, options, render, times
 from cli.api import Json
 from cli.options import Session, common, examples
-from cli.problems import OK, USAGE, CommandError
+from cli.problems import OK
 
 COLUMNS = (
     render.Column("PLACE", 0, "right"),
@@ -19,6 +19,7 @@ COLUMNS = (
     render.Column("WAITS FOR", 2, shrink=28),
     render.Column("CREATED", 4),
     render.Column("CLAUSE", 5, shrink=16),
+    render.Column("NAME", 3, shrink=12),
 )
 
 
@@ -55,6 +56,7 @@ def _table(screen: Console, held: list[Json]) -> None:
             "; ".join(each["message"] for each in job["waitingFor"]) or "-",
             times.relative(job["createdDate"]),
             job["soqlWhereClause"] or "-",
+            job["name"] or "-",
         )
         for job in held
     ]
@@ -87,24 +89,12 @@ def move(
     elif end:
         target, beside = "moveJobToEnd", None
     elif to is not None:
-        target, beside = place(job_id, [job["jobId"] for job in _held(session)], to)
+        target, beside = "moveToPosition", None
     else:
         target, beside = ("moveBeforeJob" if before else "moveAfterJob"), find.job(session.api, before or after or "")
-    body = {"jobToMoveId": job_id, "jobInQueueId": beside} if beside else {"jobId": job_id}
+    body: Json = {"jobToMoveId": job_id, "jobInQueueId": beside} if beside else {"jobId": job_id}
+    if to is not None:
+        body["position"] = to
     answer = session.api.post(f"/api/flexqueue/{target}", body)
     session.say(answer, f"Job {job_id} is moved." if answer["moved"] else f"Job {job_id} was there already.")
     return OK
-
-
-def place(job_id: str, ids: list[str], to: int) -> tuple[str, str | None]:
-    """Return the operation that moves the job to position ``to`` of the queue ``ids``, and the job that it names."""
-    if job_id not in ids:
-        raise CommandError(
-            f"Job {job_id} is not in the flex queue: `quotejob queue` lists the jobs that can be moved.",
-            USAGE,
-            "NOT_IN_QUEUE",
-        )
-    others = [each for each in ids if each != job_id]
-    if to >= len(others):
-        return "moveJobToEnd", None
-    return "moveBeforeJob", others[to]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -16,9 +14,9 @@ from cli.options import Session, common, examples
 from cli.problems import OK
 
 SHOWN = 100  # rows of a table
-FIRST_RECORDS = 5
 COLUMNS = (
     render.Column("RECORD"),
+    render.Column("NAME", 5, shrink=12),
     render.Column("OUTCOME", 1),
     render.Column("QUOTE", 3),
     render.Column("CODE", 4, shrink=12),
@@ -70,7 +68,7 @@ def _print_csv(session: Session, path: str, query: dict[str, Any]) -> None:
 
 
 def _table(screen: Console, found: list[Json]) -> None:
-    names = ("recordId", "outcome", "quoteId", "code", "message")
+    names = ("recordId", "recordName", "outcome", "quoteId", "code", "message")
     if found:
         render.table(screen, COLUMNS, [[each[name] or "-" for name in names] for each in found])
 
@@ -81,34 +79,31 @@ def _table(screen: Console, found: list[Json]) -> None:
 def failures(session: Session, given: str) -> int:
     """Show why records of a job failed: each reason once, with its first records."""
     job_id = find.job(session.api, given)
-    groups = grouped(session.api.pages(f"/api/jobs/{job_id}/results", "results", outcome="failed"))
-    answer = {"jobId": job_id, "failures": groups}
-    if groups:
-        session.show(answer, lambda screen: _print_groups(screen, groups))
+    answer = session.api.get(f"/api/jobs/{job_id}/failures")
+    if answer["failures"]:
+        session.show(answer, lambda screen: _print_groups(screen, answer))
     else:
         session.say(answer, f"No record of job {job_id} failed.")
     return OK
 
 
-def grouped(failed: Iterable[Json]) -> list[Json]:
-    """Return code, message, count and the first record ids of each reason, the most frequent first."""
-    groups: dict[tuple[str, str], Json] = {}
-    for each in failed:
-        key = each["code"] or "", each["message"] or ""
-        group = groups.setdefault(key, {"code": key[0], "message": key[1], "count": 0, "records": []})
-        group["count"] += 1
-        if len(group["records"]) < FIRST_RECORDS:
-            group["records"].append(each["recordId"])
-    return sorted(groups.values(), key=lambda group: -group["count"])
-
-
-def _print_groups(screen: Console, groups: list[Json]) -> None:
+def _print_groups(screen: Console, answer: Json) -> None:
+    groups: list[Json] = answer["failures"]
     for number, group in enumerate(groups):
         if number:
             screen.print()
-        noun = "record" if group["count"] == 1 else "records"
-        screen.print(render.plain(f"{group['count']:,} {noun}: {group['code']}"), style="bold")
-        screen.print(render.plain(group["message"]))
-        more = ["..."] if group["count"] > len(group["records"]) else []
-        for batch in itertools.chain(group["records"], more):
-            screen.print(f"  {render.plain(batch)}")
+        screen.print(f"{_records(group['count'])}: {render.plain(group['code'] or '-')}", style="bold")
+        screen.print(render.plain(group["message"] or "-"))
+        for each in group["records"]:
+            screen.print(f"  {render.plain(each['recordId'])}  {render.plain(each['recordName'] or '')}".rstrip())
+        if group["count"] > len(group["records"]):
+            screen.print("  ...")
+        if group["hint"]:
+            screen.print(f"What to do: {render.plain(group['hint'])}")
+    others = answer["failed"] - sum(group["count"] for group in groups)
+    if others:
+        screen.print(f"\n{_records(others)} failed for other reasons: `quotejob results ID --outcome failed`.")
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record" if count == 1 else f"{count:,} records"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from rich.console import Console
 from cli import find, options, render, times
 from cli.api import Json
 from cli.jobs import JOB_TYPES, submitted
-from cli.options import Session, common, examples
+from cli.options import F, Session, common, examples
 from cli.problems import OK
 
 COLUMNS = (
@@ -38,6 +39,39 @@ WIRE_NAMES = {
     "authorization": "authorization",
 }
 _schedule = click.argument("given", metavar="ID|NAME")
+_DEFINITION = (
+    click.option("--cron", metavar="EXPR", help="Seconds Minutes Hours Day_of_month Month Day_of_week."),
+    click.option("--time-zone", metavar="ZONE", help="IANA name of the zone whose clock counts; of a new one UTC."),
+    click.option(
+        "--type",
+        "job_type",
+        type=click.Choice(JOB_TYPES, case_sensitive=False),
+        metavar="TYPE",
+        help=f"{', '.join(JOB_TYPES)}; of a new one BatchQuote.",
+    ),
+    click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote."),
+    click.option(
+        "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
+    ),
+    click.option("--start", type=times.Moment(future=True), help="Do not fire before this time."),
+    click.option("--end", type=times.Moment(future=True), help="Do not fire after this time."),
+    click.option(
+        "--misfire",
+        type=click.Choice(["runOnce", "skip"], case_sensitive=False),
+        help="If fire times were missed: run once, or do not run.",
+    ),
+    click.option(
+        "--overlap",
+        type=click.Choice(["skip", "queue"]),
+        help="If the job before has not ended: skip the fire time, or queue a job.",
+    ),
+    click.option("--authorization", metavar="NAME", help="AppLink authorization whose user the jobs work as."),
+)
+
+
+def _definition(command: F) -> F:
+    """Add the options that say what a schedule runs, and when."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_DEFINITION), command)
 
 
 @click.group(epilog=examples("quotejob schedules list", "quotejob schedules run 'Nightly quotes' --wait 10"))
@@ -108,6 +142,7 @@ def _details(screen: Console, schedule: Json) -> None:
         ("Guaranteed", "yes" if schedule["guaranteed"] else "no"),
         ("Authorization", schedule["authorization"]),
         ("Last job", schedule["lastJobId"]),
+        ("Created by", schedule["createdByName"]),
     ]
     render.fields(screen, pairs)
 
@@ -119,39 +154,43 @@ def _details(screen: Console, schedule: Json) -> None:
     )
 )
 @click.argument("name")
-@click.option("--cron", required=True, metavar="EXPR", help="Seconds Minutes Hours Day_of_month Month Day_of_week.")
-@click.option("--time-zone", metavar="ZONE", help="IANA name of the zone whose clock counts.  [default: UTC]")
-@click.option(
-    "--type",
-    "job_type",
-    type=click.Choice(JOB_TYPES, case_sensitive=False),
-    metavar="TYPE",
-    help=f"{', '.join(JOB_TYPES)}.  [default: BatchQuote]",
-)
-@click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote.")
-@click.option(
-    "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
-)
-@click.option("--start", type=times.Moment(future=True), help="Do not fire before this time.")
-@click.option("--end", type=times.Moment(future=True), help="Do not fire after this time.")
-@click.option(
-    "--misfire",
-    type=click.Choice(["runOnce", "skip"], case_sensitive=False),
-    help="If fire times were missed: run once, or do not run.",
-)
-@click.option(
-    "--overlap",
-    type=click.Choice(["skip", "queue"]),
-    help="If the job before has not ended: skip the fire time, or queue a job.",
-)
+@_definition
 @click.option("--guaranteed", is_flag=True, default=None, help="Keep a slot free for its fire time.")
-@click.option("--authorization", metavar="NAME", help="AppLink authorization whose user the jobs work as.")
 @common
 def create(session: Session, **values: Any) -> int:
     """Create a schedule."""
+    if values["cron"] is None:
+        raise click.UsageError("Give --cron EXPR: Seconds Minutes Hours Day_of_month Month Day_of_week.")
     body = {WIRE_NAMES[name]: value for name, value in values.items() if value is not None}
     made = session.api.post("/api/schedules", body)
     session.show(made, lambda screen: _details(screen, made))
+    return OK
+
+
+@schedules.command(
+    epilog=examples(
+        "quotejob schedules edit Nightly --cron '0 30 22 ? * MON-FRI'",
+        "quotejob schedules edit Nightly --name Weekly --no-end",
+    )
+)
+@_schedule
+@click.option("--name", metavar="NAME", help="Its new name.")
+@_definition
+@click.option("--no-start", is_flag=True, help="Remove the start time.")
+@click.option("--no-end", is_flag=True, help="Remove the end time.")
+@click.option("--guaranteed/--not-guaranteed", default=None, help="Keep a slot free for its fire time, or do not.")
+@common
+def edit(session: Session, given: str, no_start: bool, no_end: bool, **values: Any) -> int:
+    """Change a schedule. What you do not give stays, and so does its history."""
+    if (no_start and values["start"]) or (no_end and values["end"]):
+        raise click.UsageError("Give --start or --no-start, and --end or --no-end.")
+    body: Json = {WIRE_NAMES[name]: value for name, value in values.items() if value is not None}
+    body |= {"startTime": None} if no_start else {}
+    body |= {"endTime": None} if no_end else {}
+    if not body:
+        raise click.UsageError("Give what to change, such as --cron EXPR or --name NAME.")
+    changed = session.api.patch(f"/api/schedules/{find.schedule(session.api, given)['scheduleId']}", body)
+    session.show(changed, lambda screen: _details(screen, changed))
     return OK
 
 

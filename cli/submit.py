@@ -17,12 +17,13 @@ from cli.problems import CommandError
 @click.command(
     epilog=examples(
         "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
-        "quotejob run --file clause.soql --not-before 2h",
+        "quotejob run --file clause.soql --name 'Quotes of the week' --not-before 2h",
         "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
     )
 )
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
+@click.option("--name", metavar="TEXT", help="A name for people, at most 80 characters.")
 @click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
 @click.option(
     "--depends-on-outcome",
@@ -36,6 +37,7 @@ def run(
     session: Session,
     clause: str | None,
     file: TextIO | None,
+    name: str | None,
     depends_on: tuple[str, ...],
     depends_on_outcome: str | None,
     not_before: str | None,
@@ -46,6 +48,8 @@ def run(
     CLAUSE is the condition after WHERE; `-` reads it from standard input.
     """
     body: Json = {"soqlWhereClause": _clause(clause, file)}
+    if name is not None:
+        body["name"] = name
     if depends_on:
         body["dependsOn"] = [find.job(session.api, each) for each in depends_on]
     if depends_on_outcome:

@@ -10,13 +10,13 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from console import failures
 from console.pages import blueprint, go, page, part, proven, services, session, told
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobNotFound, QuotejobError
 from quotejob.jobs.job import ALIVE, RESUMABLE, Job, JobType, Status
 from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
 from quotejob.jobs.retry import Retry
+from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
 from quotejob.run.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
@@ -67,7 +67,7 @@ class View:
             statuses=statuses,
             job_types=frozenset({self.job_type} - {""}),
             created_from=clock.now() - SPANS[self.span][1],
-            extended_status=self.text or None,
+            name=self.text or None,
             has_errors=has_errors,
         )
 
@@ -145,7 +145,7 @@ def progress(job_id: str) -> str:
 
 def _count(job_id: str) -> str:
     """Return the tag of a job's reasons, with one command. Raises JobNotFound."""
-    org_id, *found = services().client.fields(keys.job(job_id), ("orgId", "failed", "skipped", "status"))
+    org_id, *found = services().client.fields(keys.job(job_id), ("orgId", "failed", "status"))
     if (org_id or b"").decode() != session().org_id:
         raise JobNotFound("There is no such job in this org")
     return "-".join((value or b"0").decode() for value in found)
@@ -158,10 +158,10 @@ def job_reasons(job_id: str) -> str:
     return render_template("parts/reasons.html", job=found, reasons=_reasons(found))
 
 
-def _reasons(found: Job) -> list[failures.Reason]:
-    if not found.failed + found.skipped:
+def _reasons(found: Job) -> list[FailureGroup]:
+    if not found.failed:
         return []
-    return failures.reasons(services().results.stream(found.job_id))
+    return grouped(found.job_id, services().results.stream(found.job_id, Outcome.FAILED)).groups
 
 
 @blueprint.get("/jobs/<job_id>/results.csv")

@@ -8,19 +8,27 @@ from typing import Any
 from flask import Response, render_template, request, url_for
 
 from console.pages import blueprint, page, part, proven, services, session, told
+from console.submit import whole_number
 from console.words import zone
 from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.jobs.listing import JobFilter
 from quotejob.salesforce import proof
+from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, Cron
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
-from quotejob.schedules.store import MAX_NAME_LENGTH
+from quotejob.schedules.store import CHANGEABLE
 from quotejob.schedules.what import what_to_submit
 from quotejob.store import keys
 from tasks import workers
 
-PLAIN = {"cron": "0 0 22 ? * MON-FRI", "job_type": str(JobType.BATCH_QUOTE), "misfire": "runOnce", "overlap": "skip"}
+PLAIN = {
+    "cron": "0 0 22 ? * MON-FRI",
+    "number": "10",
+    "job_type": str(JobType.BATCH_QUOTE),
+    "misfire": "runOnce",
+    "overlap": "skip",
+}
 
 
 @blueprint.get("/schedules")
@@ -60,14 +68,45 @@ def create_schedule() -> Response:
     """Create a schedule. What is refused is kept in the form."""
     context, given = proven(), request.form.to_dict()
     try:
-        fields = _fields(given)
-        if fields["soql_where_clause"]:
-            proof.check_clause_in_org(context, fields["soql_where_clause"])
-        name = proof.check_authorization(context, given.get("authorization") or None, services().settings)
-        made = services().schedules.create(context, authorization=name, **fields)
+        made = services().schedules.create(context, **_checked(context, given))
     except QuotejobError as refusal:
         return page("schedule_new.html", given={**PLAIN, **given}, error=refusal.message, **_words())
     return told(url_for("console.schedule", schedule_id=made.schedule_id), f'"{made.name}" is created.')
+
+
+@blueprint.get("/schedules/<schedule_id>/edit")
+def edit_schedule(schedule_id: str) -> Response:
+    """Show the form of a schedule as it is."""
+    found = _own(schedule_id)
+    given = {field: getattr(found, field) for field in CHANGEABLE}
+    given |= {
+        "cron": found.cron_expression,
+        "clause": found.soql_where_clause or "",
+        "number": found.number_of_opportunities or 10,
+    }
+    return page("schedule_new.html", given=given, schedule=found, **_words())
+
+
+@blueprint.post("/schedules/<schedule_id>/edit")
+def store_schedule(schedule_id: str) -> Response:
+    """Change a schedule. Its history stays. What is refused is kept in the form."""
+    context, found, given = proven(), _own(schedule_id), request.form.to_dict()
+    try:
+        made = services().schedules.change(schedule_id, context.org_id, _checked(context, given))
+    except QuotejobError as refusal:
+        given = {**PLAIN, **given}
+        return page("schedule_new.html", given=given, schedule=found, error=refusal.message, **_words())
+    workers.dispatch_org(context.org_id)  # a slot may be kept no longer
+    return told(url_for("console.schedule", schedule_id=schedule_id), f'"{made.name}" is changed.')
+
+
+def _checked(context: CallerContext, given: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of the form, once the org has accepted its clause and its authorization."""
+    fields = _fields(given)
+    if fields["soql_where_clause"]:
+        proof.check_clause_in_org(context, fields["soql_where_clause"])
+    name = proof.check_authorization(context, given.get("authorization") or None, services().settings)
+    return {**fields, "authorization": name}
 
 
 def _fields(given: dict[str, str]) -> dict[str, Any]:
@@ -87,7 +126,7 @@ def _fields(given: dict[str, str]) -> dict[str, Any]:
         "misfire": _word(Misfire, "misfire", given.get("misfire", "")),
         "overlap": _word(Overlap, "overlap", given.get("overlap", "")),
         "guaranteed": bool(given.get("guaranteed")),
-        **what_to_submit(kind, given.get("clause", "").strip() or None, 10),
+        **what_to_submit(kind, given.get("clause", "").strip() or None, whole_number(given.get("number", ""))),
     }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Response, render_template, request, url_for
 
 from console.pages import blueprint, page, person, proven, services, told
 from quotejob.errors import InvalidRequest, QuotejobError
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.salesforce import proof
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -44,14 +45,18 @@ def _checked(text: str) -> dict[str, Any]:
 def run() -> Response:
     """Submit a job. A clause that is refused is kept in the form."""
     context = proven()
-    text = request.form.get("clause", "")
+    text, name = request.form.get("clause", ""), request.form.get("name", "").strip()
     try:
+        if len(name) > MAX_NAME_LENGTH:
+            raise InvalidRequest.field("name", f"should be a text of at most {MAX_NAME_LENGTH} characters")
         clause = check_clause(text)
         proof.check_clause_in_org(context, clause)
         key = request.form.get("once") or None
-        job, _ = services().jobs.submit(context, JobType.BATCH_QUOTE, soql_where_clause=clause, idempotency_key=key)
+        job, _ = services().jobs.submit(
+            context, JobType.BATCH_QUOTE, name=name or None, soql_where_clause=clause, idempotency_key=key
+        )
     except QuotejobError as refusal:
-        return page("submit.html", clause=text, found=None, error=refusal.message)
+        return page("submit.html", clause=text, name=name, found=None, error=refusal.message)
     workers.dispatch_org(context.org_id)
     return told(url_for("console.job", job_id=job.job_id), "Accepted.")
 
@@ -59,9 +64,14 @@ def run() -> Response:
 @blueprint.post("/submit/samples")
 def samples() -> Response:
     """Make sample Opportunities."""
-    context, given = proven(), request.form.get("number", "")
-    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= MOST_SAMPLES):
-        raise InvalidRequest.field("number", f"should be a whole number from 1 to {MOST_SAMPLES:,}")
-    job, _ = services().jobs.submit(context, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=int(given))
+    context, number = proven(), whole_number(request.form.get("number", ""))
+    job, _ = services().jobs.submit(context, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=number)
     workers.dispatch_org(context.org_id)
     return told(url_for("console.job", job_id=job.job_id), "Accepted.")
+
+
+def whole_number(given: str) -> int:
+    """Return how many sample Opportunities a form asks for. Raises InvalidRequest."""
+    if not re.fullmatch(r"[0-9]{1,9}", given) or not 1 <= int(given) <= MOST_SAMPLES:
+        raise InvalidRequest.field("numberOfOpportunities", f"should be a whole number from 1 to {MOST_SAMPLES:,}")
+    return int(given)

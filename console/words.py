@@ -93,6 +93,8 @@ def _zone() -> ZoneInfo:
 
 def title(job: Job) -> str:
     """Return what people call the job."""
+    if job.name:
+        return job.name
     if job.retry_of:
         return f"Retry of {job.retry_of[:8]}"
     if job.job_type == JobType.SAMPLE_DATA_CREATE and job.number_of_opportunities:
@@ -103,10 +105,11 @@ def title(job: Job) -> str:
 
 
 def about(job: Job) -> str:
-    """Return the second line under a job's title: why it failed, what it waits for, or its short id."""
+    """Return the second line under a job's title: why it failed, what it waits for, its clause, or its short id."""
     if job.waiting_for:
         return "; ".join(each.message for each in job.waiting_for)
-    return job.extended_status or f"{job.job_type} {job.job_id[:8]}"
+    clause = job.soql_where_clause if job.name else None
+    return job.extended_status or clause or f"{job.job_type} {job.job_id[:8]}"
 
 
 def once() -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from marshmallow import RAISE, fields, validate
 
-from marshmallow import RAISE, fields
-
-from api.wire.fields import CamelCase, described, job_id_in_body
+from api.wire.fields import CamelCase, JsonNumber, described, job_id_in_body
 from api.wire.jobs import JobSchema
+
+MAX_POSITION = 1_000_000
 
 
 class FlexQueueItemSchema(JobSchema):
     """A Holding job and its position."""
 
     position = fields.Integer(required=True, metadata=described("Position in the flex queue; 0 is the next one"))
-
-    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Return a field of the position or of the job."""
-        position, job = obj
-        return position if attr == "position" else super().get_attribute(job, attr, default)
 
 
 class FlexQueueSchema(CamelCase):
@@ -44,6 +39,24 @@ class MoveBesideJobRequestSchema(CamelCase):
 
     job_to_move_id = job_id_in_body("The Holding job to move")
     job_in_queue_id = job_id_in_body("The Holding job before or after which it is moved")
+
+
+_POSITION = f"should be a whole number from 0 to {MAX_POSITION:,}"
+
+
+class MoveToPositionRequestSchema(CamelCase):
+    """Which Holding job to move, and where to."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_id = job_id_in_body("The Holding job to move")
+    position = JsonNumber(
+        required=True,
+        validate=validate.Range(0, MAX_POSITION, error=_POSITION),
+        error_messages=dict.fromkeys(("required", "invalid", "null"), _POSITION),
+        metadata=described("Its new position; 0 is the front, one past the end is the end"),
+    )
 
 
 class MoveJobResponseSchema(CamelCase):

@@ -17,18 +17,20 @@ from api.wire.fields import (
     id_in_query,
     job_id_in_body,
     name_of_job_type,
+    text,
     true_or_false_in_query,
     whole_number,
     word,
     zoned_time_in_query,
 )
 from quotejob.jobs.conditions import MOST_PARENTS
-from quotejob.jobs.job import DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, JobType, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
+DEFAULT_OPPORTUNITIES = 10
 MOST_CODES = 50
 _A_CODE = "should be a code as the job's results have it, without blanks"
 _CODES = f"should be 1 to {MOST_CODES} codes of the job's results; leave it out to retry all that failed"
@@ -59,6 +61,7 @@ class BatchExecutionRequestSchema(CamelCase):
         ),
     )
 
+    name = text("A name for people; several jobs may have the same", MAX_NAME_LENGTH, "Quotes of the week")
     depends_on = fields.List(
         job_id_in_body("Id of a job of this org", required=False),
         validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),
@@ -134,6 +137,11 @@ class JobSchema(CamelCase):
     """A job, in the words of AsyncApexJob. An item is a page of Opportunities."""
 
     job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+    name = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("Its name for people; that of its schedule, or of the job that it retries"),
+    )
     job_type = name_of_job_type()
     status = word(Status, required=True)
     extended_status = fields.String(
@@ -152,7 +160,15 @@ class JobSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("While it has not ended: when it will probably end; null: unknown"),
     )
+    position = fields.Integer(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("While Holding: its position in the flex queue; 0 is the next one"),
+    )
     created_by_id = fields.String(required=True, metadata=described("The submitting user's id"))
+    created_by_name = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The submitting user's name, as the org has it")
+    )
     soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
     number_of_opportunities = fields.Integer(
         required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities to create")
@@ -206,6 +222,11 @@ class JobResultSchema(CamelCase):
         required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
     )
     message = fields.String(required=True, allow_none=NULLABLE)
+    record_name = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
+    )
 
 
 class JobResultsSchema(CamelCase):
@@ -215,6 +236,37 @@ class JobResultsSchema(CamelCase):
     next_cursor = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("Send it as cursor for the next ones; null at the end")
     )
+
+
+class FailedRecordSchema(CamelCase):
+    """An Opportunity that failed."""
+
+    record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
+    record_name = fields.String(required=True, allow_none=NULLABLE, metadata=described("Its name; null: not known"))
+
+
+class FailureGroupSchema(CamelCase):
+    """One reason for which Opportunities failed."""
+
+    code = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
+    )
+    message = fields.String(required=True, allow_none=NULLABLE, metadata=described("That of the first one"))
+    hint = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("What to do; null: only the message can say that")
+    )
+    count = fields.Integer(required=True, metadata=described("How many failed for it"))
+    records = fields.List(
+        fields.Nested(FailedRecordSchema), required=True, metadata=described("The first five of them")
+    )
+
+
+class JobFailuresSchema(CamelCase):
+    """Why Opportunities of a job failed."""
+
+    job_id = fields.String(required=True, metadata=described("The job's id", format="uuid"))
+    failed = fields.Integer(required=True, metadata=described("How many failed in all"))
+    failures = fields.List(fields.Nested(FailureGroupSchema, metadata={}), attribute="groups", required=True)
 
 
 class IdempotencySchema(CamelCase):
@@ -233,7 +285,9 @@ class IdempotencySchema(CamelCase):
 class DataCreateQuerySchema(CamelCase):
     """How much sample data."""
 
-    number_of_opportunities = whole_number(MAX_OPPORTUNITIES, 10, "How many sample Opportunities to create")
+    number_of_opportunities = whole_number(
+        MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many sample Opportunities to create"
+    )
 
 
 class JobFilterQuerySchema(CamelCase):
@@ -247,6 +301,7 @@ class JobFilterQuerySchema(CamelCase):
     completed_to = zoned_time_in_query("Ended before this time")
     schedule_id = id_in_query("Submitted by this schedule")
     parent_id = id_in_query("Jobs that depend on this job: it is in their dependsOn")
+    name = text("A text in their name, in upper or lower case", MAX_NAME_LENGTH, "Nightly")
     extended_status = fields.String(
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
         metadata=described("A text in their extendedStatus, in upper or lower case", example="ROW_LOCK"),

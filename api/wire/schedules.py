@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, fields, validate
+from typing import Any
+
+from marshmallow import RAISE, fields, missing, validate
 
 from api.wire.fields import (
     NULLABLE,
@@ -17,12 +19,11 @@ from api.wire.fields import (
     word,
     zoned_time,
 )
-from api.wire.jobs import MAX_OPPORTUNITIES
-from quotejob.jobs.job import JobType
+from api.wire.jobs import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
+from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
-from quotejob.schedules.store import MAX_NAME_LENGTH
 
 
 class ScheduleRequestSchema(CamelCase):
@@ -48,7 +49,7 @@ class ScheduleRequestSchema(CamelCase):
         load_default=None,
     )
     number_of_opportunities = whole_number(
-        MAX_OPPORTUNITIES, 10, "How many Opportunities a SampleDataCreate creates", JsonNumber
+        MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many Opportunities a SampleDataCreate creates", JsonNumber
     )
     start_time = zoned_time("There is no fire time before this")
     end_time = zoned_time("There is no fire time after this")
@@ -78,6 +79,17 @@ class ScheduleRequestSchema(CamelCase):
             example="worker",
         ),
     )
+
+
+class ScheduleChangeRequestSchema(ScheduleRequestSchema):
+    """What to change. What is left out stays as it is; null removes startTime or endTime."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Make the field one that may be left out."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required, field_obj.load_default = False, missing
+        if field_name in ("start_time", "end_time"):
+            field_obj.allow_none = NULLABLE
 
 
 class ScheduleSchema(CamelCase):
@@ -112,6 +124,9 @@ class ScheduleSchema(CamelCase):
     )
     created_date = Instant(required=True)
     created_by_id = fields.String(required=True, metadata=described("The creating user's id"))
+    created_by_name = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("The creating user's name, as the org has it")
+    )
 
 
 class ScheduleListSchema(CamelCase):

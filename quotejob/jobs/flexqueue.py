@@ -6,6 +6,9 @@ The words come from the platform's FlexQueue class. ``store/lua/jobs/promote.lua
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
+
+from msgspec.structs import replace
 
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
@@ -31,9 +34,10 @@ class FlexQueue:
         self._jobs = jobs
 
     def jobs(self, org_id: str) -> list[Job]:
-        """Return the org's Holding jobs in their order, with what each still waits for."""
+        """Return the org's Holding jobs in their order, with their positions and what each still waits for."""
         job_ids = self._redis.ranked(keys.jobs_of(org_id, "holding"))
-        return [job for job in self._jobs.get_many(job_ids) if job.status is Status.HOLDING]
+        found = [job for job in self._jobs.get_many(job_ids) if job.status is Status.HOLDING]
+        return [replace(job, position=position) for position, job in enumerate(found)]
 
     def move(self, org_id: str, job_id: str, place: QueuePlace, other: str = "") -> bool:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.
@@ -41,7 +45,17 @@ class FlexQueue:
         Returns False if the job is there already. Raises JobNotFound for a job that the org does not have, JobConflict
         for a job that is not Holding.
         """
-        answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, place=place, other=other or None).decode()
+        return self._reorder(org_id, job_id, place=place, other=other or None)
+
+    def move_to(self, org_id: str, job_id: str, position: int) -> bool:
+        """Move a Holding job to a position of the queue: 0 is the front, one past the end is the end.
+
+        Returns and raises as move().
+        """
+        return self._reorder(org_id, job_id, position=position)
+
+    def _reorder(self, org_id: str, job_id: str, **where: Any) -> bool:
+        answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, **where).decode()
         if answer in ("moved", "there"):
             return bool(answer == "moved")
         status = self._jobs.get(answer, org_id).status

@@ -16,6 +16,8 @@ from enum import StrEnum
 
 import msgspec
 
+MAX_NAME_LENGTH = 80  # characters of the name of a job or a schedule
+
 
 class JobType(StrEnum):
     """The names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all job types."""
@@ -87,6 +89,9 @@ class Job(msgspec.Struct, frozen=True):
     org_id: str
     created_date: datetime
     created_by_id: str
+    created_by_name: str | None = None
+    name: str | None = None  # for people: of the caller, or that of its schedule
+    position: int | None = None  # while Holding, in the flex queue; read with the job, not stored in its hash
     extended_status: str | None = None
     started_date: datetime | None = None
     completed_date: datetime | None = None

@@ -36,6 +36,7 @@ class JobFilter:
     schedule_id: str | None = None
     parent_id: str | None = None  # a job that it depends on
     extended_status: str | None = None  # a text in extendedStatus; case does not matter
+    name: str | None = None  # a text in the name; case does not matter
     has_errors: bool | None = None  # whether a record failed
 
     def __post_init__(self) -> None:
@@ -54,10 +55,8 @@ class JobFilter:
             and self.schedule_id in (None, job.schedule_id)
             and (self.parent_id is None or self.parent_id in job.depends_on)
             and self.has_errors in (None, job.failed > 0)
-            and (
-                self.extended_status is None
-                or self.extended_status.casefold() in (job.extended_status or "").casefold()
-            )
+            and _contains(job.extended_status, self.extended_status)
+            and _contains(job.name, self.name)
         )
 
     @property
@@ -68,6 +67,7 @@ class JobFilter:
             "scheduleId": self.schedule_id,
             "dependsOn": self.parent_id,
             "extendedStatus": self.extended_status,
+            "name": self.name,
             "failed": self.has_errors,
         }
         return tuple(name for name, value in asked.items() if value is not None)
@@ -160,6 +160,10 @@ def _within(moment: datetime | None, start: datetime | None, end: datetime | Non
     if start is None and end is None:
         return True
     return moment is not None and (start is None or moment >= start) and (end is None or moment < end)
+
+
+def _contains(text: str | None, part: str | None) -> bool:
+    return part is None or part.casefold() in (text or "").casefold()
 
 
 def span(wanted: JobFilter) -> tuple[Any, Any]:

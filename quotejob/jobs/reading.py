@@ -54,19 +54,27 @@ class JobReader:
         )
 
     def _with_waiting(self, jobs: list[Job]) -> list[Job]:
-        """Return the jobs. Holding jobs have what they still wait for."""
-        held = [job.job_id for job in jobs if job.status is Status.HOLDING and job.depends_on]
+        """Return the jobs. Holding jobs have their position, and what they still wait for."""
+        holding = [job for job in jobs if job.status is Status.HOLDING]
+        held = [job.job_id for job in holding if job.depends_on]
         pipe = self._redis.pipeline(transaction=False)
+        for job in holding:
+            pipe.zrank(keys.jobs_of(job.org_id, "holding"), job.job_id)
         for job_id in held:
             pipe.smembers(keys.job(job_id, "waits"))
-        waits: dict[str, set[bytes]] = dict(zip(held, pipe.execute(), strict=True))
+        answers: list[Any] = pipe.execute()
+        positions = dict(zip((job.job_id for job in holding), answers, strict=False))
+        waits: dict[str, set[bytes]] = dict(zip(held, answers[len(holding) :], strict=True))
         parents = [parent.decode() for parent in set().union(*waits.values())]
         found = self._redis.field_of_each([keys.job(parent) for parent in parents], "status")
         statuses = dict(zip(parents, found, strict=True))
         now = self._now()
 
         def with_waiting(job: Job) -> Job:
-            if job.status is not Status.HOLDING or not (job.depends_on or job.not_before):
+            if job.status is not Status.HOLDING:
+                return job
+            job = replace(job, position=positions[job.job_id])
+            if not (job.depends_on or job.not_before):
                 return job
             waited = {parent.decode() for parent in waits.get(job.job_id, ())}
             stands = [(one, (statuses[one] or b"gone").decode()) for one in job.depends_on if one in waited]

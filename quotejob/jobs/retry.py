@@ -44,7 +44,8 @@ class Retry:
     def stored(self) -> dict[str, Any]:
         """Return the fields of the new job's hash."""
         codes = {"retryCodes": " ".join(sorted(self.codes))} if self.codes else {}
-        return {"retryOf": self.of.job_id, "firstJobId": self.of.key_id, **codes}
+        name = {"name": self.of.name} if self.of.name else {}
+        return {"retryOf": self.of.job_id, "firstJobId": self.of.key_id, **name, **codes}
 
 
 def nothing_to_retry(retry: Retry, found: Collection[str]) -> JobConflict:

@@ -28,6 +28,7 @@ class Submission(JobReader):
         context: CallerContext,
         job_type: str,
         *,
+        name: str | None = None,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
         conditions: Conditions = UNCONDITIONAL,
@@ -48,6 +49,7 @@ class Submission(JobReader):
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
         asked = {
             "jobType": job_type,
+            "name": name,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
             **conditions.stored(),
@@ -58,6 +60,7 @@ class Submission(JobReader):
             "orgId": org,
             "createdDate": now.isoformat(),
             "createdById": context.user_id,
+            "createdByName": context.user_name,
             "scheduleId": schedule_id,
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,

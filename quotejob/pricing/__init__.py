@@ -6,7 +6,7 @@ contain, and how the numbers are calculated: docs/pricing.md.
 """
 
 from quotejob.pricing.agreed import Unpriceable
-from quotejob.pricing.names import quote_name
+from quotejob.pricing.names import opportunity_name, quote_name
 from quotejob.pricing.rules import Region, Regions, Rules, Tier, price, reasons, unknown_country
 from quotejob.pricing.rulesfile import load_rules
 
@@ -17,6 +17,7 @@ __all__ = [
     "Tier",
     "Unpriceable",
     "load_rules",
+    "opportunity_name",
     "price",
     "quote_name",
     "reasons",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wcwidth import iter_graphemes
 
 QUOTE_NAME_LENGTH = 80  # UTF-16 units, the strictest way to count: an emoji is two or more of them
+PREFIX = "Quote for "
 MORE = "..."
 MAX_WORD_LOST = 20  # characters of a word that a cut may cost
 
@@ -15,7 +16,7 @@ def quote_name(opportunity_name: str) -> str:
     The name is ``Quote for <name>``, with one blank for each run of white space. If it is too long it is cut and ends
     in ``...``. It is cut at the last blank that fits, or inside a word if that blank is more than 20 characters away.
     """
-    name = " ".join(f"Quote for {opportunity_name}".split())
+    name = " ".join(f"{PREFIX}{opportunity_name}".split())
     if length(name) <= QUOTE_NAME_LENGTH:
         return name
     kept = beginning(name, QUOTE_NAME_LENGTH - len(MORE))
@@ -23,6 +24,11 @@ def quote_name(opportunity_name: str) -> str:
     if len(kept) - blank <= MAX_WORD_LOST:
         kept = kept[:blank]
     return kept.rstrip(" ,;:-") + MORE
+
+
+def opportunity_name(quote_name: str) -> str:
+    """Return the name of the Opportunity whose Quote has this name, as far as it is part of it."""
+    return quote_name.removeprefix(PREFIX)
 
 
 def length(text: str) -> int:

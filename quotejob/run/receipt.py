@@ -26,12 +26,13 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     quote_id: str | None = None
     code: str | None = None  # the org's errorCode, or ours
     message: str | None = None
+    record_name: str | None = None  # for people; only of a record that did not succeed
 
 
-def lost(record_id: str) -> Result:
+def lost(record_id: str, record_name: str | None = None) -> Result:
     """Return the result of a record whose page or batch has ended its worker too often."""
     reason = f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then retry it"
-    return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason)
+    return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason, record_name=record_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class CallerContext:
     access_token: str = field(repr=False)
     user_id: str  # 18 characters, 005...
     username: str
+    user_name: str | None = None  # for people, as the org says it; a header does not have it
 
 
 def from_header(value: str | None) -> CallerContext:

@@ -28,6 +28,7 @@ class Identity:
     user_id: str  # 18 characters, 005...
     organization_id: str  # 18 characters, 00D...
     username: str
+    name: str  # for people
 
 
 class OrgClient:
@@ -134,7 +135,8 @@ class OrgClient:
     def _userinfo(self) -> Identity:
         answer: Any = self._connection.salesforce.oauth2("userinfo")
         with self.reading("a user"):
-            return Identity(answer["user_id"], answer["organization_id"], answer["preferred_username"])
+            username = answer["preferred_username"]
+            return Identity(answer["user_id"], answer["organization_id"], username, answer.get("name") or username)
 
     def _get(self, path: str, **params: str) -> Any:
         # Not SFType: it forgets parse_float, and an object named like a method of Salesforce would be that method.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgRefused, Unauthenticated
 from quotejob.salesforce import applink
@@ -23,19 +24,20 @@ CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 
 
 def prove(context: CallerContext, client: RedisClient, settings: Settings) -> CallerContext:
-    """Return the context once the org has said that the token belongs to this user of this org.
+    """Return the context with the user's name, once the org has said that the token is of this user of this org.
 
     The org's answer is kept for five minutes, under a keyed hash of host and token.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     key = _identity_key(context, settings)
     kept = client.value(key)
-    bearer = kept.decode() if kept else _ask_identity(context)
+    said = kept.decode() if kept else _ask_identity(context)
+    bearer, _, user_name = said.partition("\n")
     if bearer != _bearer(context.org_id, context.user_id):
         raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
     if kept is None:
-        client.set(key, bearer, ex=IDENTITY_KEPT_FOR)
-    return context
+        client.set(key, said, ex=IDENTITY_KEPT_FOR)
+    return replace(context, user_name=user_name or None)
 
 
 def check_clause_in_org(context: CallerContext, clause: str) -> None:
@@ -81,11 +83,12 @@ def org(context: CallerContext) -> OrgClient:
 
 
 def _ask_identity(context: CallerContext) -> str:
+    """Return what the org says of the token: its org and user on one line, the user's name on the next."""
     try:
         identity = org(context).whoami()
     except OrgRefused as refusal:
         raise Unauthenticated("The org does not accept the access token; log in again") from refusal
-    return _bearer(identity.organization_id, identity.user_id)
+    return f"{_bearer(identity.organization_id, identity.user_id)}\n{identity.name}"
 
 
 def _bearer(org_id: str, user_id: str) -> str:

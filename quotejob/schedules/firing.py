@@ -174,10 +174,12 @@ class Firing:
         nobody = CallerContext(
             request_id=f"schedule {schedule.schedule_id}", org_id=schedule.org_id, org_domain_url="", api_version="",
             namespace="", access_token="", user_id=schedule.created_by_id, username="",
+            user_name=schedule.created_by_name,
         )  # fmt: skip
         self._jobs.submit(
             nobody,
             schedule.job_type,
+            name=schedule.name,
             soql_where_clause=schedule.soql_where_clause,
             number_of_opportunities=schedule.number_of_opportunities,
             job_id=job_id,

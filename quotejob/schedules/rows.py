@@ -44,9 +44,14 @@ def to_row(schedule: Schedule) -> dict[str, Any]:
         if name != "schedule_id" and value is not None:
             if isinstance(value, datetime):
                 value = clock.ms(value)
-            first, *others = name.split("_")
-            row[first + "".join(other.title() for other in others)] = int(value) if isinstance(value, bool) else value
+            row[camel(name)] = int(value) if isinstance(value, bool) else value
     return row
+
+
+def camel(field: str) -> str:
+    """Return the name that a field of Schedule has in the hash."""
+    first, *others = field.split("_")
+    return first + "".join(other.title() for other in others)
 
 
 def from_row(schedule_id: str, row: rows.Row) -> Schedule:

@@ -54,6 +54,7 @@ class Schedule:
     authorization: str  # developer name of the AppLink authorization that its jobs use
     created_date: datetime
     created_by_id: str
+    created_by_name: str | None = None
     job_type: str = JobType.BATCH_QUOTE
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None

@@ -6,7 +6,7 @@ A schedule is a hash in Redis (:mod:`quotejob.schedules.rows`). Its next fire ti
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,14 +21,19 @@ from quotejob.schedules.schedule import Schedule, State
 from quotejob.settings import Settings
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
+from quotejob.store.rows import Row
 
 MAX_SCHEDULES_PER_ORG = 100  # as on the platform
-MAX_NAME_LENGTH = 80  # characters
 MAX_REASON_LENGTH = 1000  # characters of extendedStatus
+_TIMING = ("cron_expression", "time_zone", "start_time", "end_time")
+CHANGEABLE = (
+    *("name", *_TIMING, "job_type", "soql_where_clause", "number_of_opportunities"),
+    *("misfire", "overlap", "guaranteed", "authorization"),
+)
 
 
 class ScheduleStore:
-    """Keeps schedules in Redis: creates, reads, pauses, resumes, deletes and stops them.
+    """Keeps schedules in Redis: creates, changes, reads, pauses, resumes, deletes and stops them.
 
     In: ids and the fields of Schedule. Out: Schedule values. ``now`` is the clock that fire times go by. Every method
     may raise StoreUnavailable when Redis does not answer.
@@ -49,7 +54,8 @@ class ScheduleStore:
         given = {"time_zone": "UTC", **{field: value for field, value in fields.items() if value is not None}}
         schedule = Schedule(
             schedule_id=str(uuid.uuid4()), org_id=context.org_id, name=name, cron_expression=cron_expression,
-            created_date=now, created_by_id=context.user_id, **given,
+            created_date=now, created_by_id=context.user_id, created_by_name=context.user_name,
+            **given,
         )  # fmt: skip
         schedule = replace(schedule, cron_expression=schedule.cron.expression)
         _check_times(schedule)
@@ -60,19 +66,27 @@ class ScheduleStore:
         if answer == "full":
             raise TooManySchedules(f"This org already has {MAX_SCHEDULES_PER_ORG} schedules; delete one first")
         if answer == "name":
-            raise ScheduleConflict(
-                f"This org already has a schedule named {name}; choose another name, or delete that one"
-            )
+            raise _name_taken(name)
         return self.get(schedule.schedule_id)
+
+    def change(self, schedule_id: str, org_id: str, changes: Mapping[str, Any]) -> Schedule:
+        """Change fields of Schedule and return the schedule. Its state, counts and last job stay.
+
+        If other times come of it, the next one is after now, and a COMPLETE schedule waits for it. Raises as create().
+        """
+        answer, name = "stale", ""
+        while answer == "stale":
+            row = self._row(schedule_id, org_id)
+            before = rows.from_row(schedule_id, row)
+            after = self._changed(before, changes)
+            answer, name = self._store_change(row, before, after), after.name
+        if answer == "name":
+            raise _name_taken(name)
+        return self.get(schedule_id, org_id)
 
     def get(self, schedule_id: str, org_id: str | None = None) -> Schedule:
         """Return a schedule. Raises ScheduleNotFound when there is none, or when it is not of ``org_id`` (if given)."""
-        found = self._redis.hash(rows.key(schedule_id))
-        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
-            raise ScheduleNotFound(
-                f"There is no schedule {schedule_id} in this org; listSchedules gives the ids of all schedules"
-            )
-        return self._with_executing([rows.from_row(schedule_id, found)])[0]
+        return self._with_executing([rows.from_row(schedule_id, self._row(schedule_id, org_id))])[0]
 
     def list_for_org(self, org_id: str) -> list[Schedule]:
         """Return all schedules of an org, newest first."""
@@ -115,6 +129,48 @@ class ScheduleStore:
         self._move(schedule, State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _row(self, schedule_id: str, org_id: str | None) -> Row:
+        found = self._redis.hash(rows.key(schedule_id))
+        if not found or (org_id is not None and found[b"orgId"].decode() != org_id):
+            raise ScheduleNotFound(
+                f"There is no schedule {schedule_id} in this org; listSchedules gives the ids of all schedules"
+            )
+        return found
+
+    def _changed(self, before: Schedule, changes: Mapping[str, Any]) -> Schedule:
+        """Return the schedule with these fields, and with the state and the next fire time that come of them."""
+        after = replace(before, **changes)
+        after = replace(after, cron_expression=after.cron.expression)
+        _check_times(after)
+        if _timing(after) == _timing(before):
+            return after
+        first = _first_fire_time(after, self.now())
+        if before.state in (State.WAITING, State.COMPLETE):
+            after = replace(after, state=State.WAITING, next_fire_time=first)
+        return after
+
+    def _store_change(self, row: Row, before: Schedule, after: Schedule) -> str:
+        """Run schedules/change and return its answer. ``row`` is what ``before`` was read from."""
+        fires = after.next_fire_time
+        may_clash = after.guaranteed and (not before.guaranteed or _timing(after) != _timing(before))
+        new = rows.to_row(after)
+        names = [rows.camel(field) for field in (*CHANGEABLE, "state", "next_fire_time")]
+        answer: bytes = scripts.run(
+            self._redis,
+            "schedules/change",
+            **rows.script_keys(before),
+            id=before.schedule_id,
+            expected={name: row.get(name.encode(), b"").decode() for name in names},
+            fields={name: new[name] for name in names if name in new},
+            gone=[name for name in names if name not in new],
+            old_name=before.name,
+            name=after.name,
+            next_fire=None if fires is None else clock.ms(fires),
+            guaranteed=after.guaranteed,
+            revision=self._revision_without_clash(after, self.now()) if fires and may_clash else None,
+        )
+        return answer.decode()
 
     def _create(self, schedule: Schedule, now: datetime) -> str:
         """Run schedules/create and return its answer. "stale": the org's guaranteed schedules changed; try again."""
@@ -189,6 +245,14 @@ class ScheduleStore:
             else schedule
             for schedule, status in zip(schedules, statuses, strict=True)
         ]
+
+
+def _timing(schedule: Schedule) -> tuple[Any, ...]:
+    return tuple(getattr(schedule, field) for field in _TIMING)
+
+
+def _name_taken(name: str) -> ScheduleConflict:
+    return ScheduleConflict(f"This org already has a schedule named {name}; choose another name, or delete that one")
 
 
 def _check_times(schedule: Schedule) -> None:

@@ -94,11 +94,13 @@ def test_a_record_that_fails_is_explained(quotejob: Quotejob, name: str, bad_opp
     assert said.returncode == 0
     assert bad_opportunity in said.stdout
     [group] = json.loads(quotejob("failures", job_id[1], "--json").stdout)["failures"]
-    assert (group["count"], group["records"]) == (1, [bad_opportunity])
+    assert group["count"] == 1
+    assert group["records"] == [{"recordId": bad_opportunity, "recordName": f"{name} bad"}]
+    assert group["hint"] in said.stdout
     assert group["code"]
     assert group["message"]
     rows = quotejob("results", job_id[1], "--outcome", "failed", "--csv").stdout.splitlines()
-    assert rows[0] == "recordId,outcome,quoteId,code,message"
+    assert rows[0] == "recordId,outcome,quoteId,code,message,recordName"
     assert rows[1].startswith(f"{bad_opportunity},failed,")
 
 
@@ -146,6 +148,8 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["schedules", "create", name, *schedule],
         ["schedules", "list"],
         ["schedules", "show", name],
+        ["schedules", "edit", name, "--cron", "0 0 23 * * ?", "--guaranteed", "--end", "2031-01-01"],
+        ["schedules", "edit", name, "--no-end", "--not-guaranteed"],
         ["schedules", "pause", name],
         ["schedules", "resume", name],
         ["schedules", "run", name, "--wait", "2"],

@@ -126,6 +126,10 @@ class Model:
         where = {QueuePlace.FRONT: 0, QueuePlace.END: len(rest)}.get(place, -1)
         if where < 0:
             where = rest.index(other) + (place is QueuePlace.AFTER)
+        return self.move_to(job_id, where)
+
+    def move_to(self, job_id: str, where: int) -> bool:
+        rest = [one for one in self.order if one != job_id]
         then = [*rest[:where], job_id, *rest[where:]]
         moved, self.order = then != self.order, then
         return moved
@@ -228,6 +232,13 @@ class Machine(RuleBasedStateMachine):
         beside = order[other % len(order)] if place in (QueuePlace.BEFORE, QueuePlace.AFTER) else ""
         heard = self.together(lambda: self.queue.move(self.org, moved, place, beside))
         assert Counter(heard)[True] == self.model.move(moved, place, beside)
+
+    @precondition(lambda self: self.model.order)
+    @rule(job=known, position=some.integers(0, 5) | some.just(1000))
+    def reorder_to_a_position(self, job: int, position: int) -> None:
+        moved = self.model.order[job % len(self.model.order)]
+        heard = self.together(lambda: self.queue.move_to(self.org, moved, position))
+        assert Counter(heard)[True] == self.model.move_to(moved, position)
 
     @precondition(lambda self: self.model.jobs)
     @rule(job=known)

@@ -16,6 +16,7 @@ from quotejob import clock
 from quotejob.errors import JobStopped
 from quotejob.jobtypes.quotes import packed
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
+from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
@@ -67,7 +68,11 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
         if large.opportunity_id in there and not writer.is_complete(large, there[large.opportunity_id]):
             run.org.delete("Quote", there.pop(large.opportunity_id))
-    results = {key: lost(key) if key not in there else Result(key, Outcome.SUCCEEDED, there[key]) for key in page_of}
+    names = {quote.opportunity_id: opportunity_name(quote.name) for quote in quotes}
+    results = {
+        key: Result(key, Outcome.SUCCEEDED, there[key]) if key in there else lost(key, names.get(key))
+        for key in page_of
+    }
     _record_whole(run, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls), quotes)
 
 

@@ -74,8 +74,10 @@ def _price_one(opportunity: Opportunity | None, record_id: str, book: Rules) -> 
         reason = "The Opportunity was deleted, or is no longer visible to the user, since the job was planned"
         return Result(record_id, Outcome.SKIPPED, code="NOT_FOUND", message=reason)
     if not opportunity.lines:
-        return Result(record_id, Outcome.SKIPPED, code="NO_LINES", message="The Opportunity has no line items")
+        reason = "The Opportunity has no line items"
+        return Result(record_id, Outcome.SKIPPED, code="NO_LINES", message=reason, record_name=opportunity.name)
     try:
         return price(opportunity, book)
-    except Unpriceable as reason:
-        return Result(record_id, Outcome.FAILED, code=reason.code, message=reason.message)
+    except Unpriceable as refusal:
+        code, name = refusal.code, opportunity.name
+        return Result(record_id, Outcome.FAILED, code=code, message=refusal.message, record_name=name)

@@ -23,6 +23,7 @@ from typing import Any
 
 from quotejob.errors import OrgError, OrgUnreachable
 from quotejob.jobtypes import key_field
+from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
@@ -256,8 +257,13 @@ class Writer:
         self.results[quote.opportunity_id] = Result(quote.opportunity_id, Outcome.SUCCEEDED, quote_id)
 
     def _failed(self, quote: PricedQuote, error: NodeError) -> None:
-        result = Result(quote.opportunity_id, Outcome.FAILED, code=error.code, message=error.message)
-        self.results[quote.opportunity_id] = result
+        self.results[quote.opportunity_id] = Result(
+            quote.opportunity_id,
+            Outcome.FAILED,
+            code=error.code,
+            message=error.message,
+            record_name=opportunity_name(quote.name),
+        )
 
 
 class _Patience:

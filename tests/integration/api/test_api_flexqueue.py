@@ -89,6 +89,8 @@ def refused(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
 
 
 def move(client: FlaskClient, operation: str, *ids: str) -> TestResponse:
+    if operation == "moveToPosition":
+        return client.post(f"/api/flexqueue/{operation}", json={"jobId": ids[0], "position": int(ids[1])})
     names = ["jobId"] if len(ids) == 1 else ["jobToMoveId", "jobInQueueId"]
     return client.post(f"/api/flexqueue/{operation}", json=dict(zip(names, ids, strict=True)))
 
@@ -112,6 +114,11 @@ def test_the_queue_is_shown_and_changed(client: FlaskClient) -> None:
         ("moveBeforeJob", [c, b], False, [a, c, b]),
         ("moveAfterJob", [a, c], True, [c, a, b]),
         ("moveAfterJob", [a, c], False, [c, a, b]),
+        ("moveToPosition", [c, "1"], True, [a, c, b]),
+        ("moveToPosition", [c, "1"], False, [a, c, b]),
+        ("moveToPosition", [a, "9"], True, [c, b, a]),
+        ("moveToPosition", [a, "2"], False, [c, b, a]),
+        ("moveToPosition", [b, "0"], True, [b, c, a]),
     ):
         answer = move(client, operation, *ids)
         assert (answer.status_code, answer.get_json()) == (200, {"moved": moved})
@@ -119,10 +126,17 @@ def test_the_queue_is_shown_and_changed(client: FlaskClient) -> None:
     first = client.get("/api/flexqueue").get_json()["jobs"][0]
     job = client.get(f"/api/jobs/{first['jobId']}").get_json()
     assert first["estimatedStart"] <= job["estimatedStart"]  # a slot is free: it will start now
-    assert facts(first) == {"position": 0, **facts(job)}
+    assert facts(first) == facts(job)
+    listed = {job["jobId"]: job["position"] for job in client.get("/api/jobs").get_json()["jobs"]}
+    assert [listed[job_id] for job_id in (b, c, a)] == [0, 1, 2]
+    client.post(f"/api/jobs/{b}/abort")
+    positions = [client.get(f"/api/jobs/{job_id}").get_json()["position"] for job_id in (b, c, a)]
+    assert positions == [None, 0, 1]
 
 
-@pytest.mark.parametrize("operation", ["moveJobToFront", "moveJobToEnd", "moveBeforeJob", "moveAfterJob"])
+@pytest.mark.parametrize(
+    "operation", ["moveJobToFront", "moveJobToEnd", "moveBeforeJob", "moveAfterJob", "moveToPosition"]
+)
 def test_only_ones_own_holding_jobs_are_moved(
     client: FlaskClient, jobs: JobStore, local_org: LocalOrg, foreign: str, operation: str
 ) -> None:
@@ -134,7 +148,7 @@ def test_only_ones_own_holding_jobs_are_moved(
     def asked(job_id: str) -> list[TestResponse]:
         if operation.endswith("Job"):
             return [move(client, operation, job_id, held), move(client, operation, held, job_id)]
-        return [move(client, operation, job_id)]
+        return [move(client, operation, job_id, *(["0"] if operation == "moveToPosition" else []))]
 
     for answer in asked(active):
         assert "Queued" in refused(answer, 409, "JOB_CONFLICT")["message"]
@@ -148,6 +162,15 @@ def test_only_ones_own_holding_jobs_are_moved(
 def test_a_wrong_body_is_400(client: FlaskClient, body: Any) -> None:
     """With the field named."""
     refused(client.post("/api/flexqueue/moveJobToFront", json=body), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("position", [-1, 1.5, "1", True, None, 10**30])
+def test_a_wrong_position_is_400(client: FlaskClient, position: Any) -> None:
+    """Also if it is missing."""
+    job_id = submit(client)
+    for body in ({"jobId": job_id, "position": position}, {"jobId": job_id}):
+        said = refused(client.post("/api/flexqueue/moveToPosition", json=body), 400, "INVALID_REQUEST")
+        assert [detail["field"] for detail in said["details"]] == ["position"]
 
 
 def test_who_does_not_say_who_calls_is_told_that_first(client: FlaskClient) -> None:

@@ -29,8 +29,11 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
     created = job.pop("createdDate")
     assert created.endswith("Z")
     assert job.pop("estimatedStart").endswith("Z")  # a slot is free
+    assert job.pop("createdByName")
     assert job == {
         "jobId": job_id,
+        "name": None,
+        "position": 0,
         "jobType": "BatchQuote",
         "status": "Holding",
         "extendedStatus": None,

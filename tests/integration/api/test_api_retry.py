@@ -33,7 +33,7 @@ def ended(store_of_jobs: JobStore, local_org: LocalOrg, headers: Headers) -> Ite
         for job in JobSearch(store_of_jobs._redis, store_of_jobs).recent(local_org.org_id, limit=200)[0]:
             if not job.ended:
                 store_of_jobs.abort(job.job_id)
-        job_id = store_of_jobs.submit(context, JobType.BATCH_QUOTE, soql_where_clause=CLAUSE)[0].job_id
+        job_id = store_of_jobs.submit(context, JobType.BATCH_QUOTE, name="First", soql_where_clause=CLAUSE)[0].job_id
         assert store_of_jobs.promote(local_org.org_id) == [job_id]
         progress = Progress(store_of_jobs._redis)
         store_of_jobs.move(job_id, Status.PREPARING)
@@ -73,8 +73,9 @@ def test_a_retry_is_a_new_job(
     first = ended(status)
     job = retry(client, headers(), first)
     assert job["jobId"] != first
-    assert {name: job[name] for name in ("retryOf", "jobType", "status", "soqlWhereClause", "dependsOn")} == {
-        "retryOf": first, "jobType": "BatchQuote", "status": "Holding", "soqlWhereClause": None, "dependsOn": [],
+    assert {name: job[name] for name in ("retryOf", "name", "jobType", "status", "soqlWhereClause", "dependsOn")} == {
+        "retryOf": first, "name": "First", "jobType": "BatchQuote", "status": "Holding", "soqlWhereClause": None,
+        "dependsOn": [],
     }  # fmt: skip
     assert chosen(job["jobId"]) == set(IDS[:3])
     assert client.get(f"/api/jobs/{first}", headers=headers()).get_json()["status"] == status

@@ -98,6 +98,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
     assert datetime.fromisoformat(schedule.pop("nextFireTime")) == times[0]
     assert str(uuid.UUID(schedule["scheduleId"])) == schedule.pop("scheduleId")
     assert schedule.pop("createdDate").endswith("Z")
+    assert schedule.pop("createdByName")
     assert schedule == {
         "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",
         "timeZone": "Europe/Zurich", "previousFireTime": None, "timesTriggered": 0, "timesSkipped": 0,
@@ -108,7 +109,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
 
 
 @pytest.mark.parametrize("guaranteed", [True, False])
-@pytest.mark.parametrize("way", [("POST", "/pause"), ("DELETE", "")])
+@pytest.mark.parametrize("way", [("POST", "/pause"), ("DELETE", ""), ("PATCH", "")])
 def test_the_slot_kept_for_a_schedule_is_given_away(
     ask: Ask, settings: Settings, local_org: LocalOrg, way: tuple[str, str], guaranteed: bool
 ) -> None:
@@ -116,7 +117,8 @@ def test_the_slot_kept_for_a_schedule_is_given_away(
     schedule_id = ask("POST", body=NIGHTLY | {"guaranteed": guaranteed}).get_json()["scheduleId"]
     broker = store.connect(settings)
     broker.delete("control")
-    assert ask(way[0], f"/{schedule_id}{way[1]}").status_code == 200
+    body = {"guaranteed": False} if way[0] == "PATCH" else None
+    assert ask(way[0], f"/{schedule_id}{way[1]}", body).status_code == 200
     told = key("quotejob.dispatch", {"org_id": local_org.org_id}) in waiting(broker)
     assert told == guaranteed
     broker.delete("control")
@@ -180,15 +182,89 @@ def test_its_life(ask: Ask) -> None:
     assert (after["state"], after["lastJobId"], after["timesTriggered"]) == ("EXECUTING", run.get_json()["jobId"], 1)
     refused(ask("POST", f"{at}/run"), 409)
     assert ask("DELETE", at).get_json()["state"] == "DELETED"
-    for method, path in [("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/run"), ("DELETE", "")]:
+    for method, path in [
+        ("GET", ""),
+        ("POST", "/pause"),
+        ("POST", "/resume"),
+        ("POST", "/run"),
+        ("DELETE", ""),
+        ("PATCH", ""),
+    ]:
         refused(ask(method, at + path), 404)
+
+
+def test_a_schedule_is_changed(ask: Ask) -> None:
+    """Only what is sent; the answer is the schedule. Nothing sent changes nothing."""
+    schedule = ask("POST", body=NIGHTLY | {"endTime": "2031-01-01T00:00:00Z"}).get_json()
+    at = f"/{schedule['scheduleId']}"
+    assert ask("PATCH", at, {}).get_json() == schedule
+    assert ask("PATCH", at).get_json() == schedule
+    changes = {"name": "Weekly", "soqlWhereClause": "Amount > 1", "overlap": "queue"}
+    changed = ask("PATCH", at, changes)
+    assert changed.status_code == 200, changed.text
+    assert changed.get_json() == schedule | changes
+    assert ask("PATCH", at, {"endTime": None}).get_json() == schedule | changes | {"endTime": None}
+    assert ask("GET", at).get_json() == schedule | changes | {"endTime": None}
+    moved = ask("PATCH", at, {"cronExpression": "0 0 3 * * ?", "timeZone": "Europe/Zurich"}).get_json()
+    assert moved["nextFireTimes"] != schedule["nextFireTimes"]
+    assert moved["nextFireTime"] == moved["nextFireTimes"][0]
+
+
+def test_the_type_of_a_schedule_is_changed(ask: Ask) -> None:
+    """A clause goes with a BatchQuote only; what no longer fits is dropped, what is missing is asked for."""
+    at = f"/{ask('POST', body=NIGHTLY).get_json()['scheduleId']}"
+
+    def job() -> tuple[Any, ...]:
+        found = ask("GET", at).get_json()
+        return found["jobType"], found["soqlWhereClause"], found["numberOfOpportunities"]
+
+    assert ask("PATCH", at, {"jobType": "SampleDataCreate"}).status_code == 200
+    assert job() == ("SampleDataCreate", None, 10)
+    assert ask("PATCH", at, {"numberOfOpportunities": 3}).status_code == 200
+    assert job() == ("SampleDataCreate", None, 3)
+    refused(ask("PATCH", at, {"soqlWhereClause": "Name != null"}), 400, "soqlWhereClause")
+    refused(ask("PATCH", at, {"jobType": "BatchQuote"}), 400, "soqlWhereClause")
+    assert ask("PATCH", at, {"jobType": "BatchQuote", "soqlWhereClause": "Amount > 2"}).status_code == 200
+    assert job() == ("BatchQuote", "Amount > 2", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": None}, "name"),
+        ({"name": ""}, "name"),
+        ({"cronExpression": "0 0 0 30 2 ?"}, "cronExpression"),
+        ({"timeZone": "Mars"}, "timeZone"),
+        ({"soqlWhereClause": None}, "soqlWhereClause"),
+        ({"soqlWhereClause": "Name = 'x' ORDER BY Name"}, "soqlWhereClause"),
+        ({"soqlWhereClause": "Nonsense__c = 1"}, "soqlWhereClause"),
+        ({"numberOfOpportunities": None}, "numberOfOpportunities"),
+        ({"endTime": "2020-01-01T00:00:00Z"}, "cronExpression"),
+        ({"endTime": "tomorrow"}, "endTime"),
+        ({"guaranteed": 1}, "guaranteed"),
+        ({"guaranteed": None}, "guaranteed"),
+        ({"overlap": None}, "overlap"),
+        ({"misfire": "often"}, "misfire"),
+        ({"authorization": "another_org"}, "authorization"),
+        ({"scheduleId": str(uuid.uuid4())}, "scheduleId"),
+        ({"state": "PAUSED"}, "state"),
+    ],
+)
+def test_a_wrong_change_is_400(ask: Ask, changes: dict[str, Any], field: str) -> None:
+    """The checks of createSchedule; the field is named, and nothing is changed."""
+    schedule = ask("POST", body=NIGHTLY).get_json()
+    at = f"/{schedule['scheduleId']}"
+    refused(ask("PATCH", at, changes if "name" in changes else {**changes, "name": "Changed"}), 400, field)
+    assert ask("GET", at).get_json() == schedule
 
 
 def test_another_orgs_schedule_is_not_there(ask: Ask) -> None:
     """Nor is one whose id is none."""
     at = f"/{ask('POST', body=NIGHTLY).get_json()['scheduleId']}"
     refused(ask("GET", at, orgId=to18("00DAAAAAAAAAAAA")), 401)
+    refused(ask("PATCH", at, {"name": "Mine"}, orgId=to18("00DAAAAAAAAAAAA")), 401)
     refused(ask("GET", "/nonsense"), 404)
+    refused(ask("PATCH", "/nonsense", {"name": "Mine"}), 404)
     refused(ask("GET", f"/{uuid.uuid4()}"), 404)
 
 

@@ -43,7 +43,7 @@ def foreign_job(store_of_jobs: JobStore, headers: Headers) -> Iterator[str]:
     store_of_jobs.abort(job.job_id)
 
 
-@pytest.mark.parametrize("rest", ["", "/results", "/abort", "/resume", "/retry"])
+@pytest.mark.parametrize("rest", ["", "/results", "/failures", "/abort", "/resume", "/retry"])
 def test_another_orgs_job_is_as_good_as_none(
     client: FlaskClient, headers: Headers, store_of_jobs: JobStore, foreign_job: str, rest: str
 ) -> None:
@@ -190,7 +190,7 @@ RESULTS = (
     Result("006000000000001AAA", Outcome.SUCCEEDED, quote_id="0Q0000000000001AAA"),
     Result("006000000000002AAA", Outcome.SKIPPED, code="NO_LINES", message="The Opportunity has no lines"),
     Result(
-        "006000000000003AAA", Outcome.FAILED, code="FIELD_CUSTOM_VALIDATION_EXCEPTION", message='Say "why",\nplease'
+        "006000000000003AAA", Outcome.FAILED, None, "FIELD_CUSTOM_VALIDATION_EXCEPTION", 'Say "why",\nplease', "Deal"
     ),
 )
 
@@ -226,6 +226,7 @@ def test_results_are_given_by_outcome_and_a_page_at_a_time(
         "quoteId": "0Q0000000000001AAA",
         "code": None,
         "message": None,
+        "recordName": None,
     }
     assert [result["outcome"] for result in whole["results"]] == ["succeeded", "skipped", "failed"]
     failed = client.get(f"{address}?outcome=failed", headers=headers()).get_json()["results"]
@@ -233,6 +234,23 @@ def test_results_are_given_by_outcome_and_a_page_at_a_time(
     first = client.get(f"{address}?limit=2", headers=headers()).get_json()
     second = client.get(f"{address}?limit=2&cursor={first['nextCursor']}", headers=headers()).get_json()
     assert first["results"] + second["results"] == whole["results"]
+
+
+def test_failures_are_given_by_reason(client: FlaskClient, headers: Headers, job_with_results: str) -> None:
+    """With the record's name and what to do; none of a job in which nothing failed."""
+    answer = client.get(f"/api/jobs/{job_with_results}/failures", headers=headers()).get_json()
+    [reason] = answer.pop("failures")
+    assert answer == {"jobId": job_with_results, "failed": 1}
+    assert "validation rule" in reason.pop("hint")
+    assert reason == {
+        "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "message": 'Say "why",\nplease',
+        "count": 1,
+        "records": [{"recordId": "006000000000003AAA", "recordName": "Deal"}],
+    }
+    fresh = accepted(submit(client, headers()))
+    answer = client.get(f"/api/jobs/{fresh}/failures", headers=headers()).get_json()
+    assert answer == {"jobId": fresh, "failed": 0, "failures": []}
 
 
 def test_results_come_as_csv_when_asked_for(
@@ -245,8 +263,8 @@ def test_results_come_as_csv_when_asked_for(
     assert answer.mimetype == "text/csv"
     assert "Content-Length" not in answer.headers
     rows = list(csv.reader(io.StringIO(answer.text, newline="")))
-    assert rows[0] == ["recordId", "outcome", "quoteId", "code", "message"]
-    assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", ""]
+    assert rows[0] == ["recordId", "outcome", "quoteId", "code", "message", "recordName"]
+    assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", "", ""]
     assert rows[3][4] == 'Say "why",\nplease'
     assert len(rows) == 4
     skipped = client.get(f"{address}?outcome=skipped&limit=1", headers=headers({"Accept": "text/csv"}))

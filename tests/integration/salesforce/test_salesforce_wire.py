@@ -179,7 +179,7 @@ def test_a_token_does_not_follow_a_redirect(server: Server) -> None:
 def test_whoami_reads_the_user(server: Server) -> None:
     """From userinfo, which takes any valid token."""
     body = {"user_id": "005", "organization_id": "00D", "preferred_username": "a@b.c", "name": "A"}
-    assert server.org(Reply(body)).whoami() == Identity("005", "00D", "a@b.c")
+    assert server.org(Reply(body)).whoami() == Identity("005", "00D", "a@b.c", "A")
     assert server.asked == ["GET /services/oauth2/userinfo"]
     with pytest.raises(OrgUnreachable, match="without a user"):
         server.org(Reply({"hello": "world"}), retry_for=0).whoami()

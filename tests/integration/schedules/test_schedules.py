@@ -146,6 +146,7 @@ def test_each_fire_time_makes_one_job(
     [job] = made(jobs, caller)
     assert (job.job_id, job.schedule_id, job.authorization) == (schedule.job_id(first), schedule.schedule_id, "worker")
     assert (job.status, job.soql_where_clause, job.created_by_id) == (Status.HOLDING, "Name != null", caller.user_id)
+    assert (job.name, job.created_by_name) == (schedule.name, caller.user_name)
     found = schedules.get(schedule.schedule_id)
     assert (found.previous_fire_time, found.next_fire_time) == (first, first + MINUTE)
     assert (found.times_triggered, found.last_job_id, found.state) == (1, job.job_id, State.EXECUTING)

@@ -25,7 +25,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 SUBMITTING = ("executeBatch", "datacreate", "datadelete", "retryFailedRecords")  # with an Idempotency-Key
 JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords")
-SCHEDULE_CONFLICTS = ("createSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
+SCHEDULE_CONFLICTS = ("createSchedule", "updateSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
 
@@ -53,6 +53,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "listJobs": ("get", "/api/jobs", "200"),
         "getJobSummary": ("get", "/api/jobs/summary", "200"),
         "getJobResults": ("get", "/api/jobs/{jobId}/results", "200"),
+        "getJobFailures": ("get", "/api/jobs/{jobId}/failures", "200"),
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
         "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
         "retryFailedRecords": ("post", "/api/jobs/{jobId}/retry", "202"),
@@ -61,9 +62,11 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "moveJobToEnd": ("post", "/api/flexqueue/moveJobToEnd", "200"),
         "moveBeforeJob": ("post", "/api/flexqueue/moveBeforeJob", "200"),
         "moveAfterJob": ("post", "/api/flexqueue/moveAfterJob", "200"),
+        "moveToPosition": ("post", "/api/flexqueue/moveToPosition", "200"),
         "createSchedule": ("post", "/api/schedules", "201"),
         "listSchedules": ("get", "/api/schedules", "200"),
         "getSchedule": ("get", "/api/schedules/{scheduleId}", "200"),
+        "updateSchedule": ("patch", "/api/schedules/{scheduleId}", "200"),
         "pauseSchedule": ("post", "/api/schedules/{scheduleId}/pause", "200"),
         "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
         "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
@@ -79,7 +82,7 @@ def test_an_operation_is_one_external_services_accepts(name: str) -> None:
     assert operation["summary"]
     assert operation["description"]
     assert set(operation["x-sfdc"]["heroku"]["authorization"]) == {"connectedApp", "permissionSet"}
-    assert method == "post" or "requestBody" not in operation
+    assert method in ("post", "patch") or "requestBody" not in operation
     for status, answer in operation["responses"].items():
         assert "headers" not in answer
         assert answer["description"]

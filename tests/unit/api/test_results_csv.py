@@ -12,11 +12,13 @@ from quotejob.run.results_csv import CSV_COLUMNS, as_csv
 
 
 @pytest.mark.parametrize("message", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"])
-@pytest.mark.parametrize("column", ["record_id", "code", "message", "quote_id"])
+@pytest.mark.parametrize("column", ["record_id", "code", "message", "quote_id", "record_name"])
 def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None:
     """A spreadsheet shows it and does not run it."""
-    values = {"record_id": "006", "quote_id": "0Q0", "code": "C", "message": "m"} | {column: message}
-    result = Result(values["record_id"], Outcome.FAILED, values["quote_id"], values["code"], values["message"])
+    values = {"record_id": "006", "quote_id": "0Q0", "code": "C", "message": "m", "record_name": "n"} | {
+        column: message
+    }
+    result = Result(outcome=Outcome.FAILED, **values)
     header, row = csv.reader(io.StringIO("".join(as_csv([result])), newline=""))
     assert tuple(header) == CSV_COLUMNS
     assert [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
@@ -27,4 +29,4 @@ def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None
 def test_other_cells_stay_as_they_are(message: str) -> None:
     text = "".join(as_csv([Result("006", Outcome.FAILED, None, "C", message)]))
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows[1] == ["006", "failed", "", "C", message]
+    assert rows[1] == ["006", "failed", "", "C", message, ""]

@@ -12,7 +12,6 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import queue
 from cli.main import quotejob
 
 USER = {"user_id": "005AA0000000001AAA", "organization_id": "00DAA0000000001AAA", "preferred_username": "a@b.example"}
@@ -108,7 +107,7 @@ def test_something_else_answers(fake: type[Fake]) -> None:
 def test_a_short_id(fake: type[Fake]) -> None:
     """Enough of it finds the job; too little names the candidates; less than four characters is refused."""
     fake.answers["/api/jobs"] = [(200, {"jobs": [{"jobId": each} for each in IDS], "nextCursor": None}, {})]
-    fake.answers[f"/api/jobs/{IDS[1]}/results"] = [(200, {"results": [], "nextCursor": None}, {})]
+    fake.answers[f"/api/jobs/{IDS[1]}/failures"] = [(200, {"jobId": IDS[1], "failed": 0, "failures": []}, {})]
     assert json.loads(call("failures", "1F0C9", "--json").stdout)["jobId"] == IDS[1]
     several = call("failures", "1f0c")
     assert several.exit_code == 2
@@ -132,6 +131,9 @@ def test_a_short_id(fake: type[Fake]) -> None:
         ["queue", "move", "1f0c", "--front", "--end"],
         ["queue", "--json", "move", "1f0c", "--front"],
         ["results", "1f0c", "--csv", "--json"],
+        ["schedules", "create", "x"],
+        ["schedules", "edit", "x"],
+        ["schedules", "edit", "x", "--end", "1d", "--no-end"],
         ["nonsense"],
         ["open", "--url", "example.org"],
     ],
@@ -142,14 +144,6 @@ def test_a_wrong_command_is_2(fake: type[Fake], words: list[str]) -> None:
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith("Error: ")
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_places_of_the_queue() -> None:
-    """The job itself does not count; a place past the end is the end."""
-    assert queue.place("b", ["a", "b", "c"], 0) == ("moveBeforeJob", "a")
-    assert queue.place("a", ["a", "b", "c"], 1) == ("moveBeforeJob", "c")
-    assert queue.place("a", ["a", "b", "c"], 2) == ("moveJobToEnd", None)
-    assert queue.place("a", ["a", "b", "c"], 99) == ("moveJobToEnd", None)
 
 
 def test_every_help_has_examples() -> None:

@@ -13,6 +13,7 @@ from cli.api import Json
 
 JOB: Json = {
     "jobId": "1f0c7a2b-fdd0-4652-8bae-a742e541bb37",
+    "name": None,
     "status": "Processing",
     "jobType": "SampleDataCreate",
     "records": {"total": 20_000, "succeeded": 12_345, "skipped": 0, "failed": 0},

@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from console import failures, words
+from console import words
 from quotejob import clock
 from quotejob.jobs.job import Job, JobType, Status
-from quotejob.run.receipt import Outcome, Result
 
 
 @pytest.mark.parametrize(
@@ -57,17 +56,5 @@ def test_a_title_says_what_the_job_does() -> None:
     assert words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="Id != null")) == "Id != null"
     assert len(words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="x" * 9000))) == words.LONGEST_TITLE
     assert words.title(a_job(JobType.SAMPLE_DATA_DELETE)) == "Delete sample data"
+    assert words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="Id != null", name="Nightly")) == "Nightly"
     assert words.title(a_job("OfAPlugin")) == "OfAPlugin"
-
-
-def test_records_are_grouped_by_reason() -> None:
-    """Failed ones first, the most frequent first; only a few records are named."""
-    lock = [Result(f"006{n}", Outcome.FAILED, None, "UNABLE_TO_LOCK_ROW", "locked") for n in range(7)]
-    rule = [Result(f"007{n}", Outcome.FAILED, None, "RULE", "no") for n in range(2)]
-    skipped = [Result(f"008{n}", Outcome.SKIPPED, None, "NO_LINES", "empty") for n in range(9)]
-    good = [Result("009", Outcome.SUCCEEDED, "0Q0")]
-    found = failures.reasons(skipped + rule + good + lock)
-    assert [(each.code, each.records) for each in found] == [("UNABLE_TO_LOCK_ROW", 7), ("RULE", 2), ("NO_LINES", 9)]
-    assert found[0].first == [f"006{n}" for n in range(failures.MOST_RECORDS)]
-    assert found[0].hint
-    assert found[1].hint is None

@@ -1,6 +1,7 @@
 -- needs jobs/queue
 -- Move a Holding job to another place of its org's flex queue.
--- args  org, id, place (front, end, before, after), other (the job in the queue to move it before or after, or nil)
+-- args  org, id, place (front, end, before, after), other (the job in the queue to move it before or after, or nil),
+--       position (in place of place: its new position; 0 is the front)
 -- Returns 'moved', 'there' (it was in that place already), or the id of a named job that is not in the queue.
 local owner, id, where, other = args.org, args.id, args.place, args.other
 local holding, ready = org(owner, 'holding'), org(owner, 'ready')
@@ -16,6 +17,7 @@ end
 if id == other then return 'there' end
 local count, stood = redis.call('ZCARD', holding), redis.call('ZRANK', holding, id)
 local rank = where == 'front' and 0 or count - 1 -- its new rank among the other jobs
+if args.position then rank = math.min(args.position, rank) end
 if other then
   rank = redis.call('ZRANK', holding, other)
   if rank > stood then rank = rank - 1 end
