@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from flask import Response, render_template
 
@@ -11,9 +13,13 @@ from console.pages import blueprint, page, part, services, session
 from quotejob import clock
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.services import Services
+from quotejob.settings import Settings
 from quotejob.store.client import concerns
 
 NIGHT = timedelta(hours=12)
+NIGHT_KEPT_FOR = 60  # seconds
+MOST_BARS = 100  # drawn in a lane, the latest ones
 SHOWN = 5  # of the queue, of the schedules, of what needs a person
 
 
@@ -28,6 +34,7 @@ class Night:
     failed: int = 0
     api_calls: int = 0
     lanes: list[list[Job]] = field(default_factory=list)
+    unlucky: list[Job] = field(default_factory=list)  # Failed, the latest first
 
     def left(self, job: Job) -> float:
         """Return where a job's bar begins, in percent."""
@@ -47,14 +54,17 @@ class Night:
         return max(0.0, min(100.0, (moment - self.since) / (self.until - self.since) * 100))
 
 
-FIELDS = ("startedDate", "completedDate", "quotesCreated", "failed", "apiCalls", "soqlWhereClause")
+FIELDS = (
+    *("startedDate", "completedDate", "extendedStatus", "quotesCreated", "failed", "apiCalls"),
+    *("name", "soqlWhereClause", "numberOfOpportunities", "retryOf"),
+)
 
 
 @blueprint.get("/")
 @blueprint.get("", endpoint="home")
 def overview() -> Response:
     """Show the overview."""
-    return page("overview.html", night=_night(), **_now(), **_coming())
+    return page("overview.html", night=_night(), most=MOST_BARS, **_now(), **_coming())
 
 
 @part("/now")
@@ -72,7 +82,7 @@ def coming() -> str:
 @part("/night")
 def night() -> str:
     """Show the last hours."""
-    return render_template("parts/night.html", night=_night())
+    return render_template("parts/night.html", night=_night(), most=MOST_BARS)
 
 
 def _now() -> dict[str, object]:
@@ -95,21 +105,22 @@ def _coming() -> dict[str, object]:
     org_id = session().org_id
     every = services().schedules.list_for_org(org_id)
     timed = sorted((each.next_fire_time, each.name, each) for each in every if each.next_fire_time)
-    unlucky, _ = services().search.recent(
-        org_id, JobFilter(statuses=frozenset({Status.FAILED}), created_from=clock.now() - NIGHT), limit=SHOWN
-    )
-    return {"coming": [each for _, _, each in timed[:SHOWN]], "unlucky": unlucky}
+    return {"coming": [each for _, _, each in timed[:SHOWN]], "unlucky": _night().unlucky[:SHOWN]}
 
 
 def _night() -> Night:
+    """Return the last hours, as they were when somebody asked in this minute: all tabs share one reading."""
+    return _read_night(services().settings, session().org_id, int(time.time() // NIGHT_KEPT_FOR))
+
+
+@lru_cache(maxsize=64)
+def _read_night(settings: Settings, org_id: str, minute: int) -> Night:  # noqa: ARG001 (a new minute is read anew)
     """Read the jobs of the last hours. A job goes into the first lane that is free at its start."""
-    until = clock.now()
+    until, search = clock.now(), Services.connected(settings).search
     found = Night(until - NIGHT, until, {})
-    begun = [
-        job
-        for job in services().search.scan(session().org_id, JobFilter(created_from=found.since), FIELDS)
-        if job.started_date
-    ]
+    jobs = list(search.scan(org_id, JobFilter(created_from=found.since), FIELDS))
+    found.unlucky = [job for job in jobs if job.status is Status.FAILED]
+    begun = [job for job in jobs if job.started_date]
     free_from: list[datetime] = []
     for job in sorted(begun, key=lambda each: each.started_date or until):
         start, end = job.started_date or until, job.completed_date or until
