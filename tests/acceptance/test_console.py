@@ -18,7 +18,7 @@ from harness.stack import Stack
 
 expect.set_options(timeout=30_000)
 HTML = "<img src=x onerror=alert(1)><b>bold</b>"
-PICTURES = Path(__file__).parents[2] / "docs" / "console" if os.environ.get("QUOTEJOB_PICTURES") else None
+PICTURES = Path(__file__).parents[2] / "docs" / "console" if os.environ.get("CONSOLE_PICTURES") else None
 
 
 @pytest.fixture(scope="module")
