@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from quotejob.jobs.job import Job, JobType
 from quotejob.schedules.cron import time_zone_named
 
 LONGEST_TITLE = 80  # characters
+TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
 _KINDS = {
     JobType.SAMPLE_DATA_CREATE: "Make sample data",
     JobType.SAMPLE_DATA_DELETE: "Delete sample data",
@@ -65,8 +66,10 @@ def relative(moment: datetime) -> Markup:
     return _time(moment, said, "relative")
 
 
-def at(moment: datetime, form: str = "%H:%M") -> Markup:
-    """Return a time on the reader's clock, with the full time as its title."""
+def at(moment: datetime, form: str = TIME) -> Markup:
+    """Return a time on the reader's clock, with the full time as its title. One of another day has its date."""
+    if form == TIME and abs(moment - clock.now()) > ONE_DAY:
+        form = "%d %b %Y"
     return _time(moment, moment.astimezone(_zone()).strftime(form), "clock")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -40,6 +41,13 @@ def test_a_relative_time_says_before_or_after() -> None:
     with Flask("t").test_request_context():
         assert ">in 4 min<" in words.relative(clock.now() + timedelta(minutes=4, seconds=30))
         assert ">4 min ago<" in words.relative(clock.now() - timedelta(minutes=4, seconds=30))
+
+
+def test_a_time_of_another_day_has_its_date() -> None:
+    """A clock time alone would be taken for one of today."""
+    with Flask("t").test_request_context():
+        assert re.search(r">\d\d:\d\d<", words.at(clock.now() + timedelta(hours=1)))
+        assert ">01 Jan 2099<" in words.at(datetime(2099, 1, 1, 3, tzinfo=UTC))
 
 
 def test_it_is_100_percent_only_at_the_end() -> None:
