@@ -17,7 +17,7 @@ bind = f"{_host}:{_port}"
 
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 worker_class = "api.intake.Worker"  # gthread, where no thread waits for a slow client
-threads = 64  # a request waits on Redis and on one call to the org, hardly on the CPU; api.door shares them out
+threads = 64  # a request waits on Redis and on one call to the org, hardly on the CPU; asking/door.py shares them out
 timeout = 30
 graceful_timeout = 20  # seconds; Heroku kills 30 s after SIGTERM
 keepalive = 75  # seconds; longer than a router keeps its side open

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.diagnosis import DiagnosisSchema
+from quotejob.asking import proof
 from quotejob.diagnosis import Diagnosis, diagnose
+from tasks import workers
 
 blueprint = Blueprint("diagnosis", __name__, url_prefix="/api/diagnosis", description="Find out what is wrong")
 blueprint.before_request(caller.require_context)
@@ -20,5 +22,5 @@ def get_diagnosis() -> Diagnosis:
     Looks at Redis, the workers, the scheduler, the caller's org, the clocks and the settings. It works also if Redis
     does not answer. Each check says that it is all right, or what to do.
     """
-    context = caller.proven_by_org(caller.claimed())
-    return diagnose(caller.services(), caller.org_of(context), context.org_id, lambda: workers.served_queues(WITHIN))
+    context = proof.prove_by_org(caller.claimed())
+    return diagnose(caller.services(), proof.org_of(context), context.org_id, lambda: workers.served_queues(WITHIN))

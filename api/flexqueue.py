@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.flexqueue import (
     FlexQueueSchema,
@@ -17,6 +17,7 @@ from api.wire.flexqueue import (
     MoveToPositionRequestSchema,
 )
 from quotejob.jobs.flexqueue import QueuePlace
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("flexqueue", __name__, url_prefix="/api/flexqueue", description="See and change who runs next")
@@ -42,7 +43,7 @@ def get_flex_queue() -> dict[str, Any]:
     """
     org_id = caller.authenticated().org_id
     jobs = caller.services().flexqueue.jobs(org_id)
-    return {"jobs": workers.with_outlook(org_id, jobs)}
+    return {"jobs": workers.with_outlook(caller.services(), org_id, jobs)}
 
 
 @move("/moveJobToFront", name="moveJobToFront", body=MoveJobRequestSchema, example=_ONE)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import structlog
 from flask import Blueprint, Response, jsonify
 
-from api import caller, errors, workers
+from api import caller, errors
 from quotejob.errors import StoreUnavailable
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("health", __name__)

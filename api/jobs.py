@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 from flask import Response, request
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.jobs import (
     BatchExecutionRequestSchema,
@@ -30,6 +28,7 @@ from api.wire.jobs import (
     RetryRequestSchema,
 )
 from api.wire.summary import JobSummarySchema
+from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
@@ -38,17 +37,16 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("jobs", __name__, url_prefix="/api", description="Submit, watch and stop jobs")
 blueprint.before_request(caller.require_context)
 
 CSV = "text/csv"
-CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
-CSV_CHUNK = 64 * 1024  # characters sent at once
 
 
 @blueprint.operation(
@@ -76,7 +74,7 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
-    caller.check_clause_in_org(context, clause)
+    check_clause_in_org(context, clause, caller.services())
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
     return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
@@ -128,7 +126,7 @@ def get_job(job_id: str) -> Job:
     Gives the state of a job, with estimates of its start and end.
     """
     context = caller.authenticated()
-    return workers.with_outlook(context.org_id, [caller.get_own_job(context, job_id)])[0]
+    return workers.with_outlook(caller.services(), context.org_id, [caller.get_own_job(context, job_id)])[0]
 
 
 @blueprint.operation(
@@ -144,7 +142,7 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     found, cursor = caller.services().search.recent(
         org_id, query["wanted"], sorting, limit=query["limit"], cursor=query.get("cursor")
     )
-    return {"jobs": workers.with_outlook(org_id, found), "next_cursor": cursor}
+    return {"jobs": workers.with_outlook(caller.services(), org_id, found), "next_cursor": cursor}
 
 
 @blueprint.operation(
@@ -183,11 +181,11 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     is sent. Then the header Link has the address of the next page, with rel="next".
     """
     caller.get_own_job(caller.authenticated(), job_id)
-    results, outcome, as_csv = caller.services().results, query.get("outcome"), _wants_csv()
-    if as_csv and not request.args.keys() & {"limit", "cursor"}:
+    results, outcome, wants_csv = caller.services().results, query.get("outcome"), _wants_csv()
+    if wants_csv and not request.args.keys() & {"limit", "cursor"}:
         return _csv_answer(results.stream(job_id, outcome))
     found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
-    if not as_csv:
+    if not wants_csv:
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
     return _csv_answer(found, following)
@@ -227,7 +225,7 @@ def abort_job(job_id: str) -> Job:
     context = caller.authenticated()
     caller.get_own_job(context, job_id)
     job = _jobs().abort(job_id)
-    workers.dispatch_org(context.org_id)  # its slot is free for the next one
+    workers.dispatch_org(caller.services(), context.org_id)  # its slot is free for the next one
     return job
 
 
@@ -248,7 +246,7 @@ def resume_job(job_id: str) -> Job:
     context = caller.authenticated()
     caller.get_own_job(context, job_id)
     job = _jobs().resume(job_id, context)
-    workers.dispatch_org(context.org_id)
+    workers.dispatch_org(caller.services(), context.org_id)
     return job
 
 
@@ -300,29 +298,9 @@ def _wants_csv() -> bool:
 
 def _csv_answer(results: Iterable[Result], following: str | None = None) -> Response:
     """Return the results as CSV. ``following`` is the address of the next ones."""
-    chunks = _csv(results)
+    chunks = as_csv(results)
     first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
     response = Response(itertools.chain([first], chunks), mimetype=CSV)
     if following:
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response
-
-
-def _csv(results: Iterable[Result]) -> Iterator[str]:
-    """Yield the results as CSV (RFC 4180), in chunks."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(CSV_COLUMNS)
-    for result in results:
-        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message, result.record_name)
-        writer.writerow(_as_text(cell) for cell in cells)
-        if buffer.tell() >= CSV_CHUNK:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _as_text(cell: str | None) -> str | None:
-    """Return the cell; with an apostrophe before it if a spreadsheet would run it as a formula."""
-    return f"'{cell}" if cell and cell.startswith(FORMULA) else cell

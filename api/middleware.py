@@ -51,7 +51,8 @@ def _finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     tally.count("requests", operation, str(response.status_code))
     tally.observe("request_seconds", operation, seconds)
-    write = log.debug if operation in QUIET else log.warning if response.status_code > FAULT else log.info
+    quiet = operation in QUIET or g.get("quiet")
+    write = log.debug if quiet else log.warning if response.status_code > FAULT else log.info
     write(
         "Answered a request",
         operation=operation,

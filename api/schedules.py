@@ -6,16 +6,18 @@ from typing import Any
 
 import structlog
 
-from api import caller, workers
+from api import caller
 from api.blueprint import Blueprint
 from api.wire.jobs import DEFAULT_OPPORTUNITIES, BatchExecutionResponseSchema
 from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
-from quotejob.errors import InvalidRequest, ScheduleNotFound
+from quotejob.asking.proof import check_clause_in_org
+from quotejob.errors import ScheduleNotFound
 from quotejob.jobs.job import JobType
-from quotejob.salesforce.clause import FIELD, check_clause
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
+from quotejob.schedules.what import what_to_submit
 from quotejob.store import keys
+from tasks import workers
 
 log = structlog.get_logger("api")
 blueprint = Blueprint("schedules", __name__, url_prefix="/api/schedules", description="Submit jobs by the clock")
@@ -46,10 +48,10 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     before the answer. The name of a schedule is unique in the org.
     """
     context = caller.claimed()
-    what = _job_of(body)
+    what = _what(body)
     context = caller.authenticate(context)
     if clause := what["soql_where_clause"]:
-        caller.check_clause_in_org(context, clause)
+        check_clause_in_org(context, clause, caller.services())
     authorization = caller.check_authorization(context, body.get("authorization"))
     schedule = _schedules().create(context, **{**body, **what, "authorization": authorization})
     log.info("Schedule created", schedule_id=schedule.schedule_id)
@@ -95,9 +97,9 @@ def update_schedule(body: dict[str, Any], schedule_id: str) -> Schedule:
     context, changes = caller.authenticated(), dict(body)
     before = _schedules().get(_checked_id(schedule_id), context.org_id)
     if body.keys() & {"job_type", "soql_where_clause", "number_of_opportunities"}:
-        changes |= _job_of(_with_job_before(body, before))
+        changes |= _what(_with_job_before(body, before))
     if clause := body.get("soql_where_clause"):
-        caller.check_clause_in_org(context, clause)
+        check_clause_in_org(context, clause, caller.services())
     if "authorization" in body:
         caller.check_authorization(context, body["authorization"])
     schedule = _schedules().change(schedule_id, context.org_id, changes)
@@ -158,7 +160,7 @@ def run_schedule_now(schedule_id: str) -> dict[str, str]:
     """
     context = caller.authenticated()
     job_id = caller.services().firing.run_now(_checked_id(schedule_id), context.org_id)
-    workers.dispatch_org(context.org_id)
+    workers.dispatch_org(caller.services(), context.org_id)
     return {"job_id": job_id}
 
 
@@ -185,7 +187,7 @@ def _schedules() -> ScheduleStore:
 def _with_slot_freed(schedule: Schedule) -> Schedule:
     """Return the schedule. If it was guaranteed, its reserved slot is free now: dispatch the org's next job."""
     if schedule.guaranteed:
-        workers.dispatch_org(schedule.org_id)
+        workers.dispatch_org(caller.services(), schedule.org_id)
     return schedule
 
 
@@ -207,14 +209,5 @@ def _with_job_before(body: dict[str, Any], before: Schedule) -> dict[str, Any]:
     return {**kept, **body, "job_type": kind}
 
 
-def _job_of(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type."""
-    clause, kind = body["soql_where_clause"], body["job_type"]
-    if kind != JobType.BATCH_QUOTE and clause is not None:
-        raise InvalidRequest.field(FIELD, f"has no meaning for {kind}; leave it out")
-    if kind == JobType.BATCH_QUOTE and clause is None:
-        raise InvalidRequest.field(FIELD, "is missing; send the condition after WHERE")
-    return {
-        "soql_where_clause": None if clause is None else check_clause(clause),
-        "number_of_opportunities": body["number_of_opportunities"] if kind == JobType.SAMPLE_DATA_CREATE else None,
-    }
+def _what(body: dict[str, Any]) -> dict[str, Any]:
+    return what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"])

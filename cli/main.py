@@ -76,7 +76,17 @@ def quotejob() -> None:
 @common
 def open_docs(session: Session) -> int:
     """Open the API's documentation in the browser; in a pipe, print its address."""
-    url = f"{session.url}/docs"
+    return _open(session, f"{session.url}/docs")
+
+
+@click.command("console", epilog=examples("quotejob console", "quotejob console --json"))
+@common
+def open_console(session: Session) -> int:
+    """Open the console of a local system in the browser; in a pipe, print its link. It works once, for 15 minutes."""
+    return _open(session, session.api.post("/console/link")["url"])
+
+
+def _open(session: Session, url: str) -> int:
     session.say({"url": url}, url)
     if not session.as_json and session.screen.is_terminal:
         click.launch(url)
@@ -85,7 +95,7 @@ def open_docs(session: Session) -> int:
 
 for _command in (
     submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, jobs.retry,
-    queue.queue, schedules.schedules, submit.data, doctor.doctor, open_docs,
+    queue.queue, schedules.schedules, submit.data, doctor.doctor, open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

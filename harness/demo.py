@@ -281,6 +281,7 @@ def addresses(stack: Stack) -> None:
     assert stack.org
     console.print("\n[bold]Look around[/]")
     for name, url in {
+        "Console": console_link(stack),
         "Swagger UI": f"{stack.web_url}/docs",
         "Flower": stack.flower_url,
         "Local org": stack.org.url,
@@ -297,6 +298,12 @@ def addresses(stack: Stack) -> None:
             f"{stack.web_url} instead of http://127.0.0.1:{WEB_PORT}.[/]",
             soft_wrap=True,
         )
+
+
+def console_link(stack: Stack) -> str:
+    """Return a link that opens the console once, within 15 minutes. `bin/quotejob console` makes another."""
+    assert stack.org
+    return str(Api(stack.web_url, stack.org, OrgReader(stack.org).username()).post("/console/link")["url"])
 
 
 def wait(stack: Stack) -> None:

@@ -93,6 +93,13 @@ class OrgClient:
             first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
         return queries.rows(first, self._more, queries.child_names(soql))
 
+    def count(self, soql: str) -> int:
+        """Return how many rows a SELECT COUNT() query finds. Raises OrgRefused."""
+        self._check_length("q", soql)
+        answer: Any = self._get("query", q=soql)
+        with self.reading("how many rows there are"):
+            return int(answer["totalSize"])
+
     def describe(self, object_name: str) -> dict[str, Any]:
         """Return an object's fields and relationships, as the org answers. Raises OrgRefused, NOT_FOUND without it."""
         answer: dict[str, Any] = self._get(f"sobjects/{_name(object_name)}/describe")

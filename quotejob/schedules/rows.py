@@ -32,6 +32,7 @@ def script_keys(schedule: Schedule) -> dict[str, str]:
         "names": keys.jobs_of(org_id, "schedule-names"),
         "guaranteed_key": keys.jobs_of(org_id, "guaranteed"),
         "revision_key": keys.jobs_of(org_id, "guaranteed-revision"),
+        "version_key": keys.version(org_id),
     }
 
 

@@ -44,6 +44,11 @@ def jobs_of(org_id: str, part: str) -> str:
     return f"quotejob:org:{org_id}:{part}"
 
 
+def version(org_id: str) -> str:
+    """Return the key of a number that grows with every change of an org's jobs and schedules that people look at."""
+    return jobs_of(org_id, "version")
+
+
 def stage(job_id: str, name: str, wave: int) -> str:
     """Return the key of the receipts of one stage of one wave."""
     return job(job_id, f"{name}:{wave}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ Row = dict[bytes, bytes]  # a hash, or some of its fields
 Reader = Callable[[str], Any]
 
 log = structlog.get_logger()
+_known: set[Any] = set()  # the types that msgspec has learned
+_learning = threading.Lock()
 
 
 def squeeze(document: Any) -> bytes:
@@ -26,7 +29,8 @@ def squeeze(document: Any) -> bytes:
 
 def unsqueeze(stored: bytes, kind: type[T]) -> T:
     """Return the document that squeeze compressed, as a value of this type."""
-    return msgspec.json.decode(zstandard.decompress(stored), type=kind)
+    text = zstandard.decompress(stored)
+    return _first_alone(kind, lambda: msgspec.json.decode(text, type=kind))
 
 
 def read(kind: type[T], row: Row, readers: Mapping[str, Reader], **known: Any) -> T:
@@ -40,7 +44,20 @@ def read(kind: type[T], row: Row, readers: Mapping[str, Reader], **known: Any) -
     for name, raw in row.items():
         field, text = snake(name.decode()), raw.decode()
         fields[field] = readers[field](text) if field in readers else text
-    return msgspec.convert(fields, kind, strict=False)
+    return _first_alone(kind, lambda: msgspec.convert(fields, kind, strict=False))
+
+
+def _first_alone(kind: Any, make: Callable[[], T]) -> T:
+    """Return what ``make`` makes, which is a value of this type. The first one of a type is made while no other is.
+
+    With the first one msgspec learns the type. Two threads that do so at once end the process (SIGSEGV).
+    """
+    if kind in _known:
+        return make()
+    with _learning:
+        made = make()
+    _known.add(kind)
+    return made
 
 
 def readable(read_one: Callable[[str, Row], T], found: Iterable[tuple[str, Row]]) -> Iterator[T]:

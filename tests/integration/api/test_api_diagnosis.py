@@ -10,12 +10,13 @@ import pytest
 from _api import Headers, refused
 from flask.testing import FlaskClient
 
-from api import create_app, workers
+from api import create_app
 from quotejob import testing
 from quotejob.jobs.store import JobStore
 from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys
+from tasks import workers
 
 SERVED = {"worker1@host": ["clock", "control", "pages"]}
 

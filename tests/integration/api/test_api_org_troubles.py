@@ -11,7 +11,7 @@ from _api import Headers, refused
 from _scripted import Reply, Server, error, serving
 from flask.testing import FlaskClient
 
-from api import caller
+from quotejob.asking import proof
 
 PAGE = b"<html><title>Scheduled maintenance</title></html>"
 
@@ -19,7 +19,7 @@ PAGE = b"<html><title>Scheduled maintenance</title></html>"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """An org that answers as a test says; a caller is not kept waiting for the second try."""
-    monkeypatch.setattr(caller, "RETRY_FOR", 0)
+    monkeypatch.setattr(proof, "RETRY_FOR", 0)
     with serving() as made:
         yield made
 

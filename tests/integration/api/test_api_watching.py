@@ -19,17 +19,19 @@ from _api import CLAUSE, Headers, accepted, refused, submit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api import create_app, health, jobs, workers
+from api import create_app, health
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.run import results_csv
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from tasks import workers
 
 # -- watching and stopping ---------------------------------------------------------------------------------------------
 
@@ -258,7 +260,7 @@ def test_results_come_as_csv_when_asked_for(
     client: FlaskClient, headers: Headers, job_with_results: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Streamed, all of them, one line a record; JSON stays the answer for anybody else."""
-    monkeypatch.setattr(jobs, "CSV_CHUNK", 1)
+    monkeypatch.setattr(results_csv, "CSV_CHUNK", 1)
     address = f"/api/jobs/{job_with_results}/results"
     answer = client.get(address, headers=headers({"Accept": "text/csv"}))
     assert answer.mimetype == "text/csv"

@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from api.jobs import CSV_COLUMNS, _csv
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.results_csv import CSV_COLUMNS, as_csv
 
 
 @pytest.mark.parametrize("message", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"])
@@ -19,7 +19,7 @@ def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None
         column: message
     }
     result = Result(outcome=Outcome.FAILED, **values)
-    header, row = csv.reader(io.StringIO("".join(_csv([result])), newline=""))
+    header, row = csv.reader(io.StringIO("".join(as_csv([result])), newline=""))
     assert tuple(header) == CSV_COLUMNS
     assert [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
     assert f"'{message}" in row
@@ -27,5 +27,6 @@ def test_a_cell_that_starts_a_formula_is_text(message: str, column: str) -> None
 
 @pytest.mark.parametrize("message", ["a=b", "1-1", "duplicate value found: QuoteJobKey__c", "'quoted'", " =1", "ü"])
 def test_other_cells_stay_as_they_are(message: str) -> None:
-    rows = list(csv.reader(io.StringIO("".join(_csv([Result("006", Outcome.FAILED, None, "C", message)])), newline="")))
+    text = "".join(as_csv([Result("006", Outcome.FAILED, None, "C", message)]))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     assert rows[1] == ["006", "failed", "", "C", message, ""]

@@ -10,6 +10,7 @@ if not before then return '' end
 if not is_one_of(before, args.origins) then return before end
 redis.call('HSET', key, 'status', args.status)
 count_move(id, args.status)
+changed(owner)
 set_fields(key, args.fields)
 if args.past_run then
   local runs = org(owner, 'runs:' .. redis.call('HGET', key, 'jobType'))

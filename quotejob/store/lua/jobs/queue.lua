@@ -6,6 +6,7 @@
 --   holding  every Holding job, by its place
 --   ready    the Holding jobs that may run, by the same place
 --   later    the Holding jobs that wait for a time only, by that time (ms)
+-- The number ``version`` of an org grows with every change that its pages show (run/record, run/plan and schedules/ too).
 -- All other Holding jobs wait for jobs. The set ID:waits has the jobs that job ID waits for. The set ID:children has the
 -- jobs that wait for job ID. ALARMS has the orgs by the next time in their set later.
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept
@@ -17,6 +18,7 @@ local ENDED = {Completed = true, Failed = true, Aborted = true}
 
 local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. part or '') end
 local function org(id, part) return 'quotejob:org:' .. id .. ':' .. part end
+local function changed(owner) redis.call('INCR', org(owner, 'version')) end
 local function number(value) return string.format('%.0f', value) end
 
 local function set_fields(key, fields)
@@ -42,6 +44,7 @@ end
 
 -- Put a job at the end of the flex queue.
 local function enter(id, owner)
+  changed(owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
   if redis.call('ZADD', HOLDING, number(NOW), id) == 1 then
@@ -51,6 +54,7 @@ local function enter(id, owner)
 end
 
 local function leave(id, owner)
+  changed(owner)
   for _, part in ipairs({'holding', 'ready', 'later'}) do redis.call('ZREM', org(owner, part), id) end
   if redis.call('ZREM', HOLDING, id) == 1 then
     redis.call('HINCRBY', TYPES, redis.call('HGET', job(id), 'jobType') or '-', -1)

@@ -24,6 +24,7 @@ if other then
   if where == 'after' then rank = rank + 1 end
 end
 if rank == stood then return 'there' end
+changed(owner)
 
 -- Return the place of the job with this rank among the other jobs. nil: there is none.
 local function place_of(at)

@@ -11,4 +11,5 @@ if redis.call('EXISTS', args.draft) == 1 then
 end
 redis.call('HSET', args.job, 'totalJobItems', args.page_count, 'total', args.record_count, 'waves', args.waves)
 redis.call('HINCRBY', args.job, 'apiCalls', args.api_calls)
+redis.call('INCR', 'quotejob:org:' .. redis.call('HGET', args.job, 'orgId') .. ':version')
 return 1

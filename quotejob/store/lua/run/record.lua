@@ -9,7 +9,7 @@
 --       receipt is not stored if the Quote was removed meanwhile.
 -- Returns the codes that are the job's first; nothing if the receipt was not stored: there was one already, or the job no
 -- longer exists or is Completed.
-local status = redis.call('HGET', args.job, 'status')
+local status, owner = unpack(redis.call('HMGET', args.job, 'status', 'orgId'))
 if not status or status == 'Completed' then return false end
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return false end
@@ -24,6 +24,7 @@ if args.large then
   end
 end
 redis.call('HSET', args.receipts, args.unit, '1')
+redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end

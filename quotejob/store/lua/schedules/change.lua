@@ -1,5 +1,5 @@
 -- Change the fields of a schedule, all of them or none. What it counts and what it did before stay.
--- args  keys: schedule, due, names, guaranteed_key, revision_key
+-- args  keys: schedule, due, names, guaranteed_key, revision_key, version_key
 --       id, expected (field -> its text as it was read; '': it was not there), fields (field -> its new value), gone (fields
 --       to remove), old_name, name, next_fire (ms; nil: it does not fire), guaranteed, revision (as read before; nil: nothing
 --       changes that other guaranteed schedules depend on)
@@ -15,6 +15,7 @@ if args.revision then
   if (redis.call('GET', args.revision_key) or '0') ~= args.revision then return 'stale' end
   redis.call('INCR', args.revision_key)
 end
+redis.call('INCR', args.version_key)
 redis.call('HDEL', args.names, args.old_name)
 redis.call('HSET', args.names, args.name, args.id)
 for name, value in pairs(args.fields) do redis.call('HSET', args.schedule, name, value) end

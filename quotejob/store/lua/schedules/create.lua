@@ -1,5 +1,5 @@
 -- Store a new schedule, all of it or nothing. The same call again stores nothing more.
--- args  schedule, due; of the org: schedules, names, guaranteed_key, revision_key (keys)
+-- args  schedule, due; of the org: schedules, names, guaranteed_key, revision_key, version_key (keys)
 --       id, created (us), most (schedules of an org), name, first_fire (ms), guaranteed, revision (as read before), fields
 -- Returns 'new', 'full', 'name' (the name is taken) or 'stale' (the guaranteed schedules of the org changed since the
 -- revision was read).
@@ -15,4 +15,5 @@ for name, value in pairs(args.fields) do redis.call('HSET', args.schedule, name,
 redis.call('ZADD', args.schedules, args.created, args.id)
 redis.call('HSET', args.names, args.name, args.id)
 redis.call('ZADD', args.due, args.first_fire, args.id)
+redis.call('INCR', args.version_key)
 return 'new'

@@ -1,6 +1,6 @@
 -- Decide one fire time of a schedule: whether its job runs, and the next fire time. Several ticks may try; it is decided
 -- once. The job is submitted later, from the sorted set of what has fired. Its id is made of schedule and fire time.
--- args  keys: schedule, due, guaranteed_key, fired, fired_here (the jobs of this schedule in fired), first (the jobs of the
+-- args  keys: schedule, due, guaranteed_key, version_key, fired, fired_here (the jobs of this schedule in fired), first (the jobs of the
 --       org that go first), job_prefix
 --       id, planned (ms; the fire time; nil: run now), following (ms; the next fire time, or nil), job_id, moment (ms),
 --       most_fired (jobs of the schedule that have fired and are not submitted), reason (why it does not run, or nil)
@@ -23,6 +23,7 @@ if not reason and fired >= args.most_fired then
 end
 if not args.planned and reason then return 'busy' end
 
+redis.call('INCR', args.version_key)
 if args.planned and not args.following then
   redis.call('HSET', args.schedule, 'state', 'COMPLETE')
   redis.call('HDEL', args.schedule, 'nextFireTime')

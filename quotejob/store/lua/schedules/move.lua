@@ -1,5 +1,5 @@
 -- Move a schedule from one state to another.
--- args  keys: schedule, due, guaranteed_key, revision_key, schedules, names, fired_here (jobs of this schedule that have
+-- args  keys: schedule, due, guaranteed_key, revision_key, version_key, schedules, names, fired_here (jobs of this schedule that have
 --       fired and are not submitted)
 --       id, state (the new one), next_fire (ms; nil: it does not fire), revision (as read before, or nil), reason (or nil),
 --       origins (the states it may come from)
@@ -14,6 +14,7 @@ if args.next_fire and guaranteed == '1' then
   if (redis.call('GET', args.revision_key) or '0') ~= args.revision then return 'stale' end
   redis.call('INCR', args.revision_key)
 end
+redis.call('INCR', args.version_key)
 redis.call('ZREM', args.due, args.id)
 redis.call('ZREM', args.guaranteed_key, args.id)
 if args.state == 'DELETED' then

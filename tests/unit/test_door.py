@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from api import door as doors
-from api.door import AT_ONCE, CLOSED_AFTER, OF_ALL_ORGS, OF_ONE_ORG, Door
+from quotejob.asking import door as doors
+from quotejob.asking.door import AT_ONCE, CLOSED_AFTER, OF_ALL_ORGS, OF_ONE_ORG, Door
 from quotejob.errors import OrgRefused, OrgSilent, OrgUnreachable
 
 LONG = 30  # seconds

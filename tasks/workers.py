@@ -1,4 +1,4 @@
-"""The Celery workers, as the API sees them: a small message to them, and whether one runs."""
+"""The Celery workers, as the web process sees them: a small message to them, and whether one runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
-from api import caller
 from quotejob.errors import StoreUnavailable
 from quotejob.jobs.job import Job
 from quotejob.jobs.workers import NO_WORKER
@@ -19,17 +18,17 @@ from quotejob.store.reasons import AWAY, reason
 from tasks.broker import keep_connections
 from tasks.flow import dispatch
 
-log = structlog.get_logger("api")
+log = structlog.get_logger("tasks")
 # kombu wraps most of what the broker's client raises.
 _AWAY = (OperationalError, redis.RedisError, OSError, StoreUnavailable)
 
 
-def dispatch_org(org_id: str) -> None:
+def dispatch_org(services: Services, org_id: str) -> None:
     """Send the message that starts the next jobs of an org.
 
     The job is stored already. If the message is lost, the sweep finds the job, so a fault here is only logged.
     """
-    _warn_if_none()
+    _warn_if_none(services)
     try:
         _keep_one_connection()
         dispatch.delay(org_id=org_id)
@@ -37,15 +36,14 @@ def dispatch_org(org_id: str) -> None:
         log.warning(f"The workers could not be told; the sweep will find the job. {_why(fault)}")
 
 
-def with_outlook(org_id: str, jobs: Sequence[Job]) -> list[Job]:
+def with_outlook(services: Services, org_id: str, jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs of an org with their estimates; they have none while no worker runs, and say so."""
-    services = caller.services()
     return services.workers.with_lack(services.forecast.with_estimates(org_id, jobs))
 
 
-def _warn_if_none() -> None:
+def _warn_if_none(services: Services) -> None:
     with contextlib.suppress(StoreUnavailable):  # the job is stored: its caller gets the id
-        if not caller.services().workers.are_there():
+        if not services.workers.are_there():
             log.warning(NO_WORKER.message)
 
 
@@ -56,7 +54,7 @@ def dispatch_ready(services: Services, org_id: str) -> None:
             return
     except StoreUnavailable:
         log.warning("The flex queue could not be read; the workers are told anyway")
-    dispatch_org(org_id)
+    dispatch_org(services, org_id)
 
 
 def is_worker_running(within: float) -> bool:

@@ -1,0 +1,19 @@
+"""The console: the pages of jobs, flex queue and schedules. It reads the request, asks quotejob, answers with HTML."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from console import assets, door, health, jobs, overview, queue, schedules, submit, words
+from console.pages import blueprint
+
+__all__ = ["install"]
+
+
+def install(app: Flask) -> None:
+    """Add the pages below /console to the web application, whose settings are in app.extensions["quotejob"]."""
+    words.install(app)
+    app.register_blueprint(blueprint)
+
+
+PAGES = (assets, door, health, jobs, overview, queue, schedules, submit)  # each adds its routes to the blueprint

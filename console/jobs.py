@@ -1,0 +1,256 @@
+"""The pages of jobs: the list, one job, its results, and what can be done with jobs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import Response, render_template, request, url_for
+
+from console.pages import blueprint, go, page, part, proven, services, session, told
+from quotejob import clock
+from quotejob.errors import InvalidRequest, JobNotFound, QuotejobError
+from quotejob.jobs.job import ALIVE, RESUMABLE, Job, JobType, Status
+from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
+from quotejob.jobs.retry import Retry
+from quotejob.run.failures import FailureGroup, grouped
+from quotejob.run.receipt import Outcome
+from quotejob.run.results_csv import as_csv
+from quotejob.salesforce.caller import CallerContext
+from quotejob.store import keys
+from tasks import workers
+
+ROWS = 50
+MOST_NEWER = 20
+CHIPS: dict[str, tuple[str, frozenset[Status], bool | None]] = {  # word in the address -> label, statuses, has errors
+    "all": ("All", frozenset(), None),
+    "active": ("Active", frozenset(ALIVE) - {Status.HOLDING}, None),
+    "holding": ("Holding", frozenset({Status.HOLDING}), None),
+    "completed": ("Completed", frozenset({Status.COMPLETED}), None),
+    "failed": ("Failed", frozenset({Status.FAILED}), None),
+    "aborted": ("Aborted", frozenset({Status.ABORTED}), None),
+    "errors": ("With failed records", frozenset(), True),
+}
+SPANS = {"7d": ("Last 7 days", timedelta(days=7)), "1d": ("Last 24 hours", timedelta(days=1))}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the address asks for. What it cannot mean is ignored, because people edit addresses."""
+
+    chip: str
+    text: str
+    job_type: str
+    span: str
+    cursor: str | None
+
+    @classmethod
+    def asked(cls) -> View:
+        """Return what this request's address asks for."""
+        given = request.args.get
+        chip, span, job_type = given("show", "all"), given("when", "7d"), given("type", "")
+        return cls(
+            chip if chip in CHIPS else "all",
+            given("q", "").strip()[:200],
+            job_type if job_type in list(JobType) else "",
+            span if span in SPANS else "7d",
+            given("after") or None,
+        )
+
+    def filter(self, chip: str | None = None) -> JobFilter:
+        """Return the filter; with another chip if one is named."""
+        _, statuses, has_errors = CHIPS[chip or self.chip]
+        return JobFilter(
+            statuses=statuses,
+            job_types=frozenset({self.job_type} - {""}),
+            created_from=clock.now() - SPANS[self.span][1],
+            name=self.text or None,
+            has_errors=has_errors,
+        )
+
+    def address(self, **changes: str | None) -> str:
+        """Return the address of this view, with changes."""
+        asked = {"show": self.chip, "q": self.text, "type": self.job_type, "when": self.span} | changes
+        plain = {"show": "all", "q": "", "type": "", "when": "7d"}
+        wanted: dict[str, Any] = {name: value for name, value in asked.items() if value and value != plain.get(name)}
+        return url_for("console.job_list", **wanted)
+
+
+@blueprint.get("/jobs")
+def job_list() -> Response:
+    """Show the org's jobs."""
+    view, org_id = View.asked(), session().org_id
+    if keys.is_id(view.text):
+        return go(url_for("console.job", job_id=view.text))
+    found, older = services().search.recent(org_id, view.filter(), NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
+    jobs = workers.with_outlook(services(), org_id, found)
+    counts = _counts(org_id, view)
+    return page(
+        "jobs.html", jobs=jobs, older=older, view=view, counts=counts, chips=CHIPS, spans=SPANS, types=list(JobType)
+    )
+
+
+def _counts(org_id: str, view: View) -> dict[str, int]:
+    """Return the number of jobs of each chip. All jobs are read, so this is not done for a part."""
+    wanted = {name: view.filter(name) for name in CHIPS}
+    counts = dict.fromkeys(CHIPS, 0)
+    for job in services().search.scan(org_id, wanted["all"], ("failed",)):
+        for name, each in wanted.items():
+            counts[name] += (not each.statuses or job.status in each.statuses) and each.has_errors in (
+                None,
+                job.failed > 0,
+            )
+    return counts
+
+
+@part("/jobs")
+def rows() -> str:
+    """Show the same rows again, as they are now, and how many newer jobs there are."""
+    org_id = session().org_id
+    ids = [each for each in request.args.get("ids", "").split(",") if keys.is_id(each)][:ROWS]
+    jobs = [job for job in services().jobs.get_many(ids) if job.org_id == org_id]
+    newer = 0
+    if jobs and not request.args.get("after"):
+        latest = max(job.created_date for job in jobs)
+        newest, _ = services().search.recent(org_id, View.asked().filter(), NEWEST_FIRST, limit=MOST_NEWER)
+        newer = sum(job.created_date > latest for job in newest)
+    jobs = workers.with_outlook(services(), org_id, jobs)
+    return render_template("parts/jobs.html", jobs=jobs, newer=newer, most=MOST_NEWER, newest=View.asked().address())
+
+
+@blueprint.get("/jobs/<job_id>")
+def job(job_id: str) -> Response:
+    """Show one job."""
+    found = _with_estimates(job_id)
+    parents = services().jobs.get_many(found.depends_on)
+    children, _ = services().search.recent(session().org_id, JobFilter(parent_id=job_id), limit=10)
+    return page(
+        "job.html",
+        job=found,
+        parents=parents,
+        children=children,
+        reasons=_reasons(found),
+        tag_of_reasons=_count(job_id),
+    )
+
+
+@part("/jobs/<job_id>/progress")
+def progress(job_id: str) -> str:
+    """Show how far the job is."""
+    return render_template("parts/job.html", job=_with_estimates(job_id))
+
+
+def _count(job_id: str) -> str:
+    """Return the tag of a job's reasons, with one command. Raises JobNotFound."""
+    org_id, *found = services().client.fields(keys.job(job_id), ("orgId", "failed", "status"))
+    if (org_id or b"").decode() != session().org_id:
+        raise JobNotFound("There is no such job in this org")
+    return "-".join((value or b"0").decode() for value in found)
+
+
+@part("/jobs/<job_id>/reasons", tag=_count)
+def job_reasons(job_id: str) -> str:
+    """Show why records failed."""
+    found = _own(job_id)
+    return render_template("parts/reasons.html", job=found, reasons=_reasons(found))
+
+
+def _reasons(found: Job) -> list[FailureGroup]:
+    if not found.failed:
+        return []
+    return grouped(found.job_id, services().results.stream(found.job_id, Outcome.FAILED)).groups
+
+
+@blueprint.get("/jobs/<job_id>/results.csv")
+def results(job_id: str) -> Response:
+    """Send the results of a job as CSV: all of them, or those with one outcome or code."""
+    _own(job_id)
+    outcome, code = request.args.get("outcome"), request.args.get("code")
+    stream = services().results.stream(job_id, Outcome(outcome) if outcome in list(Outcome) else None)
+    wanted = (result for result in stream if code is None or result.code == code)
+    chunks = as_csv(wanted)
+    first = next(chunks)  # read before the answer begins, so that a store that does not answer is an error
+    name = f"quotejob-{job_id[:8]}-{outcome if outcome in list(Outcome) else 'results'}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(itertools.chain([first], chunks), mimetype="text/csv", headers=headers)
+
+
+# -- changes -----------------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/jobs/<job_id>/abort")
+def abort(job_id: str) -> Response:
+    """Abort a job."""
+    proven()
+    stopped = services().jobs.abort(_own(job_id).job_id)
+    workers.dispatch_org(services(), stopped.org_id)
+    return told(_back(job_id), "Aborted. What was written stays.")
+
+
+@blueprint.post("/jobs/<job_id>/resume")
+def resume(job_id: str) -> Response:
+    """Let a Failed or Aborted job continue, with the session of this person."""
+    context = proven()
+    services().jobs.resume(_own(job_id).job_id, context)
+    workers.dispatch_org(services(), context.org_id)
+    return told(_back(job_id), "Resumed. It waits in the flex queue. What is written is not written again.")
+
+
+@blueprint.post("/jobs/<job_id>/retry")
+def retry(job_id: str) -> Response:
+    """Submit a job for the failed records of a job, or for those with one code."""
+    context = proven()
+    codes = frozenset(code for code in request.form.getlist("code") if code)
+    new, _ = services().retries.submit(context, Retry(_own(job_id), codes), request.form.get("once") or None)
+    workers.dispatch_org(services(), context.org_id)
+    return told(url_for("console.job", job_id=new.job_id), "This new job retries the failed records.")
+
+
+@blueprint.post("/jobs")
+def change_many() -> Response:
+    """Abort or resume the jobs that were ticked. What cannot be done is counted and said."""
+    context, what = proven(), request.form.get("what", "")
+    ids = [each for each in request.form.getlist("job") if keys.is_id(each)][:ROWS]
+    jobs = [job for job in services().jobs.get_many(ids) if job.org_id == context.org_id]
+    done, refused = _change(jobs, what, context)
+    workers.dispatch_org(services(), context.org_id)
+    said = f"{'Aborted' if what == 'abort' else 'Resumed'} {done} of {len(jobs)} jobs."
+    return told(request.form.get("back", ""), " ".join([said, *refused[:1]]), bad=bool(refused))
+
+
+def _change(jobs: Iterable[Job], what: str, context: CallerContext) -> tuple[int, list[str]]:
+    store = services().jobs
+    changes: dict[str, tuple[tuple[Status, ...], Callable[[Job], Any]]] = {
+        "abort": (ALIVE, lambda job: store.abort(job.job_id)),
+        "resume": (RESUMABLE, lambda job: store.resume(job.job_id, context)),
+    }
+    if what not in changes:
+        raise InvalidRequest.field("what", f"should be {' or '.join(changes)}")
+    origins, change = changes[what]
+    done, refused = 0, []
+    for each in jobs:
+        if each.status in origins:
+            try:
+                change(each)
+                done += 1
+            except QuotejobError as error:
+                refused.append(error.message)
+    return done, refused
+
+
+def _back(job_id: str) -> str:
+    return url_for("console.job", job_id=job_id)
+
+
+def _own(job_id: str) -> Job:
+    """Return a job of the person's org. Raises JobNotFound."""
+    if not keys.is_id(job_id):
+        raise JobNotFound("There is no such job in this org")
+    return services().jobs.get(job_id, session().org_id)
+
+
+def _with_estimates(job_id: str) -> Job:
+    return workers.with_outlook(services(), session().org_id, [_own(job_id)])[0]

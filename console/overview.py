@@ -1,0 +1,138 @@
+"""The overview: what runs, how the night went, what needs a person, what comes next."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from flask import Response, render_template
+
+from console.pages import blueprint, page, part, services, session
+from quotejob import clock
+from quotejob.jobs.job import Job, Status
+from quotejob.jobs.listing import JobFilter
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.store.client import concerns
+from tasks import workers
+
+NIGHT = timedelta(hours=12)
+NIGHT_KEPT_FOR = 60  # seconds
+MOST_BARS = 100  # drawn in a lane, the latest ones
+SHOWN = 5  # of the queue, of the schedules, of what needs a person
+
+
+@dataclass
+class Night:
+    """The jobs of the last hours, in figures and as bars in lanes."""
+
+    since: datetime
+    until: datetime
+    counts: dict[str, int] = field(default_factory=dict)
+    quotes: int = 0
+    failed: int = 0
+    api_calls: int = 0
+    lanes: list[list[Job]] = field(default_factory=list)
+    unlucky: list[Job] = field(default_factory=list)  # Failed, the latest first
+
+    def left(self, job: Job) -> float:
+        """Return where a job's bar begins, in percent."""
+        return self._place(job.started_date or job.created_date)
+
+    def width(self, job: Job) -> float:
+        """Return how long a job's bar is, in percent; never too short to be seen."""
+        return max(0.5, self._place(job.completed_date or self.until) - self.left(job))
+
+    @property
+    def hours(self) -> list[tuple[float, datetime]]:
+        """Every second full hour, with its place in percent."""
+        first = self.since.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        return [(self._place(hour), hour) for hour in (first + timedelta(hours=each) for each in range(0, 12, 2))]
+
+    def _place(self, moment: datetime) -> float:
+        return max(0.0, min(100.0, (moment - self.since) / (self.until - self.since) * 100))
+
+
+FIELDS = (
+    *("startedDate", "completedDate", "extendedStatus", "quotesCreated", "failed", "apiCalls"),
+    *("name", "soqlWhereClause", "numberOfOpportunities", "retryOf"),
+)
+
+
+@blueprint.get("/")
+@blueprint.get("", endpoint="home")
+def overview() -> Response:
+    """Show the overview."""
+    return page("overview.html", night=_night(), most=MOST_BARS, **_now(), **_coming())
+
+
+@part("/now")
+def now() -> str:
+    """Show what runs and what waits."""
+    return render_template("parts/now.html", **_now())
+
+
+@part("/coming")
+def coming() -> str:
+    """Show what needs a person, and what the clock will start."""
+    return render_template("parts/coming.html", **_coming())
+
+
+@part("/night")
+def night() -> str:
+    """Show the last hours."""
+    return render_template("parts/night.html", night=_night(), most=MOST_BARS)
+
+
+def _now() -> dict[str, object]:
+    org_id, settings = session().org_id, services().settings
+    jobs, _ = services().forecast.open_jobs_with_estimates(org_id)
+    running = [job for job in jobs if job.status is not Status.HOLDING]
+    holding = [job for job in jobs if job.status is Status.HOLDING]
+    shown = workers.with_outlook(services(), org_id, running + holding[:SHOWN])
+    return {
+        "running": shown[: len(running)],
+        "free": max(0, settings.active_jobs - len(running)),
+        "slots": settings.active_jobs,
+        "holding": shown[len(running) :],
+        "waiting": len(holding),
+        "concerns": concerns(services().client),
+    }
+
+
+def _coming() -> dict[str, object]:
+    org_id = session().org_id
+    every = services().schedules.list_for_org(org_id)
+    timed = sorted((each.next_fire_time, each.name, each) for each in every if each.next_fire_time)
+    return {"coming": [each for _, _, each in timed[:SHOWN]], "unlucky": _night().unlucky[:SHOWN]}
+
+
+def _night() -> Night:
+    """Return the last hours, as they were when somebody asked in this minute: all tabs share one reading."""
+    return _read_night(services().settings, session().org_id, int(time.time() // NIGHT_KEPT_FOR))
+
+
+@lru_cache(maxsize=64)
+def _read_night(settings: Settings, org_id: str, minute: int) -> Night:  # noqa: ARG001 (a new minute is read anew)
+    """Read the jobs of the last hours. A job goes into the first lane that is free at its start."""
+    until, search = clock.now(), Services.connected(settings).search
+    found = Night(until - NIGHT, until, {})
+    jobs = list(search.scan(org_id, JobFilter(created_from=found.since), FIELDS))
+    found.unlucky = [job for job in jobs if job.status is Status.FAILED]
+    begun = [job for job in jobs if job.started_date]
+    free_from: list[datetime] = []
+    for job in sorted(begun, key=lambda each: each.started_date or until):
+        start, end = job.started_date or until, job.completed_date or until
+        lane = next((index for index, free in enumerate(free_from) if free <= start), len(free_from))
+        if lane == len(free_from):
+            free_from.append(end)
+            found.lanes.append([])
+        free_from[lane] = end
+        found.lanes[lane].append(job)
+        found.counts[job.status] = found.counts.get(job.status, 0) + 1
+        found.quotes += job.quotes_created
+        found.failed += job.failed
+        found.api_calls += job.api_calls
+    return found

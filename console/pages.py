@@ -1,0 +1,202 @@
+"""What every page goes through: who looks, what a change must bring, how an answer is guarded, and polled parts.
+
+A *part* is a piece of a page that asks again every 2 seconds. It has a tag, made of the version of the org's data. If
+the tag is the same as before, the answer is 304 and cost one command to Redis.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+import time
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, NoReturn, cast
+
+import orjson
+import structlog
+from flask import Blueprint, Response, current_app, g, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException, NotFound
+
+from console.sessions import Role, Session, Sessions
+from quotejob.asking import proof
+from quotejob.errors import QuotejobError, SessionExpired, Unauthenticated
+from quotejob.salesforce.caller import CallerContext
+from quotejob.services import Services
+from quotejob.settings import Settings
+
+log = structlog.get_logger("console")
+blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates")
+
+COOKIE, SAID, ZONE = "quotejob_console", "quotejob_said", "quotejob_zone"
+OPEN = {"asset", "door", "enter", "make_link"}  # endpoints that need no session
+ESTIMATES_KEPT_FOR = 15  # seconds after which a part is made again, because estimates change without an event
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def services() -> Services:
+    """Return the stores of the app that handles this request."""
+    return Services.connected(cast(Settings, current_app.extensions["quotejob"]))
+
+
+def sessions() -> Sessions:
+    """Return the store of sessions."""
+    return Sessions(services().client, services().settings)
+
+
+def session() -> Session:
+    """Return the session of this request."""
+    return cast(Session, g.session)
+
+
+def person() -> CallerContext:
+    """Return who looks: what was proven when the session began. Raises SessionExpired."""
+    return session().context(services().settings)
+
+
+def proven() -> CallerContext:
+    """Return who changes something, after the org has accepted the token (again). Raises Unauthenticated."""
+    return proof.prove(person(), services())
+
+
+# -- before and after --------------------------------------------------------------------------------------------------
+
+
+@blueprint.before_request
+def _require_session() -> Any:
+    endpoint = (request.endpoint or "").rpartition(".")[2]
+    g.session = sessions().find(request.cookies.get(COOKIE, ""))
+    if endpoint in OPEN:
+        return None
+    if g.session is None:
+        return _ended()
+    structlog.contextvars.bind_contextvars(org_id=g.session.org_id)
+    if request.method == "POST":
+        return _check_change(g.session)
+    if not endpoint.startswith("part_"):
+        sessions().prolong(g.session)
+    return None
+
+
+def _ended() -> Response:
+    """Answer a request without a session: a page leads to the door, anything else says so."""
+    if request.method == "GET" and request.headers.get("HX-Request") is None:
+        return cast(Response, redirect(url_for("console.door"), HTTPStatus.SEE_OTHER))
+    return Response("Your session has ended. Sign in again.", HTTPStatus.UNAUTHORIZED, mimetype="text/plain")
+
+
+def _check_change(whose: Session) -> Response | None:
+    """Refuse a change without the session's token, or of a viewer."""
+    token = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
+    if not hmac.compare_digest(token.encode(), whose.csrf.encode()):
+        return _refusal(HTTPStatus.FORBIDDEN, "This change did not come from a page of this session. Load it again.")
+    if whose.role is not Role.OPERATOR and request.endpoint != "console.leave":
+        return _refusal(HTTPStatus.FORBIDDEN, "You may look but not change things. Ask an operator.")
+    return None
+
+
+@blueprint.after_request
+def _guard(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.errorhandler(QuotejobError)
+def _ours(error: QuotejobError) -> Any:
+    """Say what is wrong: on the page that the change came from, or on a page of its own."""
+    if isinstance(error, Unauthenticated | SessionExpired):
+        sessions().end(session())
+        return _ended()
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+        log.error("A page failed", kind=type(error).__name__, exc_info=error)
+    back = request.form.get("back", "") if request.method == "POST" else ""
+    if back and request.headers.get("X-CSRF-Token") is None:
+        return told(back, error.message, bad=True)
+    return _refusal(error.status, error.message)
+
+
+@blueprint.errorhandler(HTTPException)
+def _http(error: HTTPException) -> Response:
+    return _refusal(error.code or 500, error.description or error.name)
+
+
+def _refusal(status: int, message: str) -> Response:
+    if request.headers.get("HX-Request") or request.headers.get("X-CSRF-Token") or g.get("session") is None:
+        return Response(message, status, mimetype="text/plain")
+    return make_response(render_template("error.html", message=message, status=status), status)
+
+
+@blueprint.get("/<path:unknown>")
+def nowhere(unknown: str) -> NoReturn:
+    """Answer what is no page: with a page, not with the API's JSON."""
+    raise NotFound(f"There is no page {unknown[:80]}.")
+
+
+# -- what pages use ----------------------------------------------------------------------------------------------------
+
+
+def go(place: str) -> Response:
+    """Go to a page of the console, and never to another place."""
+    ours = re.fullmatch(r"/console(/[\w./-]*)?(\?[^\\\s#]*)?", place, re.ASCII) is not None
+    return cast(Response, redirect(place if ours else "/console", HTTPStatus.SEE_OTHER))
+
+
+def told(back: str, message: str, *, bad: bool = False) -> Response:
+    """Go to a page of the console, and say something there once."""
+    response = go(back)
+    said = base64.urlsafe_b64encode(orjson.dumps({"text": message[:600], "bad": bad})).decode()
+    response.set_cookie(
+        SAID, said, max_age=60, httponly=True, samesite="Lax", path="/console", secure=request.is_secure
+    )
+    return response
+
+
+def page(template: str, **values: Any) -> Response:
+    """Return a page, with what was to be said there."""
+    said = _said()
+    response = make_response(render_template(template, said=said, tag=current_tag(), **values))
+    if said:
+        response.delete_cookie(SAID, path="/console", samesite="Lax", httponly=True)
+    return response
+
+
+def _said() -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(base64.urlsafe_b64decode(request.cookies.get(SAID, "")))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("text"), str) else None
+
+
+def current_tag() -> str:
+    """Return the tag of what is known of the org now."""
+    return f"{session().version}.{int(time.time() // ESTIMATES_KEPT_FOR)}"
+
+
+def part(rule: str, *, tag: Callable[..., str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a part: a view whose answer is 304 while its tag is the one that the browser has."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @blueprint.get(f"/part{rule}", endpoint=f"part_{view.__name__}")
+        @wraps(view)
+        def answer(**values: Any) -> Response:
+            g.quiet = True
+            now = tag(**values) if tag else current_tag()
+            if request.headers.get("HX-PTag") == now:
+                return Response(status=HTTPStatus.NOT_MODIFIED)
+            response = make_response(view(**values))
+            response.headers["HX-PTag"] = now
+            return response
+
+        return cast(Callable[..., Any], answer)
+
+    return decorate

@@ -1,0 +1,139 @@
+// The flex queue: a job is moved by dragging, by keys or by typing a place. A move names the neighbour.
+"use strict";
+
+(() => {
+  const box = document.getElementById("queue");
+  const list = () => document.getElementById("q");
+  const rows = () => [...list().children];
+  const held = document.getElementById("held");
+  let moving = null; // {row, order}: what is moved by keys, and the order before
+
+  function hold(still) {
+    held.hidden = !still;
+    window.consoleHold(still);
+  }
+  function say(text) {
+    document.getElementById("live-region").textContent = text;
+  }
+  function restore(order) {
+    for (const row of order) list().append(row);
+  }
+
+  // Tell the server: before which job, or at the end.
+  async function send(row) {
+    const after = row.previousElementSibling;
+    const before = row.nextElementSibling;
+    const place = !after ? "front" : !before ? "end" : "after";
+    const form = new URLSearchParams({ job: row.dataset.job, place, other: place === "after" ? after.dataset.job : "" });
+    const focus = document.activeElement?.className === "hnd" ? row.id : null;
+    try {
+      const answer = await fetch(box.dataset.move, {
+        method: "POST", body: form, headers: { "X-CSRF-Token": box.dataset.csrf },
+      });
+      if (answer.status === 200 || answer.status === 409) {
+        await htmx.swap({ text: await answer.text(), target: box, swap: "innerMorph", sourceElement: box });
+        const now = document.getElementById(row.id);
+        if (answer.status === 409) say(document.getElementById("refusal").textContent);
+        else if (now) say(`${now.dataset.name} is at place ${rows().indexOf(now) + 1} of ${rows().length}`);
+        if (focus && now) now.querySelector(".hnd").focus();
+      } else {
+        const trouble = document.getElementById("trouble");
+        trouble.querySelector("p").textContent = `Not moved. ${await answer.text()}`;
+        trouble.hidden = false;
+      }
+    } finally {
+      hold(false);
+      drag();
+    }
+  }
+
+  // -- dragging
+  let sortable = null;
+  function drag() {
+    if (sortable?.el === list()) return;
+    sortable?.destroy();
+    sortable = null;
+    if (!list()?.querySelector(".hnd")) return;
+    sortable = Sortable.create(list(), {
+      handle: ".hnd", animation: 0, forceFallback: true, fallbackTolerance: 3,
+      onStart: () => hold(true),
+      onEnd: (event) => (event.oldIndex === event.newIndex ? hold(false) : send(event.item)),
+    });
+  }
+  drag();
+  document.addEventListener("htmx:after:swap", drag);
+
+  // -- keys
+  box.addEventListener("keydown", (event) => {
+    const row = event.target.closest("li[data-job]");
+    if (!row) return;
+    if (event.target.matches(".hnd")) onHandle(event, row);
+    else if (event.target.matches("input") && event.key === "Enter") typed(event.target, row);
+  });
+  function onHandle(event, row) {
+    if (event.key === " ") {
+      event.preventDefault();
+      if (moving) drop();
+      else {
+        moving = { row, order: rows() };
+        row.classList.add("held");
+        hold(true);
+        say(`${row.dataset.name} picked up, place ${rows().indexOf(row) + 1} of ${rows().length}`);
+      }
+      return;
+    }
+    if (!moving) return;
+    const step = {
+      ArrowUp: () => row.previousElementSibling?.before(row),
+      ArrowDown: () => row.nextElementSibling?.after(row),
+      Home: () => list().prepend(row),
+      End: () => list().append(row),
+    }[event.key];
+    if (step) {
+      event.preventDefault();
+      step();
+      row.querySelector(".hnd").focus();
+      say(`place ${rows().indexOf(row) + 1} of ${rows().length}`);
+    } else if (event.key === "Escape") cancel();
+  }
+  function drop() {
+    const { row, order } = moving;
+    moving = null;
+    row.classList.remove("held");
+    if (order.every((each, index) => each === rows()[index])) hold(false);
+    else send(row);
+  }
+  function cancel() {
+    const { row, order } = moving;
+    moving = null;
+    row.classList.remove("held");
+    restore(order);
+    row.querySelector(".hnd").focus();
+    hold(false);
+    say("Left as it was");
+  }
+  box.addEventListener("focusout", (event) => {
+    if (moving && event.target.matches(".hnd") && event.relatedTarget && !moving.row.contains(event.relatedTarget)) cancel();
+  });
+
+  // -- a typed place
+  function put(row, place) {
+    const others = rows().filter((each) => each !== row);
+    const at = Math.max(0, Math.min(others.length, place - 1));
+    if (rows().indexOf(row) === at) return;
+    if (at === others.length) list().append(row);
+    else others[at].before(row);
+    send(row);
+  }
+  function typed(input, row) {
+    const place = Number.parseInt(input.value, 10);
+    input.blur();
+    if (Number.isNaN(place)) input.value = input.defaultValue;
+    else put(row, place);
+  }
+  box.addEventListener("focusin", (event) => event.target.matches("input") && hold(true));
+  box.addEventListener("focusout", (event) => event.target.matches("input") && hold(false));
+  box.addEventListener("click", (event) => {
+    if (event.target.closest("[data-next]")) put(event.target.closest("li"), 1);
+  });
+})();

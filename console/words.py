@@ -1,0 +1,130 @@
+"""How values are said on the pages: times, numbers, states and names. Filters and functions of the templates."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from flask import Flask, g, request, url_for
+from markupsafe import Markup
+from werkzeug.local import LocalProxy
+
+from console.assets import STATIC
+from console.pages import ZONE, person
+from console.sessions import Role
+from quotejob import clock
+from quotejob.errors import InvalidRequest
+from quotejob.jobs.job import Job, JobType
+from quotejob.schedules.cron import time_zone_named
+
+LONGEST_TITLE = 80  # characters
+TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
+_KINDS = {
+    JobType.SAMPLE_DATA_CREATE: "Make sample data",
+    JobType.SAMPLE_DATA_DELETE: "Delete sample data",
+}
+
+
+def install(app: Flask) -> None:
+    """Give the templates their filters and functions."""
+    env = app.jinja_env
+    env.trim_blocks = env.lstrip_blocks = True
+    env.filters |= {"number": number, "relative": relative, "at": at, "lasting": lasting, "percent": percent}
+    env.globals |= {"title": title, "asset": asset, "zone": zone, "about": about, "Role": Role, "once": once}
+    app.context_processor(lambda: {"me": g.get("session"), "who": LocalProxy(person)})
+
+
+def number(value: int) -> str:
+    """Return a whole number with commas."""
+    return f"{value:,}"
+
+
+def percent(part: int, whole: int) -> int:
+    """Return the whole percentage, 100 only at the end."""
+    return min(99, part * 100 // whole) if part < whole else 100
+
+
+def lasting(seconds: float) -> str:
+    """Return a length of time in one unit. console.js says the same."""
+    whole = int(abs(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86_400:
+        return f"{whole // 3600} h"
+    return "1 day" if whole < 2 * 86_400 else f"{whole // 86_400} days"
+
+
+def relative(moment: datetime) -> Markup:
+    """Return a time as "in 5 min" or "9 min ago", with the full time as its title."""
+    seconds = (moment - clock.now()).total_seconds()
+    said = f"in {lasting(seconds)}" if seconds >= 0 else f"{lasting(seconds)} ago"
+    return _time(moment, said, "relative")
+
+
+def at(moment: datetime, form: str = TIME) -> Markup:
+    """Return a time on the reader's clock, with the full time as its title. One of another day has its date."""
+    if form == TIME and abs(moment - clock.now()) > ONE_DAY:
+        form = "%d %b %Y"
+    return _time(moment, moment.astimezone(_zone()).strftime(form), "clock")
+
+
+def _time(moment: datetime, said: str, kind: str) -> Markup:
+    local = moment.astimezone(_zone())
+    full = f"{local.day} {local:%b %Y, %H:%M:%S} {zone()}"
+    return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(moment.isoformat(), full, kind, said)
+
+
+def zone() -> str:
+    """Return the name of the reader's time zone: as the browser says it, else UTC."""
+    return _zone().key
+
+
+def _zone() -> ZoneInfo:
+    if "zone" not in g:
+        try:
+            g.zone = time_zone_named(request.cookies.get(ZONE, "UTC"))
+        except InvalidRequest:
+            g.zone = ZoneInfo("UTC")
+    found: ZoneInfo = g.zone
+    return found
+
+
+def title(job: Job) -> str:
+    """Return what people call the job."""
+    if job.name:
+        return job.name
+    if job.retry_of:
+        return f"Retry of {job.retry_of[:8]}"
+    if job.job_type == JobType.SAMPLE_DATA_CREATE and job.number_of_opportunities:
+        return f"{_KINDS[JobType.SAMPLE_DATA_CREATE]}, {job.number_of_opportunities:,} Opportunities"
+    said = _KINDS.get(JobType(job.job_type)) if job.job_type in list(JobType) else None
+    said = said or job.soql_where_clause or job.job_type
+    return said if len(said) <= LONGEST_TITLE else f"{said[: LONGEST_TITLE - 1]}…"
+
+
+def about(job: Job) -> str:
+    """Return the second line under a job's title: why it failed, what it waits for, its clause, or its short id."""
+    if job.waiting_for:
+        return "; ".join(each.message for each in job.waiting_for)
+    clause = job.soql_where_clause if job.name else None
+    return job.extended_status or clause or f"{job.job_type} {job.job_id[:8]}"
+
+
+def once() -> str:
+    """Return a new key, by which a form that is sent twice makes one job."""
+    return secrets.token_hex(16)
+
+
+def asset(name: str) -> str:
+    """Return the address of a file of the console. It changes with the file."""
+    return url_for("console.asset", name=name, v=_version(name))
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,141 @@
+"""What an org says about a caller: whose token it is, and whether a clause or an authorization is good.
+
+Nothing is sent to an org before its address is allowed (:func:`quotejob.salesforce.caller.check_org`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from quotejob.asking.door import door
+from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgClosed, OrgRefused, OrgSilent, Unauthenticated
+from quotejob.run.silence import with_silence
+from quotejob.salesforce import OrgAddress, OrgClient, applink
+from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.salesforce.org import NOT_SERVED
+from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
+from quotejob.services import Services
+from quotejob.settings import Settings
+
+IDENTITY_KEPT_FOR = 300  # seconds
+CLAUSE_KEPT_FOR = 60  # seconds that a clause counts as accepted
+# The caller waits, so these are short. An org that does not answer in time is unreachable.
+CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
+
+
+def prove(context: CallerContext, services: Services) -> CallerContext:
+    """Return the context with the user's name, once the org has said that the token is of this user of this org.
+
+    The org's answer is kept for five minutes, under a keyed hash of host and token.
+    Raises Unauthenticated, SessionExpired, OrgUnreachable.
+    """
+    key = _key("proof", context, services.settings)
+    kept, silent_for = with_silence(services.client, key, context.org_id)
+    said = kept.decode() if kept else _ask_identity(context, silent_for)
+    proven = _proven(context, said)
+    if kept is None:
+        services.client.set(key, said, ex=IDENTITY_KEPT_FOR)
+    return proven
+
+
+def prove_by_org(context: CallerContext) -> CallerContext:
+    """Return the context as prove() does, by asking the org: it works without Redis."""
+    return _proven(context, _ask_identity(context))
+
+
+def check_clause_in_org(context: CallerContext, clause: str, services: Services) -> None:
+    """Ask the org for the query plan of the clause, which reads no rows. What it accepts is not asked for a minute.
+
+    Raises InvalidRequest with the org's own message if the org refuses the clause.
+    """
+    key = _key("clause", context, services.settings, context.api_version, clause)
+    accepted, silent_for = with_silence(services.client, key, context.org_id)
+    if accepted is not None:
+        return
+    try:
+        with asked(context, silent_for) as org:
+            org.explain(select_opportunities(clause))
+        services.client.set(key, 1, ex=CLAUSE_KEPT_FOR)
+    except OrgClosed as closed:
+        if closed.code != NOT_SERVED:
+            raise
+        raise InvalidRequest.field("apiVersion", closed.message) from closed
+    except OrgRefused as refusal:
+        reason, meant = refusal.message.strip(), likely_meant(clause)
+        if meant:
+            reason = f"{reason} (Perhaps: {meant})"
+        raise InvalidRequest(
+            f"{FIELD}: the org refused it: {reason}",
+            details=[{"field": FIELD, "message": reason, "code": refusal.code}],
+        ) from refusal
+
+
+def check_authorization(context: CallerContext, authorization: str | None, settings: Settings) -> str:
+    """Return the developer name of an AppLink authorization that gives a session of this org.
+
+    ``authorization`` is that name; None means the app's default. Raises InvalidRequest if it gives no session of this
+    org, OrgUnreachable.
+    """
+    name = authorization or settings.authorization
+    if name is None:
+        raise InvalidRequest.field(
+            "authorization", "is missing; send the developer name of an AppLink authorization of this org"
+        )
+    try:
+        with door.to("AppLink"):
+            applink.session(name, context.org_id, settings, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+    except AuthorizationFailed as refusal:
+        raise InvalidRequest.field("authorization", refusal.message) from refusal
+    return name
+
+
+@contextmanager
+def asked(context: CallerContext, silent_for: float = 0) -> Iterator[OrgClient]:
+    """Let the block ask the org. Raises OrgSilent if the workers know that it does not answer, or too many ask it."""
+    org = org_of(context)
+    if silent_for:
+        raise OrgSilent(f"{org.address.host} does not answer; try again in {silent_for:.0f} s", silent_for)
+    with door.to(org.address.host):
+        yield org
+
+
+def org_of(context: CallerContext) -> OrgClient:
+    """Return a client of the caller's org that gives up soon. Raises OrgNotAllowed, SessionExpired."""
+    return OrgClient(
+        OrgAddress.of(context), connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retry_for=RETRY_FOR
+    )
+
+
+def _proven(context: CallerContext, said: str) -> CallerContext:
+    bearer, _, user_name = said.partition("\n")
+    if bearer != _bearer(context.org_id, context.user_id):
+        raise Unauthenticated("The access token does not belong to the org and user that x-client-context names")
+    return replace(context, user_name=user_name or None)
+
+
+def _ask_identity(context: CallerContext, silent_for: float = 0) -> str:
+    """Return what the org says of the token: its org and user on one line, the user's name on the next."""
+    try:
+        with asked(context, silent_for) as org:
+            identity = org.whoami()
+    except OrgRefused as refusal:
+        raise Unauthenticated(
+            "The org does not say whose access token this is: check orgDomainUrl, and log in again. It said: "
+            f"{refusal.message}"
+        ) from refusal
+    return f"{_bearer(identity.organization_id, identity.user_id)}\n{identity.name}"
+
+
+def _bearer(org_id: str, user_id: str) -> str:
+    return f"{to18(org_id)} {to18(user_id)}"
+
+
+def _key(kind: str, context: CallerContext, settings: Settings, *more: str) -> str:
+    """Return the key under which it is kept what an org has said of a token, and of ``more``."""
+    secret = hashlib.sha256(b"quotejob: whose token\0" + settings.secret_keys[0].strip().encode()).digest()
+    what = "\0".join((context.org_domain_url, context.access_token, *more)).encode()
+    return f"quotejob:{kind}:{hmac.new(secret, what, hashlib.sha256).hexdigest()}"

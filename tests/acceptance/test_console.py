@@ -1,0 +1,292 @@
+"""The console in a real browser: every page, by mouse and by keys, while jobs run and the queue moves."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _browser import Window, browser, install_axe
+from playwright.sync_api import Browser, Page, expect
+
+from cli.client import Api, Json
+from harness.org_reader import OrgReader
+from harness.stack import Stack
+
+expect.set_options(timeout=30_000)
+HTML = "<img src=x onerror=alert(1)><b>bold</b>"
+PICTURES = Path(__file__).parents[2] / "docs" / "console" if os.environ.get("CONSOLE_PICTURES") else None
+
+
+@pytest.fixture(scope="module")
+def chromium(optional_tool: Callable[[str], str]) -> Iterator[Browser]:
+    program = optional_tool("chromium")
+    install_axe(optional_tool("npm"))
+    with browser(program) as found:
+        yield found
+
+
+@pytest.fixture
+def window(chromium: Browser, stack: Stack, api: Api) -> Iterator[Window]:
+    """An operator's window, signed in. Whatever it complains of fails the test."""
+    made = signed_in(chromium, stack, api)
+    yield made
+    made.context.close()
+    assert made.wrong == []
+
+
+@pytest.fixture
+def page(window: Window) -> Page:
+    return window.page
+
+
+def signed_in(chromium: Browser, stack: Stack, api: Api, role: str = "operator", **options: Any) -> Window:
+    made = Window(chromium, stack.web_url, **options)
+    made.page.goto(api.post(f"/console/link?role={role}")["url"])
+    expect(made.page.get_by_role("heading", name="Overview")).to_be_visible()
+    return made
+
+
+def ended(api: Api, job_id: str) -> Json:
+    return api.follow(job_id, 60)
+
+
+def test_a_job_goes_from_its_clause_to_its_end(page: Page, make_opportunity: Callable[..., str], name: str) -> None:
+    """The org checks the clause while it is typed; the job's page shows its end without being loaded again."""
+    for number in range(3):
+        make_opportunity(f"{name} {number}")
+    page.goto("/console/submit")
+    clause = page.get_by_label("Condition")
+    clause.fill("Nme = 'x'")
+    expect(page.locator("#checked")).to_contain_text("No such column 'Nme' on entity 'Opportunity'")
+    clause.fill(f"Name LIKE '{name}%'")
+    expect(page.locator("#checked")).to_contain_text("3 Opportunities match")
+    page.get_by_label("Name, if you like").fill(HTML)
+    page.get_by_role("button", name="Price them").click()
+    page.evaluate("window.notLoadedAgain = true")
+    expect(page.get_by_role("heading", level=1)).to_have_text(HTML)
+    expect(page.locator("#progress .sub")).to_contain_text("Completed")
+    expect(page.locator("#progress")).to_contain_text("3 of 3 Opportunities")
+    assert page.evaluate("window.notLoadedAgain")
+
+
+def test_failed_records_are_grouped_and_retried(
+    page: Page, api: Api, reader: OrgReader, make_opportunity: Callable[..., str], name: str, tmp_path: Path
+) -> None:
+    """The reason as text whatever is in it, the records as CSV, and after they are mended a Quote for each."""
+    bad = [make_opportunity(f"{name} {HTML} {number}") for number in range(2)]
+    for each in bad:
+        reader.update("Opportunity", each, {"CloseDate": "4000-12-31"})
+    job = ended(api, api.submit(f"Name LIKE '{name}%'"))
+    assert job["records"]["failed"] == 2
+    page.goto(f"/console/jobs/{job['jobId']}")
+    reason = page.locator("#why li")
+    expect(reason).to_have_count(1)
+    expect(reason.locator(".n")).to_have_text("2")
+    expect(reason).to_contain_text(f"{name} {HTML} 0")
+    with page.expect_download() as download:
+        reason.get_by_role("link", name="CSV").click()
+    download.value.save_as(tmp_path / "failed.csv")
+    rows = list(csv.DictReader((tmp_path / "failed.csv").read_text().splitlines()))
+    assert {row["recordId"] for row in rows} == set(bad)
+    for each in bad:
+        reader.update("Opportunity", each, {"CloseDate": "2027-01-31"})
+    page.get_by_role("button", name="Retry these").click()
+    expect(page.get_by_role("status").first).to_contain_text("This new job retries the failed records")
+    expect(page.locator("#progress")).to_contain_text("2 of 2 Opportunities")
+    expect(page.locator("#progress .sub")).to_contain_text("Completed")
+    assert page.url != f"/console/jobs/{job['jobId']}"
+
+
+@pytest.fixture
+def held(api: Api, name: str) -> Iterator[list[str]]:
+    """Four jobs that wait for a time; aborted afterwards."""
+    later = "2099-01-01T00:00:00Z"
+    asked = [{"soqlWhereClause": "Id != null", "name": f"{name} {n}", "notBefore": later} for n in range(4)]
+    made = [str(api.post("/api/executebatch", each)["jobId"]) for each in asked]
+    yield made
+    for each in made:
+        api.request("POST", f"/api/jobs/{each}/abort")
+
+
+def order(api: Api, held: list[str]) -> list[int]:
+    """The numbers of the held jobs, in their order in the queue."""
+    return [held.index(job["jobId"]) for job in api.get("/api/flexqueue")["jobs"] if job["jobId"] in held]
+
+
+def test_the_queue_is_reordered_by_mouse_keys_and_numbers(page: Page, api: Api, held: list[str]) -> None:
+    """Each of the three ways, and Esc, which changes nothing."""
+    page.goto("/console/queue")
+    rows = [page.locator(f"#q-{job_id}") for job_id in held]
+    place = int(rows[0].locator("input").input_value())
+
+    def dragged(row: int, onto: int) -> None:
+        rows[row].locator(".hnd").hover()
+        page.mouse.down()
+        box = rows[onto].bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 20, box["y"] + box["height"] - 4, steps=20)
+        expect(page.locator("#held")).to_be_visible()
+        expect(page.locator(f"#q-{held[onto]} + #q-{held[row]}")).to_be_attached()
+
+    dragged(0, 2)
+    page.mouse.up()
+    expect(page.locator("#live-region")).to_contain_text("is at place")
+    assert order(api, held) == [1, 2, 0, 3]
+
+    rows[3].locator(".hnd").focus()
+    for key in ("Space", "ArrowUp", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    expect(page.locator("#live-region")).to_contain_text(f"is at place {place + 1} of")
+    assert order(api, held) == [1, 3, 2, 0]
+    expect(rows[3].locator(".hnd")).to_be_focused()
+
+    for key in ("Space", "Home", "Escape"):
+        page.keyboard.press(key)
+    expect(page.locator("#live-region")).to_have_text("Left as it was")
+    assert order(api, held) == [1, 3, 2, 0]
+
+    rows[0].locator("input").fill(str(place))
+    rows[0].locator("input").press("Enter")
+    expect(page.locator("#live-region")).to_contain_text(f"is at place {place} of")
+    assert order(api, held) == [0, 1, 3, 2]
+
+
+def test_the_queue_moves_while_a_job_is_moved(window: Window, api: Api, held: list[str]) -> None:
+    """What changes meanwhile is shown when the job is put down; a job that has left the queue is explained."""
+    page = window.page
+    page.goto("/console/queue")
+    rows = [page.locator(f"#q-{job_id}") for job_id in held]
+    rows[2].locator(".hnd").focus()
+    page.keyboard.press("Space")
+    api.post(f"/api/jobs/{held[3]}/abort")
+    page.wait_for_timeout(3000)  # longer than it takes to ask again
+    expect(rows[3]).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    expect(rows[3]).to_have_count(0)
+    assert order(api, held) == [0, 2, 1]
+    page.keyboard.press("Space")
+    api.post(f"/api/jobs/{held[2]}/abort")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    expect(page.locator("#refusal")).to_contain_text("Not moved: the queue was faster.")
+    expect(page.locator("#refusal")).to_contain_text("is Aborted")
+    expect(rows[2]).to_have_count(0)
+    window.wrong = [each for each in window.wrong if "409" not in each]
+
+
+def test_ticked_jobs_are_aborted_after_a_question(page: Page, api: Api, held: list[str]) -> None:
+    page.goto("/console/jobs?show=holding")
+    for each in held[:2]:
+        page.locator(f"#job-{each} input").check()
+    expect(page.locator("#bulk")).to_contain_text("2 selected")
+    page.get_by_role("button", name="Abort 2…").click()
+    page.get_by_role("button", name="Let them run").click()
+    assert api.job(held[0])["status"] == "Holding"
+    page.get_by_role("button", name="Abort 2…").click()
+    page.get_by_role("button", name="Abort the jobs").click()
+    expect(page.get_by_role("status").first).to_contain_text("Aborted 2 of 2 jobs.")
+    assert [api.job(each)["status"] for each in held] == ["Aborted", "Aborted", "Holding", "Holding"]
+    assert page.url.endswith("show=holding")
+
+
+def test_a_schedule_from_its_first_to_its_last_day(page: Page, api: Api, name: str) -> None:
+    """Created, changed, paused, resumed, run now, deleted."""
+    page.goto("/console/schedules/new")
+    page.get_by_label("Name").fill(f"{name} {HTML}")
+    page.get_by_label("Expression").fill("0 0 25 * * ?")
+    expect(page.locator("#fires")).to_contain_text("Hours")
+    page.get_by_label("Expression").fill("0 0 22 ? * MON-FRI")
+    expect(page.locator("#fires .row2")).to_have_count(5)
+    page.get_by_label("Opportunities WHERE").fill(f"Name LIKE '{name}%'")
+    page.get_by_label("AppLink authorization").fill("worker")
+    page.get_by_role("button", name="Create the schedule").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{name} {HTML}")
+    page.get_by_role("link", name="Change").click()
+    page.get_by_label("Expression").fill("0 30 21 ? * MON-FRI")
+    page.get_by_role("button", name="Change the schedule").click()
+    expect(page.locator("dl.kv")).to_contain_text("0 30 21 ? * MON-FRI")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".sub")).to_contain_text("PAUSED")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".sub")).to_contain_text("WAITING")
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator("#progress .sub")).to_contain_text("Completed")
+    page.goto("/console/schedules")
+    page.get_by_role("link", name=f"{name} {HTML}").click()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("button", name="Delete the schedule").click()
+    expect(page.get_by_role("status").first).to_contain_text("is deleted")
+    assert not [each for each in api.get("/api/schedules")["schedules"] if each["name"].startswith(name)]
+
+
+def test_a_session_that_ends_is_said(window: Window) -> None:
+    """A tab that is still open says so by itself and asks no more."""
+    other = window.context.new_page()
+    other.goto("/console/health")
+    other.get_by_role("button", name="Sign out").click()
+    expect(other.get_by_role("heading", name="Sign in to the console")).to_be_visible()
+    window.page.bring_to_front()
+    expect(window.page.locator("#trouble")).to_contain_text("Your session has ended")
+    expect(window.page.get_by_role("link", name="Sign in again")).to_be_visible()
+    window.wrong = [each for each in window.wrong if "401" not in each]
+
+
+def test_a_viewer_sees_no_button_that_changes(chromium: Browser, stack: Stack, api: Api, held: list[str]) -> None:
+    viewer = signed_in(chromium, stack, api, "viewer")
+    for path in ("/console/queue", f"/console/jobs/{held[0]}", "/console/schedules", "/console/submit"):
+        viewer.page.goto(path)
+        assert viewer.page.locator("main button:visible").count() == 0, path
+    viewer.context.close()
+    assert viewer.wrong == []
+
+
+PICTURED = {
+    ("overview", "dark"),
+    ("queue", "dark"),
+    ("queue", "narrow"),
+    ("overview", "narrow"),
+}  # beside all light ones
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_can_be_used_by_everyone(
+    chromium: Browser, stack: Stack, api: Api, held: list[str], look: str
+) -> None:
+    """axe-core finds nothing, nothing has to be scrolled sideways, and nothing comes from elsewhere."""
+    window = signed_in(chromium, stack, api, **LOOKS[look])
+    paths = {
+        "overview": "/console", "jobs": "/console/jobs", "job": f"/console/jobs/{held[0]}", "queue": "/console/queue",
+        "schedules": "/console/schedules", "new-schedule": "/console/schedules/new", "health": "/console/health",
+        "submit": "/console/submit",
+    }  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for name, path in paths.items():
+        window.page.goto(path)
+        found[name] = window.findings()
+        if window.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found[name].append("it has to be scrolled sideways")
+        if PICTURES and (look == "light" or (name, look) in PICTURED):
+            window.page.screenshot(path=PICTURES / f"{name}-{look}.png")
+    window.context.close()
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert window.wrong == []
+
+
+def test_a_first_view_is_small(chromium: Browser, stack: Stack, api: Api) -> None:
+    """With everything it needs, less than 150 KB come over the wire."""
+    window, sizes = Window(chromium, stack.web_url), []
+    window.page.on("requestfinished", lambda done: sizes.append(done.sizes()["responseBodySize"]))
+    window.page.goto(api.post("/console/link")["url"], wait_until="networkidle")
+    window.page.goto("/console/queue", wait_until="networkidle")
+    assert 60_000 < sum(sizes) < 150_000
+    window.context.close()
