@@ -16,8 +16,8 @@ from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgClosed, OrgR
 from quotejob.run.silence import with_silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
-from quotejob.salesforce.org import NOT_SERVED
 from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
+from quotejob.salesforce.org import NOT_SERVED
 from quotejob.services import Services
 from quotejob.settings import Settings
 

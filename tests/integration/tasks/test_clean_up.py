@@ -309,6 +309,17 @@ def test_two_writers_of_a_quote_that_is_reported(services: Services, begun: Job)
     assert services.results.page(begun.job_id)[0] == [result]
 
 
+def test_a_slow_step_that_goes_on_after_the_job_is_completed(services: Services, begun: Job, local: LocalOrg) -> None:
+    """Another step has written the Quote. The slow one cannot make the job owe its removal."""
+    [noted] = services.progress.incomplete.of_job(begun)
+    wait_for_lease(services, begun)
+    assert run_to_end(services, begun.job_id)[0].status is Status.COMPLETED
+    with pytest.raises(LeaseLost):
+        services.progress.incomplete.note(begun, noted.unit, noted.opportunity_id, noted.quote_id)
+    assert services.progress.incomplete.due() == []
+    assert lines_in_org(local) == [LINES]
+
+
 def test_a_batch_that_is_given_up(services: Services, begun: Job, local: LocalOrg) -> None:
     """What the org has is no success while lines are missing."""
     wait_for_lease(services, begun)

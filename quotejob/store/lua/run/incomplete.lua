@@ -11,6 +11,8 @@ if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 'reported' e
 local over = has_ended(args.job)
 if over and not args.quote then return 'ended' end
 local holder, unit, known = string.match(redis.call('HGET', args.incomplete, args.record) or '', '^(%S+) (%S+) ?(%S*)$')
+-- A Completed job has all its receipts, although they are no longer stored. Only a Quote that was refused has a note.
+if redis.call('HGET', args.job, 'status') == 'Completed' and holder ~= args.id then return 'reported' end
 if holder and holder ~= args.id then
   local other = 'quotejob:job:' .. holder
   local _, held = lease_of(other .. ':leases', 'batch ' .. string.gsub(unit, '%.', ' '))
