@@ -13,7 +13,7 @@ from console.pages import blueprint, page, part, person, services, session
 from quotejob.asking import proof
 from quotejob.errors import QuotejobError
 from quotejob.store import keys
-from quotejob.store.client import concerns
+from quotejob.store.intake import concerns
 from tasks import workers
 
 ANSWER_WITHIN = 1.0  # seconds

@@ -15,7 +15,7 @@ from quotejob.jobs.job import Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store.client import concerns
+from quotejob.store.intake import concerns
 from tasks import workers
 
 NIGHT = timedelta(hours=12)

@@ -58,6 +58,7 @@ class Stack:
         }
         if redis_url:
             self.environment["REDIS_URL"] = redis_url
+            self.environment.setdefault("QUOTEJOB_REDIS_MAY_FORGET", "1")  # its settings are its owner's affair
 
     def __enter__(self) -> Stack:
         return self

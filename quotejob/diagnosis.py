@@ -16,7 +16,8 @@ from quotejob.metrics.reading import Reading
 from quotejob.salesforce import OrgClient, applink
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store.client import RedisClient, concerns, server_time
+from quotejob.store.client import RedisClient, server_time
+from quotejob.store.intake import concerns
 
 MOST_TICK_AGE = 15.0  # seconds since the last tick or sweep
 MOST_SKEW = 5.0  # seconds between two clocks

@@ -45,6 +45,8 @@ class Settings:
     holding_jobs: int = 100  # Holding jobs of one org
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
+    redis_full_at: int = 90  # percent of Redis's maxmemory in use, above which no new jobs are accepted
+    redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     log_level: str = "INFO"
@@ -55,6 +57,7 @@ class Settings:
     applink_token: str | None = field(default=None, repr=False)
     app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
     authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
+    authorizations: frozenset[str] | None = None  # those that may be used; None: every one
 
 
 def load() -> Settings:
@@ -100,6 +103,10 @@ def load() -> Settings:
         org_requests=_read(
             "QUOTEJOB_ORG_REQUESTS", env.int, whole.format(1, 1000), 25, validate=validate.Range(1, 1000)
         ),
+        redis_full_at=_read(
+            "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)
+        ),
+        redis_may_forget=_read("QUOTEJOB_REDIS_MAY_FORGET", env.bool, "1 or 0", False),
         org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
         org_answer_mb=_read(
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
@@ -130,7 +137,15 @@ def load() -> Settings:
             env.str,
             "the developer name of an AppLink authorization",
             None,
-            validate=lambda name: re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None,
+            validate=_is_developer_name,
+        ),
+        authorizations=_read(
+            "QUOTEJOB_AUTHORIZATIONS",
+            env.list,
+            "developer names of AppLink authorizations, comma-separated",
+            None,
+            validate=lambda names: all(_is_developer_name(name.strip()) for name in names),
+            convert=lambda names: frozenset(name.strip() for name in names),
         ),
     )
 
@@ -208,6 +223,10 @@ def _read(
     except (EnvError, ValidationError, ValueError) as cause:
         got = "is not valid (its value is not shown, it may hold a secret)" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def _is_developer_name(name: str) -> bool:
+    return re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None
 
 
 def _is_redis_url(value: str) -> bool:

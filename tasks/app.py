@@ -7,19 +7,23 @@ import logging
 import re
 import sys
 import threading
+from functools import cache
 from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
+from celery.concurrency import prefork
 
 from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
+from quotejob.run import processes
 from quotejob.run.leases import RENEWAL_INTERVAL
 from quotejob.services import Services
 from quotejob.settings import current, or_exit
-from quotejob.store.client import client, concerns
+from quotejob.store.client import client
+from quotejob.store.intake import concerns
 from tasks import broker
 from tasks.signs import SignsOfLife
 
@@ -104,6 +108,25 @@ def quiet_housekeeping(record: logging.LogRecord) -> bool:
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
     return True
+
+
+@signals.worker_process_init.connect
+@signals.worker_ready.connect
+def _live(sender: Any = None, **_: Any) -> None:
+    """Give signs of life from each process that runs steps: a child, or the worker itself if it has no children."""
+    if not isinstance(getattr(sender, "pool", None), prefork.TaskPool):
+        _signs_of_life().start()
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    _signs_of_life().end()
+
+
+@cache
+def _signs_of_life() -> processes.SignsOfLife:
+    return processes.SignsOfLife(services().client)
 
 
 def services() -> Services:

@@ -35,7 +35,7 @@ def share(place: int) -> int:
 
 def waiting(client: RedisClient) -> set[Message]:
     """Return all messages that no worker has taken yet: in kombu's own lists, and before the gate. Changes nothing."""
-    return {message for found in (in_rooms(client), *map(client.items, lists())) for message in _read(found)}
+    return {message for found in (in_rooms(client), *client.lists(lists())) for message in _read(found)}
 
 
 def lists() -> list[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import structlog
 from celery import Task, states
+from kombu.exceptions import OperationalError
 
 from quotejob.errors import (
     AuthorizationFailed,
@@ -31,17 +33,19 @@ from quotejob.errors import (
 )
 from quotejob.run.context import Run, begin, renewed_session
 from quotejob.run.leases import LONGEST_WORK
+from quotejob.run.processes import ROOM
 from quotejob.run.progress import Faults
-from quotejob.run.receipt import MAX_DEATHS
 from quotejob.settings import current
 from tasks.app import app, services
 from tasks.broker import ORG
 
-PASSING = (OrgUnreachable, StoreUnavailable, UnknownJobType)  # another worker may know the type
+# A message could not be sent (OperationalError); another worker may know the type (UnknownJobType).
+PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, UnknownJobType)
 LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
 LONGEST_PAUSE = 60.0  # seconds after a fault
+WAIT_FOR_ROOM = (1.0, 3.0)  # seconds until a unit that must run alone tries to be alone again
 LONGEST_EXHAUSTED_PAUSE = 300.0  # seconds between two tries when the org's daily API allocation is used up
 
 P = ParamSpec("P")
@@ -60,14 +64,15 @@ def step(
     """Make a Celery task from a function of a Run. Its messages hold only the job's id and small numbers.
 
     ``unit`` is the name of the unit it holds a lease on, for example "page {wave} {page}". A step without a unit only
-    sends other steps. ``give_up`` settles the unit after it has ended its worker process MAX_DEATHS times. ``longest``:
+    sends other steps. ``give_up`` settles a unit that alone has ended its worker process again and again. ``longest``:
     seconds after which a step that still works loses its unit.
     """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
-            with structlog.contextvars.bound_contextvars(job_id=job_id, task=name):
+            place = ROOM.entered() if unit else nullcontext()
+            with structlog.contextvars.bound_contextvars(job_id=job_id, task=name), place:
                 passage = _Passage(made.request.get(ORG), made.request.id)
                 attempt = _Attempt(job_id, unit.format(**numbers), give_up, passage, longest)
                 try:
@@ -176,15 +181,33 @@ class _Attempt:
             work(run, **numbers)
             return
         with run.lease.kept(self._longest, self._passage.stay):
-            if run.lease.deaths < MAX_DEATHS:
+            if run.lease.is_given_up:
+                self._do_without(run, numbers)
+            elif not run.lease.is_suspected:
                 work(run, **numbers)
-            elif self._give_up is not None:
-                log.error(f"Giving up {self._unit}: it ended its worker {run.lease.deaths} times")
-                self._give_up(run, **numbers)
-            else:
-                self._fail(f"WORKER_LOST: {self._unit} ended its worker {run.lease.deaths} times; see the worker's log")
+            elif not self._do_alone(run, work, numbers):
+                return
         if run.job.extended_status is not None:
             run.jobs.explain(run.id, None)
+
+    def _do_alone(self, run: Run, work: Callable[..., None], numbers: dict[str, int]) -> bool:
+        """Do the step alone in its process, so that a death is clear. Return False if it must wait for that."""
+        with ROOM.alone() as alone:
+            if alone:
+                log.warning(f"{self._unit} was there when worker processes ended; it runs alone")
+                work(run, **numbers)
+            else:
+                self._release(wait=random.uniform(*WAIT_FOR_ROOM))
+        return alone
+
+    def _do_without(self, run: Run, numbers: dict[str, int]) -> None:
+        """Settle a unit that is given up. The job fails if it cannot go on without it."""
+        reason = f"{self._unit} alone ended its worker process again and again; see the worker's log"
+        if self._give_up is None:
+            self._fail(f"WORKER_LOST: {reason}")
+            return
+        log.error(f"Giving up: {reason}")
+        self._give_up(run, **numbers)
 
     def _again(self, fault: BaseException, kind: str, longest_pause: float, too_many: Callable[[Faults], bool]) -> None:
         """Release the unit with a pause, after which the sweep sends it again. After too many faults, fail the job.

@@ -20,6 +20,7 @@ from quotejob.run.outstanding import outstanding
 from tasks.app import app, services
 from tasks.clean_up import clean_up
 from tasks.flow import dispatch, send, signatures
+from tasks.housekeeping import Turn, turn
 from tasks.queues import Message, key, waiting
 
 SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
@@ -33,18 +34,26 @@ log = structlog.get_logger()
 def sweep() -> None:
     """Send again the units that nobody works on. Several sweeps may run at once: only one of them may send a unit."""
     try:
-        jobs = services().jobs
-        services().gate.look()
-        for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
-            dispatch.delay(org_id=org_id)
-        queued = cache(lambda: waiting(services().client))
-        for job_id in services().progress.incomplete.due():
-            clean_up.delay(job_id=job_id)
-        for job_id, silence in jobs.open():
-            with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
-                _send_lost(job_id, silence, queued)
+        with turn(services().client, sweep.name) as mine:
+            _sweep(mine)
     except StoreUnavailable as away:
         log.warning(f"The sweep stops here, the next one goes on: {away}")
+
+
+def _sweep(mine: Turn) -> None:
+    jobs = services().jobs
+    services().gate.look()
+    for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
+        dispatch.delay(org_id=org_id)
+    queued = cache(lambda: waiting(services().client))
+    for job_id in services().progress.incomplete.due():
+        clean_up.delay(job_id=job_id)
+    opened = jobs.open()
+    leases = services().leases.held_of([job_id for job_id, _ in opened])
+    for (job_id, silence), held in zip(opened, leases, strict=True):
+        mine.go_on()
+        with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
+            _send_lost(job_id, silence, held, queued)
 
 
 @contextmanager
@@ -60,9 +69,9 @@ def _isolated() -> Iterator[None]:
         log.exception("The sweep skips this job after an unexpected error")
 
 
-def _send_lost(job_id: str, silence: float, queued: Queued) -> None:
+def _send_lost(job_id: str, silence: float, held: dict[str, str], queued: Queued) -> None:
     """Send the lost units of a job: those whose lease has ended, and after SILENT_AFTER those that are in no queue."""
-    jobs, held = services().jobs, services().leases.held(job_id)
+    jobs = services().jobs
     silent = silence > SILENT_AFTER
     if not silent and not held:
         return

@@ -11,6 +11,7 @@ import structlog
 from quotejob.errors import StoreUnavailable
 from tasks.app import app, services
 from tasks.flow import dispatch
+from tasks.housekeeping import turn
 
 LOOK_AHEAD = 2.0  # seconds that a tick looks ahead; more than beat's interval, so that a tick may be late
 EXPIRES_AFTER = 5.0  # seconds after its fire time at which a tick_at expires: beat's ticks have run by then
@@ -22,12 +23,14 @@ log = structlog.get_logger()
 def tick() -> None:
     """Fire due schedules. Several ticks may run at once: each fire time is decided once."""
     try:
-        # Seconds, not a time: a worker's clock may differ from Redis's.
-        for seconds in services().firing.seconds_to_fire_times(LOOK_AHEAD):
-            tick_at.apply_async(countdown=seconds, expires=LOOK_AHEAD + EXPIRES_AFTER)
-        _fire()
-        for org_id in services().jobs.waking():
-            dispatch(org_id=org_id)
+        with turn(services().client, tick.name) as mine:
+            # Seconds, not a time: a worker's clock may differ from Redis's.
+            for seconds in services().firing.seconds_to_fire_times(LOOK_AHEAD):
+                tick_at.apply_async(countdown=seconds, expires=LOOK_AHEAD + EXPIRES_AFTER)
+            if _fire():
+                mine.rest = 1  # that was no housekeeping
+            for org_id in services().jobs.waking():
+                dispatch(org_id=org_id)
     except StoreUnavailable as away:
         log.warning(f"The tick stops here, the next one goes on: {away}")
 
@@ -41,6 +44,8 @@ def tick_at() -> None:
         log.warning(f"The tick stops here, the next one goes on: {away}")
 
 
-def _fire() -> None:
-    for org_id in services().firing.tick():
+def _fire() -> list[str]:
+    orgs = services().firing.tick()
+    for org_id in orgs:
         dispatch(org_id=org_id)
+    return orgs

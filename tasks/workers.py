@@ -19,8 +19,8 @@ from tasks.broker import keep_connections
 from tasks.flow import dispatch
 
 log = structlog.get_logger("tasks")
-
-_AWAY = (OperationalError, redis.RedisError, OSError)  # kombu wraps most of what the broker's client raises
+# kombu wraps most of what the broker's client raises.
+_AWAY = (OperationalError, redis.RedisError, OSError, StoreUnavailable)
 
 
 def dispatch_org(services: Services, org_id: str) -> None:

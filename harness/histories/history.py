@@ -61,6 +61,7 @@ class History:
         with patched(self.world, self._workers, self._org, self._made, renews=self._renews):
             self._client.load_scripts()
             self._client.flushdb()
+            self._workers.sign_of_life = self._client.sign_of_life
             self._workers.start(self._dice.choice((1, 2, 3)))
             self._beat()
             for number in range(self._dice.choice((1, 1, 2, 3))):
@@ -93,7 +94,8 @@ class History:
     # -- who acts ------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Send a sweep, and one more after some seconds."""
+        """Send a sweep, and one more after some seconds. The workers give their signs of life."""
+        self._workers.live()
         if self._workers.sweeping and not any(sent.task == "quotejob.sweep" for sent in self._workers.waiting):
             self.world.spawn(
                 Actor("beat", self._web, lambda: self._workers.publish("quotejob.sweep", {})),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,17 +23,18 @@ from celery.app.task import Task
 
 from harness.histories.org import Org
 from harness.histories.workers import Workers
-from harness.histories.world import Actor, World
+from harness.histories.world import Actor, Process, World
 from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
-from quotejob.run import context, leases
+from quotejob.run import context, leases, processes
 from quotejob.salesforce import applink
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import scripts
 from quotejob.store.client import RedisClient, RedisPipeline
-from tasks import flow, sweep
+from quotejob.store.intake import Intake
+from tasks import flow, steps, sweep
 
 MAX_NODES = 6  # of a graph request: a Quote of six lines is a large one
 RECORDS_PER_WAVE = 6
@@ -54,6 +56,10 @@ class Client(RedisClient):
             if not self.has_scripts:
                 self.script_load(scripts._script(str(file.relative_to(folder).with_suffix("")))[0])
         self.has_scripts = True
+
+    def sign_of_life(self, process: str) -> None:
+        """Note one of this process. Real ones do so every second, which would make histories long."""
+        super().execute_command("ZADD", "quotejob:processes", clock.ms(self.world.now()), process)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run one command when it is this actor's turn."""
@@ -155,6 +161,9 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(leases, "time", time),
         patch.object(leases.Lease, "kept", kept),
         patch.object(leases.Leases, "slow_down", lambda *_: None),
+        patch.object(leases, "this_process", lambda: _named(world.here())),
+        patch.object(steps, "ROOM", _Room(world)),
+        patch.object(Intake, "check", lambda _: None),
         patch.object(context, "OrgClient", org.client),
         patch.object(applink, "renewed", renewed),
         patch.object(Task, "apply_async", apply_async),
@@ -173,6 +182,46 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         finally:
             world.close()
     _forget_scripts(lua)
+
+
+class _Room:
+    """As quotejob.run.processes.Room, for actors: the steps of a process work beside others, or one alone."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._inside: Counter[Process | None] = Counter()
+        self._reserved: set[Process | None] = set()
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Work beside others."""
+        here = self._world.here()
+        while here in self._reserved:
+            self._world.sleep(0.1)
+        self._inside[here] += 1
+        try:
+            yield
+        finally:
+            self._inside[here] -= 1
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Work alone, or give up after a while."""
+        here, until = self._world.here(), self._world.time + processes.PATIENCE
+        mine = here not in self._reserved
+        if mine:
+            self._reserved.add(here)
+        try:
+            while mine and self._inside[here] > 1 and self._world.time < until:
+                self._world.sleep(0.1)
+            yield mine and self._inside[here] == 1
+        finally:
+            if mine:
+                self._reserved.discard(here)
+
+
+def _named(process: Process | None) -> str:
+    return process.id if process is not None else "nobody"
 
 
 class _Chord:

@@ -49,12 +49,13 @@ class Workers:
     processes: list[Process] = field(default_factory=list)
     waiting: list[Sent] = field(default_factory=list)
     busy: dict[Process, int] = field(default_factory=dict)
+    sign_of_life: Callable[[str], None] = lambda _: None  # writes that of the process with this id
     sweeping = True  # False takes this protection out
 
     def start(self, count: int) -> None:
         """Start so many processes."""
         for number in range(count):
-            self.processes.append(Process(f"worker-{number}"))
+            self.processes.append(self._made(f"worker-{number}"))
 
     def queued(self) -> set[Message]:
         """Return the messages that no worker has taken, as tasks.queues.waiting does."""
@@ -89,7 +90,8 @@ class Workers:
             self.world.note("STANDS STILL")
             self.world.sleep(0)
         else:
-            replacement = Process(here.name)
+            self.sign_of_life(here.id)
+            replacement = self._made(here.name)
             self.processes[self.processes.index(here)] = replacement
             replacement.alive = False
             self.world.at(self.world.dice.uniform(0.5, 5), lambda: self._up(replacement))
@@ -99,7 +101,16 @@ class Workers:
         """Return whether no message waits or is worked on."""
         return not self.waiting and not any(self.busy.get(process) for process in self.processes)
 
+    def live(self) -> None:
+        """Give a sign of life of each process that lives and does not stand still."""
+        for process in self.processes:
+            if process.alive and process.still_until <= self.world.time:
+                self.sign_of_life(process.id)
+
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _made(self, name: str) -> Process:
+        return Process(name, f"{name}.{self.world.dice.getrandbits(32)}")
 
     def _up(self, process: Process) -> None:
         process.alive = True

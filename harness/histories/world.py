@@ -31,6 +31,7 @@ class Process:
     """A process of the world. Its actors die with it, and stand still with it."""
 
     name: str
+    id: str = "nobody"  # no other process has it, also not the next one of this name
     alive: bool = True
     still_until: float = 0.0  # seconds of the world's time
     actors: list[Actor] = field(default_factory=list)

@@ -10,14 +10,14 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http import HTTPStatus
 
 from quotejob.asking.door import door
-from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgRefused, OrgSilent, Unauthenticated
+from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgClosed, OrgRefused, OrgSilent, Unauthenticated
 from quotejob.run.silence import with_silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
+from quotejob.salesforce.org import NOT_SERVED
 from quotejob.services import Services
 from quotejob.settings import Settings
 
@@ -52,7 +52,7 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
 
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
-    key = _key("clause", context, services.settings, clause)
+    key = _key("clause", context, services.settings, context.api_version, clause)
     accepted, silent_for = with_silence(services.client, key, context.org_id)
     if accepted is not None:
         return
@@ -60,12 +60,11 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
         with asked(context, silent_for) as org:
             org.explain(select_opportunities(clause))
         services.client.set(key, 1, ex=CLAUSE_KEPT_FOR)
+    except OrgClosed as closed:
+        if closed.code != NOT_SERVED:
+            raise
+        raise InvalidRequest.field("apiVersion", closed.message) from closed
     except OrgRefused as refusal:
-        if refusal.http_status == HTTPStatus.NOT_FOUND:
-            raise InvalidRequest.field(
-                "apiVersion",
-                f"the org has no API version {context.api_version}; send one that it has in x-client-context",
-            ) from refusal
         reason, meant = refusal.message.strip(), likely_meant(clause)
         if meant:
             reason = f"{reason} (Perhaps: {meant})"

@@ -6,6 +6,7 @@ Each is one Lua script in ``store/lua/jobs/``: all of it happens or nothing.
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import Any
 
 from quotejob import clock
@@ -18,10 +19,15 @@ from quotejob.jobs.retry import Retry
 from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store import keys
+from quotejob.store.intake import Intake
 
 
 class Submission(JobReader):
     """Puts jobs into the flex queue of their org."""
+
+    @cached_property
+    def _intake(self) -> Intake:
+        return Intake(self._redis, self._settings)
 
     def submit(
         self,
@@ -43,9 +49,10 @@ class Submission(JobReader):
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, InvalidRequest for a condition on a job that is not in this org, and IdempotencyKeyReused
-        if the key came with another request.
+        Raises FlexQueueFull, StoreUnavailable if Redis has no room for new jobs, InvalidRequest for a condition on a
+        job that is not in this org, and IdempotencyKeyReused if the key came with another request.
         """
+        self._intake.check()
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
         asked = {
             "jobType": job_type,
@@ -96,6 +103,7 @@ class Submission(JobReader):
         Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
         the queue is full.
         """
+        self._intake.check()
         job = self.get(job_id, context.org_id)
         answer = self.run(
             "jobs/resume",

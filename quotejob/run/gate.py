@@ -5,7 +5,7 @@ they are fewer: the limit shrinks when it refuses or does not answer, and grows 
 no org gets the last threads of the workers, so that one that hangs does not hold up the others.
 
 :mod:`tasks.broker` asks the gate for every message whose step asks an org. A message that may not go yet waits in its
-org's room, and not in the queue of the workers. ``store/lua/run/gate.lua`` has the rules.
+org's room, and not in the queue of the workers. ``store/lua/gate/gate.lua`` has the rules.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ class Gate:
     def enter(self, org_id: str, task_id: str, priority: int, queue: str, message: str) -> bool:
         """Put a message into the list of its queue, or into the org's room. Return whether it is in its queue."""
         named = {"org": org_id, "id": task_id, "priority": priority, "list": queue, "message": message}
-        return bool(self._run("run/enter", **named))
+        return bool(self._run("gate/enter", **named))
 
     def stay(self, org_id: str, task_id: str) -> None:
         """Say that a step is under way: at its beginning, and every few seconds."""
-        self._run("run/stay", key=keys.INSIDE, name=task_id, what=org_id)
+        self._run("gate/stay", key=keys.INSIDE, name=task_id, what=org_id)
 
     def leave(self, org_id: str, task_id: str, *, well: bool) -> None:
         """Say that a step has ended, and let in what may go now. ``well``: the org had no trouble with it."""
-        self._run("run/leave", org=org_id, id=task_id, well=well)
+        self._run("gate/leave", org=org_id, id=task_id, well=well)
 
     def look(self) -> None:
         """Let in what may go now, because steps or workers that have died no longer count."""
-        self._run("run/leave")
+        self._run("gate/leave")
 
     def places(self, org_id: str) -> int:
         """Return how many more steps of an org may go now."""
-        return int(self._run("run/places", org=org_id))
+        return int(self._run("gate/places", org=org_id))
 
     def shrink(self, org_id: str) -> None:
         """Let fewer steps of an org be under way, because it has trouble."""
-        self._run("run/shrink", org=org_id, pause=int(SHRINK_PAUSE * 1000))
+        self._run("gate/shrink", org=org_id, pause=int(SHRINK_PAUSE * 1000))
 
     def announce(self, worker: str, threads: int) -> None:
         """Say that a worker runs so many steps at a time: at its start, and every few seconds."""
-        self._run("run/stay", key=keys.THREADS, name=worker, what=str(threads))
+        self._run("gate/stay", key=keys.THREADS, name=worker, what=str(threads))
 
     def withdraw(self, worker: str) -> None:
         """Say that a worker takes no more steps."""

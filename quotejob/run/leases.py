@@ -3,8 +3,8 @@
 A unit is one page, one batch, one wave's packing, or the plan of a job. The step that works on it holds its lease and
 renews it from a separate thread. A step that dies or stops for too long loses the lease. A lost lease does no damage:
 the first receipt wins, and the org's unique keys protect every write. Leases prevent that two steps do the same work at
-once, and that work is never done. ``store/lua/run/lease.lua`` says how leases are stored, and what happens when the
-clock jumps.
+once, and that work is never done. ``store/lua/run/lease.lua`` says how leases are stored, how deaths are counted, and
+what happens when the clock jumps.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, OrgUnreachable, QuotejobError
+from quotejob.run.processes import this_process
+from quotejob.run.receipt import MAX_DEATHS
 from quotejob.run.silence import Silence, silent
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
@@ -28,6 +30,9 @@ RESEND_AFTER = 10.0  # seconds after which a sent unit may be sent again
 SENT_AGAIN = "sent"  # instead of a holder: the unit was sent again, and no step has it yet
 LONGEST_WORK = 300.0  # seconds that a step may take; a slow job type has its own
 LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's slowdown
+CLEAR_DEATH = 7  # how much a death counts if only this process died; otherwise it counts as 1
+SUSPECTED_AT = 2 * CLEAR_DEATH  # deaths in company; then the unit works alone in its process
+GIVEN_UP_AT = MAX_DEATHS * CLEAR_DEATH  # deaths alone; then the unit is given up
 
 log = structlog.get_logger()
 
@@ -44,8 +49,8 @@ class Leases:
         With ``after_end`` the job must have ended: the caller removes what the step left in the org. Then JobStopped
         means that the job was resumed.
         """
-        holder = uuid.uuid4().hex
-        state, deaths, unanswered = scripts.run(
+        holder = f"{this_process()}/{uuid.uuid4().hex}"
+        state, alone, company, unanswered = scripts.run(
             self._redis,
             "run/claim",
             **self._keys(job_id),
@@ -58,19 +63,23 @@ class Leases:
             after_end=after_end,
         )
         _check(state.decode(), job_id, unit)
-        lease = Lease(self._redis, job_id, unit, org_id, holder, deaths, after_end=after_end)
+        lease = Lease(self._redis, job_id, unit, org_id, holder, (alone, company), after_end=after_end)
         lease.unanswered = unanswered
         return lease
 
     def offer(self, job_id: str, unit: str) -> bool:
         """Return whether nobody holds the unit and it may be sent again. Of several calls at once, one gets True."""
         length = int(RESEND_AFTER * 1000)
-        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), unit=unit, length=length))
+        return bool(scripts.run(self._redis, "run/offer", **self._keys(job_id), id=job_id, unit=unit, length=length))
 
     def held(self, job_id: str) -> dict[str, str]:
         """Return every unit with a lease, ended or not, and its holder: a step, SENT_AGAIN, or "wait"."""
-        found = self._redis.hash(keys.job(job_id, "leases"))
-        return {unit.decode(): lease.decode().partition(" ")[0] for unit, lease in found.items()}
+        return self.held_of([job_id])[0]
+
+    def held_of(self, job_ids: Sequence[str]) -> list[dict[str, str]]:
+        """Return the same for each of several jobs, in one round trip."""
+        found = self._redis.hashes(keys.job(job_id, "leases") for job_id in job_ids)
+        return [{unit.decode(): lease.decode().partition(" ")[0] for unit, lease in leases.items()} for leases in found]
 
     def slow_down(self, org_id: str, seconds: float) -> None:
         """Make every step for the org sleep before its next request. A longer slowdown that is already set stays."""
@@ -95,20 +104,30 @@ class Lease:
         unit: str,
         org_id: str,
         holder: str,
-        deaths: int,
+        deaths: tuple[int, int],
         *,
         after_end: bool = False,
     ) -> None:
         self._redis = client
         self.job_id = job_id
         self.unit = unit
-        self.deaths = deaths  # number of earlier holders that died
+        self.died_alone, self.died_in_company = deaths  # how much the deaths of earlier holders count
         self.unanswered = 0  # calls that the org had not answered when the lease was taken
         self.silence: Silence | None = None  # of the org, once this step may send something to it
         self._org_id = org_id
         self._holder = holder
         self._after_end = after_end
         self._until = float("inf")  # by time.monotonic(): when the step must have ended
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether this unit may be what ended the processes. It must work alone, so that the next death is clear."""
+        return self.died_in_company >= SUSPECTED_AT
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether this unit, and nothing else, has ended its process too often."""
+        return self.died_alone >= GIVEN_UP_AT
 
     def go_on(self) -> None:
         """Renew the lease, and sleep if the org needs a slowdown. Call it before every request that writes.
@@ -128,8 +147,15 @@ class Lease:
 
     def release(self, *, wait: float = 0) -> None:
         """Give the lease back: the unit is done or, with ``wait``, nobody may take it for so many seconds."""
-        leases, milliseconds = keys.job(self.job_id, "leases"), int(wait * 1000)
-        scripts.run(self._redis, "run/release", leases=leases, unit=self.unit, holder=self._holder, wait=milliseconds)
+        scripts.run(
+            self._redis,
+            "run/release",
+            leases=keys.job(self.job_id, "leases"),
+            id=self.job_id,
+            unit=self.unit,
+            holder=self._holder,
+            wait=int(wait * 1000),
+        )
 
     @contextlib.contextmanager
     def kept(self, longest: float = LONGEST_WORK, also: Callable[[], None] = lambda: None) -> Iterator[None]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-MAX_DEATHS = 3  # deaths of workers at a page or a batch, after which it is given up
+MAX_DEATHS = 3  # clear deaths of worker processes that worked on nothing else; then the page or batch is given up
 
 
 class Outcome(StrEnum):
@@ -31,7 +31,9 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 
 def lost(record_id: str, record_name: str | None = None) -> Result:
     """Return the result of a record whose page or batch has ended its worker too often."""
-    reason = f"Working on it ended its worker process {MAX_DEATHS} times; see the worker's log, then retry it"
+    reason = (
+        f"Working on it alone ended its worker process at least {MAX_DEATHS} times; see the worker's log, then retry it"
+    )
     return Result(record_id, Outcome.FAILED, code="WORKER_LOST", message=reason, record_name=record_name)
 
 

@@ -49,13 +49,17 @@ def session(
 ) -> CallerContext:
     """Return a session of the org, from the authorization with this developer name.
 
-    Raises AuthorizationFailed with the reason if it gives none, OrgUnreachable if AppLink does not answer.
+    Raises AuthorizationFailed with the reason if it gives none or may not be used, OrgUnreachable if AppLink does not
+    answer.
     """
     if not (settings.applink_api_url and settings.applink_token):
         raise AuthorizationFailed(
             "AppLink cannot be asked for a session: set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN"
         )
     named = f"The AppLink authorization {authorization}"
+    allowed = settings.authorizations
+    if allowed is not None and authorization not in allowed:
+        raise AuthorizationFailed(f"{named} may not be used; QUOTEJOB_AUTHORIZATIONS has those that may")
     try:
         http = GuardedSession(timeout, MAX_ANSWER)
         http.trust_env = not is_loopback(urlsplit(settings.applink_api_url).hostname or "")  # no proxy on the way

@@ -19,6 +19,7 @@ from quotejob.salesforce.guard import MAX_ANSWER
 from quotejob.salesforce.translate import URI_TOO_LONG
 
 MAX_HEAD_BYTES = 16_384  # address and headers together (REST API guide, statuses 414 and 431)
+NOT_SERVED = "API_VERSION_NOT_SERVED"  # the org lacks this version of the API
 HEADER_BYTES = 512  # our headers without the token, generously
 
 
@@ -174,7 +175,7 @@ class OrgClient:
                 raise
             raise OrgClosed(
                 f"{self.address.host} does not serve apiVersion {self.address.api_version}; call with one that it has",
-                code="API_VERSION_NOT_SERVED",
+                code=NOT_SERVED,
                 http_status=refused.http_status,
             ) from refused
 

@@ -1,25 +1,32 @@
 """The Redis client: one for each process, made at first use, with explicit retries and timeouts.
 
 By default redis-py's ``from_url`` does not retry and has no timeout. Here a command is retried for some seconds while
-Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised.
+Redis restarts. Then :class:`~quotejob.errors.StoreUnavailable` is raised. A worker also waits while Redis is full.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from quotejob.errors import SettingsError, StoreUnavailable
+from quotejob.errors import StoreUnavailable
 from quotejob.settings import Settings, redis_ca
-from quotejob.store.reasons import CLUSTER, reason
+from quotejob.store.reasons import reason
 
+# Parts of the errors that mean: reads work, and no write is accepted. Redis 6.2, Redis 7 and Valkey all have them in
+# what they say, whether a command, a transaction or a script meets such an error.
+_NO_WRITES = ("when used memory > 'maxmemory'", "MISCONF", "You can't write against a read only", "NOREPLICAS")
+PAUSE = 0.5  # seconds between two tries while Redis accepts no writes
+LONGEST_WAIT = 60.0  # seconds that a worker tries
+T = TypeVar("T")
 _clients: dict[tuple[int, str, bool], RedisClient] = {}
 
 
@@ -30,14 +37,19 @@ class RedisClient(redis.Redis):
     bytes or text.
     """
 
+    patience = 0.0  # seconds that a write waits while Redis accepts none
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and return its answer. Every command that is not in a pipeline comes through here."""
+        send = super().execute_command
         with _translated():
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return wait_for_room(self.patience, lambda: send(*args, **options))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RedisPipeline:
         """Return an empty pipeline. Its commands are sent together by ``execute``."""
-        return RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made = RedisPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.patience = self.patience
+        return made
 
     def client(self) -> RedisClient:
         """Return a client with one connection of its own, which is open."""
@@ -103,14 +115,54 @@ class RedisClient(redis.Redis):
         """Return the items of a list, in order."""
         return cast(list[bytes], self.lrange(key, 0, -1))
 
+    def lists(self, keys: Iterable[str]) -> list[list[bytes]]:
+        """Return the items of each list, in one round trip."""
+        pipe = self.pipeline(transaction=False)
+        for key in keys:
+            pipe.lrange(key, 0, -1)
+        return pipe.execute()
 
-class RedisPipeline(redis.client.Pipeline):
+
+class PatientPipeline(redis.client.Pipeline):
+    """A pipeline that waits while Redis accepts no writes. Then all of its commands are sent again."""
+
+    patience = 0.0
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands in one round trip and return their answers in order."""
+        commands, send = list(self.command_stack), super().execute
+
+        def again() -> list[Any]:
+            self.command_stack = list(commands)
+            return send(raise_on_error)
+
+        return wait_for_room(self.patience, again)
+
+
+class RedisPipeline(PatientPipeline):
     """A pipeline that raises StoreUnavailable instead of redis-py's errors."""
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands in one round trip and return their answers in order."""
         with _translated():
             return super().execute(raise_on_error)
+
+
+def accepts_no_writes(error: Exception) -> bool:
+    """Return whether an error of redis-py means that Redis is full or for another reason accepts no writes now."""
+    return isinstance(error, redis.ResponseError) and any(words in str(error) for words in _NO_WRITES)
+
+
+def wait_for_room(patience: float, command: Callable[[], T]) -> T:
+    """Return what the command returns. While Redis accepts no writes, run it again, for ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return command()
+        except redis.ResponseError as refusal:
+            if not accepts_no_writes(refusal) or time.monotonic() + PAUSE > deadline:
+                raise
+        time.sleep(PAUSE)
 
 
 def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
@@ -124,6 +176,7 @@ def connect(settings: Settings, *, patient: bool = False) -> RedisClient:
     if key not in _clients:
         attempts, timeout, most = (30, 10.0, 3) if patient else (1, 2.0, 2)
         made = client(settings.redis_url, attempts=attempts, timeout=timeout, connections=most)
+        made.patience = LONGEST_WAIT if patient else 0.0
         _clients.setdefault(key, made)  # of two threads that make one, the second gets that of the first
     return _clients[key]
 
@@ -157,28 +210,6 @@ def tls(url: str) -> dict[str, Any]:
     if authority:  # a pinned certificate usually does not have the host's name
         return {"ssl_cert_reqs": "required", "ssl_ca_certs": authority, "ssl_check_hostname": False}
     return {"ssl_cert_reqs": "required"}
-
-
-def concerns(client: RedisClient) -> list[str]:
-    """Return the server's settings that could lose jobs, as sentences that say what to set. Used at worker start.
-
-    Raises SettingsError for a server in cluster mode, StoreUnavailable if none answers.
-    """
-    try:
-        memory, persistence, cluster = (client.info(section) for section in ("memory", "persistence", "cluster"))
-    except (redis.ResponseError, StoreUnavailable) as refused:
-        if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
-            raise
-        return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
-    if cluster.get("cluster_enabled"):
-        raise SettingsError(CLUSTER)
-    found = []
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        found.append(f"Redis evicts keys when it is full (maxmemory-policy {policy}): set it to noeviction")
-    if not persistence.get("aof_enabled"):
-        found.append("Redis has no append-only file: jobs accepted since its last snapshot are lost when it ends")
-    return found
 
 
 def server_time(client: RedisClient) -> datetime:

@@ -254,7 +254,7 @@ def sandbox(
         url = redis_url or stack.enter_context(redis_server.private())
         settings = Settings(
             redis_url=url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=active_jobs,
-            holding_jobs=holding_jobs, reserve_minutes=reserve_minutes,
+            holding_jobs=holding_jobs, reserve_minutes=reserve_minutes, redis_may_forget=True,
         )  # fmt: skip
         pool = stack.enter_context(store.client(url, attempts=1))
         client = stack.enter_context(pool.client())  # one connection is enough, and faster than the pool

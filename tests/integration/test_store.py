@@ -28,6 +28,7 @@ from harness.stack import Stack
 from quotejob.errors import SettingsError, StoreUnavailable
 from quotejob.store import client as store
 from quotejob.store import scripts
+from quotejob.store.intake import concerns
 from quotejob.testing import redis_server
 
 
@@ -35,7 +36,7 @@ def test_the_server_we_start_is_of_no_concern(tmp_path: Path) -> None:
     """Append-only file, no eviction."""
     with Stack(tmp_path) as stack:
         stack.start_redis()
-        assert store.concerns(store.client(stack.redis_url or "", attempts=1)) == []
+        assert concerns(store.client(stack.redis_url or "", attempts=1)) == []
 
 
 def test_what_could_lose_jobs_is_said(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_what_could_lose_jobs_is_said(tmp_path: Path) -> None:
         client = store.client(stack.redis_url or "", attempts=1)
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
-        eviction, persistence = store.concerns(client)
+        eviction, persistence = concerns(client)
         assert "noeviction" in eviction
         assert "append-only" in persistence
 
@@ -190,7 +191,7 @@ def test_a_redis_cluster_is_named_as_one(cluster: str) -> None:
     """Celery cannot use it: the keys of a pipeline, a script or a BRPOP would have to be in one slot."""
     client = store.client(cluster, attempts=0)
     with pytest.raises(SettingsError, match="cluster mode"):
-        store.concerns(client)
+        concerns(client)
     with pytest.raises(StoreUnavailable, match="cluster mode"):
         client.mset({"a": "1", "b": "2"})
 
@@ -206,11 +207,11 @@ def test_a_redis_that_hides_its_settings_is_of_concern_and_no_obstacle() -> None
     with redis_server.private() as url:
         client = store.client(url, attempts=0)
         client.execute_command("ACL", "SETUSER", "default", "-@dangerous")
-        [concern] = store.concerns(client)
+        [concern] = concerns(client)
     assert "noeviction" in concern
     assert "appendonly" in concern
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        store.concerns(client)
+        concerns(client)
 
 
 def test_a_connection_of_ones_own_needs_a_redis() -> None:

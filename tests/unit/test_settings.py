@@ -44,6 +44,9 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         "QUOTEJOB_PAGE_SIZE": "50",
         "QUOTEJOB_ACTIVE_JOBS": "2",
         "QUOTEJOB_HOLDING_JOBS": "0",
+        "QUOTEJOB_REDIS_FULL_AT": "80",
+        "QUOTEJOB_REDIS_MAY_FORGET": "1",
+        "QUOTEJOB_AUTHORIZATIONS": "worker, night_shift",
         "LOG_LEVEL": "debug",
     }.items():
         monkeypatch.setenv(name, value)
@@ -51,6 +54,8 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert read.org_hosts == ("my.salesforce.com", "example.org")
     assert (read.local_org, read.pricing_rules, read.page_size) == (True, rules, 50)
     assert (read.active_jobs, read.holding_jobs, read.log_level) == (2, 0, "DEBUG")
+    assert (read.redis_full_at, read.redis_may_forget) == (80, True)
+    assert read.authorizations == frozenset({"worker", "night_shift"})
     assert len(read.secret_keys) == 2
 
 
@@ -71,6 +76,8 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         ("QUOTEJOB_PAGE_SIZE", "many"),
         ("QUOTEJOB_ACTIVE_JOBS", "0"),
         ("QUOTEJOB_HOLDING_JOBS", "-1"),
+        ("QUOTEJOB_REDIS_FULL_AT", "0"),
+        ("QUOTEJOB_AUTHORIZATIONS", "worker,../x"),
         ("LOG_LEVEL", "LOUD"),
     ],
 )

@@ -70,7 +70,7 @@ def test_an_api_version_that_the_org_lacks_is_not_the_fault_of_the_clause(
     answer = client.post(
         "/api/executebatch", json={"soqlWhereClause": "Id != null"}, headers=headers(apiVersion="999.0")
     )
-    assert "the org has no API version 999.0" in refused(answer, 400)["message"]
+    assert "does not serve apiVersion 999.0" in refused(answer, 400)["message"]
 
 
 @pytest.mark.parametrize(

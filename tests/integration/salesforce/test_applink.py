@@ -80,3 +80,13 @@ def test_netrc_does_not_replace_the_add_ons_token(
     with pytest.raises(AuthorizationFailed):
         applink.session("worker", "00D", replace(settings, applink_api_url=server.url))
     assert server.seen[0].headers["authorization"] == "Bearer add-on token"
+
+
+def test_only_the_authorizations_of_the_list_are_used(settings: Settings, expired: CallerContext) -> None:
+    """If there is a list. AppLink is not even asked for another one."""
+    listed = replace(settings, authorizations=frozenset({"worker"}))
+    assert applink.session("worker", expired.org_id, listed).org_id == expired.org_id
+    nobody_there = replace(listed, applink_api_url="http://127.0.0.1:1")
+    with pytest.raises(AuthorizationFailed, match="other may not be used; QUOTEJOB_AUTHORIZATIONS"):
+        applink.session("other", expired.org_id, nobody_there)
+    assert applink.renewed(expired, replace(listed, authorization="other")) is None

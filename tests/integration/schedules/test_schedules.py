@@ -371,7 +371,7 @@ def test_an_authorization_that_gives_nothing(
 ) -> None:
     """Unknown, of another org, or no add-on: it failed. AppLink away: try again."""
     job = scheduled(firing, schedules, jobs, theirs)
-    with pytest.raises(AuthorizationFailed, match="404"):
+    with pytest.raises(AuthorizationFailed, match="no such developer name"):
         session(structs.replace(job, authorization="unknown"), jobs, applinked)
     with pytest.raises(AuthorizationFailed, match="another org"):
         session(structs.replace(job, org_id=caller.org_id), jobs, applinked)

@@ -21,6 +21,7 @@ def test_a_clock_that_jumps_changes_nothing(
 ) -> None:
     """Nor does one that was wrong when the process started. Nothing is written, so a start on a full disk works too."""
     monkeypatch.chdir(tmp_path)
+    client.delete("quotejob:turn:quotejob.tick", "quotejob:turn:quotejob.sweep")  # it is the turn of each
     real = celery.Celery.now
     scheduler = Service(app, scheduler_cls=Beat(app=app, quiet=True).scheduler_cls).get_scheduler()
     scheduler.tick()

@@ -324,7 +324,7 @@ def test_a_batch_that_is_given_up(services: Services, begun: Job, local: LocalOr
 
 @pytest.mark.usefixtures("late")
 def test_a_request_that_arrives_after_its_quote_was_refused(services: Services, begun: Job, local: LocalOrg) -> None:
-    """The Quote failed and was removed. A request whose answer was lost writes its first part again: it goes too."""
+    """The Quote has failed and was removed. A request whose answer was lost writes a part of it again."""
     wait_for_lease(services, begun)
     lease = services.leases.claim(begun.job_id, "batch 0 0", begun.org_id)
     run = Run(begun, services.jobs, services.progress, services.leases, services.settings, lease)

@@ -13,6 +13,7 @@ import pytest
 from _callers import new_caller
 from _runs import forget_org
 from cryptography.fernet import Fernet
+from kombu.exceptions import OperationalError
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -86,6 +87,20 @@ def test_patience_counts_time_and_not_steps(
     monkeypatch.setattr(steps, "LONGEST_OUTAGE", 0.001)
     step(job_id=job.job_id, number=STEPS)
     assert services.jobs.get(job.job_id).status is Status.FAILED
+
+
+def test_a_message_that_cannot_be_sent_is_a_passing_fault(
+    services: Services, job: Job, make: Callable[..., Any]
+) -> None:
+    """The broker is away, as Redis is while it restarts: however often that is met, the job does not fail."""
+
+    def send(run: Run, number: int) -> None:
+        raise OperationalError("Connection refused")
+
+    step = make(send)
+    for number in range(5):
+        step(job_id=job.job_id, number=number)
+    assert services.jobs.get(job.job_id).status is Status.PROCESSING
 
 
 def test_the_pause_grows_with_the_outage(services: Services, job: Job, make: Callable[..., Any]) -> None:

@@ -6,7 +6,7 @@
 -- nothing should be sent to the org}.
 if (has_ended(args.job) or false) ~= (args.after_end or false) then return {'ended', 0, 0} end
 if lease_of(args.leases, args.unit) ~= args.holder then return {'lost', 0, 0} end
-give(args.leases, args.unit, args.holder, args.length)
+hold(args)
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', NOW), args.id)
 local length = tonumber(redis.call('GET', args.slowdown) or 0)
 local rest = math.max(0, redis.call('PTTL', args.slowdown))

@@ -1,5 +1,5 @@
 -- needs clock
--- The gate of all orgs, for the scripts that begin with "needs run/gate". A message whose step asks an org passes it on
+-- The gate of all orgs, for the scripts that begin with "needs gate/gate". A message whose step asks an org passes it on
 -- its way to its queue. When too many steps of this org are under way, the message waits in the org's room.
 -- args  inside (hash: task id -> "org ends"), threads (hash: worker -> "threads ends"), waiting (orgs with a room, by the
 --       time when one of their messages was let in last), length (ms that an entry holds without a renewal),

@@ -1,4 +1,4 @@
--- needs run/gate
+-- needs gate/gate
 -- Return how many more steps of an org may go now, if they are not urgent.
 -- args  those of the gate, org
 local free = 0

@@ -1,4 +1,4 @@
--- needs run/gate
+-- needs gate/gate
 -- Put a message into its queue, or into its org's room if it may not go now.
 -- args  those of the gate, org, id (of the task), priority (0 is the highest, and urgent), list (of the queue), message
 -- Returns 1 if it is in its queue, else 0.

@@ -1,4 +1,4 @@
--- needs run/gate
+-- needs gate/gate
 -- End a step that was under way, if one is named, and let in what may go now: from the orgs with the fewest steps under
 -- way first; of those the highest priority; of those the org that has waited longest.
 -- args  those of the gate, id (of the task), org (of the task; nil: none), well (the org had no trouble with it)

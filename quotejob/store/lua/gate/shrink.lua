@@ -1,4 +1,4 @@
--- needs run/gate
+-- needs gate/gate
 -- Let fewer steps of an org be under way: it has refused one, or not answered. Once in so many ms, because the steps that
 -- are under way meet the same trouble.
 -- args  those of the gate, org, pause (ms)

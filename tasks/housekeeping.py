@@ -1,0 +1,71 @@
+"""Housekeeping takes only a share of a worker's time, also when Redis is far away.
+
+Ticks and sweeps come before all other tasks. With a slow Redis each takes longer than the time until the next one. Then
+a worker would do nothing else. So beat sends one only if the one before has ended and has rested. It rests several
+times as long as it worked, or some seconds longer than long work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery.beat import ScheduleEntry
+
+from quotejob.store import scripts
+from quotejob.store.client import RedisClient
+from tasks import beat
+
+WAITING = 5.0  # seconds until beat sends the next one although the one before has not begun, or has died
+WORKING = 10.0  # seconds until the same while one works that has told so
+REST = 5  # times as long as it worked: two kinds of housekeeping take a third of one process's time
+REST_BEYOND = 6.0  # seconds that a rest is longer than long work at most, because lost work waits for the next sweep
+
+
+class Scheduler(beat.Scheduler):
+    """Beat's scheduler, which leaves out a periodic task whose turn it is not."""
+
+    def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
+        """Send the task of an entry, if it is its turn. An error is logged, and the next time comes by itself."""
+        try:
+            turn = _set(self.producer.channel.client, entry.task, WAITING, take=True)
+        except self.connection.connection_errors:
+            turn = True  # Celery then says why it could not be sent
+        if turn:
+            super().apply_entry(entry, producer=producer)
+
+
+class Turn:
+    """The turn of one periodic task, while it works."""
+
+    def __init__(self, client: RedisClient, task: str) -> None:
+        self._redis = client
+        self._task = task
+        self._began = self._told = time.monotonic()
+        self.rest = REST
+
+    def go_on(self) -> None:
+        """Tell that the task still works. Call it in long loops."""
+        if time.monotonic() - self._told > 1:
+            _set(self._redis, self._task, WORKING)
+            self._told = time.monotonic()
+
+    def end(self) -> None:
+        """Let the next one come after the rest."""
+        worked = time.monotonic() - self._began
+        _set(self._redis, self._task, min(worked * self.rest, worked + REST_BEYOND))
+
+
+@contextmanager
+def turn(client: RedisClient, task: str) -> Iterator[Turn]:
+    """Do one periodic task. Raises what the block raises; then the next one comes after WAITING at most."""
+    made = Turn(client, task)
+    yield made
+    made.end()
+
+
+def _set(client: RedisClient, task: str, seconds: float, *, take: bool = False) -> bool:
+    length = max(1, int(seconds * 1000))
+    return bool(scripts.run(client, "turn", key=f"quotejob:turn:{task}", length=length, take=take))

@@ -1,0 +1,74 @@
+"""Ticks and sweeps take turns with their rest: beat sends none while the one before works or rests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _messages import sent
+
+from quotejob.settings import Settings
+from quotejob.store.client import RedisClient
+from tasks import housekeeping, sweep
+from tasks.app import app
+from tasks.housekeeping import Scheduler, turn
+
+TURN = "quotejob:turn:quotejob.sweep"
+
+
+@pytest.fixture
+def beat(settings: Settings, client: RedisClient, tmp_path: Path) -> Iterator[Scheduler]:
+    """Beat's scheduler, and nothing that it has sent."""
+    client.delete(TURN)
+    made = Scheduler(app=app, schedule_filename=str(tmp_path / "beat"), lazy=False)
+    yield made
+    made.close()
+    client.delete(TURN)
+
+
+def sends(beat: Scheduler, client: RedisClient) -> int:
+    """Return how many sweeps beat sends when one is due."""
+    before = len(sent(client, "quotejob.sweep"))
+    beat.apply_entry(beat.schedule["sweep"])
+    return len(sent(client, "quotejob.sweep")) - before
+
+
+def test_one_waits_at_a_time(beat: Scheduler, client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is done. If that takes too long, it may be lost."""
+    monkeypatch.setattr(housekeeping, "WAITING", 0.5)
+    assert [sends(beat, client) for _ in range(3)] == [1, 0, 0]
+    time.sleep(0.6)
+    assert sends(beat, client) == 1
+    sweep.sweep()
+    while client.exists(TURN):  # a short work, and a short rest
+        time.sleep(0.01)
+    assert sends(beat, client) == 1
+
+
+def test_it_rests_several_times_as_long_as_it_worked(beat: Scheduler, client: RedisClient) -> None:
+    """So it has a share of the time and not all of it, however slow Redis is."""
+    with turn(client, "quotejob.sweep"):
+        time.sleep(0.3)
+    assert sends(beat, client) == 0
+    assert client.pttl(TURN) > 300 * (housekeeping.REST - 1)
+    client.delete(TURN)
+    assert sends(beat, client) == 1
+
+
+def test_one_that_works_for_long_says_so(beat: Scheduler, client: RedisClient) -> None:
+    """No second one is sent meanwhile."""
+    with turn(client, "quotejob.sweep") as mine:
+        assert sends(beat, client) == 1
+        time.sleep(1.1)
+        mine.go_on()
+        assert client.pttl(TURN) > housekeeping.WAITING * 1000
+        assert sends(beat, client) == 0
+
+
+def test_a_clock_that_is_turned_back_takes_no_turn(beat: Scheduler, client: RedisClient) -> None:
+    """What would last longer than it was set for is over."""
+    assert sends(beat, client) == 1
+    client.pexpire(TURN, 3_600_000)
+    assert sends(beat, client) == 1
