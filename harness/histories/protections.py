@@ -15,7 +15,7 @@ from quotejob.run import waves
 from quotejob.run.incomplete import IncompleteQuotes
 from quotejob.store import scripts
 
-FIRST_RECEIPT = "if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return 0 end"
+FIRST_RECEIPT = "if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return false end"
 
 
 def _without_first_receipt() -> list[Any]:
