@@ -84,7 +84,7 @@ def move_after_job(body: dict[str, Any]) -> dict[str, bool]:
     return _move(body["job_to_move_id"], QueuePlace.AFTER, body["job_in_queue_id"])
 
 
-@move("/moveToPosition", name="moveToPosition", body=MoveToPositionRequestSchema)
+@move("/moveToPosition", name="moveToPosition", body=MoveToPositionRequestSchema, example={**_ONE, "position": 0})
 def move_to_position(body: dict[str, Any]) -> dict[str, bool]:
     """Move a Holding job to a position
 

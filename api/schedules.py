@@ -83,6 +83,7 @@ def get_schedule(schedule_id: str) -> Schedule:
     method="PATCH",
     name="updateSchedule",
     body=ScheduleChangeRequestSchema,
+    example={"misfire": "skip"},
     answer=ScheduleSchema,
     says="The schedule as it is now",
     errors=(404, 409),

@@ -247,3 +247,4 @@ class AnswerTooLarge(OrgClosed):
 
     code = "ANSWER_TOO_LARGE"
     status = 503
+    retry_after = 3600  # not before somebody has changed the question, the org or the setting

@@ -109,13 +109,13 @@ def whole_number(longest: int, default: int, text: str, kind: type[WholeNumber] 
 _ZONED = "should be a time in ISO 8601 with a zone, such as 2026-01-31T22:00:00+01:00"
 
 
-def text(description: str, longest: int, example: str, **options: Any) -> fields.String:
+def text(description: str, longest: int, example: str | None = None, **options: Any) -> fields.String:
     """Return a field for a text of 1 to ``longest`` characters."""
     message = f"should be a text of 1 to {longest:,} characters"
     return fields.String(
         validate=validate.Length(1, longest, error=message),
         error_messages=dict.fromkeys(("required", "null", "invalid"), message),
-        metadata=described(description, example=example),
+        metadata=described(description, **({} if example is None else {"example": example})),
         **options,
     )
 

@@ -303,7 +303,7 @@ class JobFilterQuerySchema(CamelCase):
     completed_to = zoned_time_in_query("Ended before this time")
     schedule_id = id_in_query("Submitted by this schedule")
     parent_id = id_in_query("Jobs that depend on this job: it is in their dependsOn")
-    name = text("A text in their name, in upper or lower case", MAX_NAME_LENGTH, "Nightly")
+    name = text("A text in their name, in upper or lower case; such as Nightly", MAX_NAME_LENGTH)
     extended_status = fields.String(
         validate=validate.Length(1, 200, error="should be a text of 1 to 200 characters"),
         metadata=described("A text in their extendedStatus, such as ROW_LOCK, in upper or lower case"),

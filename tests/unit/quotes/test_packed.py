@@ -24,7 +24,7 @@ quotes = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)  # making them takes most of the time
 @given(st.lists(quotes, max_size=5))
 def test_unpack_returns_what_was_packed(some: list[PricedQuote]) -> None:
     """Compared with their text, too: 1.50 stays 1.50 and does not become a float."""
