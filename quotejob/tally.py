@@ -80,8 +80,8 @@ class _Tally:
 _tally = _Tally()
 
 
-def hand_to(receiver: Receiver) -> None:
-    """Hand the counts of this process, and of its forked children, to ``receiver`` from now on."""
+def hand_to(receiver: Receiver | None) -> None:
+    """Hand the counts of this process, and of its forked children, to ``receiver`` from now on; None: to nobody."""
     with _tally.lock:
         _tally.receiver = receiver
 

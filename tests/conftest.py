@@ -16,6 +16,7 @@ import structlog
 from cli.local import LocalOrg
 from harness.process import clean_environment
 from harness.stack import Stack
+from quotejob import tally
 from quotejob.testing import redis_server
 
 TIERS = ["unit", "integration", "contract", "acceptance"]
@@ -85,6 +86,13 @@ def optional_tool() -> Callable[[str], str]:
         pytest.skip(message)
 
     return find
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_counts_on() -> Iterator[None]:
+    """The thread that hands counts on to a file's Redis does not go on during the next file."""
+    yield
+    tally.hand_to(None)
 
 
 @pytest.fixture
