@@ -19,6 +19,7 @@ from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
 from quotejob.run import processes
+from quotejob.run.gate import Gate
 from quotejob.run.leases import RENEWAL_INTERVAL
 from quotejob.services import Services
 from quotejob.settings import current, or_exit
@@ -70,8 +71,8 @@ class Announced(bootsteps.StartStopStep):
     def stop(self, worker: Any) -> None:
         """Withdraw the worker."""
         self._ended.set()
-        with contextlib.suppress(StoreUnavailable):
-            services().gate.withdraw(worker.hostname)
+        with contextlib.suppress(StoreUnavailable), client(current().redis_url, attempts=1, timeout=2) as briefly:
+            Gate(briefly, current()).withdraw(worker.hostname)  # Redis may be away: then its entry ends by itself
 
     def _announce(self, name: str, threads: int) -> None:
         while not self._ended.is_set():

@@ -24,7 +24,7 @@ from typing import Any
 from celery.concurrency.base import BasePool, apply_target
 from celery.worker import state
 
-LONGEST_WARM_STOP = 300.0  # seconds that a warm shutdown waits for the steps that run
+LONGEST_WARM_STOP = 20.0  # seconds that a warm shutdown waits for the steps that run; their units go to another worker
 LONGEST_COLD_STOP = 2.0  # seconds that a cold one does, after worker_soft_shutdown_timeout
 
 log = logging.getLogger(__name__)

@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5, help="how long (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule of faults (default 1)")
     parser.add_argument("--opportunities", type=int, default=3000, help="in the org (default 3000)")
-    parser.add_argument("--workers", type=int, default=2, help="of two processes each (default 2)")
+    parser.add_argument("--workers", type=int, default=2, help="how many (default 2)")
     parser.add_argument("--only", action="append", default=[], metavar="WAY", help="break in this way only; repeatable")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-chaos-"))

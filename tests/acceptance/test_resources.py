@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from cli.client import Api
@@ -18,6 +19,7 @@ MOST_FLOWER = 6
 OPPORTUNITIES = 25_000  # two waves
 
 
+@pytest.mark.timeout(400)
 def test_a_small_hosted_redis_is_enough(tmp_path: Path) -> None:
     """While two waves are priced and written and callers ask for jobs: 20 connections, 6 more for Flower, 10 MB."""
     with Stack(tmp_path, extra={"WEB_CONCURRENCY": "1"}) as stack:
