@@ -12,6 +12,7 @@ from quotejob.settings import Settings, current
 from quotejob.store import client as store
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
+from tasks import broker
 from tasks.app import app
 
 
@@ -22,6 +23,7 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setenv("QUOTEJOB_SECRET_KEY", Fernet.generate_key().decode())
     monkeypatch.setenv("QUOTEJOB_ACTIVE_JOBS", "1")
     monkeypatch.setitem(app.conf, "broker_url", redis_url)
+    monkeypatch.setattr(broker.Backend, "subscribes", False)  # as in workers; another file's Redis may have ended
     current.cache_clear()
     client = store.client(redis_url, attempts=1)
     client.delete(keys.DUE, keys.FIRED, keys.OPEN, *QUEUES)
