@@ -110,7 +110,7 @@ def test_two_at_once_do_not_meet(environment: dict[str, str]) -> None:
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [demo.communicate()[0] for demo in both]
     assert [demo.returncode for demo in both] == [0, 0], "".join(said)
-    for name in ("Web", "Local org", "Flower"):
+    for name in ("Web", "Local org"):  # Flower is the last: the first demo may have ended by then
         ports = [re.findall(rf"{name} on port (\d+)", text) for text in said]
         assert ports[0] != ports[1], ports
     for text in said:
