@@ -120,15 +120,10 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
 
     def _on_readable(self, conn: _Connection, client: socket.socket) -> None:
-        try:
-            data = client.recv(PIECE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
+        data = _received(client)
         if data:
             self._on_bytes(conn, data)
-        else:
+        elif data is not None:
             self._drop(conn, self.pending_conns)
 
     def _on_bytes(self, conn: _Connection, data: bytes) -> None:
@@ -165,13 +160,7 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_late_bytes, conn))
 
     def _on_late_bytes(self, conn: _Connection, client: socket.socket) -> None:
-        try:
-            data = client.recv(PIECE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        if not data:
+        if _received(client) == b"":
             self._drop(conn, self._lingering)
 
     def _make_room(self) -> None:
@@ -189,3 +178,13 @@ class Worker(ThreadWorker):
             self._forget(conn, waiting)
         self.nr_conns -= 1
         conn.close()
+
+
+def _received(client: socket.socket) -> bytes | None:
+    """Return what has arrived; nothing if the client has ended or is lost. None: nothing has arrived after all."""
+    try:
+        return client.recv(PIECE)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
