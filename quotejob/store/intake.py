@@ -34,10 +34,10 @@ class Intake:
             raise StoreUnavailable(self._reason)
 
     def _reason_against(self) -> str | None:
-        known = _info(self._redis)
+        known = _info(self._redis, "memory", "persistence")
         if known is None:
             return None
-        memory, persistence, _ = known
+        memory, persistence = known
         limit = int(memory.get("maxmemory", 0))
         if limit and memory["used_memory"] * 100 > limit * self._settings.redis_full_at:
             return (
@@ -54,7 +54,7 @@ def concerns(client: RedisClient) -> list[str]:
 
     Raises SettingsError for a server in cluster mode, StoreUnavailable if none answers.
     """
-    known = _info(client)
+    known = _info(client, "memory", "persistence", "cluster")
     if known is None:
         return ["Redis does not show its settings (INFO): they should be maxmemory-policy noeviction, appendonly yes"]
     memory, persistence, cluster = known
@@ -63,10 +63,10 @@ def concerns(client: RedisClient) -> list[str]:
     return losses(memory, persistence)
 
 
-def _info(client: RedisClient) -> list[Mapping[str, Any]] | None:
-    """Return what Redis says of memory, persistence and cluster. None: the user may not ask."""
+def _info(client: RedisClient, *sections: str) -> list[Mapping[str, Any]] | None:
+    """Return these sections of what Redis says of itself. None: the user may not ask."""
     try:
-        return [client.info(section) for section in ("memory", "persistence", "cluster")]
+        return [client.info(section) for section in sections]
     except (redis.ResponseError, StoreUnavailable) as refused:
         if isinstance(refused.__cause__ or refused, redis.ConnectionError | redis.TimeoutError):
             raise
