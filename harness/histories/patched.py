@@ -51,10 +51,11 @@ class Client(RedisClient):
 
     def load_scripts(self) -> None:
         """Give the server all scripts. Else the first history would send some of them twice, and be another one."""
+        if self.has_scripts:
+            return
         folder = Path(scripts.__file__).parent / "lua"
         for file in sorted(folder.rglob("*.lua")):
-            if not self.has_scripts:
-                self.script_load(scripts._script(str(file.relative_to(folder).with_suffix("")))[0])
+            self.script_load(scripts._script(str(file.relative_to(folder).with_suffix("")))[0])
         self.has_scripts = True
 
     def sign_of_life(self, process: str) -> None:
