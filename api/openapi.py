@@ -18,7 +18,7 @@ import yaml
 from flask import Flask
 from flask_smorest import Api
 
-from api import diagnosis, flexqueue, jobs, schedules
+from api.operations import diagnosis, flexqueue, jobs, schedules
 from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
