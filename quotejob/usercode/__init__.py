@@ -1,0 +1,1 @@
+"""What users of quotejob write in Python: job types of their own, and what these are made of."""
