@@ -1,1 +1,1 @@
-"""Code of quotejob's users: what they write it with, and how it runs without harm to the rest."""
+"""Users' own code: what it is made of, and how it runs without harm to the rest."""
