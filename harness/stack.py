@@ -113,7 +113,6 @@ class Stack:
             "-A",
             "tasks",
             "worker",
-            "-E",
             "--without-gossip",
             "--without-mingle",
         ]
