@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from _clients import Node
-from _events import event_folder
-from _server import DATA, Server, start_server
+from _server import DATA, Server, event_folder, start_server
 from aiosfstream_ng import Client, ReplayMarker
 from aiosfstream_ng.auth import AuthenticatorBase
 from aiosfstream_ng.exceptions import ServerError

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import requests
-from _events import event_folder
 from _people import as_user
-from _server import Server, Start, start_server
+from _server import Server, Start, event_folder, start_server
 
 CHANNEL = "/event/Signal__e"
 Body = dict[str, Any]
