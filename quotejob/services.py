@@ -15,6 +15,7 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
@@ -61,6 +62,11 @@ class Services:
     def retries(self) -> Retries:
         """What submits jobs for failed records."""
         return Retries(self.client, self.jobs, self.progress, self.results)
+
+    @cached_property
+    def dry_runs(self) -> DryRuns:
+        """What dry runs have found, and the jobs that then write it."""
+        return DryRuns(self.client, self.jobs, self.progress, self.results)
 
     @cached_property
     def search(self) -> JobSearch:

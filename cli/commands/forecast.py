@@ -7,7 +7,7 @@ from typing import TextIO
 import click
 from rich.console import Console
 
-from cli import render, times
+from cli import options, render, times
 from cli.api import Json
 from cli.commands.submit import clause_of
 from cli.options import Session, common, examples
@@ -24,9 +24,7 @@ BASES = {"earlierRuns": "by earlier runs", "latency": "by how long the org took 
 )
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
-@click.option(
-    "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
-)
+@options.keep_calls
 @common
 def forecast(session: Session, clause: str | None, file: TextIO | None, keep_calls: int | None) -> int:
     """Say what a job would do and cost. Nothing is submitted.
