@@ -9,6 +9,7 @@ from functools import cached_property, partial
 
 from quotejob import clock
 from quotejob.dispatch import Dispatcher
+from quotejob.forecast.notes import ForecastNotes
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
@@ -95,6 +96,11 @@ class Services:
     def forecast(self) -> Forecast:
         """The estimates of all jobs."""
         return Forecast(self.client, self.settings, self.jobs, self.now or clock.now)
+
+    @cached_property
+    def forecast_notes(self) -> ForecastNotes:
+        """What is kept of forecasts of jobs that are not submitted yet."""
+        return ForecastNotes(self.client)
 
     @cached_property
     def workers(self) -> Workers:

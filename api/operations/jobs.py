@@ -160,7 +160,8 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     ended. recordsPerSecond is the number of Opportunities with a result in one second of run time. runSeconds and
     recordsPerSecond are without resumed jobs, because the time before the resume would count too. startEstimates and
     endEstimates compare the first estimates of jobs with what happened: starts of jobs that had to wait, and ends of
-    Completed jobs. A first estimate of the end is made when the pages are known.
+    Completed jobs. A first estimate of the end is made when the pages are known. forecasts compares what forecastJob
+    said with what the jobs did that were submitted within an hour after it.
     """
     return summarise(caller.services().search.scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 

@@ -47,7 +47,7 @@ def run(
 
     CLAUSE is the condition after WHERE; `-` reads it from standard input.
     """
-    body: Json = {"soqlWhereClause": _clause(clause, file)}
+    body: Json = {"soqlWhereClause": clause_of(clause, file)}
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -60,7 +60,8 @@ def run(
     return submitted(session, answer["jobId"], wait)
 
 
-def _clause(clause: str | None, file: TextIO | None) -> str:
+def clause_of(clause: str | None, file: TextIO | None) -> str:
+    """Return the clause that was typed, or that is in a file or on standard input."""
     if (clause is None) == (file is None):
         raise click.UsageError("Give a CLAUSE, `-` for standard input, or --file.")
     if clause is not None and clause != "-":

@@ -159,6 +159,7 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["schedules", "delete", name],
         ["data", "create", "1", "--wait", "2"],
         ["data", "delete", "--wait", "2"],
+        ["forecast", "Id != null"],
         ["doctor"],
         ["open"],
     ):

@@ -71,6 +71,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
         "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
         "getDiagnosis": ("get", "/api/diagnosis", "200"),
+        "forecastJob": ("post", "/api/forecast", "200"),
         "deleteSchedule": ("delete", "/api/schedules/{scheduleId}", "200"),
     }
 
