@@ -74,6 +74,6 @@ def test_the_status_is_flat(client: FlaskClient, headers: Headers) -> None:
         "status": job["status"],
         "message": job["extendedStatus"] or "",
         "percentDone": 0,
-        **job["records"],
+        **{name: job["records"][name] for name in ("total", "succeeded", "skipped", "failed")},
     } | ({"estimatedEnd": job["estimatedEnd"]} if job["estimatedEnd"] else {})
     refused(client.get(f"/api/jobs/{uuid.uuid4()}/status", headers=headers()), 404)
