@@ -5,7 +5,7 @@ An expected problem of one Opportunity is data in the page's receipt. Only a pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import MAX_NODES
+from quotejob.usercode.decided import applied
+from quotejob.usercode.pricer import Pricer, pricer
+from quotejob.usercode.rows import Column
 
 log = structlog.get_logger()
 
@@ -47,8 +50,9 @@ def rules(path: Path) -> Rules:
 def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result], list[str]]:
     """Return the priced quotes, the results of the other records, and the country of each that is not recognised."""
     book = rules(run.settings.pricing_rules)
+    own = pricer(run.settings)
     quotes, results = [], []
-    opportunities, too_large = _read(run, ids, book)
+    opportunities, too_large = _read(run, ids, book, own.about.columns if own else ())
     found = {opportunity.id: opportunity for opportunity in opportunities}
     for record_id in ids:
         outcome = too_large.get(record_id) or _price_one(found.get(record_id), record_id, book)
@@ -56,22 +60,45 @@ def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Re
             results.append(outcome)
         else:
             quotes.append(outcome)
+    if own is not None:
+        quotes, others = _by_function(own, found, quotes)
+        results += others
     countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
     return quotes, results, [country for country in countries if country is not None]
 
 
-def _read(run: Run, ids: Sequence[str], book: Rules) -> tuple[list[Opportunity], dict[str, Result]]:
+def _by_function(
+    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote]
+) -> tuple[list[PricedQuote], list[Result]]:
+    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for."""
+    made = own.price([(found[quote.opportunity_id].asked, quote) for quote in quotes])
+    kept, results = [], []
+    for quote, decided in zip(quotes, made, strict=True):
+        opportunity = found[quote.opportunity_id]
+        if decided.outcome == "priced":
+            kept.append(applied(decided, quote, opportunity.decimals))
+        else:
+            outcome = Outcome(decided.outcome)
+            result = Result(opportunity.id, outcome, None, decided.code, decided.message, opportunity.name)
+            results.append(result)
+    return kept, results
+
+
+def _read(
+    run: Run, ids: Sequence[str], book: Rules, asked: Sequence[Column]
+) -> tuple[list[Opportunity], dict[str, Result]]:
     """Return the Opportunities, and the results of those that alone make an answer too large.
 
     If the answer for several is too large, they are read in halves.
     """
     try:
-        return read(run, ids, book), {}
+        return read(run, ids, book, asked), {}
     except AnswerTooLarge as reason:
         if len(ids) == 1:
             return [], {ids[0]: Result(ids[0], Outcome.FAILED, code=reason.code, message=reason.message)}
     log.info(f"The answer for {len(ids)} Opportunities is too large: reading them in halves")
-    (first, alone), (second, more) = _read(run, ids[: len(ids) // 2], book), _read(run, ids[len(ids) // 2 :], book)
+    half = len(ids) // 2
+    (first, alone), (second, more) = (_read(run, some, book, asked) for some in (ids[:half], ids[half:]))
     return first + second, alone | more
 
 

@@ -5,7 +5,7 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +19,8 @@ from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import select_opportunities
+from quotejob.usercode.pricer import pricer
+from quotejob.usercode.rows import Column, missing
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity
 MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
@@ -78,9 +80,26 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     _check_settable("Quote", quote_fields.values(), book.quote_fields)
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
+    own = pricer(run.settings)
+    if own is not None:
+        asked = own.about.columns
+        _check_asked(run, asked, select([_NOBODY], Rules(book.maximum_discount), multi_currency=False, asked=asked))
     if book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS:
         with explained():
             run.org.explain(select([_NOBODY], book, multi_currency=False))
+
+
+def _check_asked(run: Run, asked: Sequence[Column], query: str) -> None:
+    """Raise OrgClosed with the names of all fields that the pricing function reads and the org does not have."""
+    try:
+        run.org.explain(query)
+    except OrgRefused as refused:
+        lacking = missing("Opportunity", asked, run.org.describe)
+        if not lacking:
+            raise
+        raise OrgClosed(
+            f"The pricing function reads fields that the org lacks, or that the user may not read: {', '.join(lacking)}"
+        ) from refused
 
 
 def _check_settable(object_name: str, described: Iterable[dict[str, Any]], wanted: Sources) -> None:
