@@ -22,6 +22,8 @@ class Profile:
     row_read: float = 0.0
     bulk_start: float = 0.0
     bulk_row: float = 0.0
+    batch_start: float = 0.0
+    batch_row: float = 0.0
 
     def delay(self, work: Work, resource: str) -> float:
         """Return the time a request should take, given its work; so far every resource costs the same."""
@@ -31,6 +33,10 @@ class Profile:
     def bulk_delay(self, rows: int) -> float:
         """Return the time a Bulk ingest job should have taken when it has processed this number of rows."""
         return self.bulk_start + self.bulk_row * rows
+
+    def batch_delay(self, rows: int) -> float:
+        """Return the time a batch of Bulk API 1.0 should have taken when it has processed this number of rows."""
+        return self.batch_start + self.batch_row * rows
 
 
 PROFILES: dict[str, Profile] = {
