@@ -37,7 +37,7 @@ class Store:
             "mode": order.mode,
             "contentType": order.content_type,
             "assignmentRule": order.assignment_rule,
-            "chunking": order.chunking,
+            "chunking": order.chunking and list(order.chunking),
             "version": job.version,
             "user": job.user.id,
             "created": job.created,
