@@ -10,9 +10,9 @@ from itertools import count
 from typing import Any
 from xml.etree import ElementTree
 
-import _bulk_one as one
 import pytest
 from _server import Deal, Server, Start
+from bulk_calls import one
 
 Json = dict[str, Any]
 _numbers = count(1)

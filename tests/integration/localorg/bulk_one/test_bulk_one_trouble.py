@@ -11,10 +11,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import _bulk_one as one
 import pytest
 import requests
 from _server import Server, Start
+from bulk_calls import one
 
 _numbers = count(1)
 HEAD = f'<jobInfo xmlns="{one.SPACE[1:-1]}">'
