@@ -28,7 +28,7 @@ from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
-_OURS = ("QUOTEJOB_", "REDIS", "HEROKU_APPLINK", "CELERY")  # how the names of our own variables begin
+_OURS = ("quotejob_", "redis", "heroku_applink", "celery")  # how the names of our own variables begin
 _LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
@@ -57,6 +57,7 @@ class Settings:
     demo_org: Path | None = None  # the file in which bin/demo notes its org: /docs then fills in the caller's context
     pricing_rules: Path = ROOT / "pricing.yaml"
     pricing: str | None = None  # package.module:function of users' own pricing
+    explain_field: str | None = None  # Quote.X or QuoteLineItem.X, which gets the reasons of the prices
     code_version: str | None = None  # of users' own code; None: a hash of its files
     code_processes: int = 0  # for users' own code, in each worker process; 0: one for each core
     code_seconds: float = 1.0  # that it may take for one record
@@ -120,6 +121,13 @@ def load() -> Settings:
             "package.module:function, the path of a pricing function",
             None,
             validate=_is_code_path,
+        ),
+        explain_field=_read(
+            "QUOTEJOB_EXPLAIN_FIELD",
+            env.str,
+            "a field of Quote or QuoteLineItem, such as QuoteLineItem.Description",
+            None,
+            validate=lambda name: re.fullmatch(r"Quote(LineItem)?\.[A-Za-z]\w*", name, re.ASCII) is not None,
         ),
         code_version=_read(
             "QUOTEJOB_CODE_VERSION",
@@ -281,7 +289,7 @@ def environment_without_secrets() -> dict[str, str]:
 
     A variable of another name that has one of these values goes too: platforms give an add-on several names.
     """
-    ours = {name for name in os.environ if name.startswith(_OURS)}
+    ours = {name for name in os.environ if name.lower().startswith(_OURS)}
     values = {os.environ[name] for name in ours if len(os.environ[name]) >= _LEAST_SECRET}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {name: value for name, value in kept.items() if not any(secret in value for secret in values)}

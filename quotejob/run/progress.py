@@ -126,6 +126,11 @@ class Progress:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._redis.field(keys.job(job_id, "quotes"), str(page))
 
+    def explained(self, job_id: str, pages: Sequence[int]) -> list[bytes]:
+        """Return the reasons of the prices of these pages, as they are stored. Pages without any are left out."""
+        found = self._redis.fields(keys.job(job_id, "explained"), [str(page) for page in pages]) if pages else []
+        return [stored for stored in found if stored]
+
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
         self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
@@ -234,13 +239,18 @@ class Progress:
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks")},
+            **{
+                f"{part}_key": keys.job(job_id, part)
+                for part in ("results", "quotes", "explained", "left", "errors", "marks")
+            },
             faults=keys.job(job_id, "faults"),
             open=keys.OPEN,
             id=job_id,
             unit=receipt.unit,
             results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
             priced=priced or None,
+            explained=receipt.explained or None,
+            code_version=receipt.code_version,
             counts=counts,
             codes=list(failed),
             pages=pages,

@@ -32,6 +32,23 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     discounts: list[tuple[str, int, str, str]] = []
 
 
+class ExplainedLine(msgspec.Struct, frozen=True, array_like=True):
+    """How a line of a Quote got its price. Money is text: exact, and JSON has no Decimal."""
+
+    line_id: str  # of the OpportunityLineItem
+    list_unit_price: str
+    unit_price: str
+    discount: str | None  # its own Discount, in percent
+    reasons: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, array_like=True):
+    """How the lines of a Quote got their prices."""
+
+    lines: tuple[ExplainedLine, ...]
+    code_version: str | None = None  # of the users' code; None: the rules alone
+
+
 class Result(msgspec.Struct, frozen=True, array_like=True):
     """What happened to one record (an Opportunity). ``record_id`` is its key. It is stored as a list of its fields."""
 
@@ -42,6 +59,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     message: str | None = None
     record_name: str | None = None  # for people; only of a record that did not succeed
     planned: Planned | None = None  # in a dry run
+    explanation: Explanation | None = None  # put in when somebody asks; not stored with the result
 
 
 def lost(record_id: str, record_name: str | None = None) -> Result:
@@ -61,3 +79,5 @@ class Receipt:
     to_write: int = 0  # page: quotes that are priced and not yet written
     pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes decided, failed ones of these)
     api_calls: int = 0
+    explained: bytes = b""  # page: the reasons of its prices, as quotejob.run.explained packs them
+    code_version: str | None = None  # page: that of the users' code which decided it

@@ -17,12 +17,15 @@ from quotejob.jobtypes.quotes.reading import read
 from quotejob.jobtypes.quotes.writer import nodes, written
 from quotejob.pricing import Rules, Unpriceable, load_rules, price, unknown_country
 from quotejob.pricing.model import Opportunity, PricedQuote
+from quotejob.run import explained
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import MAX_NODES
 from quotejob.usercode.decided import applied
 from quotejob.usercode.pricer import Pricer, pricer
 from quotejob.usercode.rows import Column
+
+EXPLAIN_LENGTH = "explain"  # a note of the job: how much text the field for reasons takes
 
 log = structlog.get_logger()
 
@@ -33,6 +36,11 @@ def price_page(run: Run, wave: int, page: int) -> None:
     ids = run.progress.page(run.id, page)
     book = rules(run.settings.pricing_rules)
     quotes, results, found = _price_all(run, ids, book)
+    own = pricer(run.settings)
+    version = own.version if own else None
+    reasons = explained.pack(quotes, version) if quotes else b""
+    if run.settings.explain_field and (length := run.progress.note(run.id, EXPLAIN_LENGTH)):
+        quotes = explained.into_field(quotes, run.settings.explain_field, int(length))
     countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
     unknown.note(run, page, [country for country in countries if country is not None])
     if run.job.after_dry_run is not None:
@@ -44,7 +52,14 @@ def price_page(run: Run, wave: int, page: int) -> None:
     if run.job.retry_of is not None:
         quotes, there = _without_written(run, quotes)
         results += there
-    receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
+    receipt = Receipt(
+        str(page),
+        tuple(results),
+        to_write=len(quotes),
+        api_calls=run.org.calls,
+        explained=reasons,
+        code_version=version,
+    )
     run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
 

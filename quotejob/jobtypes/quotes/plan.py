@@ -12,7 +12,7 @@ import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes.pages import rules
+from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
@@ -92,17 +92,36 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     _check_settable("Quote", quote_fields.values(), book.quote_fields)
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
+    if run.settings.explain_field:
+        _note_length(run, run.settings.explain_field, quote_fields)
     own = pricer(run.settings)
     if own is not None:
-        asked = own.about.columns
-        _check_asked(run, asked, select([_NOBODY], Rules(book.maximum_discount), multi_currency=False, asked=asked))
+        _check_asked(run, own.about.columns, Rules(book.maximum_discount))
     if book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS:
         with explained():
             run.org.explain(select([_NOBODY], book, multi_currency=False))
 
 
-def _check_asked(run: Run, asked: Sequence[Column], query: str) -> None:
-    """Raise OrgClosed with the names of all fields that the pricing function reads and the org does not have."""
+def _note_length(run: Run, field: str, quote_fields: Mapping[str, dict[str, Any]]) -> None:
+    """Note how much text the field for reasons takes. Raises OrgClosed if the user may not set it, or it is no text."""
+    sobject, _, name = field.partition(".")
+    known = quote_fields.values() if sobject == "Quote" else run.org.describe(sobject)["fields"]
+    found = next((each for each in known if each["name"].lower() == name.lower()), None)
+    if found is None or not found["createable"] or not found.get("length"):
+        raise OrgClosed(
+            f"QUOTEJOB_EXPLAIN_FIELD is {field}, but the org has no such text field, or the user may not set it"
+        )
+    run.progress.note(run.id, EXPLAIN_LENGTH, str(found["length"]))
+
+
+def _check_asked(run: Run, asked: Sequence[Column], plain: Rules) -> None:
+    """Raise OrgClosed with the names of all fields that the pricing function reads and the org does not have.
+
+    A function that reads only what is read anyway costs no request.
+    """
+    query = select([_NOBODY], plain, multi_currency=False, asked=asked)
+    if query == select([_NOBODY], plain, multi_currency=False):
+        return
     try:
         run.org.explain(query)
     except OrgRefused as refused:

@@ -11,8 +11,10 @@ from _quoting import Ran, line
 
 from cli.client import Json
 from quotejob.jobs.job import Status
-from quotejob.run.receipt import Outcome
-from quotejob.settings import current
+from quotejob.run.receipt import Explanation, Outcome
+from quotejob.services import Services
+from quotejob.settings import Settings, current
+from quotejob.store import client as store
 
 D = Decimal
 RULES = "maximum_discount: 30\nregion: {no_country: A, other_countries: A, table: {A: {discount: 10}}}\n"
@@ -20,6 +22,7 @@ RULES = "maximum_discount: 30\nregion: {no_country: A, other_countries: A, table
 Run = Callable[[str], Ran]
 Make = Callable[..., str]
 Find = Callable[..., Json]
+Explained = Callable[[Ran], dict[str, Explanation | None]]
 Use = Callable[[str], None]
 
 
@@ -33,6 +36,18 @@ def use(rules: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> Use:
 
     rules(RULES)
     return by
+
+
+@pytest.fixture
+def explained(settings: Settings) -> Callable[[Ran], dict[str, Explanation | None]]:
+    """``explained(ran)``: why the prices of a job's records are what they are, by record id."""
+
+    def of(ran: Ran) -> dict[str, Explanation | None]:
+        services = Services(current(), store.client(current().redis_url, attempts=1))
+        found, _ = services.results.page(ran.job.job_id, explain=True)
+        return {result.record_id: result.explanation for result in found}
+
+    return of
 
 
 def test_a_function_gets_what_the_rules_gave_and_decides(use: Use, run: Run, make: Make, quote_of: Find) -> None:
@@ -97,3 +112,42 @@ def test_harm_costs_only_its_own_records(
         "raise": "USER_CODE_ERROR",
         "nonsense": "USER_CODE_NONSENSE",
     }
+
+
+def test_every_price_is_explained(use: Use, run: Run, make: Make, explained: Explained) -> None:
+    """By the rules and by the function, for each line, with the version of the function."""
+    use("price")
+    deal = make(line(2, 100), line(1, "9.99", Discount=7.5), Region__c="North")
+    ran = run(f"Id = '{deal}'")
+    explanation = explained(ran)[deal]
+    assert explanation is not None
+    assert explanation.code_version == ran.job.code_version
+    assert ran.job.code_version is not None
+    assert [(each.list_unit_price, each.unit_price, each.discount, each.reasons) for each in explanation.lines] == [
+        ("100.0", "85.50", None, ("10 % region A", "5 % gold account")),
+        ("9.99", "8.54", "7.5", ("10 % region A", "5 % gold account")),
+    ]
+
+
+def test_reasons_go_into_a_field_when_a_setting_asks(
+    rules: Use, run: Run, make: Make, quote_of: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the user's own words, and never longer than the field."""
+    rules(RULES)
+    monkeypatch.setenv("QUOTEJOB_EXPLAIN_FIELD", "QuoteLineItem.Description")
+    current.cache_clear()
+    deal = make(line(1, 10, Description="Blue"), line(1, 10, Description="x" * 250), line(1, 10))
+    assert run(f"Id = '{deal}'").job.succeeded == 1
+    texts = [row["Description"] for row in quote_of(deal, lines=("Description",))["QuoteLineItems"]]
+    assert texts == ["Blue\n10 % region A", "x" * 250 + "\n1...", "10 % region A"]
+
+
+def test_a_field_for_reasons_that_the_org_lacks_stops_the_job(
+    rules: Use, run: Run, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules(RULES)
+    monkeypatch.setenv("QUOTEJOB_EXPLAIN_FIELD", "Quote.Reasons__c")
+    current.cache_clear()
+    ran = run(f"Id = '{make(line(1, 10))}'")
+    assert ran.job.status is Status.FAILED
+    assert "QUOTEJOB_EXPLAIN_FIELD is Quote.Reasons__c" in str(ran.job.extended_status)
