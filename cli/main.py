@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from cli import options
-from cli.commands import doctor, jobs, queue, results, schedules, submit
+from cli.commands import audit, doctor, jobs, queue, results, schedules, submit
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
@@ -95,7 +95,7 @@ def _open(session: Session, url: str) -> int:
 
 for _command in (
     submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, jobs.retry,
-    queue.queue, schedules.schedules, submit.data, doctor.doctor, open_console, open_docs,
+    queue.queue, schedules.schedules, submit.data, audit.audit, doctor.doctor, open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

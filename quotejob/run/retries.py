@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+from quotejob import audit
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
@@ -53,7 +54,9 @@ class Retries:
         except QuotejobError:
             self._progress.forget_chosen(job_id)
             raise
-        if not new:
+        if new:
+            audit.note(self._redis, context.org_id, "retryFailedRecords", job_id=retry.of.job_id, name=retry.of.name)
+        else:
             self._progress.forget_chosen(job_id)
         return job, new
 
