@@ -1,0 +1,1 @@
+"""Users' own code: what it is made of, and how it runs without harm to the rest."""
