@@ -18,7 +18,7 @@ import yaml
 from flask import Flask
 from flask_smorest import Api
 
-from api.operations import audit, diagnosis, flexqueue, jobs, schedules
+from api.operations import audit, diagnosis, dryrun, flexqueue, forecast, jobs, schedules
 from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -60,6 +60,8 @@ def make(app: Flask) -> Any:
     api.register_blueprint(jobs.blueprint)
     api.register_blueprint(flexqueue.blueprint)
     api.register_blueprint(schedules.blueprint)
+    api.register_blueprint(dryrun.blueprint)
+    api.register_blueprint(forecast.blueprint)
     api.register_blueprint(diagnosis.blueprint)
     api.register_blueprint(audit.blueprint)
     return api

@@ -59,6 +59,7 @@ def plan(run: Run) -> None:
     clean_up_for_others(run)
     if run.job.waves is None:
         handler.plan(run)
+        services().forecast_notes.planned(run.jobs.get(run.id))
     run.jobs.move(run.id, Status.PROCESSING)
     planned = run.jobs.get(run.id)
     log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items)
@@ -140,6 +141,7 @@ def finish(run: Run) -> None:
     refused = next(failed, None)
     reason = remark if refused is None else f"{refused.code}: {refused.message}"
     if run.jobs.move(run.id, Status.COMPLETED, **({"extendedStatus": reason[:1000]} if reason else {})):
+        services().forecast_notes.compare(run.jobs.get(run.id))
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
         if refused is not None:

@@ -32,6 +32,7 @@ from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
+from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
@@ -68,14 +69,15 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     checked before the answer, also by the org. The work is done after the answer. A job may wait for other jobs
     (dependsOn) and for a time (notBefore). Until all conditions hold, it keeps its position in the flex queue and lets
     others pass. If a job that it depends on has another end than asked for, it is Aborted, and so are the jobs that
-    depend on it.
+    depend on it. With dryRun nothing is written.
     """
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause, caller.services())
-    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
+    options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
     return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
@@ -160,7 +162,8 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     ended. recordsPerSecond is the number of Opportunities with a result in one second of run time. runSeconds and
     recordsPerSecond are without resumed jobs, because the time before the resume would count too. startEstimates and
     endEstimates compare the first estimates of jobs with what happened: starts of jobs that had to wait, and ends of
-    Completed jobs. A first estimate of the end is made when the pages are known.
+    Completed jobs. A first estimate of the end is made when the pages are known. forecasts compares what forecastJob
+    said with what the jobs did that were submitted within an hour after it.
     """
     return summarise(caller.services().search.scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 
