@@ -9,6 +9,7 @@ from api.blueprint import Blueprint
 from api.wire.forecast import ForecastRequestSchema, ForecastSchema
 from quotejob.asking.forecast import forecast
 from quotejob.forecast.ahead import JobForecast
+from quotejob.jobs.options import Options
 from quotejob.salesforce.clause import check_clause
 
 blueprint = Blueprint("forecast", __name__, url_prefix="/api/forecast", description="Look ahead")
@@ -34,4 +35,10 @@ def forecast_job(body: dict[str, Any]) -> JobForecast:
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     context = caller.authenticate(context)
-    return forecast(context, body["job_type"], clause, caller.services(), body.get("keep_api_calls", 0))
+    return forecast(
+        context,
+        body["job_type"],
+        clause,
+        caller.services(),
+        Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls")),
+    )

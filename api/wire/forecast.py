@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, fields, validate
+from marshmallow import RAISE, fields
 
-from api.wire.fields import NULLABLE, CamelCase, Instant, JsonNumber, described, word
+from api.wire.fields import NULLABLE, CamelCase, Instant, described, keep_api_calls, word
 from api.wire.jobs import BatchExecutionRequestSchema
 from quotejob.forecast.ahead import Basis, WarningCode
 from quotejob.jobs.job import JobType
-
-MAX_KEPT = 1_000_000_000
-_KEPT = f"should be a whole number from 0 to {MAX_KEPT:,}"
-
-
-def keep_api_calls() -> JsonNumber:
-    """Return the field for the API calls that a job leaves for others."""
-    return JsonNumber(
-        validate=validate.Range(0, MAX_KEPT, error=_KEPT),
-        error_messages=dict.fromkeys(("invalid", "null"), _KEPT),
-        metadata=described(
-            "So many of the org's daily API calls are kept for others, if that is more than the app keeps anyway. A "
-            "job that would go below waits until calls return",
-            example=20_000,
-        ),
-    )
 
 
 class ForecastRequestSchema(CamelCase):
@@ -40,6 +24,7 @@ class ForecastRequestSchema(CamelCase):
         metadata=described("The job type; without it the Quote job", example="BatchQuote"),
     )
     soql_where_clause = BatchExecutionRequestSchema._declared_fields["soql_where_clause"]
+    dry_run = BatchExecutionRequestSchema._declared_fields["dry_run"]
     keep_api_calls = keep_api_calls()
 
 

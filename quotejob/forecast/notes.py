@@ -30,7 +30,7 @@ class ForecastNotes:
         if job.retry_of is None and job.api_calls:
             beside = job.api_calls - max(1, ceil(job.total / ROWS))
             self._redis.set(_plan_calls(job.org_id, job.job_type), max(0, beside), ex=RATIOS_KEPT_FOR)
-        if job.forecast_calls is not None or job.soql_where_clause is None:
+        if job.dry_run or job.forecast_calls is not None or job.soql_where_clause is None:
             return
         found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause))
         if found is not None:

@@ -30,6 +30,9 @@ class Retry:
         if self.of.job_type not in RETRYABLE:
             raise JobConflict(f"Only {' and '.join(RETRYABLE)} jobs can be retried; this one is {self.of.job_type}")
 
+        if self.of.dry_run:
+            raise JobConflict("A dry run has written nothing, so there is nothing to retry; submit a new job")
+
     def check(self) -> None:
         """Raise JobConflict if the job has not ended, or none of its records failed."""
         if not self.of.ended:

@@ -14,6 +14,7 @@ from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.jobs.job import RESUMABLE, Job, Status
+from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.reading import JobReader
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce import session as tokens
@@ -39,6 +40,7 @@ class Submission(JobReader):
         number_of_opportunities: int | None = None,
         conditions: Conditions = UNCONDITIONAL,
         retry: Retry | None = None,
+        options: Options = PLAIN,
         idempotency_key: str | None = None,
         job_id: str | None = None,
         guaranteed: bool = False,
@@ -61,6 +63,7 @@ class Submission(JobReader):
             "numberOfOpportunities": number_of_opportunities,
             **conditions.stored(),
             **(retry.stored() if retry else {}),
+            **options.stored(),
         }
         described = asked | {
             "status": Status.HOLDING,

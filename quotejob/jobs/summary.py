@@ -14,7 +14,7 @@ from quotejob.jobs.job import Guess, Job, JobType, Status
 
 # The fields of a job's hash that are read, in addition to ALWAYS.
 FIELDS = (
-    *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed"),
+    *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed", "planned"),
     *("startGuess", "endGuess", "forecastCalls", "forecastSeconds", "apiCalls"),
 )
 
@@ -96,7 +96,7 @@ def summarise(jobs: Iterable[Job]) -> Summary:
             continue
         seconds = max(0.0, (job.completed_date - job.started_date).total_seconds())
         ran.append(seconds)
-        records = job.succeeded + job.skipped + job.failed
+        records = job.decided
         if records and seconds:
             rates.append(records / seconds)
         if job.status is Status.COMPLETED:

@@ -6,9 +6,10 @@ Counters change only in the Lua script that stores the first receipt of a page o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import msgspec
 import structlog
@@ -66,6 +67,15 @@ class Progress:
             if stored is None:
                 return
             yield from rows.unsqueeze(stored, list[str])
+
+    def store_seen(self, job_id: str, page: int, fingerprints: Mapping[str, str]) -> None:
+        """Store what a dry run has shown of the records of a page: record id -> fingerprint of the decision."""
+        self._redis.hset(keys.job(job_id, "seen"), str(page), rows.squeeze(dict(fingerprints)))
+
+    def seen(self, job_id: str, page: int) -> dict[str, str]:
+        """Return what a dry run has shown of the records of a page. Nothing is known: nothing was shown."""
+        stored = self._redis.field(keys.job(job_id, "seen"), str(page))
+        return rows.unsqueeze(stored, dict[str, str]) if stored else {}
 
     def forget_chosen(self, job_id: str) -> None:
         """Delete the records that were chosen for a job that was not accepted."""
@@ -247,9 +257,9 @@ def _results(stored: bytes | None) -> list[Result]:
     return rows.unsqueeze(stored, list[Result]) if stored else []
 
 
-def _row(result: Result) -> list[str | None]:
+def _row(result: Result) -> list[Any]:
     """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row = list(msgspec.structs.astuple(result))
+    row: list[Any] = msgspec.to_builtins(result)
     while row[-1] is None:
         row.pop()
     return row

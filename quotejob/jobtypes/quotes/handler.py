@@ -42,9 +42,11 @@ class BatchQuote(JobHandler):
         commit.remove_incomplete(run)
 
     def remark(self, run: Run) -> str | None:
-        """Return the countries of Accounts that were not recognised."""
+        """Return that it was a dry run, and the countries of Accounts that were not recognised."""
         regions = pages.rules(run.settings.pricing_rules).regions
-        return unknown.remark(run, regions.other_countries.name) if regions else None
+        countries = unknown.remark(run, regions.other_countries.name) if regions else None
+        dry = f"Dry run: {run.job.planned:,} Quotes are planned, nothing was written" if run.job.dry_run else None
+        return ". ".join(filter(None, (dry, countries))) or None
 
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""

@@ -16,6 +16,7 @@ from harness.org_reader import OrgReader
 from quotejob.run.gate import Gate
 from quotejob.services import Services
 from quotejob.settings import Settings, current
+from quotejob.store import keys
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -28,6 +29,7 @@ def services(settings: Settings, local_org: LocalOrg, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Gate, "enter", lambda *_, **__: True)  # no worker takes the messages: their steps run here
     current.cache_clear()
     made = Services.connected(settings)
+    made.client.delete(keys.INSIDE)  # steps of tests before
     forget_org(made, local_org)
     yield made
     forget_org(made, local_org)
