@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from quotejob import clock
+from quotejob import audit, clock
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import ENDED, MOVES, Job, Status
 from quotejob.jobs.reading import JobReader
@@ -91,8 +91,12 @@ class Moves(JobReader):
     def abort(self, job_id: str) -> Job:
         """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
         reason = "Aborted on request; quotes already written stay in the org, see the job's results"
+        before = self.get(job_id)
         if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
             raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
+        audit.note(
+            self._redis, before.org_id, "abortJob", job_id=job_id, name=before.name, before={"status": before.status}
+        )
         return self.get(job_id)
 
     def explain(self, job_id: str, reason: str | None) -> None:
