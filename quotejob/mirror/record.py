@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from quotejob.jobs.job import Job
-from quotejob.salesforce.composite import Part
+from quotejob.salesforce.graphs import Part
 
 RECORD, EVENT, KEY = "QuoteJob__c", "QuoteJobProgress__e", "JobId__c"
 MOST_JOBS = 200  # in one request: the rows of a collection (REST API guide, "SObject Collections")

@@ -15,7 +15,7 @@ from quotejob.mirror import record
 from quotejob.mirror.owed import MirrorNotes
 from quotejob.run.context import session
 from quotejob.salesforce import OrgAddress, OrgClient
-from quotejob.salesforce.composite import Said
+from quotejob.salesforce.graphs import Said
 from quotejob.settings import Settings
 
 CONNECT_SECONDS, SECONDS = 3, 12  # of the request; together less than the lease

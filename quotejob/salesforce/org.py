@@ -10,12 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from quotejob.errors import OrgClosed, OrgRefused
-from quotejob.salesforce import bulk, composite, graphs, queries, together
+from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
-from quotejob.salesforce.composite import Part, Said
 from quotejob.salesforce.connection import Connection, Watch
-from quotejob.salesforce.graphs import Graph, GraphOutcome
+from quotejob.salesforce.graphs import Graph, GraphOutcome, Part, Said
 from quotejob.salesforce.guard import MAX_ANSWER
 from quotejob.salesforce.translate import URI_TOO_LONG
 
@@ -150,11 +149,11 @@ class OrgClient:
 
         Raises OrgUnreachable if the answer was lost: each part may have been done or not.
         """
-        body = composite.request_body(parts, self.address.api_version)
+        body = graphs.parts_body(parts, self.address.api_version)
         salesforce = self._connection.salesforce
         answer = self._connection.once(lambda: salesforce.restful("composite", method="POST", data=body))
         with self.reading("the outcome of every part"):
-            return composite.answers_of(answer)
+            return graphs.answers_to_parts(answer)
 
     def reading(self, what: str) -> AbstractContextManager[None]:
         """Return a context for code that reads the values of an answer.
