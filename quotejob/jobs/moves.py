@@ -104,11 +104,11 @@ class Moves(JobReader):
         if reason is None:
             self._redis.hdel(keys.job(job_id), "extendedStatus")
         elif self._redis.exists(keys.job(job_id)):
-            self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
+            self._redis.hset(keys.job(job_id), items=["extendedStatus", reason[:1000], "waited", "1"])
 
 
 def _past_run(job: Job, now: datetime) -> str | None:
-    """Return what is stored of a run for estimates: records, milliseconds, schedule. None: resumed, or a dry run."""
-    if job.dry_run or job.started_date is None or job.resumed_date is not None:
+    """Return what is stored of a run for estimates: records, milliseconds, schedule. None: not like others."""
+    if job.dry_run or job.waited or job.started_date is None or job.resumed_date is not None:
         return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"
