@@ -72,6 +72,7 @@ class Settings:
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
+    mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
@@ -170,6 +171,7 @@ def load() -> Settings:
         org_answer_mb=_read(
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
         ),
+        mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         log_level=_read(
             "LOG_LEVEL",
             env.str,
