@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quotejob.pricing.model import PricedLine, PricedQuote
-from quotejob.run.progress import Batch, Progress
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import ExplainedLine, Explanation, Result
 from quotejob.store import rows
 
@@ -45,28 +45,17 @@ class Explanations:
         self._job_id = job_id
         self._unit: str | None = None
         self._found: dict[str, Explanation] = {}
-        self._batches: dict[int, Sequence[Batch]] = {}
 
     def put_in(self, place: str, result: Result) -> Result:
         """Return the result with its explanation, if there is one. ``place``: its cursor."""
         unit = place.partition(":")[0]
         if unit != self._unit:
-            stored = self._progress.explained(self._job_id, self._pages(unit))
+            stored = self._progress.explained(self._job_id, unit)
             self._unit, self._found = unit, {}
             for page in stored:
                 self._found |= _explanations(rows.unsqueeze(page, _Page))
         found = self._found.get(result.record_id)
         return result if found is None else msgspec.structs.replace(result, explanation=found)
-
-    def _pages(self, unit: str) -> list[int]:
-        """Return the pages of a unit: itself (12), or those whose quotes a batch has (0.3, 0.3.0)."""
-        numbers = [int(part) for part in unit.split(".")]
-        if len(numbers) == 1:
-            return numbers
-        wave, batch = numbers[:2]
-        if wave not in self._batches:
-            self._batches[wave] = self._progress.batches(self._job_id, wave) or []
-        return [int(page) for page in self._batches[wave][batch]] if batch < len(self._batches[wave]) else []
 
 
 def _explanations(page: _Page) -> dict[str, Explanation]:

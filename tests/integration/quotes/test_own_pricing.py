@@ -125,7 +125,7 @@ def test_every_price_is_explained(use: Use, run: Run, make: Make, explained: Exp
     assert ran.job.code_version is not None
     assert [(each.list_unit_price, each.unit_price, each.discount, each.reasons) for each in explanation.lines] == [
         ("100.0", "85.50", None, ("10 % region A", "5 % gold account")),
-        ("9.99", "8.54", "7.5", ("10 % region A", "5 % gold account")),
+        ("9.99", "8.54", "7.50", ("10 % region A", "5 % gold account")),
     ]
 
 

@@ -1,8 +1,9 @@
 -- needs clock
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
--- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write of each page),
---       errors_key (pages with errors), marks_key (notes of steps), faults, open
---       id, unit, results, priced and explained (compressed, or nil), code_version (of the users' code, or nil), counts (field of the job -> how much to add), pages (a list of:
+-- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
+--       of each page), errors_key (pages with errors), marks_key (notes of steps), faults, open
+--       id, unit, results, priced and explained (compressed, or nil), code_version (of the users' code, or nil)
+--       counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
 --       codes: those of failed records
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
@@ -60,7 +61,8 @@ for _, code in ipairs(args.codes) do
 end
 local ttl = redis.call('TTL', args.job)
 if ttl > 0 then -- the job has ended: new keys expire together with it
-  local keys = {args.receipts, args.results_key, args.quotes_key, args.explained_key, args.left_key, args.errors_key, args.marks_key}
+  local keys = {args.receipts, args.results_key, args.quotes_key, args.explained_key, args.left_key, args.errors_key,
+    args.marks_key}
   for _, key in ipairs(keys) do
     redis.call('EXPIRE', key, ttl)
   end
