@@ -19,15 +19,15 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli.local import API_VERSION, LOCAL_HOSTS, demo_at, running_demos
+from cli.local import API_VERSION, LOCAL_HOSTS, running_systems, system_at
 from cli.problems import typed
 
 HELP = """usage: {command} ORG URL [JSON]
 
 One call of the API with an org's context, as the AppLink mesh makes it.
 
-  ORG   an alias that the sf command knows, or local: the org of the running bin/demo whose API is at URL,
-        otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN
+  ORG   an alias that the sf command knows, or local: the local org of the bin/demo or `quotejob up` whose
+        API is at URL, otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN
   URL   the whole address, such as http://127.0.0.1:8000/api/jobs
   JSON  the body of a POST; '{{}}' for a POST without one. Without JSON the call is a GET
 
@@ -62,10 +62,11 @@ def main(arguments: list[str]) -> int:
 def local_org(api_url: str) -> tuple[str, str]:
     """Return the address and token of the local org that belongs to the API at this address.
 
-    It is the org of the running bin/demo that has this API, otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN.
+    It is the org of the running system that has this API, otherwise that of LOCAL_ORG_URL and LOCAL_ORG_TOKEN.
     """
-    if demo := demo_at(api_url):
-        return demo["url"], demo["token"]
+    running = system_at(api_url) or {}
+    if "token" in running:
+        return running["url"], running["token"]
     url, token = os.environ.get("LOCAL_ORG_URL", ""), os.environ.get("LOCAL_ORG_TOKEN", "")
     if not (url and token):
         give_up(no_local_org(api_url))
@@ -74,11 +75,11 @@ def local_org(api_url: str) -> tuple[str, str]:
 
 def no_local_org(api_url: str) -> str:
     """Return the reason why there is no local org for the API at this address."""
-    if running := [demo["web_url"] for demo in running_demos()]:
-        return f"No bin/demo has its API at this address: {api_url}. Running now: {', '.join(running)}."
+    if running := [system["web_url"] for system in running_systems()]:
+        return f"No local org belongs to the API at this address: {api_url}. Running now: {', '.join(running)}."
     return (
-        "No local org: start bin/demo, or start `python -m localorg` and set LOCAL_ORG_URL and LOCAL_ORG_TOKEN to "
-        "the URL and token it prints."
+        "No local org: start `bin/quotejob up` or bin/demo. Or start `python -m localorg`, and set LOCAL_ORG_URL and "
+        "LOCAL_ORG_TOKEN to the URL and token that it prints."
     )
 
 

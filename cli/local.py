@@ -1,7 +1,8 @@
-"""The org of the demo that runs on this machine."""
+"""The systems that run on this machine: those of bin/demo and of `quotejob up`, and their orgs."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -23,12 +24,15 @@ class LocalOrg:
 
 
 API_VERSION = "66.0"  # of the Salesforce API
-RUNS = Path(__file__).resolve().parent.parent / ".demo"
+ROOT = Path(__file__).resolve().parent.parent
+DEMOS = ROOT / ".demo"  # a folder for each run, named by its process id
+UPS = ROOT / ".quotejob"  # a folder for each org that `quotejob up` was started with
+NOTE = "org.json"  # in these folders, while the system runs
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def alive(process_id: str) -> bool:
-    """Return whether that process is running. bin/demo names its folder by its process id."""
+    """Return whether that process is running."""
     try:
         os.kill(int(process_id), 0)
     except PermissionError:
@@ -38,18 +42,26 @@ def alive(process_id: str) -> bool:
     return True
 
 
-def running_demos() -> list[dict[str, str]]:
-    """Return what each running bin/demo wrote about itself, the newest first: url and token of its org, its web_url."""
-    files = [file for file in RUNS.glob("*/org.json") if alive(file.parent.name)]
-    return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: -file.stat().st_mtime)]
+def running_systems() -> list[dict[str, str]]:
+    """Return what each running bin/demo and `quotejob up` wrote about itself, the newest first.
+
+    That is web_url, the address of the API, and pid. Of a local org: its url and token; of another org: its alias.
+    """
+    found: list[tuple[float, dict[str, str]]] = []
+    for file in (*DEMOS.glob(f"*/{NOTE}"), *UPS.glob(f"*/{NOTE}")):
+        with contextlib.suppress(FileNotFoundError, ValueError):  # it ends or begins at this moment
+            about: dict[str, str] = json.loads(file.read_text())
+            if alive(about.get("pid", "")):
+                found.append((file.stat().st_mtime, about))
+    return [about for _, about in sorted(found, key=lambda each: -each[0])]
 
 
-def demo_at(url: str) -> dict[str, str] | None:
-    """Return what the running bin/demo wrote whose API has this address; None if there is none.
+def system_at(url: str) -> dict[str, str] | None:
+    """Return what the running system wrote whose API has this address; None if there is none.
 
     The path does not count, and localhost is the same as 127.0.0.1.
     """
-    return next((demo for demo in running_demos() if _place(demo.get("web_url", "")) == _place(url)), None)
+    return next((system for system in running_systems() if _place(system.get("web_url", "")) == _place(url)), None)
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import click
 
 from cli import options
 from cli.commands import doctor, jobs, queue, results, schedules, submit
+from cli.commands import up as starting
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
@@ -50,7 +51,7 @@ def _fail(error: CommandError, words: Sequence[str]) -> int:
 
 
 _CODES = "\n".join(f"  {code:<5} {text}" for code, text in EXIT_CODES.items())
-_COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"     (or zsh_source)'
+_COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"     (or zsh_source, fish_source)'
 
 
 @click.group(
@@ -66,9 +67,9 @@ _COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)" 
 def quotejob() -> None:
     """Price the Opportunities of a Salesforce org, and watch the jobs.
 
-    Commands call the quotejob API: that of the running demo, or the one of --url or QUOTEJOB_URL. --org names the org,
+    Commands call the quotejob API: that of the running `up` or demo, or of --url or QUOTEJOB_URL. --org names the org,
     by an alias of the sf command. Without it, the first of these counts: QUOTEJOB_INSTANCE_URL with
-    QUOTEJOB_ACCESS_TOKEN, the running demo's org, QUOTEJOB_ORG. An ID may be shortened to its first 4 characters.
+    QUOTEJOB_ACCESS_TOKEN, the running system's org, QUOTEJOB_ORG. An ID may be shortened to its first 4 characters.
     """
 
 
@@ -95,7 +96,7 @@ def _open(session: Session, url: str) -> int:
 
 for _command in (
     submit.run, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort, jobs.resume, jobs.retry,
-    queue.queue, schedules.schedules, submit.data, doctor.doctor, open_console, open_docs,
+    queue.queue, schedules.schedules, submit.data, starting.up, doctor.doctor, open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

@@ -74,9 +74,9 @@ def common(command: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object."),
         click.option(
-            "--url", envvar="QUOTEJOB_URL", metavar="URL", help="Address of the API.  [default: the running demo's]"
+            "--url", envvar="QUOTEJOB_URL", metavar="URL", help="Address of the API.  [default: of the running system]"
         ),
-        click.option("--org", metavar="ORG", help="An alias of the sf command, or `local`: the running demo's org."),
+        click.option("--org", metavar="ORG", help="An alias of the sf command, or `local`: the running local org."),
     ):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]  # click's options keep the function

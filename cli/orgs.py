@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from cli import invoke
-from cli.local import demo_at, running_demos
-from cli.problems import NOT_SERVED, USAGE, CommandError
+from cli.local import running_systems, system_at
+from cli.problems import NAME, NOT_SERVED, USAGE, CommandError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 HOW_TO_NAME_AN_ORG = (
-    "No org is named: start bin/demo, use --org or QUOTEJOB_ORG with an alias of the sf command, or set "
-    "QUOTEJOB_INSTANCE_URL and QUOTEJOB_ACCESS_TOKEN."
+    f"No org is named: start `{NAME} up` or bin/demo, use --org or QUOTEJOB_ORG with an alias of the sf command, "
+    "or set QUOTEJOB_INSTANCE_URL and QUOTEJOB_ACCESS_TOKEN."
 )
 
 
 def api_url(given: str | None) -> str:
-    """Return the API's address: the given one, else the running demo's, else the default."""
-    url = (given or next((demo.get("web_url", "") for demo in running_demos()), "") or DEFAULT_URL).rstrip("/")
+    """Return the API's address: the given one, else that of the newest running system, else the default."""
+    url = (given or next((system["web_url"] for system in running_systems()), "") or DEFAULT_URL).rstrip("/")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise CommandError(f"{url!r} is not an http:// or https:// address: correct --url or QUOTEJOB_URL.")
     return url
@@ -38,10 +38,11 @@ def _credentials(org: str | None, url: str) -> tuple[str, str]:
     instance, token = os.environ.get("QUOTEJOB_INSTANCE_URL", ""), os.environ.get("QUOTEJOB_ACCESS_TOKEN", "")
     if org is None and instance and token:
         return instance.rstrip("/"), token
-    demo = demo_at(url)
-    if demo and org in (None, "local"):  # each demo's API takes the token of its own org
-        return demo["url"], demo["token"]
-    named = org or os.environ.get("QUOTEJOB_ORG") or ("local" if os.environ.get("LOCAL_ORG_URL") else "")
+    running = system_at(url) or {}
+    if "token" in running and org in (None, "local"):  # each system's API takes the token of its own org
+        return running["url"], running["token"]
+    usual = os.environ.get("QUOTEJOB_ORG") or ("local" if os.environ.get("LOCAL_ORG_URL") else "")
+    named = org or running.get("alias") or usual
     if not named:
         raise CommandError(HOW_TO_NAME_AN_ORG, USAGE, "NO_ORG")
     return invoke.local_org(url) if named == "local" else invoke.sf_org(named)

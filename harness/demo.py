@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -13,35 +12,41 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import click
 import requests
-from rich.console import Console
 
 from cli.client import Api, ApiError, Json
-from cli.local import LocalOrg, alive
+from cli.local import DEMOS, NOTE, alive
 from cli.problems import typed
 from cli.render import Column, table
 from harness import example as _example
 from harness.bar import bar
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, clean_environment
-from harness.stack import CELERY, Stack
+from harness.stack import Stack
+from harness.terminal import (
+    addresses,
+    celery_command,
+    clock,
+    console,
+    escape,
+    failed,
+    handle_signals,
+    stopping,
+    wait,
+    write_org,
+)
 from harness.venv import alone
 from harness.verdict import WHAT, Verdict, check_job
 
-RUNS = ROOT / ".demo"  # one folder a run, named by its process id; bin/invoke.sh looks here for the running one
-ORG_FILE = "org.json"  # in that folder: the demo's org and token, and the address of its API
 WHERE = "Name LIKE 'Sample Opportunity %'"
 FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # its Quote would expire after that
 PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
 WEB_PORT, ORG_PORT, FLOWER_PORT = 8000, 8025, 5555  # that of web is in the README
 QUIET_SECONDS = 180.0  # a job that shows no change for so long is given up
 SHOWN = 6  # Quotes in the table
-
-console = Console(highlight=False)
 
 
 class Failure(Exception):
@@ -64,7 +69,7 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
     handle_signals(signal.default_int_handler)
     folder = run_folder()
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
-    extra = {"QUOTEJOB_DEMO_ORG": str(folder / ORG_FILE)}
+    extra = {"QUOTEJOB_DEMO_ORG": str(folder / NOTE)}
     if given and authority:
         extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
@@ -82,12 +87,12 @@ def run(stack: Stack, start_all: Callable[[], None], play: Callable[[], None], *
     done = False
     try:
         start_all()
-        addresses(stack)
+        look_around(stack)
         play()
         done = True
         if not once:
-            addresses(stack)
-            wait(stack)
+            look_around(stack)
+            wait(stack, "Running. Ctrl-C stops everything.")
         return 0
     except KeyboardInterrupt:
         return 0 if done else 130
@@ -96,27 +101,14 @@ def run(stack: Stack, start_all: Callable[[], None], play: Callable[[], None], *
     except (ApiError, Failure, requests.RequestException) as error:
         return failed(str(error) + stack.obituaries())
     finally:
-        handle_signals(signal.SIG_IGN)
-        console.print("\nStopping every process ...")
-
-
-def failed(reason: str) -> int:
-    """Print that the demo failed, and why. Return the exit code."""
-    console.print(f"\n[bold red]Failed.[/] {escape(reason)}", soft_wrap=True)
-    return 1
-
-
-def handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """Set the handler of every signal that asks the demo to stop."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)
+        stopping()
 
 
 def start(stack: Stack, workers: int, profile: str) -> None:
     """Start every process in the order in which they need each other."""
     console.print("[bold]Starting[/]")
     stack.start_redis()
-    with alone(RUNS, "bin/demo that takes its ports"):  # or two that start at once find the same ports free
+    with alone(DEMOS, "bin/demo that takes its ports"):  # or two that start at once find the same ports free
         org = stack.start_org(ORG_PORT, "--profile", profile)
         stack.start_web(WEB_PORT)
         write_org(stack.folder, org, stack.web_url)
@@ -157,7 +149,7 @@ def show(stack: Stack, opportunities: int) -> None:
 
 def show_queue(stack: Stack) -> None:
     """Run the scheduler's example. Raise Failure when it does not end as drawn in docs/api.md."""
-    stack.start("worker-clock", [*CELERY, "worker", "-Q", "clock", "-c", "1", "-n", "clock@%h"])
+    stack.start_clock()
     wrong = _example.tell(stack, lambda line: console.print(escape(line), soft_wrap=True))
     if wrong:
         raise Failure("Not as drawn: " + "; ".join(wrong))
@@ -276,22 +268,22 @@ def judge(verdict: Verdict, api: Api, job_id: str) -> None:
     )
 
 
-def addresses(stack: Stack) -> None:
+def look_around(stack: Stack) -> None:
     """Print the addresses of the running system."""
     assert stack.org
     console.print("\n[bold]Look around[/]")
-    for name, url in {
-        "Console": console_link(stack),
-        "Swagger UI": f"{stack.web_url}/docs",
-        "Flower": stack.flower_url,
-        "Local org": stack.org.url,
-        "Logs": str(stack.folder),
-    }.items():
-        console.print(f"  {name:<11} {url}", soft_wrap=True)
-    console.print(f"  {'Call it':<11} bin/invoke.sh local {stack.web_url}/api/jobs", soft_wrap=True)
-    console.print(f"  {'':<11} bin/quotejob jobs --url {stack.web_url}", soft_wrap=True)
-    if "@" not in (stack.redis_url or ""):  # a password is not for the screen
-        console.print(f"  {'Workers':<11} REDIS_URL={stack.redis_url} .venv/bin/celery -A tasks status", soft_wrap=True)
+    addresses(
+        {
+            "Console": console_link(stack),
+            "Swagger UI": f"{stack.web_url}/docs",
+            "Flower": stack.flower_url,
+            "Local org": stack.org.url,
+            "Logs": str(stack.folder),
+            "Call it": f"bin/invoke.sh local {stack.web_url}/api/jobs",
+            "": f"bin/quotejob jobs --url {stack.web_url}",
+            **celery_command(stack),
+        }
+    )
     if stack.web_url != f"http://127.0.0.1:{WEB_PORT}":
         console.print(
             f"[yellow]Port {WEB_PORT} is taken by another program. In the commands of the README, write "
@@ -306,40 +298,15 @@ def console_link(stack: Stack) -> str:
     return str(Api(stack.web_url, stack.org, OrgReader(stack.org).username()).post("/console/link")["url"])
 
 
-def wait(stack: Stack) -> None:
-    """Wait until Ctrl-C or SIGTERM. Raise StackError when a process ends by itself."""
-    console.print("\nRunning. Ctrl-C stops everything.")
-    while True:
-        stack.check()
-        time.sleep(0.5)
-
-
-def clock() -> Callable[[str], None]:
-    """Return a function that prints each step with the seconds since the start."""
-    begun = time.monotonic()
-    return lambda step: console.print(f"  [dim]{time.monotonic() - begun:5.1f} s[/]  {escape(step)}")
-
-
 def run_folder() -> Path:
     """Create this run's own folder and return it. Remove the folders of earlier runs that have ended."""
     with contextlib.suppress(FileNotFoundError):
-        for old in RUNS.iterdir():
+        for old in DEMOS.iterdir():
             if not alive(old.name):
                 shutil.rmtree(old, ignore_errors=True)
-    folder = RUNS / str(os.getpid())
+    folder = DEMOS / str(os.getpid())
     folder.mkdir(parents=True)
     return folder
-
-
-def write_org(folder: Path, org: LocalOrg, web_url: str) -> None:
-    """Write the org's address and token and the API's address for bin/invoke.sh and bin/quotejob.
-
-    Only the owner can read the file.
-    """
-    handle = os.open(folder / ORG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        about = {"url": org.url, "org_id": org.org_id, "user_id": org.user_id, "token": org.token}
-        json.dump({**about, "web_url": web_url}, file)
 
 
 def clear(folder: Path, *, keep_logs: bool) -> None:
@@ -352,14 +319,9 @@ def clear(folder: Path, *, keep_logs: bool) -> None:
     if keep_logs and any(folder.iterdir()):
         console.print(f"The logs are in {folder} until the next bin/demo.", soft_wrap=True)
         return
-    for path in (folder, RUNS):
+    for path in (folder, DEMOS):
         with contextlib.suppress(OSError):  # another run's folder is in there
             path.rmdir()
-
-
-def escape(text: str) -> str:
-    """Escape square brackets, which rich reads as colours."""
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from harness.process import GRACE_SECONDS, START_SECONDS, Process, StackError, c
 from quotejob.testing import redis_server
 
 CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
+WORKER = (*CELERY, "worker", "-E", "--without-gossip", "--without-mingle")
 
 
 class Stack:
@@ -80,7 +81,7 @@ class Stack:
         try:
             command = redis_server.command(port, data)
         except redis_server.ServerError as error:
-            raise StackError(f"{error}; bin/test and bin/demo do.") from None
+            raise StackError(f"{error}; bin/quotejob up, bin/demo and bin/test do.") from None
         process = self.start("redis", command, self.redis_environment)
         url = f"redis://127.0.0.1:{port}/0"
         self._wait("Redis", lambda: redis_server.answers(url), process)
@@ -106,18 +107,12 @@ class Stack:
     def start_worker(self, number: int = 1, *options: str) -> Process:
         """Start one Celery worker, named worker<number>. The web process' /ready waits for it."""
         self.tell(f"Worker {number}")
-        command = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "tasks",
-            "worker",
-            "-E",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-        return self.start(f"worker{number}", [*command, "-n", f"worker{number}@%h", *options])
+        return self.start(f"worker{number}", [*WORKER, "-n", f"worker{number}@%h", *options])
+
+    def start_clock(self) -> None:
+        """Start the worker that serves the clock queue only."""
+        self.tell("Worker of the clock")
+        self.start("worker-clock", [*WORKER, "-Q", "clock", "-c", "1", "-n", "clock@%h"])
 
     def start_beat(self) -> None:
         """Start the scheduler."""

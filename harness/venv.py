@@ -1,8 +1,9 @@
-"""Make .venv, or reuse it, and become the given module: ``python -m harness.venv run|demo|dev MODULE [ARGUMENT ...]``.
+"""Make .venv, or reuse it, and become a module: ``python -m harness.venv run|demo|up|dev MODULE [ARGUMENT ...]``.
 
-Needs only the standard library. ``run`` installs requirements.txt; ``demo`` also, on a machine without Redis, the one
-line of requirements-dev.txt that brings a server; ``dev`` installs requirements-dev.txt. What was installed is noted
-inside .venv with the files' hashes, so a second start installs nothing. Two starts at once wait for each other.
+Needs only the standard library. ``run`` installs requirements.txt. ``up`` also installs, on a machine without Redis,
+the one line of requirements-dev.txt that brings a server. ``demo`` does so too, but not if REDIS_URL is set. ``dev``
+installs requirements-dev.txt. What was installed is noted inside .venv with the files' hashes, so a second start
+installs nothing. Two starts at once wait for each other.
 """
 
 from __future__ import annotations
@@ -118,7 +119,8 @@ def needs(purpose: str) -> tuple[dict[str, str], list[str]]:
     pin = redis_line.partition("#")[0].strip()
     if purpose == "dev":
         return {**run, "redis": pin, "dev": digest(RUN.read_text() + DEV.read_text())}, [DEV.name]
-    if os.environ.get("REDIS_URL", "").strip() or shutil.which("redis-server"):
+    given = purpose == "demo" and os.environ.get("REDIS_URL", "").strip()
+    if given or shutil.which("redis-server"):
         return run, [RUN.name]
     return {**run, "redis": pin}, [RUN.name, pin]
 

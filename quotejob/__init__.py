@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from quotejob.run.context import Run
     from quotejob.run.waves import pages_of_wave, store_plan
     from quotejob.schedules.schedule import Misfire, Overlap, State
+    from quotejob.usercode.rows import Row, Skip, children, path
 
 __all__ = [  # noqa: RUF022 - grouped by subject
     # The words of a job
@@ -42,6 +43,11 @@ __all__ = [  # noqa: RUF022 - grouped by subject
     "Run",
     "pages_of_wave",
     "store_plan",
+    # Records as users' own code reads them
+    "Row",
+    "Skip",
+    "children",
+    "path",
     # The root of all errors
     "QuotejobError",
 ]
@@ -51,9 +57,13 @@ _LATER = {
     "JobHandler": "quotejob.jobtypes.base",
     "Misfire": "quotejob.schedules.schedule",
     "Overlap": "quotejob.schedules.schedule",
+    "Row": "quotejob.usercode.rows",
     "Run": "quotejob.run.context",
+    "Skip": "quotejob.usercode.rows",
     "State": "quotejob.schedules.schedule",
+    "children": "quotejob.usercode.rows",
     "pages_of_wave": "quotejob.run.waves",
+    "path": "quotejob.usercode.rows",
     "store_plan": "quotejob.run.waves",
 }
 

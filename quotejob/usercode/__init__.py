@@ -1,1 +1,1 @@
-"""What users of quotejob write in Python: job types of their own, and what these are made of."""
+"""Users' own code: what it is made of, and how it runs without harm to the rest."""

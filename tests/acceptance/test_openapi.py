@@ -16,10 +16,10 @@ from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from cli.client import Api
-from harness.demo import write_org
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import Stack
+from harness.terminal import write_org
 
 DOCUMENT = ROOT / "openapi.yaml"
 # Every check schemathesis has but these two: what the org makes of a clause, or which cursors were given out, no schema

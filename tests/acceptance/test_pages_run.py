@@ -1,4 +1,4 @@
-"""Every command of the README and of docs runs as it stands there, against a running bin/demo or Procfile.local.
+"""Every command of the README and of docs runs as it stands there, against a running bin/demo.
 
 A shell block is a ``sh`` or ``bash`` fence. What cannot run here has a line before it: ``<!-- not run: why -->``. Only
 the ports are replaced: those of a page may be taken on this machine.
@@ -11,25 +11,22 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
 from markdown_it import MarkdownIt
 
-from harness.process import ROOT, clean_environment, free_port
+from harness.process import ROOT, clean_environment
 
 pytestmark = pytest.mark.timeout(600)
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/*.md"))]
 TESTED_ELSEWHERE = "## Use it from"  # a section of localorg/README.md: tests/contract/test_readme_commands.py
 REASONS = ("needs a real org", "needs Heroku", "takes ", "changes files, and bin/test does the same")
-A_COMMAND = re.compile(r"(?:bin/\w|\.venv/|(?:python3?|celery|honcho|quotejob|curl|pytest|ruff|sf|heroku) \S)")
-NOT_FROM_THE_CHECKOUT = re.compile(r"(?:celery|honcho|python|pytest|gunicorn) ")
+A_COMMAND = re.compile(r"(?:bin/\w|\.venv/|(?:python3?|celery|quotejob|curl|pytest|ruff|sf|heroku) \S)")
+NOT_FROM_THE_CHECKOUT = re.compile(r"(?:celery|python|pytest|gunicorn) ")
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def to_run(block: Block) -> str:
     return re.sub(r"^(bin/test tests\S*)", r"\1 --collect-only -q", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", [block for block in RUN if "honcho" not in block.text], ids=str)
+@pytest.mark.parametrize("block", RUN, ids=str)
 def test_a_block_runs_as_it_stands(block: Block, demo: Demo) -> None:
     """Each command of it succeeds. A retry of what fails on purpose fails again, which is exit code 1."""
     text = to_run(block)
@@ -148,61 +145,6 @@ def test_the_commands_that_the_demo_prints_run(demo: Demo) -> None:
     for command in commands:
         done = demo.shell(command)
         assert done.returncode == 0, command + done.stderr
-
-
-def test_the_processes_of_a_real_org_run(tmp_path: Path) -> None:
-    """docs/deploying.md and docs/operating.md in a folder of one's own, without Redis on PATH and with free ports."""
-    [start] = [block.text for block in RUN if "honcho start" in block.text]
-    [ask] = [block.text for block in RUN if "honcho run" in block.text]
-    ports = {str(port): str(free_port()) for port in (6379, 8000, 8025, 5555)}
-    copy_checkout(tmp_path, ports)
-    environment = clean_environment() | {"PATH": "/usr/bin:/bin"}
-    prepare, honcho = start.rsplit("\n", 2)[:2]
-    path = f"{Path(sys.executable).parent}:{environment['PATH']}"  # for python3 and nothing else
-    done = subprocess.run(
-        ["bash", "-euc", prepare], cwd=tmp_path, env=environment | {"PATH": path}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    log = tmp_path / "log"
-    with log.open("w") as file, subprocess.Popen(
-        shlex.split(honcho), cwd=tmp_path, env=environment, stdout=file, stderr=file
-    ) as running:  # fmt: skip
-        try:
-            wait_ready(f"http://127.0.0.1:{ports['8000']}/ready", running, log)
-            asked = subprocess.run(["bash", "-euc", ask], cwd=tmp_path, env=environment, capture_output=True, text=True)
-            assert asked.returncode == 0, asked.stderr
-            assert "clock@" in asked.stdout
-            assert "online" in asked.stdout
-        finally:
-            running.send_signal(signal.SIGTERM)
-            running.wait(60)
-    assert "Traceback" not in log.read_text()
-
-
-def copy_checkout(folder: Path, ports: dict[str, str]) -> None:
-    """Make a checkout of links, with its own settings and ports."""
-    for path in ROOT.iterdir():
-        if path.name not in (".env", ".git", ".redis", "Procfile.local", ".env.example"):
-            (folder / path.name).symlink_to(path)
-    for name in ("Procfile.local", ".env.example"):
-        text = (ROOT / name).read_text()
-        for port, free in ports.items():
-            text = re.sub(rf"(?<=[:= ]){port}\b", free, text)
-        (folder / name).write_text(text)
-
-
-def wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until web, Redis and a worker answer."""
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            if requests.get(url, timeout=5).ok:
-                return
-        except requests.RequestException:
-            pass
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("block", SKIPPED, ids=str)

@@ -8,6 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+
+from quotejob.jobs.job import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = "{http://soap.sforce.com/2006/04/metadata}"
@@ -62,12 +65,59 @@ def test_the_key_fields_are_what_exactly_once_needs(object_name: str) -> None:
     assert text(field, "caseSensitive") == "false"
 
 
-def test_permission_set_grants_every_field_of_ours_and_only_fields_that_exist() -> None:
-    """A field deployed as source is visible to nobody until a permission set says so."""
-    granted = {}
+def test_permission_sets_grant_every_field_of_ours_and_only_fields_that_exist() -> None:
+    """A field deployed as source is visible to nobody until a permission set says so.
+
+    The platform refuses a grant for a required field, which all who see the record see, and for a field of an event.
+    """
+    granted: dict[str, set[tuple[str | None, str | None]]] = {}
     for path in SOURCE.glob("permissionsets/*.permissionset-meta.xml"):
         for grant in root_of(path).iter(METADATA + "fieldPermissions"):
-            granted[text(grant, "field")] = (text(grant, "readable"), text(grant, "editable"))
-    ours = {f"{path.parts[-3]}.{text(root_of(path), 'fullName')}" for path in FIELDS}
+            flags = (text(grant, "readable"), text(grant, "editable"))
+            granted.setdefault(text(grant, "field") or "", set()).add(flags)
+    ours = {f"{path.parts[-3]}.{text(root_of(path), 'fullName')}" for path in FIELDS if _may_be_granted(path)}
     assert ours
-    assert granted == dict.fromkeys(ours, ("true", "true"))
+    assert set(granted) == ours
+    assert all(("true", "true") in flags for flags in granted.values()), "the worker writes each of them"
+
+
+def _may_be_granted(path: Path) -> bool:
+    return not path.parts[-3].endswith("__e") and text(root_of(path), "required") != "true"
+
+
+def test_a_user_can_watch_jobs_and_change_nothing() -> None:
+    """The permission set User has no right to create, edit or delete, and no field that it may edit."""
+    root = root_of(SOURCE / "permissionsets" / "QuoteJobUser.permissionset-meta.xml")
+    granted = {element.tag.removeprefix(METADATA): element.text for parent in root for element in parent}
+    rights = [
+        (element.tag.removeprefix(METADATA), element.text)
+        for parent in root
+        if parent.tag in (METADATA + "fieldPermissions", METADATA + "objectPermissions")
+        for element in parent
+    ]
+    assert granted["allowRead"] == "true"
+    changing = ("editable", "allowCreate", "allowEdit", "allowDelete", "modifyAllRecords")
+    assert {value for tag, value in rights if tag in changing} == {"false"}
+    assert not list(root.iter(METADATA + "userPermissions"))
+
+
+def test_our_permission_sets_are_named_apart_from_those_that_publishing_makes() -> None:
+    """Publishing makes one named as the client, QuoteJob, and one named in openapi.yaml."""
+    ours = {path.name.split(".")[0] for path in SOURCE.glob("permissionset*/*")}
+    document = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
+    made = {
+        operation["x-sfdc"]["heroku"]["authorization"]["permissionSet"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        if "x-sfdc" in operation
+    }
+    assert not ours & (made | {"QuoteJob"})
+
+
+def test_the_record_of_a_job_has_its_fields() -> None:
+    """The worker upserts by JobId__c: unique, and long enough for a job's id."""
+    fields = {path.name.split(".")[0]: root_of(path) for path in FIELDS if path.parts[-3] == "QuoteJob__c"}
+    key = fields["JobId__c"]
+    assert [text(key, tag) for tag in ("unique", "externalId", "required", "length")] == ["true", "true", "true", "36"]
+    statuses = [element.text for element in fields["Status__c"].iter(METADATA + "fullName")][1:]
+    assert statuses == list(Status)
