@@ -40,6 +40,7 @@ class Settings:
     local_org: bool = False  # True allows orgs on this machine, over http
     demo_org: Path | None = None  # the file in which bin/demo notes its org: /docs then fills in the caller's context
     pricing_rules: Path = ROOT / "pricing.yaml"
+    jobs: tuple[str, ...] = ()  # Python modules with job types of the user's own
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
@@ -91,6 +92,14 @@ def load() -> Settings:
             "the path of a readable file",
             ROOT / "pricing.yaml",
             validate=_readable_file,
+        ),
+        jobs=_read(
+            "QUOTEJOB_JOBS",
+            env.list,
+            "names of Python modules, comma-separated, for example acme.jobs",
+            (),
+            validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
+            convert=lambda names: tuple(name.strip() for name in names),
         ),
         page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from quotejob.usercode.deciding import told
 from quotejob.usercode.jobtype import JobType, JobTypeError, check
+from quotejob.usercode.trouble import told
 
 GROUP = "quotejob.jobtypes"
 SETTING = "QUOTEJOB_JOBS"

@@ -1,4 +1,4 @@
-"""What users' jobs know of their run, and how they say that something else is away."""
+"""What users' jobs know of their run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ MAX_GROUPS = 1_000  # of all totals of a job
 FINISH = "finish"  # in place of a record's id: what ``finish`` yields belongs to no record
 R = TypeVar("R", bound=Row)
 Ask = Callable[[type[Row], str], Sequence[Row]]  # a class of rows and a clause -> the rows
-
-
-class Retry(Exception):
-    """Raise it when something else is away, as a database: the page is tried again later, and no record fails."""
-
-    def __init__(self, reason: str, *, after: float = 30) -> None:
-        super().__init__(reason)
-        self.after = after  # seconds
 
 
 def _no_queries(row: type[Row], where: str) -> Sequence[Row]:  # noqa: ARG001 (the form of Ask)

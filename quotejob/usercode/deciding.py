@@ -1,33 +1,22 @@
 """A call of users' code, so that a record which breaks it costs only itself.
 
-If a call gives nothing, the record that it had in hand is tried alone, then the rest; if that record is not guilty,
-the halves; after three such rounds each record alone. So every record is decided exactly once.
+How the record is found is in :mod:`quotejob.usercode.search`. Every record is decided exactly once.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
-import msgspec
-
-from quotejob.usercode.context import Context, Finish, Retry
-from quotejob.usercode.decisions import MAX_TEXT, Decision, Refused, decisions, of_finish
+from quotejob.usercode.context import Context, Finish
+from quotejob.usercode.decisions import Decision, Refused, decisions, of_finish, without_conflicts
 from quotejob.usercode.jobtype import JobType, Keys
 from quotejob.usercode.rows import Row
+from quotejob.usercode.search import isolate
+from quotejob.usercode.trouble import RAISED, Broken, Retry, told
 
-USER_CODE_ERROR = "USER_CODE_ERROR"
 R = TypeVar("R", bound=Row)
-Call = Callable[[Sequence[Row]], "list[Decision] | Broken"]
-
-
-class Broken(msgspec.Struct, frozen=True, array_like=True):
-    """A call that gave nothing: the place of the record that it had in hand, and what happened."""
-
-    suspect: int
-    code: str
-    message: str
+Call = Callable[[Sequence[Row]], "list[Decision] | Broken"]  # decides some records
 
 
 class UserCodeFailed(Exception):
@@ -74,27 +63,21 @@ def attempt(
         raise
     except Refused as refused:
         places = [place for place, record in enumerate(records) if record.Id == refused.source]
-        return Broken(places[0] if places else page.last, refused.code, str(refused)[:MAX_TEXT])
+        return Broken(places[0] if places else page.last, refused.code, str(refused))
     except Exception as error:
-        return Broken(page.last, USER_CODE_ERROR, told(error))
+        return Broken(page.last, RAISED, told(error))
 
 
-def isolate(records: Sequence[Row], call: Call, *, rounds: int = 3) -> list[Decision]:
-    """Return the decision of every record. A record fails only if it breaks the call when it is alone."""
-    got = call(records)
-    if not isinstance(got, Broken):
-        return got
-    if len(records) == 1:
-        return [Decision(records[0].Id, "failed", code=got.code, message=got.message)]
-    if rounds == 0:
-        return [one for record in records for one in isolate([record], call)]
-    suspect, rest = records[got.suspect], [*records[: got.suspect], *records[got.suspect + 1 :]]
-    alone = isolate([suspect], call)
-    if alone[0].outcome == "failed":
-        return alone + isolate(rest, call, rounds=rounds - 1)
-    middle = (len(rest) + 1) // 2
-    halves = [half for half in (rest[:middle], rest[middle:]) if half]
-    return alone + [one for half in halves for one in isolate(half, call, rounds=rounds - 1)]
+def decide(records: Sequence[Row], call: Call) -> list[Decision]:
+    """Return the decision of every record, in their order. A record fails only if it breaks the call when alone."""
+
+    def some(places: Sequence[int]) -> list[Decision] | Broken:
+        return call([records[place] for place in places])
+
+    def failed(place: int, broken: Broken) -> Decision:
+        return Decision(records[place].Id, "failed", code=broken.code, message=broken.message)
+
+    return without_conflicts(isolate(len(records), some, failed))
 
 
 def started(job: type[JobType[Any]], context: Context) -> str | Keys:
@@ -120,12 +103,3 @@ def finished(job: type[JobType[Any]], finish: Finish) -> Decision:
         raise UserCodeFailed("FINISH_FAILED", f"{refused.code}: {refused}") from refused
     except Exception as error:
         raise UserCodeFailed("FINISH_FAILED", told(error)) from error
-
-
-def told(error: BaseException) -> str:
-    """Return an error in one line: its type, its message, and the line of the code where it was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" (line {trace.tb_lineno} of {os.path.basename(trace.tb_frame.f_code.co_filename)})" if trace else ""
-    return f"{type(error).__name__}: {error}"[: MAX_TEXT - len(where)] + where
