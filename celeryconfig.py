@@ -75,10 +75,11 @@ task_routes = {f"quotejob.{task}": "pages" for task in ("price_page", "load_page
 }
 task_time_limit = 360  # seconds; for `-P processes` only: steps have deadlines of their own (tasks.steps)
 
-# For Flower and `celery inspect`.
+# For Flower and `celery inspect`. Workers send events of tasks once somebody asks for them: Flower does every five
+# seconds, and `celery events` when it starts. Each event costs a message.
 task_track_started = True
-worker_send_task_events = True
-task_send_sent_event = True
+worker_send_task_events = False
+task_send_sent_event = False
 task_repr_maxlevels = 2
 
 worker_hijack_root_logger = False  # quotejob.logs

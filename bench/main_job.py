@@ -86,6 +86,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("records written a second", f"{written / seconds:,.0f}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
     row("processor seconds of the workers", f"{cpu_seconds(workers) - spent:.1f} s")
+    for process in stack.processes:
+        row(f"processor seconds of {process.name} since its start", f"{cpu_seconds([process.pid]):.2f} s")
     row("memory of the workers (PSS)", f"{pss(workers) / 1e6:.0f} MB")
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]

@@ -67,7 +67,7 @@ def _health() -> dict[str, Any]:
             "Workers",
             running,
             "A worker answers." if running else "No worker answers. Nothing is lost: jobs go on when one is back.",
-            "" if running else "celery -A tasks worker -E --without-gossip --without-mingle",
+            "" if running else "celery -A tasks worker --without-gossip --without-mingle",
         ),
         Check("Redis", not said, "; ".join(said) or "It answers, and keeps what is accepted."),
         _org(),

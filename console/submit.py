@@ -1,4 +1,4 @@
-"""A new job: the org checks the clause while it is typed, and says how many records match; then it is submitted."""
+"""A new job: the org checks the clause while it is typed, and says what the job would do; then it is submitted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from flask import Response, render_template, request, url_for
 
 from console.pages import blueprint, page, person, proven, services, told
 from quotejob.asking import proof
+from quotejob.asking.forecast import forecast
 from quotejob.errors import InvalidRequest, QuotejobError
 from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
+from quotejob.jobs.options import Options
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
 
@@ -33,9 +35,7 @@ def _checked(text: str) -> dict[str, Any]:
     try:
         clause = check_clause(text)
         context = person()
-        proof.check_clause_in_org(context, clause, services())
-        with proof.asked(context) as org:
-            return {"found": org.count(f"SELECT COUNT() FROM Opportunity WHERE ({clause})"), "error": None}
+        return {"found": forecast(context, JobType.BATCH_QUOTE, clause, services()), "error": None}
     except InvalidRequest as refusal:
         return {"found": None, "error": refusal.details[0]["message"]}
     except QuotejobError as refusal:
@@ -54,7 +54,12 @@ def run() -> Response:
         proof.check_clause_in_org(context, clause, services())
         key = request.form.get("once") or None
         job, _ = services().jobs.submit(
-            context, JobType.BATCH_QUOTE, name=name or None, soql_where_clause=clause, idempotency_key=key
+            context,
+            JobType.BATCH_QUOTE,
+            name=name or None,
+            soql_where_clause=clause,
+            options=Options(dry_run=bool(request.form.get("dry"))),
+            idempotency_key=key,
         )
     except QuotejobError as refusal:
         return page("submit.html", clause=text, name=name, found=None, error=refusal.message)

@@ -24,7 +24,7 @@ from harness.process import GRACE_SECONDS, START_SECONDS, Process, StackError, c
 from quotejob.testing import redis_server
 
 CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
-WORKER = (*CELERY, "worker", "-E", "--without-gossip", "--without-mingle")
+WORKER = (*CELERY, "worker", "--without-gossip", "--without-mingle")
 
 
 class Stack:

@@ -1,20 +1,24 @@
-"""`python -m localorg`: start a local org and print its address, in one line on stdout."""
+"""`localorg` or `python -m localorg`: start a local org and print its address, in one line on stdout."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import os
 import re
 import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from localorg import __version__
 from localorg.app import make_app
 from localorg.http.tls import Certificate
 from localorg.lab.costs import PROFILES
@@ -23,15 +27,19 @@ from localorg.org import Org
 from localorg.schema.loading import load_schema
 from localorg.seed import add_currencies, add_opportunities, populate
 
-FORCE_APP = Path(__file__).resolve().parent.parent / "force-app"
+MODULE = "python -m localorg"
+# Of the checkout that this package is in, or of the sfdx project in which an installed one is started.
+_CHECKOUT = Path(__file__).resolve().parent.parent / "force-app"
+FORCE_APP = _CHECKOUT if _CHECKOUT.is_dir() else Path("force-app")
 _CLOSING_SECONDS = 2.0  # time that running requests get to finish
 # Large enough for the middleware to see a line that is too long, and to refuse it as the platform does (414, 431).
 _LONGEST_LINE = 1024 * 1024  # bytes
 
 
-def arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser("python -m localorg", description="A Salesforce org for your laptop.")
+def arguments(words: list[str] | None = None, name: str = MODULE) -> argparse.Namespace:
+    """Read the command line. ``name``: how the command was typed."""
+    parser = argparse.ArgumentParser(name, description="A Salesforce org for your laptop.")
+    parser.add_argument("--version", action="version", version=f"localorg {__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8025, help="port to listen on; 0 takes a free one")
     parser.add_argument("--token", help="access token to accept; the usual one follows from the seed")
@@ -61,6 +69,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="speak https, with a certificate made at the start")
     parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the private key of --cert")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     asked = parser.parse_args(words)
     if (asked.cert is None) != (asked.key is None):
         parser.error("--cert and --key go together")
@@ -98,8 +107,13 @@ def open_org(asked: argparse.Namespace) -> Org:
     return org
 
 
-async def serve(org: Org, host: str, port: int, certificate: Certificate | None = None) -> None:
-    """Serve the org until SIGTERM or SIGINT; raise OSError when it cannot listen on this address."""
+async def serve(
+    org: Org, host: str, port: int, certificate: Certificate | None = None, *, until_eof: bool = False
+) -> None:
+    """Serve the org until SIGTERM or SIGINT, and with ``until_eof`` until standard input ends.
+
+    Raise OSError when it cannot listen on this address.
+    """
     org.certificate = certificate.public if certificate else None
     runner = web.AppRunner(
         make_app(org),
@@ -119,9 +133,20 @@ async def serve(org: Org, host: str, port: int, certificate: Certificate | None 
         await web.TCPSite(runner, host, port, backlog=1024, ssl_context=ssl_context).start()
         org.url = _url(runner, host, "https" if certificate else "http")
         print(f"local org {org.url} org {org.organization_id} user {org.user.id} token {org.token}", flush=True)
+        if until_eof:
+            threading.Thread(target=_wait_for_eof, args=(asyncio.get_running_loop(), stop), daemon=True).start()
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Read standard input to its end: it may be a pipe, a file or a terminal."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(stop.set)
 
 
 def _with_one_slash(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
@@ -149,9 +174,14 @@ def _certificate(asked: argparse.Namespace) -> Certificate | None:
     return Certificate.made(asked.host) if asked.tls else None
 
 
-def main(words: list[str] | None = None) -> int:
+def script() -> int:
+    """Run the installed command."""
+    return main(name="localorg")
+
+
+def main(words: list[str] | None = None, name: str = MODULE) -> int:
     """Run the command and return its exit code: 0 after a clean stop, 1 when the org cannot be started."""
-    asked = arguments(words)
+    asked = arguments(words, name)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         certificate = _certificate(asked)
@@ -160,7 +190,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"localorg cannot open the org: {error}", file=sys.stderr)
         return 1
     try:
-        asyncio.run(serve(org, asked.host, asked.port, certificate))
+        asyncio.run(serve(org, asked.host, asked.port, certificate, until_eof=asked.until_eof))
     except OSError as error:
         print(f"localorg cannot listen on {asked.host}:{asked.port}: {error.strerror or error}", file=sys.stderr)
         return 1

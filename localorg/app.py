@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from localorg import bulk, control, front
+from localorg.events import cometd
 from localorg.http import strikes
 from localorg.http.middleware import conduct
 from localorg.login import identity, oauth, oauth_web, soap
@@ -26,10 +27,12 @@ def make_app(org: Org) -> web.Application:
     app[oauth.GRANTS] = oauth.Grants()
     app[bulk.BULK_JOBS] = bulk.BulkJobs(org)
     app[strikes.BULK_OBJECTS] = bulk.objects_of
-    for part in (front, graph, batch, rest, bulk, identity, oauth, oauth_web, soap, control):
+    for part in (front, graph, batch, rest, bulk, identity, oauth, oauth_web, soap, cometd, control):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(_open)
     app.cleanup_ctx.append(bulk.working)
+    app.cleanup_ctx.append(cometd.delivering)
+    app.on_shutdown.append(cometd.release)
     return app
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import orjson
 from aiohttp import web
 
+from localorg.data.kept_events import Message
 from localorg.errors import OrgError
 from localorg.http.answers import answer, bearer, read_json
 from localorg.lab.faults import BadFault
@@ -49,14 +52,23 @@ async def order_fault(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/localorg/limits")
 async def set_limits(request: web.Request) -> web.StreamResponse:
-    """Set the day's limit of API requests: `{"dailyApiRequests": n}`; used requests stay used."""
+    """Set limits, such as the day's API requests: `{"dailyApiRequests": n}`. What was used stays used."""
     limits = request.app[ORG].limits
     spec = await _object(request)
-    most = spec.get("dailyApiRequests")
-    if set(spec) != {"dailyApiRequests"} or not isinstance(most, int) or isinstance(most, bool) or most < 0:
-        raise _wrong('limits are set by {"dailyApiRequests": n}, n a whole number from 0 on')
-    limits.allow(most)
-    return answer({"dailyApiRequests": most, "used": limits.used})
+    setters: dict[str, Callable[[int], None]] = {
+        "dailyApiRequests": limits.allow,
+        "dailyDeliveredPlatformEvents": limits.delivered.allow,
+        "hourlyPublishedPlatformEvents": limits.published.allow,
+    }
+    if not spec or not all(name in setters and _is_count(most) for name, most in spec.items()):
+        raise _wrong(f'limits are set by {{"dailyApiRequests": n}}, n from 0 on; there are {", ".join(setters)}')
+    for name, most in spec.items():
+        setters[name](most)
+    return answer({**spec, "used": limits.used})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 @routes.get("/localorg/users")
@@ -100,10 +112,16 @@ async def certificate(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/localorg/events")
 async def events(request: web.Request) -> web.StreamResponse:
-    """Answer with the newest platform events, oldest first; ?name=X__e selects one kind."""
-    name = request.query.get("name")
-    published = list(request.app[ORG].events.published)
-    return answer({"events": [each for each in published if name in (None, each["event"]["EventApiName"])]})
+    """Answer with the newest 10,000 platform events, oldest first; ?name=X__e selects one kind."""
+    org = request.app[ORG]
+    return answer(
+        {"events": [_told(each) for each in await org.run(org.events.kept.last, 10_000, request.query.get("name"))]}
+    )
+
+
+def _told(message: Message) -> dict[str, Any]:
+    event = {"EventUuid": message.uuid, "replayId": message.number, "EventApiName": message.name}
+    return {"event": event, "payload": orjson.Fragment(message.payload)}
 
 
 @routes.post("/localorg/reset")

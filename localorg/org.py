@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
 from localorg.data.events import Events
-from localorg.data.limits import Limits
+from localorg.data.kept_events import KeptEvents
+from localorg.data.limits import Limits, utc_now
 from localorg.data.recent import Recent
 from localorg.data.records import Records
 from localorg.data.sessions import Sessions
@@ -32,11 +33,6 @@ from localorg.soql import Soql
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def utc_now() -> datetime:
-    """Return the current time in UTC, timezone-aware."""
-    return datetime.now(UTC)
 
 
 class Org:
@@ -72,13 +68,13 @@ class Org:
         self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"
         self.sessions = Sessions(self.organization_id, clock)
         self.sessions.first(self.token, self.user)
-        self.limits = Limits()
+        self.limits = Limits(clock=clock)
         self.stats = Stats()
         self.faults = Faults()
         self.costs = Costs()
         self.soql = Soql(schema, self.connection, clock=clock, user_id=self.user.id, time_zone=self.user.time_zone)
         self.records = Records(schema, self.connection, self.ids, clock=clock, user=self.user)
-        self.events = Events(clock)
+        self.events = Events(KeptEvents(self.connection, clock), self.limits.published, clock)
         self.recent = Recent()
         self.soql.noted = self._used
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
@@ -142,8 +138,13 @@ class Org:
         except BaseException:
             self.connection.execute("ROLLBACK")
             self.records.forget()
+            self.events.undo()
+            self.events.keep()
+            self.events.announce()
             raise
+        self.events.keep()
         self.connection.execute("COMMIT")
+        self.events.announce()
         return result
 
     @contextmanager
@@ -151,6 +152,7 @@ class Org:
         """Undo the work inside, totals included, when it raises an exception; keep the work done before."""
         self.records.settle()
         self.connection.execute("SAVEPOINT part")
+        mark = self.events.mark()
         try:
             yield
             self.records.settle()
@@ -158,6 +160,7 @@ class Org:
             self.connection.execute("ROLLBACK TO part")
             self.connection.execute("RELEASE part")
             self.records.forget()
+            self.events.undo(mark)
             raise
         self.connection.execute("RELEASE part")
 

@@ -9,11 +9,13 @@ from functools import cached_property, partial
 
 from quotejob import clock
 from quotejob.dispatch import Dispatcher
+from quotejob.forecast.notes import ForecastNotes
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
@@ -62,6 +64,11 @@ class Services:
         return Retries(self.client, self.jobs, self.progress, self.results)
 
     @cached_property
+    def dry_runs(self) -> DryRuns:
+        """What dry runs have found, and the jobs that then write it."""
+        return DryRuns(self.client, self.jobs, self.progress, self.results)
+
+    @cached_property
     def search(self) -> JobSearch:
         """The lists of jobs."""
         return JobSearch(self.client, self.jobs)
@@ -95,6 +102,11 @@ class Services:
     def forecast(self) -> Forecast:
         """The estimates of all jobs."""
         return Forecast(self.client, self.settings, self.jobs, self.now or clock.now)
+
+    @cached_property
+    def forecast_notes(self) -> ForecastNotes:
+        """What is kept of forecasts of jobs that are not submitted yet."""
+        return ForecastNotes(self.client)
 
     @cached_property
     def workers(self) -> Workers:

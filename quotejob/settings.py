@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,18 @@ SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """How many of an org's daily API calls are kept for others: a number, or a share of those it may get."""
+
+    number: int = 0
+    percent: Decimal = Decimal(0)
+
+    def of(self, allowed: int) -> int:
+        """Return how many calls that is of so many allowed ones."""
+        return max(self.number, int(self.percent * allowed / 100))
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of quotejob's processes."""
 
@@ -46,6 +59,7 @@ class Settings:
     holding_jobs: int = 100  # Holding jobs of one org
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
+    keep_calls: Kept = Kept()  # API calls of an org's day that jobs leave for others
     redis_full_at: int = 90  # percent of Redis's maxmemory in use, above which no new jobs are accepted
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
@@ -111,6 +125,14 @@ def load() -> Settings:
         ),
         org_requests=_read(
             "QUOTEJOB_ORG_REQUESTS", env.int, whole.format(1, 1000), 25, validate=validate.Range(1, 1000)
+        ),
+        keep_calls=_read(
+            "QUOTEJOB_KEEP_CALLS",
+            env.str,
+            "a whole number of API calls, or a share of the day's calls, such as 20%",
+            Kept(),
+            validate=lambda text: re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2})(\.[0-9]+)?%", text.strip()) is not None,
+            convert=_kept,
         ),
         redis_full_at=_read(
             "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)
@@ -232,6 +254,11 @@ def _read(
     except (EnvError, ValidationError, ValueError) as cause:
         got = "is not valid (its value is not shown, it may hold a secret)" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def _kept(text: str) -> Kept:
+    text = text.strip()
+    return Kept(percent=Decimal(text[:-1])) if text.endswith("%") else Kept(number=int(text))
 
 
 def _is_developer_name(name: str) -> bool:

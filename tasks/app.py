@@ -16,6 +16,7 @@ from celery.concurrency import prefork
 
 from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes import registry
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
 from quotejob.run import processes
@@ -46,6 +47,7 @@ class CheckedStart(bootsteps.StartStopStep):
         broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
+            registry.load(current().jobs)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -27,6 +28,10 @@ from celery.worker import state
 LONGEST_WARM_STOP = 20.0  # seconds that a warm shutdown waits for the steps that run; their units go to another worker
 LONGEST_COLD_STOP = 2.0  # seconds that a cold one does, after worker_soft_shutdown_timeout
 
+# New objects until garbage is looked for, and how often old ones are looked at too. A page of records makes thousands
+# of objects, hardly ever in circles, so there is little to find.
+GARBAGE = (50_000, 10, 10)
+
 log = logging.getLogger(__name__)
 Work = Callable[[], object]
 
@@ -40,6 +45,9 @@ class TaskPool(BasePool):
 
     def on_start(self) -> None:
         """Start the threads. They do not keep the process alive."""
+        gc.collect()
+        gc.freeze()  # what a worker has at its start stays: it need not be looked at again and again
+        gc.set_threshold(*GARBAGE)
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._bell, self._rope = os.pipe()
         for end in (self._bell, self._rope):

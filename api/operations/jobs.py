@@ -32,6 +32,7 @@ from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
+from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
@@ -68,15 +69,16 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     checked before the answer, also by the org. The work is done after the answer. A job may wait for other jobs
     (dependsOn) and for a time (notBefore). Until all conditions hold, it keeps its position in the flex queue and lets
     others pass. If a job that it depends on has another end than asked for, it is Aborted, and so are the jobs that
-    depend on it.
+    depend on it. With dryRun nothing is written.
     """
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause, caller.services())
-    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
-    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
+    options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
+    return accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -97,7 +99,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
@@ -116,7 +118,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
     QuoteJobKey__c, never by a name.
     """
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
 @blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))
@@ -160,7 +162,8 @@ def get_job_summary(query: dict[str, Any]) -> Summary:
     ended. recordsPerSecond is the number of Opportunities with a result in one second of run time. runSeconds and
     recordsPerSecond are without resumed jobs, because the time before the resume would count too. startEstimates and
     endEstimates compare the first estimates of jobs with what happened: starts of jobs that had to wait, and ends of
-    Completed jobs. A first estimate of the end is made when the pages are known.
+    Completed jobs. A first estimate of the end is made when the pages are known. forecasts compares what forecastJob
+    said with what the jobs did that were submitted within an hour after it.
     """
     return summarise(caller.services().search.scan(caller.authenticated().org_id, query["wanted"], FIELDS))
 
@@ -279,7 +282,8 @@ def _jobs() -> JobStore:
     return caller.services().jobs
 
 
-def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+    """Submit a job, and return the answer of an operation that submits one."""
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
     return {"job_id": _dispatched(job, new=new).job_id}
 

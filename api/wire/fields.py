@@ -165,3 +165,20 @@ def cursor() -> fields.String:
         ),
         metadata=described("nextCursor of the answer before"),
     )
+
+
+MAX_KEPT = 1_000_000_000
+_KEPT = f"should be a whole number from 0 to {MAX_KEPT:,}"
+
+
+def keep_api_calls() -> JsonNumber:
+    """Return the field for the API calls that a job leaves for others."""
+    return JsonNumber(
+        validate=validate.Range(0, MAX_KEPT, error=_KEPT),
+        error_messages=dict.fromkeys(("invalid", "null"), _KEPT),
+        metadata=described(
+            "So many of the org's daily API calls are kept for others, if that is more than the app keeps anyway. A "
+            "job that would go below waits until calls return",
+            example=20_000,
+        ),
+    )

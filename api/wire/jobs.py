@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from marshmallow import RAISE, fields, post_load, validate
+from marshmallow import RAISE, fields, post_dump, post_load, validate
 
 from api.wire.fields import (
     NULLABLE,
     CamelCase,
     Instant,
     OneOrMore,
+    TrueOrFalse,
     cursor,
     described,
     id_in_query,
     job_id_in_body,
+    keep_api_calls,
     name_of_job_type,
     text,
     true_or_false_in_query,
@@ -82,6 +84,16 @@ class BatchExecutionRequestSchema(CamelCase):
         metadata=described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
     )
 
+    dry_run = TrueOrFalse(
+        load_default=False,
+        error_messages=dict.fromkeys(("invalid", "null"), "should be true or false"),
+        metadata=described(
+            "true: plan, read and price everything, and write nothing. getDryRun says what would be written, and "
+            "runAfterDryRun writes it"
+        ),
+    )
+    keep_api_calls = keep_api_calls()
+
 
 class RetryRequestSchema(CamelCase):
     """Which of the failed Opportunities to retry."""
@@ -121,6 +133,7 @@ class RecordCountsSchema(CamelCase):
         required=True, metadata=described("Those that were not changed; the results give the reason")
     )
     failed = fields.Integer(required=True, metadata=described("Those that failed; the results give the reason"))
+    planned = fields.Integer(required=True, metadata=described("In a dry run: those that would have been written"))
 
 
 class WaitingSchema(CamelCase):
@@ -193,6 +206,17 @@ class JobSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The job whose failed Opportunities it retries", format="uuid"),
     )
+    dry_run = fields.Boolean(required=True, metadata=described("true: it writes nothing"))
+    after_dry_run = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("The dry run whose plan it writes, and nothing else", format="uuid"),
+    )
+    keep_api_calls = fields.Integer(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("API calls of the org's day that it leaves for others; null: as many as the app keeps"),
+    )
     total_job_items = fields.Integer(required=True, metadata=described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
     number_of_errors = fields.Integer(required=True, metadata=described("Pages with at least one failed record"))
@@ -214,6 +238,18 @@ class JobListSchema(CamelCase):
     )
 
 
+class PlannedQuoteSchema(CamelCase):
+    """The Quote that a dry run would have written."""
+
+    name = fields.String(required=True)
+    lines = fields.Integer(required=True, metadata=described("Lines of the Quote"))
+    currency = fields.String(
+        required=True, allow_none=NULLABLE, metadata=described("null: the org has only one currency")
+    )
+    list_total = fields.Float(required=True, metadata=described("The total at the prices of the Opportunity"))
+    net_total = fields.Float(required=True, metadata=described("The total of the Quote"))
+
+
 class JobResultSchema(CamelCase):
     """The result of one Opportunity."""
 
@@ -229,6 +265,14 @@ class JobResultSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
     )
+    planned = fields.Nested(PlannedQuoteSchema, metadata=described("Only in a dry run: the Quote it would get"))
+
+    @post_dump
+    def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Leave out what only dry runs have."""
+        if data.get("planned") is None:
+            data.pop("planned", None)
+        return data
 
 
 class JobResultsSchema(CamelCase):

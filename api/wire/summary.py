@@ -58,6 +58,16 @@ class EstimateQualitySchema(CamelCase):
     bias_seconds = _number("The median error with its sign: positive if it happened later than estimated")
 
 
+class ForecastQualitySchema(CamelCase):
+    """How wrong forecasts of jobs were. All are null if there is nothing to compare."""
+
+    count = fields.Integer(required=True, metadata=described("Number of jobs that count here"))
+    median_calls_error_share = _number("The median error of the API calls, as a share of those that the job made")
+    p90_calls_error_share = _number("90 of 100 of these errors are not larger")
+    median_seconds_ratio = _number("The real seconds as a multiple of the forecast, the median")
+    within_factor = _number("The share of jobs whose seconds were within a factor of 1.5 of the forecast")
+
+
 class JobSummarySchema(CamelCase):
     """Figures of jobs."""
 
@@ -74,3 +84,4 @@ class JobSummarySchema(CamelCase):
     records_per_second = fields.Nested(FiguresSchema, required=True)
     start_estimates = fields.Nested(EstimateQualitySchema, required=True)
     end_estimates = fields.Nested(EstimateQualitySchema, required=True)
+    forecasts = fields.Nested(ForecastQualitySchema, required=True)

@@ -31,7 +31,7 @@ COLUMNS = (
     )
 )
 @options.job_id
-@click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed"], case_sensitive=False))
+@click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed", "planned"], case_sensitive=False))
 @click.option("--csv", "as_csv", is_flag=True, help="Print them as CSV: all, or with --limit at most 1,000.")
 @click.option(
     "--limit",

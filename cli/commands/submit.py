@@ -18,6 +18,7 @@ from cli.problems import CommandError
     epilog=examples(
         "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
         "quotejob run --file clause.soql --name 'Quotes of the week' --not-before 2h",
+        "quotejob run 'CloseDate = THIS_YEAR' --dry-run --wait 10",
         "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
     )
 )
@@ -31,6 +32,8 @@ from cli.problems import CommandError
     help="How these jobs must end.",
 )
 @click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
+@click.option("--dry-run", is_flag=True, help="Write nothing: price everything, and show it with `quotejob dryrun`.")
+@options.keep_calls
 @options.wait
 @common
 def run(
@@ -41,13 +44,15 @@ def run(
     depends_on: tuple[str, ...],
     depends_on_outcome: str | None,
     not_before: str | None,
+    dry_run: bool,
+    keep_calls: int | None,
     wait: float | None,
 ) -> int:
     """Price the Opportunities of a SOQL WHERE CLAUSE.
 
     CLAUSE is the condition after WHERE; `-` reads it from standard input.
     """
-    body: Json = {"soqlWhereClause": _clause(clause, file)}
+    body: Json = {"soqlWhereClause": clause_of(clause, file)}
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -56,11 +61,16 @@ def run(
         body["dependsOnOutcome"] = depends_on_outcome
     if not_before:
         body["notBefore"] = not_before
+    if dry_run:
+        body["dryRun"] = True
+    if keep_calls is not None:
+        body["keepApiCalls"] = keep_calls
     answer = session.api.post("/api/executebatch", body, headers=new_key())
     return submitted(session, answer["jobId"], wait)
 
 
-def _clause(clause: str | None, file: TextIO | None) -> str:
+def clause_of(clause: str | None, file: TextIO | None) -> str:
+    """Return the clause that was typed, or that is in a file or on standard input."""
     if (clause is None) == (file is None):
         raise click.UsageError("Give a CLAUSE, `-` for standard input, or --file.")
     if clause is not None and clause != "-":

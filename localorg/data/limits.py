@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from localorg import errors
@@ -15,20 +17,79 @@ _UNTOUCHED: dict[str, int] = {
     "DailyBulkV2QueryJobs": 10_000,
     "DataStorageMB": 10_240,
     "FileStorageMB": 10_240,
-    "HourlyPublishedPlatformEvents": 250_000,
     "SingleEmail": 5_000,
 }
 
 
-class Limits:
-    """The API requests of the day.
+# Platform Events guide, "Platform Event Allocations", of an Enterprise org.
+PUBLISHED_PER_HOUR = 250_000
+DELIVERED_PER_DAY = 25_000
+CONCURRENT_CLIENTS = 1_000
 
-    The day begins at the start of the org or at a reset, and does not end by itself.
+
+def utc_now() -> datetime:
+    """Return the current time in UTC, timezone-aware."""
+    return datetime.now(UTC)
+
+
+class Rolling:
+    """An allowance of the last N hours, counted by the minute. One thread spends; any thread may read."""
+
+    def __init__(self, most: int, hours: int, clock: Callable[[], datetime]) -> None:
+        self.most = most
+        self._minutes = hours * 60
+        self._clock = clock
+        self._spent: dict[int, int] = {}
+
+    def resume(self, spent: Mapping[int, int]) -> None:
+        """Continue with what was spent before a restart, by minute since 1970."""
+        self._spent = dict(spent)
+
+    def spend(self, number: int) -> bool:
+        """Count `number`, and return True; count nothing and return False when so much is not left."""
+        if number > self.remaining:
+            return False
+        now = self._minute()
+        if now not in self._spent:
+            self._spent = {minute: spent for minute, spent in self._spent.items() if minute > now - self._minutes}
+        self._spent[now] = self._spent.get(now, 0) + number
+        return True
+
+    def allow(self, most: int) -> None:
+        """Set the allowance. What was spent stays spent."""
+        self.most = most
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self._spent = {}
+
+    @property
+    def remaining(self) -> int:
+        """What is left now; never below 0."""
+        oldest = self._minute() - self._minutes
+        used = sum(spent for minute, spent in list(self._spent.items()) if minute > oldest)
+        return max(0, self.most - used)
+
+    def body(self) -> dict[str, int]:
+        """Return the allowance as `/limits` shows it."""
+        return {"Max": self.most, "Remaining": self.remaining}
+
+    def _minute(self) -> int:
+        return int(self._clock().timestamp() // 60)
+
+
+class Limits:
+    """The API requests of the day, and the events of the last hour and the last 24 hours.
+
+    The day of the API requests begins at the start of the org or at a reset, and does not end by itself.
     """
 
-    def __init__(self, daily_requests: int = DAILY_REQUESTS) -> None:
+    def __init__(self, daily_requests: int = DAILY_REQUESTS, clock: Callable[[], datetime] = utc_now) -> None:
         self.most = daily_requests
         self.used = 0
+        self.published = Rolling(PUBLISHED_PER_HOUR, 1, clock)
+        self.delivered = Rolling(DELIVERED_PER_DAY, 24, clock)
+        self.clients = 0  # CometD clients that are connected now
 
     def spend(self) -> None:
         """Count one request. Raise OrgError 403 REQUEST_LIMIT_EXCEEDED when the day's limit is reached."""
@@ -41,8 +102,11 @@ class Limits:
         self.most = daily_requests
 
     def reset(self) -> None:
-        """Begin a new day with the normal limit."""
+        """Begin a new day with the normal limits."""
         self.most, self.used = DAILY_REQUESTS, 0
+        self.published.most, self.delivered.most = PUBLISHED_PER_HOUR, DELIVERED_PER_DAY
+        self.published.reset()
+        self.delivered.reset()
 
     @property
     def remaining(self) -> int:
@@ -55,6 +119,14 @@ class Limits:
 
     def body(self) -> dict[str, Any]:
         """Return the answer of `GET /services/data/vXX.X/limits`."""
-        counted = {"DailyApiRequests": {"Max": self.most, "Remaining": self.remaining}}
+        counted = {
+            "DailyApiRequests": {"Max": self.most, "Remaining": self.remaining},
+            "DailyDeliveredPlatformEvents": self.delivered.body(),
+            "HourlyPublishedPlatformEvents": self.published.body(),
+            "StreamingApiConcurrentClients": {
+                "Max": CONCURRENT_CLIENTS,
+                "Remaining": max(0, CONCURRENT_CLIENTS - self.clients),
+            },
+        }
         untouched = {name: {"Max": most, "Remaining": most} for name, most in _UNTOUCHED.items()}
         return dict(sorted({**counted, **untouched}.items()))

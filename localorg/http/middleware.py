@@ -42,6 +42,8 @@ async def conduct(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serve one request; the client never gets an unhandled exception, nor HTML."""
     if request.path == "/" or request.path.startswith("/localorg/"):
         return await _own_door(request, handler)
+    if request.path == "/cometd" or request.path.startswith("/cometd/"):
+        return await _safely(request, handler(request))  # it checks tokens itself, and its requests are long
     org = request.app[ORG]
     request["work"] = Work()
     org.stats.enter()

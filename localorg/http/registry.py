@@ -22,6 +22,7 @@ from localorg.org import Org
 from localorg.permissions import User
 from localorg.versions import NEWEST_VERSION, OLDEST_VERSION
 
+_VERSION = re.compile(r"(\d{1,3})\.0", re.ASCII)
 _ADDRESS = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?(?:\?([^#]*))?(?:#.*)?", re.ASCII)
 
 
@@ -147,10 +148,10 @@ def address(url: str) -> Address | None:
     return Address(version, path or "", dict(parse_qsl(query or "", keep_blank_values=True)))
 
 
-def served(version: str) -> bool:
+def served(version: str, oldest: int = OLDEST_VERSION) -> bool:
     """Return whether this org serves an API version such as "66.0"."""
-    whole, _, part = version.partition(".")
-    return part == "0" and len(whole) < 4 and OLDEST_VERSION <= int(whole) <= NEWEST_VERSION
+    found = _VERSION.fullmatch(version)
+    return found is not None and oldest <= int(found[1]) <= NEWEST_VERSION
 
 
 def refused(error: OrgError) -> Reply:

@@ -11,7 +11,8 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 def custom_object(name: str, given: dict[str, Any], described: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the body of a custom object or platform event, in the terms of `objects/*.yaml`.
 
-    given -- label, plural, prefix, name (of the Name field: label, length, numbered), owned (False: it has no OwnerId)
+    given -- label, plural, prefix, name (of the Name field: label, length, numbered), owned (False: it has no OwnerId),
+        after_commit (of an event: it is sent only when its transaction is not rolled back)
     described -- the objects there are; one of this name keeps its prefix
     """
     plain = name.rpartition("__")[0].replace("_", " ")
@@ -24,7 +25,8 @@ def custom_object(name: str, given: dict[str, Any], described: dict[str, dict[st
         "fields": {},
     }
     if event:
-        return body | {"event": True, "updateable": False, "deletable": False, "queryable": False, "undeletable": False}
+        never = dict.fromkeys(("updateable", "deletable", "queryable", "undeletable"), False)
+        return body | never | {"event": True, "after_commit": given.get("after_commit", False)}
     if given.get("owned", True):
         owner = {"type": "reference", "to": "User", "label": "Owner ID", "required": True, "default": "$user"}
         body["fields"]["OwnerId"] = owner

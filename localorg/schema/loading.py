@@ -55,7 +55,8 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
 _LENGTHS = {"id": 18, "reference": 18, "string": 255, "textarea": 255, "picklist": 255, "multipicklist": 4099}
 _LENGTHS |= {"email": 80, "phone": 40, "url": 255}
 _DIGITS = {"currency": (18, 2), "double": (18, 2), "percent": (5, 2)}
-_OBJECT_FLAGS = ("createable", "updateable", "deletable", "queryable", "undeletable", "skips_recycle_bin", "event")
+_ACTIONS = ("createable", "updateable", "deletable", "queryable", "undeletable")
+_OBJECT_FLAGS = (*_ACTIONS, "skips_recycle_bin", "event", "after_commit")
 
 
 def _standard() -> Iterator[dict[str, Any]]:

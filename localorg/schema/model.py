@@ -90,7 +90,8 @@ class SObject:
     queryable: bool = True
     undeletable: bool = True
     skips_recycle_bin: bool = False  # a direct delete is for good
-    event: bool = False  # a platform event: published, never kept
+    event: bool = False  # a platform event: published, and not a row
+    after_commit: bool = False  # an event that is sent only if its transaction is not rolled back
     rules: tuple[ValidationRule, ...] = ()
     _fields: dict[str, Field] = field(default_factory=dict, repr=False, compare=False)
     _parents: dict[str, Field] = field(default_factory=dict, repr=False, compare=False)

@@ -101,6 +101,7 @@ def _object(root: xml.Element) -> dict[str, Any]:
     if label := _text(root, "nameField/label"):
         body.setdefault("name", {})["label"] = label
     body["owned"] = _text(root, "sharingModel") != "ControlledByParent"
+    body["after_commit"] = _text(root, "publishBehavior") == "PublishAfterCommit"
     return body
 
 

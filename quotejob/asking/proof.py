@@ -52,14 +52,23 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
 
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
-    key = _key("clause", context, services.settings, context.api_version, clause)
-    accepted, silent_for = with_silence(services.client, key, context.org_id)
+    accepted, silent_for = with_silence(services.client, _clause_key(context, clause, services), context.org_id)
     if accepted is not None:
         return
+    with judging(context, clause, services, silent_for) as org:
+        org.explain(select_opportunities(clause))
+
+
+@contextmanager
+def judging(context: CallerContext, clause: str, services: Services, silent_for: float) -> Iterator[OrgClient]:
+    """Let the block send the clause to the org. If the org takes it, it is not asked about it for a minute.
+
+    Raises InvalidRequest with the org's own message if the org refuses the clause.
+    """
     try:
         with asked(context, silent_for) as org:
-            org.explain(select_opportunities(clause))
-        services.client.set(key, 1, ex=CLAUSE_KEPT_FOR)
+            yield org
+        services.client.set(_clause_key(context, clause, services), 1, ex=CLAUSE_KEPT_FOR)
     except OrgClosed as closed:
         if closed.code != NOT_SERVED:
             raise
@@ -72,6 +81,10 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
             f"{FIELD}: the org refused it: {reason}",
             details=[{"field": FIELD, "message": reason, "code": refusal.code}],
         ) from refusal
+
+
+def _clause_key(context: CallerContext, clause: str, services: Services) -> str:
+    return _key("clause", context, services.settings, context.api_version, clause)
 
 
 def check_authorization(context: CallerContext, authorization: str | None, settings: Settings) -> str:

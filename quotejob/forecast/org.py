@@ -53,17 +53,15 @@ class Forecast:
 
         Of the flex queue only the first MAX_ESTIMATED_HOLDING jobs are in it.
         """
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
-        pipe.smembers(keys.jobs_of(org_id, "active"))
-        pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
-        pipe.get(keys.jobs_of(org_id, "reserved"))
-        holding, active, first, reserved = pipe.execute()
-        jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
-        priority_job_ids = {job_id.decode() for job_id in first}
-        priority_job_ids &= {job.job_id for job in jobs if job.status is Status.HOLDING}
-        slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(priority_job_ids)), priority_job_ids)
+        jobs, slots = self._open_jobs(org_id)
         return jobs, estimate(jobs, slots, self._history(org_id, jobs), self._now())
+
+    def of_new_job(self, job: Job) -> tuple[datetime | None, float | None]:
+        """Return when a job that is not submitted yet would start, and its seconds by earlier runs. None: unknown."""
+        jobs, slots = self._open_jobs(job.org_id)
+        history = self._history(job.org_id, [job, *jobs])
+        found = estimate([*jobs, job], slots, history, self._now())[job.job_id]
+        return found.start, Paces(history).seconds(job)
 
     def estimated_ends(self, org_id: str, now: datetime) -> list[tuple[Job, datetime | None]]:
         """Return the org's active jobs, each with the time at which it will end; None: unknown."""
@@ -89,6 +87,19 @@ class Forecast:
         if job.end_guess is None and job.resumed_date is None:
             end = Paces(self._history(job.org_id, [job])).end(job, self._now())
             self._note("endGuess", Status.PROCESSING, {job.job_id: end})
+
+    def _open_jobs(self, org_id: str) -> tuple[list[Job], Slots]:
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zrange(keys.jobs_of(org_id, "holding"), 0, MAX_ESTIMATED_HOLDING - 1)
+        pipe.smembers(keys.jobs_of(org_id, "active"))
+        pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
+        pipe.get(keys.jobs_of(org_id, "reserved"))
+        holding, active, first, reserved = pipe.execute()
+        jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
+        priority_job_ids = {job_id.decode() for job_id in first}
+        priority_job_ids &= {job.job_id for job in jobs if job.status is Status.HOLDING}
+        slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(priority_job_ids)), priority_job_ids)
+        return jobs, slots
 
     def _note(self, field: str, status: Status, moments: Mapping[str, datetime | None]) -> None:
         made = clock.ms(self._now())

@@ -104,7 +104,7 @@ class Moves(JobReader):
 
 
 def _past_run(job: Job, now: datetime) -> str | None:
-    """Return what is stored of a run for estimates: records, milliseconds, schedule. None if the job was resumed."""
-    if job.started_date is None or job.resumed_date is not None:
+    """Return what is stored of a run for estimates: records, milliseconds, schedule. None: resumed, or a dry run."""
+    if job.dry_run or job.started_date is None or job.resumed_date is not None:
         return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"

@@ -32,6 +32,9 @@ class Retry:
         if self.of.job_type in NOT_RETRYABLE:
             raise JobConflict(f"{self.of.job_type} jobs cannot be retried; submit a new one")
 
+        if self.of.dry_run:
+            raise JobConflict("A dry run has written nothing, so there is nothing to retry; submit a new job")
+
     def check(self) -> None:
         """Raise JobConflict if the job has not ended, or none of its records failed."""
         if not self.of.ended:

@@ -17,6 +17,7 @@ from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.jobs.job import RESUMABLE, Job, Status
+from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.reading import JobReader
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce import session as tokens
@@ -43,6 +44,7 @@ class Submission(JobReader):
         parameters: Sequence[tuple[str, str]] = (),
         conditions: Conditions = UNCONDITIONAL,
         retry: Retry | None = None,
+        options: Options = PLAIN,
         idempotency_key: str | None = None,
         job_id: str | None = None,
         guaranteed: bool = False,
@@ -66,6 +68,7 @@ class Submission(JobReader):
             "parameters": orjson.dumps(parameters).decode() if parameters else None,
             **conditions.stored(),
             **(retry.stored() if retry else {}),
+            **options.stored(),
         }
         described = asked | {
             "status": Status.HOLDING,

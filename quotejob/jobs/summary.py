@@ -14,9 +14,12 @@ from quotejob.jobs.job import Guess, Job, JobType, Status
 
 # The fields of a job's hash that are read, in addition to ALWAYS.
 FIELDS = (
-    *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed"),
-    *("startGuess", "endGuess"),
+    *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed", "planned"),
+    *("startGuess", "endGuess", "forecastCalls", "forecastSeconds", "apiCalls"),
 )
+
+
+NEAR = 1.5  # a run within this factor of its forecast was forecast well
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,17 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastQuality:
+    """The difference between forecasts of jobs and what they did."""
+
+    count: int
+    median_calls_error_share: float | None = None  # of the calls that the job made, without sign
+    p90_calls_error_share: float | None = None
+    median_seconds_ratio: float | None = None  # the real seconds as a multiple of the forecast
+    within_factor: float | None = None  # the share of jobs whose seconds were within a factor of 1.5
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Jobs in figures."""
 
@@ -65,13 +79,14 @@ class Summary:
     records_per_second: Figures  # for the same jobs, if they had records
     start_estimates: Quality
     end_estimates: Quality
+    forecasts: ForecastQuality  # of Completed jobs that were forecast within the hour before
 
 
 def summarise(jobs: Iterable[Job]) -> Summary:
     """Return the jobs in figures. Holds some dozens of bytes for each job in memory."""
     kinds: Counter[tuple[Status, str]] = Counter()
     waited, ran, rates = array("d"), array("d"), array("d")
-    starts, ends = _Errors(), _Errors()
+    starts, ends, forecasts = _Errors(), _Errors(), _Forecasts()
     for job in jobs:
         kinds[job.status, job.job_type] += 1
         if job.started_date is not None:
@@ -81,11 +96,12 @@ def summarise(jobs: Iterable[Job]) -> Summary:
             continue
         seconds = max(0.0, (job.completed_date - job.started_date).total_seconds())
         ran.append(seconds)
-        records = job.succeeded + job.skipped + job.failed
+        records = job.decided
         if records and seconds:
             rates.append(records / seconds)
         if job.status is Status.COMPLETED:
             ends.add(job.end_guess, job.completed_date)
+            forecasts.add(job, seconds)
     job_types = list(dict.fromkeys([*JobType, *(job_type for _, job_type in kinds)]))
     return Summary(
         total=kinds.total(),
@@ -99,6 +115,7 @@ def summarise(jobs: Iterable[Job]) -> Summary:
         records_per_second=_figures(rates),
         start_estimates=starts.quality(),
         end_estimates=ends.quality(),
+        forecasts=forecasts.quality(),
     )
 
 
@@ -122,6 +139,27 @@ class _Errors:
         off = sorted(abs(late) for late in self._late)
         share = _rank(sorted(self._shares), 50) if self._shares else None
         return Quality(len(off), _rank(off, 50), _rank(off, 90), share, _rank(sorted(self._late), 50))
+
+
+class _Forecasts:
+    """The errors of the forecasts."""
+
+    def __init__(self) -> None:
+        self._calls, self._ratios = array("d"), array("d")
+
+    def add(self, job: Job, seconds: float) -> None:
+        if job.forecast_calls is None or not job.forecast_seconds or not job.api_calls:
+            return
+        self._calls.append(abs(job.api_calls - job.forecast_calls) / job.api_calls)
+        self._ratios.append(seconds / job.forecast_seconds)
+
+    def quality(self) -> ForecastQuality:
+        if not self._calls:
+            return ForecastQuality(0)
+        calls = sorted(self._calls)
+        near = sum(1 / NEAR <= ratio <= NEAR for ratio in self._ratios) / len(calls)
+        middle = _rank(sorted(self._ratios), 50)
+        return ForecastQuality(len(calls), _rank(calls, 50), _rank(calls, 90), middle, round(near, 3))
 
 
 def _figures(values: Sequence[float]) -> Figures:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gettext
 import re
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
@@ -72,6 +73,7 @@ _SILENT = ".'\u2019\u2018\u02bb\u02bc`\u00b4"  # dots and apostrophes separate n
 _SMALL = frozenset({"the", "of", "and"})
 _SHORT = {"st": "saint", "rep": "republic", "dem": "democratic", "fed": "federated", "sts": "states", "is": "islands"}
 _FORMS = frozenset({"republic", "kingdom", "commonwealth", "dominion", "union", "socialist"})
+_reading = threading.Lock()  # a source is read by one thread; the others wait for it
 _PARTS = re.compile(r"[()/,;|\[\]]|\s[-\u2013\u2014]\s")
 
 
@@ -82,7 +84,10 @@ def country_code(text: str) -> str | None:
     Case, accents, punctuation and the order of words do not count: "Korea (the Republic of)" is "Republic of Korea".
     Several names in one text are recognised if all mean the same country: "Schweiz/Suisse", "Germany (DE)".
     """
-    found = _known(country_key(text))
+    key = country_key(text)
+    if not key:  # no need to look it up in every language
+        return None
+    found = _known(key)
     if found is None:
         keys = [country_key(part) for part in _PARTS.split(text)]
         codes = {_known(key) for key in keys if key}
@@ -99,7 +104,8 @@ def _known(key: str) -> str | None:
 def _code(key: str) -> str | None:
     """Return what the first source says that has the name. The last ones are large: most names do without them."""
     sources = (_decided, _iso_codes, _iso_names, _first_words, _in_english, _in_their_languages, _in_many_languages)
-    return next((_by_key(source)[key] for source in sources if key in _by_key(source)), None)
+    with _reading:
+        return next((_by_key(source)[key] for source in sources if key in _by_key(source)), None)
 
 
 @lru_cache(maxsize=10_000)

@@ -149,6 +149,11 @@ def _check(number: Decimal | None, what: str) -> None:
         raise Unpriceable(f"{what} is {number:.6g}: not a number that a field of the platform can hold")
 
 
+def region_name(opportunity: Opportunity, rules: Rules) -> str | None:
+    """Return the name of the Account's region. None: the rules have no regions."""
+    return None if rules.regions is None else _region(opportunity.billing_country or "", rules.regions).name
+
+
 def _by_region(opportunity: Opportunity, rules: Rules) -> tuple[str, Decimal] | None:
     if rules.regions is None:
         return None

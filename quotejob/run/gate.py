@@ -48,6 +48,10 @@ class Gate:
         """Return how many more steps of an org may go now."""
         return int(self._run("gate/places", org=org_id))
 
+    def places_when_idle(self, org_id: str) -> int:
+        """Return how many steps of an org may go at a time while it has no others."""
+        return int(self._run("gate/places", org=org_id, idle=True))
+
     def shrink(self, org_id: str) -> None:
         """Let fewer steps of an org be under way, because it has trouble."""
         self._run("gate/shrink", org=org_id, pause=int(SHRINK_PAUSE * 1000))

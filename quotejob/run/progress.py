@@ -6,9 +6,10 @@ Counters change only in the Lua script that stores the first receipt of a page o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import msgspec
 import structlog
@@ -66,6 +67,15 @@ class Progress:
             if stored is None:
                 return
             yield from rows.unsqueeze(stored, list[str])
+
+    def store_seen(self, job_id: str, page: int, fingerprints: Mapping[str, str]) -> None:
+        """Store what a dry run has shown of the records of a page: record id -> fingerprint of the decision."""
+        self._redis.hset(keys.job(job_id, "seen"), str(page), rows.squeeze(dict(fingerprints)))
+
+    def seen(self, job_id: str, page: int) -> dict[str, str]:
+        """Return what a dry run has shown of the records of a page. Nothing is known: nothing was shown."""
+        stored = self._redis.field(keys.job(job_id, "seen"), str(page))
+        return rows.unsqueeze(stored, dict[str, str]) if stored else {}
 
     def forget_chosen(self, job_id: str) -> None:
         """Delete the records that were chosen for a job that was not accepted."""
@@ -193,6 +203,11 @@ class Progress:
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
 
+    def first_note(self, job_id: str, what: str, value: str) -> str:
+        """Store a note if there is none of this name. Return the note that is stored then."""
+        self._redis.hsetnx(keys.job(job_id, "marks"), what, value)
+        return self.note(job_id, what) or value
+
     def forget_note(self, job_id: str, what: str) -> None:
         """Delete a note."""
         self._redis.hdel(keys.job(job_id, "marks"), what)
@@ -233,7 +248,10 @@ class Progress:
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks", "totals")},
+            **{
+                f"{part}_key": keys.job(job_id, part)
+                for part in ("results", "quotes", "left", "errors", "marks", "totals")
+            },
             faults=keys.job(job_id, "faults"),
             totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
             open=keys.OPEN,
@@ -257,9 +275,9 @@ def _results(stored: bytes | None) -> list[Result]:
     return rows.unsqueeze(stored, list[Result]) if stored else []
 
 
-def _row(result: Result) -> list[str | None]:
+def _row(result: Result) -> list[Any]:
     """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row = list(msgspec.structs.astuple(result))
+    row: list[Any] = msgspec.to_builtins(result)
     while row[-1] is None:
         row.pop()
     return row

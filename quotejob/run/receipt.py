@@ -16,6 +16,20 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
     FAILED = "failed"
+    PLANNED = "planned"  # in a dry run: it would have been written
+
+
+class Planned(msgspec.Struct, frozen=True, array_like=True):
+    """The Quote that a dry run would have written for a record. Money is text: exact, and JSON has no Decimal."""
+
+    fingerprint: str  # of all that would be written
+    name: str
+    lines: int
+    list_total: str
+    net_total: str
+    currency: str | None = None  # None: the org has only one
+    region: str | None = None
+    discounts: list[tuple[str, int, str, str]] = []
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):
@@ -27,6 +41,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     code: str | None = None  # the org's errorCode, or ours
     message: str | None = None
     record_name: str | None = None  # for people; only of a record that did not succeed
+    planned: Planned | None = None  # in a dry run
     other_id: str | None = None  # what a user's own job wrote for it: the first record
 
     @property

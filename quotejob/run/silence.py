@@ -73,6 +73,12 @@ def with_silence(client: RedisClient, key: str, org_id: str) -> tuple[bytes | No
     return value, rest / 1000 if 0 < rest <= LONGEST_SILENCE * 1000 else 0.0
 
 
+def silence_of(client: RedisClient, org_id: str) -> float:
+    """Return the seconds for which nothing should be sent to an org."""
+    rest = client.pttl(_keys(org_id)[1])
+    return rest / 1000 if 0 < rest <= LONGEST_SILENCE * 1000 else 0.0
+
+
 def _keys(org_id: str) -> tuple[str, str]:
     """Return the keys of an org's silence, as lua/run/silence.lua has them."""
     return keys.jobs_of(org_id, "silence"), keys.jobs_of(org_id, "silence:still")

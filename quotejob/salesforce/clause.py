@@ -61,6 +61,16 @@ def select_opportunities(clause: str) -> str:
     return f"SELECT Id FROM Opportunity WHERE ({clause}) ORDER BY AccountId, Id"
 
 
+def count_opportunities(clause: str) -> str:
+    """Return the query that counts the Opportunities that match a checked clause."""
+    return f"SELECT COUNT() FROM Opportunity WHERE ({clause})"
+
+
+def is_nested(clause: str) -> bool:
+    """Return whether a checked clause has a sub-select of its own: it cannot stand in one of another query."""
+    return any(token.kind == "word" and token.upper == "SELECT" for token in tokens(clause))
+
+
 class _Reader:
     """A reader of a clause, from left to right. It keeps the open parentheses and knows which belong to a semi-join."""
 

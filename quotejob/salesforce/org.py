@@ -65,6 +65,11 @@ class OrgClient:
         """The number of HTTP requests through this object so far; every try counts."""
         return self._connection.wire.calls
 
+    @property
+    def usage(self) -> tuple[int, int] | None:
+        """The API calls of the org's last 24 hours and how many it may get, as its last answer said. None: not said."""
+        return self._connection.wire.usage
+
     def whoami(self) -> Identity:
         """Return the user and the org of the token. Raises SessionExpired if the org does not accept it."""
         return self._connection.safe(self._userinfo)
@@ -92,6 +97,14 @@ class OrgClient:
         with self._served():
             first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
         return queries.rows(first, self._more, queries.child_names(soql))
+
+    def first_page(self, soql: str) -> list[dict[str, Any]]:
+        """Return the rows of the first answer to a query, by one call. A sub-query is as the org answers it."""
+        self._check_length("q", soql)
+        with self._served():
+            answer = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
+        found: list[dict[str, Any]] = answer["records"]
+        return found
 
     def count(self, soql: str) -> int:
         """Return how many rows a SELECT COUNT() query finds. Raises OrgRefused."""

@@ -32,6 +32,7 @@ class Wire(GuardedSession):
     def __init__(self, address: OrgAddress, timeout: tuple[float, float], max_answer: int = MAX_ANSWER) -> None:
         super().__init__(timeout, max_answer)
         self.calls = 0  # HTTP requests tried
+        self.usage: tuple[int, int] | None = None  # API calls of the org's day: used, and allowed; None: not said yet
         self._scheme, self._host = address.scheme, address.host
         self.headers.update({"Accept-Encoding": "gzip", "User-Agent": "quotejob"})
         self.trust_env = not address.is_loopback  # no proxy on the way to this machine
@@ -50,6 +51,7 @@ class Wire(GuardedSession):
             raise
         tally.count("org_requests", resource, _OUTCOMES.get(answer.status_code // 100, "ok"))
         if usage := _API_USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
+            self.usage = int(usage[1]), int(usage[2])
             tally.note(self._host, f"{usage[1]} {usage[2]} {clock.ms(clock.now())}")
         return answer
 

@@ -63,6 +63,13 @@ def concerns(client: RedisClient) -> list[str]:
     return losses(memory, persistence)
 
 
+def free_memory(client: RedisClient) -> int | None:
+    """Return the bytes that Redis has left for jobs. None: it has no limit, or does not say."""
+    known = _info(client, "memory")
+    limit = int(known[0].get("maxmemory", 0)) if known else 0
+    return limit - int(known[0]["used_memory"]) if known and limit else None
+
+
 def _info(client: RedisClient, *sections: str) -> list[Mapping[str, Any]] | None:
     """Return these sections of what Redis says of itself. None: the user may not ask."""
     try:

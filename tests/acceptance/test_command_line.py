@@ -159,6 +159,9 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["schedules", "delete", name],
         ["data", "create", "1", "--wait", "2"],
         ["data", "delete", "--wait", "2"],
+        ["forecast", "Id != null"],
+        ["run", "Name = 'nobody'", "--dry-run", "--keep-calls", "5", "--wait", "2"],
+        ["dryrun", "--last"],
         ["doctor"],
         ["open"],
     ):

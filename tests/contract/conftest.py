@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from _clients import OPPORTUNITIES, InstallError, Node, Sf, installed
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
+from harness.process import ROOT
 from harness.stack import Stack
 
 _numbers = count(1)
@@ -22,6 +26,28 @@ def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOrg]:
     """`python -m localorg` with 2,500 Opportunities of one line. Tests leave what they make behind."""
     with Stack(tmp_path_factory.mktemp("contract")) as stack:
         yield stack.start_org(0, "--opportunities", str(OPPORTUNITIES), "--lines", "1")
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the local org's sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("distribution")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT / "localorg")]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True, text=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed_localorg(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of commands of an environment in which only the wheel, what it requires, and pytest are."""
+    environment = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    [wheel] = distribution.glob("*.whl")
+    pip = [str(environment / "bin" / "pip"), "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, str(wheel), "pytest"], capture_output=True, text=True)
+    if done.returncode != 0:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"pip cannot install the wheel: {done.stderr[-1000:]}")
+    return environment / "bin"
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""The blocks of the local org's README, run as they stand there, each section in a shell of its own."""
+"""The blocks of the local org's README, run as they stand there, each section in a shell of its own.
+
+The org is once that of the checkout, and once the installed distribution in an environment without quotejob.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ def script(heading: str, folder: Path) -> str:
 
 
 @contextmanager
-def started(*words: str) -> Iterator[tuple[str, str]]:
+def started(program: list[str], folder: Path, *words: str) -> Iterator[tuple[str, str]]:
     """The address and the token of an org of one's own."""
-    command = [sys.executable, "-m", "localorg", "--port", "0", "--opportunities", "3", *words]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [*program, "--port", "0", "--opportunities", "3", *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         ready = _READY.fullmatch(process.stdout.readline())
@@ -50,12 +53,15 @@ def started(*words: str) -> Iterator[tuple[str, str]]:
         process.communicate(timeout=30)
 
 
-@pytest.fixture
-def run(node: Node, tmp_path: Path) -> Run:
+@pytest.fixture(params=["checkout", "installed"])
+def run(request: pytest.FixtureRequest, node: Node, tmp_path: Path) -> Run:
     """``run("curl")``: what the section's blocks print; further words are options of the org."""
+    program, folder = [sys.executable, "-m", "localorg"], ROOT
+    if request.param == "installed":
+        program, folder = [str(request.getfixturevalue("installed_localorg") / "localorg")], tmp_path
 
     def running(heading: str, *words: str) -> str:
-        with started(*words) as (url, token):
+        with started(program, folder, *words) as (url, token):
             done = subprocess.run(
                 ["sh", "-c", script(heading, tmp_path)],
                 cwd=tmp_path,

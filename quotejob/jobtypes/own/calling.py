@@ -31,7 +31,7 @@ def execute(run: Run, job: type[JobType[Any]], records: Sequence[Row]) -> list[D
         return deciding.decide(records, lambda some: deciding.attempt(job, some, known))
 
 
-def finish(run: Run, job: type[JobType[Any]], finish: Finish) -> Decision:
+def finish(job: type[JobType[Any]], finish: Finish) -> Decision:
     """Return what ``finish`` decides. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
     with _translated():
         return deciding.finished(job, finish)

@@ -95,4 +95,6 @@ def _receipt(
     well = {record_id for record_id, result in results.items() if result.outcome is Outcome.SUCCEEDED}
     totals = summed(tally for one in decided if one.source in well for tally in one.tallies)
     made = receipt_of(unit, results, page_of, run.org.calls)
-    return Receipt(made.unit, made.results, pages=made.pages, api_calls=made.api_calls, totals=tuple(as_tallies(totals)))
+    return Receipt(
+        made.unit, made.results, pages=made.pages, api_calls=made.api_calls, totals=tuple(as_tallies(totals))
+    )

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from quotejob.errors import OrgClosed
+from quotejob.jobs.job import Job
 from quotejob.jobtypes.own import calling
 from quotejob.jobtypes.own.commit import new_writer
 from quotejob.run.context import Run
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
 from quotejob.usercode.context import Finish
 from quotejob.usercode.decisions import Decision, Refused, summed
@@ -19,9 +21,9 @@ FAILED = "FINISH_FAILED"
 _DECIDED, _DONE = "finish decided", "finish done"  # notes
 
 
-def is_due(run: Run, job: type[JobType[Any]]) -> bool:
+def is_due(job: Job, progress: Progress, kind: type[JobType[Any]]) -> bool:
     """Return whether ``finish`` is still to be done."""
-    return job.finish is not JobType.finish and run.progress.note(run.id, _DONE) is None
+    return kind.finish is not JobType.finish and progress.note(job.job_id, _DONE) is None
 
 
 def do(run: Run, job: type[JobType[Any]]) -> None:
@@ -43,12 +45,11 @@ def do(run: Run, job: type[JobType[Any]]) -> None:
 
 
 def _decided(run: Run, job: type[JobType[Any]]) -> Decision:
-    """Return what finish has decided before, or decides now. Of two that decide at once, the later one wins for both."""
+    """Return what finish has decided before, or decides now: the first decision is kept, because it may be written."""
     kept = run.progress.note(run.id, _DECIDED)
     if kept is None:
-        [decided] = [calling.finish(run, job, _read(run, job))]
-        run.progress.note(run.id, _DECIDED, msgspec.json.encode(decided).decode())
-        kept = run.progress.note(run.id, _DECIDED) or ""
+        decided = calling.finish(job, _read(run, job))
+        kept = run.progress.first_note(run.id, _DECIDED, msgspec.json.encode(decided).decode())
     return msgspec.json.decode(kept, type=Decision)
 
 

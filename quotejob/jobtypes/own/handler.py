@@ -9,6 +9,7 @@ from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.own import commit, finishing, pages
 from quotejob.jobtypes.own.plan import plan
 from quotejob.run.context import Run
+from quotejob.run.progress import Progress
 from quotejob.usercode.jobtype import JobType, described_object, needs_clause
 from quotejob.usercode.parameters import describe
 from quotejob.usercode.version import version_of
@@ -63,9 +64,9 @@ class OwnJob(JobHandler):
         """Settle a batch that has ended its worker again and again."""
         commit.give_up_batch(run, wave, batch)
 
-    def rounds_off(self, run: Run) -> bool:
+    def rounds_off(self, job: Job, progress: Progress) -> bool:
         """Return whether ``finish`` is still to be done."""
-        return finishing.is_due(run, self.job)
+        return finishing.is_due(job, progress, self.job)
 
     def round_off(self, run: Run) -> None:
         """Do what ``finish`` says."""

@@ -89,9 +89,7 @@ def _read(run: Run, row: type[Row], ids: Sequence[str]) -> Iterator[dict[str, An
     """Yield the org's records. In halves, if the answer for all or the query is too long."""
     listed = ", ".join(f"'{record_id}'" for record_id in ids)
     try:
-        found = list(
-            run.org.query(f"SELECT {select_list(columns(row))} FROM {object_of(row)} WHERE Id IN ({listed})")
-        )
+        found = list(run.org.query(f"SELECT {select_list(columns(row))} FROM {object_of(row)} WHERE Id IN ({listed})"))
     except AnswerTooLarge as reason:
         if len(ids) == 1:
             yield Result(ids[0], Outcome.FAILED, code=reason.code, message=reason.message)

@@ -42,7 +42,7 @@ def _records(run: Run, job: type[JobType[Any]]) -> Iterator[str]:
     yield from _matching(run, described_object(job), given)
 
 
-def _keys(given: Iterable[str]) -> Iterator[str]:
+def _keys(given: Iterable[Any]) -> Iterator[str]:
     seen: set[str] = set()
     for key in given:
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or key in seen:

@@ -4,9 +4,9 @@ What makes a repeat harmless depends on the write:
 
 * An insert of the unit has a unique key, and the graph hangs on it: see :mod:`quotejob.jobtypes.units`.
 * An update sets absolute values. An upsert goes by a unique external id.
-* Deletes come last, one object after the other, in requests of their own. A record that is deleted already is done. They
-  are repeatable, but not all or none: a graph that deletes parents before children fails, and their order in a graph
-  can only be set by references, which a delete does not give.
+* Deletes come last, one object after the other, in requests of their own. A record that is deleted already is done.
+  They are repeatable, but not all or none: a graph that deletes parents before children fails, and their order in a
+  graph can only be set by references, which a delete does not give.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from quotejob import clock
 from quotejob.errors import OrgUnreachable
 from quotejob.jobtypes.units import UnitWriter, raised, spread
 from quotejob.run.receipt import Outcome, Result
@@ -74,7 +73,7 @@ class OwnWriter(UnitWriter[Unit]):
         self._half: dict[str, Result] = {}  # records whose deletes are still to come: what they will be then
 
     def write(self, decided: Sequence[Decision]) -> None:
-        """Write all decisions. Raises what go_on raises, OrgUnreachable if the org stays away, OrgClosed, OrgExhausted."""
+        """Write all decisions. Raises what go_on raises, OrgUnreachable if the org stays away, OrgClosed and others."""
         units = [Unit(number, decision) for number, decision in enumerate(decided)]
         changing = [unit for unit in units if unit.changes]
         self._together = all(node.verb is Verb.INSERT for unit in changing for node in unit.changes)
@@ -121,18 +120,18 @@ class OwnWriter(UnitWriter[Unit]):
     def _delete_all(self, ids: Sequence[str]) -> dict[str, NodeError]:
         """Delete the records. Return those that the org refuses to delete, with its errors."""
         refused: dict[str, NodeError] = {}
-        waiting, asked_again = list(ids), set[str]()
+        waiting = list(ids)
         while waiting:
             self._go_on()
             some, waiting = waiting[:MAX_DELETES], waiting[MAX_DELETES:]
-            again = self._try_delete(some, refused, asked_again)
+            again = self._try_delete(some, refused)
             if len(again) < len(some):
                 self._patience.renew()
             waiting += again
             self._pause()
         return refused
 
-    def _try_delete(self, some: Sequence[str], refused: dict[str, NodeError], asked_again: set[str]) -> list[str]:
+    def _try_delete(self, some: Sequence[str], refused: dict[str, NodeError]) -> list[str]:
         """Try once. Note what is refused for good; return what has to be sent again."""
         try:
             outcomes = self._org.delete_many(some)
@@ -224,7 +223,7 @@ class OwnWriter(UnitWriter[Unit]):
     def _found(self, unit: Unit, node: decisions.Node, row: Mapping[str, Any]) -> Result:
         source, record_id = unit.decision.source, row["Id"]
         with self._org.reading("when a record was made"):
-            before = node.target is not None and clock.moment(row["CreatedDate"]) < self._began
+            before = node.target is not None and datetime.fromisoformat(row["CreatedDate"]) < self._began
         if before:
             said = f"{node.sobject} {record_id} with this key was made before this job"
             return Result(source, Outcome.SKIPPED, code=ALREADY_THERE, message=said, other_id=record_id)

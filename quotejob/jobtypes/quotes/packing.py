@@ -37,8 +37,17 @@ def batches(sizes: Sequence[Size], places: int) -> list[Batch]:
         return [_batch(part) for part in full]
     last = [size for part in full[-rest:] for size in part]
     nodes = sum(size.nodes for size in last)
-    count = min(places, rest + max(MOST_EXTRA, len(full) // 2), max(rest, nodes // LEAST_NODES))
+    count = cut_into(len(full), places, nodes)
     return [_batch(part) for part in [*full[:-rest], *_cut(last, -(-nodes // count))]]
+
+
+def cut_into(full: int, places: int, nodes: int) -> int:
+    """Return into how many batches those of the last round are cut. ``full``: all, if all were full.
+
+    ``nodes``: those of the last round.
+    """
+    rest = full % places
+    return min(places, rest + max(MOST_EXTRA, full // 2), max(rest, nodes // LEAST_NODES))
 
 
 def _cut(sizes: Sequence[Size], most: int) -> Iterator[list[Size]]:

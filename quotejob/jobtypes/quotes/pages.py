@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from quotejob.errors import AnswerTooLarge
-from quotejob.jobtypes.quotes import packed, unknown
+from quotejob.jobtypes.quotes import dry, packed, unknown
 from quotejob.jobtypes.quotes.reading import read
 from quotejob.jobtypes.quotes.writer import nodes, written
 from quotejob.pricing import Rules, Unpriceable, load_rules, price, unknown_country
@@ -28,8 +28,16 @@ def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
-    quotes, results, unknown_countries = _price_all(run, ids)
-    unknown.note(run, page, unknown_countries)
+    book = rules(run.settings.pricing_rules)
+    quotes, results, found = _price_all(run, ids, book)
+    countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
+    unknown.note(run, page, [country for country in countries if country is not None])
+    if run.job.after_dry_run is not None:
+        quotes, changed = dry.without_changed(run, page, quotes)
+        results += changed
+    if run.job.dry_run:
+        results += dry.planned(quotes, found, book)
+        quotes = []
     if run.job.retry_of is not None:
         quotes, there = _without_written(run, quotes)
         results += there
@@ -44,9 +52,10 @@ def rules(path: Path) -> Rules:
     return load_rules(path)
 
 
-def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Result], list[str]]:
-    """Return the priced quotes, the results of the other records, and the country of each that is not recognised."""
-    book = rules(run.settings.pricing_rules)
+def _price_all(
+    run: Run, ids: Sequence[str], book: Rules
+) -> tuple[list[PricedQuote], list[Result], dict[str, Opportunity]]:
+    """Return the priced quotes, the results of the other records, and the Opportunities by id."""
     quotes, results = [], []
     opportunities, too_large = _read(run, ids, book)
     found = {opportunity.id: opportunity for opportunity in opportunities}
@@ -56,8 +65,7 @@ def _price_all(run: Run, ids: Sequence[str]) -> tuple[list[PricedQuote], list[Re
             results.append(outcome)
         else:
             quotes.append(outcome)
-    countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
-    return quotes, results, [country for country in countries if country is not None]
+    return quotes, results, found
 
 
 def _read(run: Run, ids: Sequence[str], book: Rules) -> tuple[list[Opportunity], dict[str, Result]]:

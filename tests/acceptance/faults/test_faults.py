@@ -220,6 +220,7 @@ def _events(stack: Stack) -> Iterator[list[dict[str, Any]]]:
         receiver = celery.events.Receiver(connection, handlers={"*": heard.append})
         listening = threading.Thread(target=receiver.capture, kwargs={"wakeup": False}, daemon=True)
         listening.start()
+        celery.control.enable_events()  # as Flower asks for them
         try:
             yield heard
         finally:

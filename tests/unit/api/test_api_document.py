@@ -23,8 +23,15 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method, path, methods[method]
 
 
-SUBMITTING = ("executeBatch", "datacreate", "datadelete", "retryFailedRecords")  # with an Idempotency-Key
-JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords")
+SUBMITTING = (
+    "executeBatch",
+    "submitJob",
+    "datacreate",
+    "datadelete",
+    "retryFailedRecords",
+    "runAfterDryRun",
+)  # with an Idempotency-Key
+JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords", "getDryRun", "runAfterDryRun")
 SCHEDULE_CONFLICTS = ("createSchedule", "updateSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
@@ -71,6 +78,11 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
         "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
         "getDiagnosis": ("get", "/api/diagnosis", "200"),
+        "getDryRun": ("get", "/api/jobs/{jobId}/dryrun", "200"),
+        "runAfterDryRun": ("post", "/api/jobs/{jobId}/run", "202"),
+        "forecastJob": ("post", "/api/forecast", "200"),
+        "listJobTypes": ("get", "/api/jobtypes", "200"),
+        "submitJob": ("post", "/api/jobs", "202"),
         "deleteSchedule": ("delete", "/api/schedules/{scheduleId}", "200"),
     }
 

@@ -1,0 +1,1 @@
+"""How platform events reach their subscribers: the Streaming API (CometD)."""

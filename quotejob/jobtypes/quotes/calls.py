@@ -1,0 +1,125 @@
+"""How many requests a Quote job will send to its org. Pure: counts in, counts out.
+
+Each function stands for the code that sends these requests. What packs and plans is not described here a second time:
+the same constants are used, and the same packing where the size of each quote is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from quotejob.jobtypes.quotes import packing
+from quotejob.jobtypes.quotes.packing import Size
+from quotejob.jobtypes.quotes.plan import MAX_RECORDS_PER_WAVE
+from quotejob.pricing import Rules
+from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
+from quotejob.salesforce import MAX_NODES
+
+ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
+CHILDREN = 499  # rows of one parent that come with it; the others are asked for by themselves
+BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
+BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
+WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Requests to the org by kind."""
+
+    plan: int
+    read: int
+    write: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.plan + self.read + self.write
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a job works: what the settings, the rules and the org as it stands give."""
+
+    page_size: int
+    places: int  # write requests at a time; 0: not known
+    plan_calls: int  # requests of the plan beside those that read the ids
+
+
+def plan_calls(book: Rules) -> int:
+    """Return the requests by which a plan checks an org with one currency: see plan.check_org."""
+    own_line_fields = bool(book.line_fields.keys() - LINE_FIELDS.keys())
+    copies = book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS
+    return 1 + own_line_fields + copies
+
+
+def of_sizes(records: int, lines: Sequence[int], shape: Shape) -> Calls:
+    """Return the calls of a job. ``lines``: of each Opportunity that has any, in the order of the job."""
+    rows = [1 + count for count in lines] + [1] * (records - len(lines))
+    read = sum(_page(rows[start : start + shape.page_size]) for start in range(0, records, shape.page_size))
+    waves = [lines[start : start + MAX_RECORDS_PER_WAVE] for start in range(0, len(lines), MAX_RECORDS_PER_WAVE)]
+    write = sum(_batches(wave, 0) for wave in waves[:-1]) + sum(_batches(wave, shape.places) for wave in waves[-1:])
+    return Calls(_plan(records, shape), read, write)
+
+
+def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
+    """Return the calls of a job of which only totals are known. ``quotes``: Opportunities that have lines."""
+    pages = ceil(records / shape.page_size)
+    rows = min(shape.page_size, records) * (1 + lines / max(1, records))
+    whole, left = divmod(quotes, MAX_RECORDS_PER_WAVE)
+    waves = [MAX_RECORDS_PER_WAVE] * whole + ([left] if left else [])
+    write = 0
+    for number, wave in enumerate(waves, start=1):
+        write += _packed(wave, (lines + quotes) / quotes, shape.places if number == len(waves) else 0)
+    return Calls(_plan(records, shape), pages * max(1, ceil(rows / ROWS)), write)
+
+
+def redis_bytes(records: int, lines: int) -> int:
+    """Return about how many bytes the job needs in Redis at its peak."""
+    share = min(1.0, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE / records) if records else 0.0
+    return int(records * BYTES_A_RECORD + share * lines * BYTES_A_LINE)
+
+
+def _plan(records: int, shape: Shape) -> int:
+    return shape.plan_calls + max(1, ceil(records / ROWS))
+
+
+def _page(rows: Iterable[int]) -> int:
+    """Return the requests that read one page. A parent that does not fit into an answer begins the next one."""
+    calls, room = 1, ROWS
+    for count in rows:
+        more = max(0, count - 1 - CHILDREN)
+        calls += ceil(more / ROWS)
+        if count - more > room:
+            calls, room = calls + 1, ROWS
+        room -= count - more
+    return calls
+
+
+def _batches(lines: Sequence[int], places: int) -> int:
+    """Return the requests that write these quotes: those of the packing, and those that large quotes need beside."""
+    packed = packing.batches([Size("0", "", 1 + count) for count in lines], places)
+    return len(packed) + sum(_beside(1 + count) for count in lines if 1 + count > MAX_NODES)
+
+
+def _beside(nodes: int) -> int:
+    """Return the requests of a large quote after its first: see writer.Writer.write."""
+    return ceil((nodes - MAX_NODES) / MAX_NODES) + 2
+
+
+def _packed(quotes: int, mean: float, places: int) -> int:
+    """Return the number of batches for quotes with ``mean`` nodes: exact if all have the same number.
+
+    Otherwise each request loses about half a quote at its end.
+    """
+    lost = 0.0 if mean == int(mean) else mean / 2
+    full = max(1, ceil(quotes * mean / max(1.0, MAX_NODES - lost)))
+    if mean == int(mean) and mean <= MAX_NODES:
+        full = ceil(quotes / (MAX_NODES // int(mean)))
+    rest = full % places if places else 0
+    if not rest:
+        return full
+    filled = quotes * mean / full
+    count = packing.cut_into(full, places, int(quotes * mean - (full - rest) * filled))
+    return full - rest + count

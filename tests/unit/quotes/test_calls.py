@@ -1,0 +1,58 @@
+"""The forecast of calls: exact where sizes are known, within 2 % from totals alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from quotejob.jobtypes.quotes import calls, packing
+from quotejob.jobtypes.quotes.calls import Calls, Shape
+from quotejob.jobtypes.quotes.packing import Size
+
+SHAPE = Shape(page_size=200, places=23, plan_calls=1)
+Draw = Callable[[random.Random], int]
+
+
+@pytest.mark.parametrize(("records", "total"), [(0, 2), (1_000, 18), (5_000, 75), (100_000, 1_173)])
+def test_two_lines_each(records: int, total: int) -> None:
+    """5,000 of two lines take 75, as bench/main_job.py has measured it; both ways of counting agree."""
+    known, totals = calls.of_sizes(records, [2] * records, SHAPE), calls.of_totals(records, records, 2 * records, SHAPE)
+    assert known == totals
+    assert known.total == total
+
+
+@pytest.mark.parametrize("records", [100, 5_000, 50_000])
+@pytest.mark.parametrize("draw", [lambda r: r.randint(1, 10), lambda r: 1 + int(r.expovariate(0.2))])
+def test_totals_alone_are_good_enough(records: int, draw: Draw) -> None:
+    """Mixed sizes: 2 % at most beside the real packing."""
+    rng = random.Random(records)
+    sizes = [draw(rng) for _ in range(records)]
+    true, said = calls.of_sizes(records, sizes, SHAPE), calls.of_totals(records, records, sum(sizes), SHAPE)
+    assert abs(said.total - true.total) <= 0.02 * true.total, (said, true)
+
+
+def test_the_packing_is_the_real_one() -> None:
+    sizes = [random.Random(7).randint(1, 30) for _ in range(900)]
+    packed = packing.batches([Size("0", str(n), 1 + size) for n, size in enumerate(sizes)], 23)
+    assert calls.of_sizes(900, sizes, SHAPE).write == len(packed)
+
+
+def test_without_lines_nothing_is_written() -> None:
+    assert calls.of_sizes(450, [], SHAPE) == calls.of_totals(450, 0, 0, SHAPE) == Calls(plan=2, read=3, write=0)
+
+
+def test_a_quote_too_large_for_one_request() -> None:
+    """1,200 lines: the rest of them is read by itself; three requests write them, two look what is there."""
+    found = calls.of_sizes(1, [1_200], SHAPE)
+    assert (found.read, found.write) == (2, 5)
+
+
+def test_waves_are_packed_each_by_itself() -> None:
+    assert calls.of_sizes(40_001, [2] * 40_001, Shape(200, 0, 1)).write == 2 * 121 + 1
+
+
+def test_memory_is_that_of_two_waves() -> None:
+    assert calls.redis_bytes(0, 0) == 0
+    assert calls.redis_bytes(1_000_000, 2_000_000) < 25 * calls.redis_bytes(40_000, 80_000)
