@@ -7,6 +7,7 @@ A test compares .env.example with the code.
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import re
@@ -64,6 +65,7 @@ class Settings:
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
+    mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
@@ -86,9 +88,9 @@ def load() -> Settings:
             env.list,
             "one or more Fernet keys, comma-separated, newest first; make one with "
             "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
-            validate=_fernet_keys,
+            validate=bool,
             secret=True,
-            convert=tuple,
+            convert=lambda keys: tuple(map(_fernet_key, keys)),
         ),
         org_hosts=_read(
             "QUOTEJOB_ORG_HOSTS",
@@ -142,6 +144,7 @@ def load() -> Settings:
         org_answer_mb=_read(
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
         ),
+        mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         log_level=_read(
             "LOG_LEVEL",
             env.str,
@@ -279,10 +282,16 @@ def _is_web_url(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
 
 
-def _fernet_keys(values: list[str]) -> bool:
-    for key in values:
-        Fernet(key.strip())
-    return bool(values)
+def _fernet_key(text: str) -> str:
+    """Return a Fernet key: one as Fernet writes it, or 64 hexadecimal digits, which is what Heroku's generator makes.
+
+    Raises ValueError.
+    """
+    text = text.strip()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return base64.urlsafe_b64encode(bytes.fromhex(text)).decode()
+    Fernet(text)
+    return text
 
 
 def _host_suffixes(values: list[str]) -> bool:
