@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises SettingsError when a variable is missing or wrong.
     """
     settings = settings or load()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     registry.load(settings.jobs)
     app = Flask("api", static_folder=None)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)

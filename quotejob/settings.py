@@ -24,6 +24,7 @@ from cryptography.fernet import Fernet
 from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
+from quotejob import logs
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ class Settings:
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
+    log_format: logs.Form = logs.Form.TEXT
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
@@ -152,6 +154,14 @@ def load() -> Settings:
             "INFO",
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
+        ),
+        log_format=_read(
+            "LOG_FORMAT",
+            env.str,
+            "text or json",
+            logs.Form.TEXT,
+            validate=lambda name: name in list(logs.Form),
+            convert=logs.Form,
         ),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(

@@ -90,7 +90,8 @@ app.steps["consumer"].add(SignsOfLife)
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(or_exit(current).log_level)
+    settings = or_exit(current)
+    logs.configure(settings.log_level, settings.log_format)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 
