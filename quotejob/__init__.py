@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quotejob.run.context import Run
     from quotejob.run.waves import pages_of_wave, store_plan
     from quotejob.schedules.schedule import Misfire, Overlap, State
-    from quotejob.usercode.opportunities import Opportunity, OpportunityLine
+    from quotejob.usercode.pricing.opportunities import Opportunity, OpportunityLine
     from quotejob.usercode.rows import Row, children, path
     from quotejob.usercode.trouble import Retry
     from quotejob.usercode.writes import Skip
@@ -66,8 +66,8 @@ _LATER = {
     "JobHandler": "quotejob.jobtypes.base",
     "Misfire": "quotejob.schedules.schedule",
     "Overlap": "quotejob.schedules.schedule",
-    "Opportunity": "quotejob.usercode.opportunities",
-    "OpportunityLine": "quotejob.usercode.opportunities",
+    "Opportunity": "quotejob.usercode.pricing.opportunities",
+    "OpportunityLine": "quotejob.usercode.pricing.opportunities",
     "PricedLine": "quotejob.pricing.model",
     "PricedQuote": "quotejob.pricing.model",
     "Retry": "quotejob.usercode.trouble",

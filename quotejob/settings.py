@@ -24,6 +24,7 @@ from cryptography.fernet import Fernet
 from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
+from quotejob import logs
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +63,7 @@ class Settings:
     code_processes: int = 0  # for users' own code, in each worker process; 0: one for each core
     code_seconds: float = 1.0  # that it may take for one record
     code_mb: int = 512  # megabytes of memory that each of these processes may take
+    jobs: tuple[str, ...] = ()  # Python modules with job types of the user's own
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
@@ -74,6 +76,7 @@ class Settings:
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
+    log_format: logs.Form = logs.Form.TEXT
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
@@ -144,6 +147,14 @@ def load() -> Settings:
             "QUOTEJOB_CODE_SECONDS", env.float, "seconds from 0.05 to 60", 1.0, validate=validate.Range(0.05, 60)
         ),
         code_mb=_read("QUOTEJOB_CODE_MB", env.int, whole.format(64, 65_536), 512, validate=validate.Range(64, 65_536)),
+        jobs=_read(
+            "QUOTEJOB_JOBS",
+            env.list,
+            "names of Python modules, comma-separated, for example acme.jobs",
+            (),
+            validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
+            convert=lambda names: tuple(name.strip() for name in names),
+        ),
         page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
         holding_jobs=_read(
@@ -179,6 +190,14 @@ def load() -> Settings:
             "INFO",
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
+        ),
+        log_format=_read(
+            "LOG_FORMAT",
+            env.str,
+            "text or json",
+            logs.Form.TEXT,
+            validate=lambda name: name in list(logs.Form),
+            convert=logs.Form,
         ),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(

@@ -16,6 +16,7 @@ from celery.concurrency import prefork
 
 from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes import registry
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
 from quotejob.run import processes
@@ -25,7 +26,7 @@ from quotejob.services import Services
 from quotejob.settings import current, or_exit
 from quotejob.store.client import client
 from quotejob.store.intake import concerns
-from quotejob.usercode.pricer import pricer
+from quotejob.usercode.pricing.pricer import pricer
 from tasks import broker
 from tasks.signs import SignsOfLife
 
@@ -48,6 +49,7 @@ class CheckedStart(bootsteps.StartStopStep):
         try:
             pages.rules(current().pricing_rules)
             _check_own_pricing()
+            registry.load(current().jobs)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)
@@ -100,7 +102,8 @@ app.steps["consumer"].add(SignsOfLife)
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(or_exit(current).log_level)
+    settings = or_exit(current)
+    logs.configure(settings.log_level, settings.log_format)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

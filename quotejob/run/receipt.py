@@ -66,7 +66,13 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     message: str | None = None
     record_name: str | None = None  # for people; only of a record that did not succeed
     planned: Planned | None = None  # in a dry run
+    other_id: str | None = None  # what a user's own job wrote for it: the first record
     explanation: Explanation | None = None  # put in when somebody asks; not stored with the result
+
+    @property
+    def written_id(self) -> str | None:
+        """The id of what was written for the record: a Quote, or the first record of a user's own job."""
+        return self.quote_id or self.other_id
 
 
 def lost(record_id: str, record_name: str | None = None) -> Result:
@@ -88,3 +94,4 @@ class Receipt:
     api_calls: int = 0
     explained: bytes = b""  # page: the reasons of its prices, as quotejob.run.explained packs them
     code_version: str | None = None  # page: that of the users' code which decided it
+    totals: tuple[tuple[str, str, str], ...] = ()  # name, group, amount: of the records that succeeded here

@@ -21,8 +21,8 @@ from quotejob.run import explained
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce import MAX_NODES
-from quotejob.usercode.decided import applied
-from quotejob.usercode.pricer import Pricer, pricer
+from quotejob.usercode.pricing.decided import applied
+from quotejob.usercode.pricing.pricer import Pricer, pricer
 from quotejob.usercode.rows import Column
 
 EXPLAIN_LENGTH = "explain"  # a note of the job: how much text the field for reasons takes

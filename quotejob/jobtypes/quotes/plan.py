@@ -19,7 +19,7 @@ from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import batched, store_plan
 from quotejob.salesforce.clause import select_opportunities
-from quotejob.usercode.pricer import pricer
+from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity

@@ -13,14 +13,14 @@ import msgspec
 from quotejob.pricing.model import PricedQuote
 from quotejob.settings import Settings
 from quotejob.usercode import trouble
-from quotejob.usercode.crew import Crew, cores
-from quotejob.usercode.decided import Decided, failed
-from quotejob.usercode.hands import Hands, Kind, Limits
-from quotejob.usercode.pricing import About
+from quotejob.usercode.isolation.crew import Crew, cores
+from quotejob.usercode.isolation.hands import Hands, Kind, Limits
+from quotejob.usercode.pricing.decided import Decided, failed
+from quotejob.usercode.pricing.function import About
 from quotejob.usercode.search import LONGEST_PAGE, isolate
 from quotejob.usercode.trouble import Broken
 
-FACTORY = "quotejob.usercode.pricing:Pricing"
+FACTORY = "quotejob.usercode.pricing.function:Pricing"
 _ANSWER = msgspec.msgpack.Decoder(list[Decided])
 _ABOUT = msgspec.msgpack.Decoder(About)
 

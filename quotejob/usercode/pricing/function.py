@@ -19,10 +19,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from quotejob.pricing.model import PricedLine, PricedQuote
-from quotejob.usercode.child import found
-from quotejob.usercode.decided import Decided, Nonsense, decided, failed
-from quotejob.usercode.made_up import made_up
-from quotejob.usercode.opportunities import Opportunity
+from quotejob.usercode.isolation.child import found
+from quotejob.usercode.pricing.decided import Decided, Nonsense, decided, failed
+from quotejob.usercode.pricing.made_up import made_up
+from quotejob.usercode.pricing.opportunities import Opportunity
 from quotejob.usercode.rows import BadRecord, Column, columns, decode
 from quotejob.usercode.trouble import Retry, broken, told
 from quotejob.usercode.version import version_of
@@ -104,7 +104,7 @@ def _checked(call: Callable[[Any, PricedQuote], object], deal: object, priced: P
 
 
 class Pricing:
-    """What a child makes of ``QUOTEJOB_PRICING``: see :class:`quotejob.usercode.child.Work`."""
+    """What a child makes of ``QUOTEJOB_PRICING``: see :class:`quotejob.usercode.isolation.child.Work`."""
 
     def __init__(self, target: str) -> None:
         function = found(target)

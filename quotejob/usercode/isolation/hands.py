@@ -22,8 +22,8 @@ import msgspec
 
 from quotejob.errors import QuotejobError
 from quotejob.settings import ROOT, environment_without_secrets
-from quotejob.usercode import frames
-from quotejob.usercode.frames import Mark
+from quotejob.usercode.isolation import frames
+from quotejob.usercode.isolation.frames import Mark
 from quotejob.usercode.trouble import DIED, MEMORY, NONSENSE, TOO_SLOW, Broken, Retry
 
 LONGEST_START = 120.0  # seconds that the imports of users' code may take
@@ -105,7 +105,7 @@ class Hands:
         kind, descriptor = self.kind, self._mark.descriptor
         words = [kind.factory, kind.target, str(descriptor), str(kind.limits.megabytes)]
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "quotejob.usercode.child", *words],
+            [sys.executable, "-m", "quotejob.usercode.isolation.child", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(descriptor,),

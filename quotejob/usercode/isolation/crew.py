@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from quotejob.usercode.hands import Hands, Kind
+from quotejob.usercode.isolation.hands import Hands, Kind
 from quotejob.usercode.trouble import Retry
 
 LONGEST_WAIT = 45.0  # seconds that a page waits for a child; then it goes back to its queue

@@ -1,10 +1,10 @@
 """The life of a child: it loads users' code, and does one call after the other.
 
-    python -m quotejob.usercode.child FACTORY TARGET MARK MEGABYTES
+    python -m quotejob.usercode.isolation.child FACTORY TARGET MARK MEGABYTES
 
-FACTORY is the path of a class such as ``quotejob.usercode.pricing:Pricing``; TARGET is what it is made with. What the
-code prints goes to the worker's log. The child ends with its parent, whatever ends that, and takes its own children
-along.
+FACTORY is the path of a class, such as ``quotejob.usercode.pricing.function:Pricing``. TARGET is what it is made with.
+What the code prints goes to the worker's log. The child ends with its parent, whatever ends that, and takes its own
+children along.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from quotejob.usercode import frames
-from quotejob.usercode.frames import Mark
+from quotejob.usercode.isolation import frames
+from quotejob.usercode.isolation.frames import Mark
 from quotejob.usercode.trouble import Retry, broken, told
 
 LONGEST_CALL = 300  # seconds; the parent ends a call before that, if it is there
