@@ -40,7 +40,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 from tasks import workers

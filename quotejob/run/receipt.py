@@ -92,6 +92,6 @@ class Receipt:
     to_write: int = 0  # page: quotes that are priced and not yet written
     pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes decided, failed ones of these)
     api_calls: int = 0
-    explained: bytes = b""  # page: the reasons of its prices, as quotejob.run.explained packs them
+    explained: bytes = b""  # page: the reasons of its prices, as quotejob.run.results.explained packs them
     code_version: str | None = None  # page: that of the users' code which decided it
     totals: tuple[tuple[str, str, str], ...] = ()  # name, group, amount: of the records that succeeded here

@@ -17,9 +17,9 @@ from quotejob.jobtypes.quotes.reading import read
 from quotejob.jobtypes.quotes.writer import nodes, written
 from quotejob.pricing import Rules, Unpriceable, load_rules, price, unknown_country
 from quotejob.pricing.model import Opportunity, PricedQuote
-from quotejob.run import explained
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.results import explained
 from quotejob.salesforce import MAX_NODES
 from quotejob.usercode.pricing.decided import applied
 from quotejob.usercode.pricing.pricer import Pricer, pricer

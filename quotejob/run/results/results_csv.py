@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from quotejob.run.explained import in_words
 from quotejob.run.receipt import Result
+from quotejob.run.results.explained import in_words
 
 CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from quotejob.errors import InvalidRequest
-from quotejob.run.explained import Explanations
 from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.results.explained import Explanations
 
 QUOTE_INCOMPLETE = "QUOTE_INCOMPLETE"  # the code of a Quote that an ended job has left incomplete
 
