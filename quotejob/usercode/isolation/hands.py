@@ -162,11 +162,11 @@ class Hands:
         place, since = self._mark.seen()
         if self._child.poll() is not None:
             return self._died()
-        if time.monotonic() - since > longest:
-            return Broken(place, TOO_SLOW, f"No sign of life for {longest:g} seconds: its process was ended")
         if memory(self._child.pid) > self.kind.limits.megabytes << 20:
             most = self.kind.limits.megabytes
             return Broken(place, MEMORY, f"It took more than {most} megabytes: its process was ended")
+        if time.monotonic() - since > longest:
+            return Broken(place, TOO_SLOW, f"No sign of life for {longest:g} seconds: its process was ended")
         return None
 
     def _died(self) -> Broken:
