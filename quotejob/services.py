@@ -15,6 +15,8 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.mirror.owed import MirrorNotes
+from quotejob.run.budget import Budget
 from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
@@ -79,6 +81,11 @@ class Services:
         return Leases(self.client)
 
     @cached_property
+    def budget(self) -> Budget:
+        """How many API calls of an org's day jobs may use."""
+        return Budget(self.client, self.settings)
+
+    @cached_property
     def gate(self) -> Gate:
         """How many steps may ask an org at a time."""
         return Gate(self.client, self.settings)
@@ -107,6 +114,11 @@ class Services:
     def forecast_notes(self) -> ForecastNotes:
         """What is kept of forecasts of jobs that are not submitted yet."""
         return ForecastNotes(self.client)
+
+    @cached_property
+    def mirror(self) -> MirrorNotes:
+        """What the orgs have to be told of their jobs."""
+        return MirrorNotes(self.client, self.settings)
 
     @cached_property
     def workers(self) -> Workers:
