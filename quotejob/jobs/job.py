@@ -107,6 +107,7 @@ class Job(msgspec.Struct, frozen=True):
     retry_of: str | None = None  # the job whose failed records this one has
     first_job_id: str | None = None  # of a retry: the job that its chain of retries began with
     dry_run: bool = False  # it writes nothing
+    code_version: str | None = None  # of the users' code that decided its pages; several, with commas: a deployment
     after_dry_run: str | None = None  # the dry run whose plan it writes, and nothing else
     as_of: datetime | None = None  # of a job after a dry run: when that was submitted, which is "now" for its code
     keep_api_calls: int | None = None  # of the org's day, for others
