@@ -109,6 +109,7 @@ class Job(msgspec.Struct, frozen=True):
     dry_run: bool = False  # it writes nothing
     code_version: str | None = None  # of the users' code that decided its pages; several, with commas: a deployment
     after_dry_run: str | None = None  # the dry run whose plan it writes, and nothing else
+    as_of: datetime | None = None  # of a job after a dry run: when that was submitted, which is "now" for its code
     keep_api_calls: int | None = None  # of the org's day, for others
     waited: bool = False  # for its org or its calls, while it ran: its time tells nothing of other jobs
     authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
