@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 const words = readFileSync(new URL("../reserved.txt", import.meta.url), "utf8");
 const reserved = new Set(words.trim().split(/\s+/));
 // Names of the contract. The first three have an alias; the others have z0 before them in Apex.
-const kept = new Set(["Idempotency-Key", "limit", "sort", "hint", "currency", "object"]);
+const kept = new Set(["Idempotency-Key", "limit", "sort", "hint", "currency", "object", "type", "default"]);
 const methods = ["get", "post", "put", "patch", "delete"];
 
 function marks(holder) {
