@@ -10,7 +10,6 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from quotejob.jobs.job import JobType
 from quotejob.store import keys
 
 NULLABLE = True  # allow_none, so that the document says nullable
@@ -83,9 +82,16 @@ def word(words: type[Enum], text: str = "", **options: Any) -> fields.Enum[Any]:
     return fields.Enum(words, by_value=True, metadata={"type": "string", **description}, **options)
 
 
-def name_of_job_type() -> fields.String:
-    """Return a field for a job's type as it is stored: an answer shows also a type that only another version knows."""
-    return fields.String(required=True, metadata={"enum": list(JobType)})
+def name_of_job_type(*, required: bool = True) -> fields.String:
+    """Return a field for the name of a job type: one that comes with quotejob, or one of the user's own.
+
+    It does not check that there is one: also jobs of a type that only another version knows are shown.
+    """
+    return fields.String(
+        required=required,
+        validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_]{0,79}$", error="should be the name of a job type"),
+        metadata=described("A name of listJobTypes, SampleDataCreate or SampleDataDelete", example="BatchQuote"),
+    )
 
 
 def job_id_in_body(text: str, *, required: bool = True) -> fields.String:
