@@ -198,7 +198,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """List what happened to each Opportunity
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
-    recordId, outcome, quoteId, code, message, recordName and writtenId: all of them as one stream, or one page if limit or cursor
+    recordId, outcome, quoteId, code, message and recordName: all of them as one stream, or one page if limit or cursor
     is sent. Then the header Link has the address of the next page, with rel="next".
     """
     caller.get_own_job(caller.authenticated(), job_id)

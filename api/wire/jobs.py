@@ -19,6 +19,7 @@ from api.wire.fields import (
     id_in_query,
     job_id_in_body,
     keep_api_calls,
+    known_job_type,
     name_of_job_type,
     text,
     true_or_false_in_query,
@@ -334,7 +335,7 @@ class JobFilterQuerySchema(CamelCase):
     """Which jobs."""
 
     status = OneOrMore(word(Status), metadata=described(_SEVERAL_VALUES))
-    job_type = OneOrMore(name_of_job_type(required=False), metadata=described(_SEVERAL_VALUES))
+    job_type = OneOrMore(known_job_type(), metadata=described(_SEVERAL_VALUES))
     created_from = zoned_time_in_query("Created at this time or later")
     created_to = zoned_time_in_query("Created before this time")
     completed_from = zoned_time_in_query("Ended at this time or later")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from quotejob.run.receipt import Result
 
-CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName", "writtenId")
+CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
 CSV_CHUNK = 64 * 1024  # characters sent at once
 
@@ -19,8 +19,7 @@ def as_csv(results: Iterable[Result]) -> Iterator[str]:
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        about = (result.code, result.message, result.record_name)
-        cells = (result.record_id, result.outcome, result.quote_id, *about, result.written_id)
+        cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message, result.record_name)
         writer.writerow(_as_text(cell) for cell in cells)
         if buffer.tell() >= CSV_CHUNK:
             yield buffer.getvalue()

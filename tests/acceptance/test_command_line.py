@@ -101,7 +101,7 @@ def test_a_record_that_fails_is_explained(quotejob: Quotejob, name: str, bad_opp
     assert group["code"]
     assert group["message"]
     rows = quotejob("results", job_id[1], "--outcome", "failed", "--csv").stdout.splitlines()
-    assert rows[0] == "recordId,outcome,quoteId,code,message,recordName,writtenId"
+    assert rows[0] == "recordId,outcome,quoteId,code,message,recordName"
     assert rows[1].startswith(f"{bad_opportunity},failed,")
     assert quotejob("results", job_id[1], "--csv", "--limit", "1").stdout.splitlines() == rows[:2]
     assert "from 1 to 1,000" in quotejob("results", job_id[1], "--csv", "--limit", "1001").stderr

@@ -267,8 +267,8 @@ def test_results_come_as_csv_when_asked_for(
     assert answer.mimetype == "text/csv"
     assert "Content-Length" not in answer.headers
     rows = list(csv.reader(io.StringIO(answer.text, newline="")))
-    assert rows[0] == ["recordId", "outcome", "quoteId", "code", "message", "recordName", "writtenId"]
-    assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", "", "", "0Q0000000000001AAA"]
+    assert rows[0] == ["recordId", "outcome", "quoteId", "code", "message", "recordName"]
+    assert rows[1] == ["006000000000001AAA", "succeeded", "0Q0000000000001AAA", "", "", ""]
     assert rows[3][4] == 'Say "why",\nplease'
     assert len(rows) == 4
     for accept in ("*/*", "application/json", "text/html", ""):
