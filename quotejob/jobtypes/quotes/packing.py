@@ -14,7 +14,7 @@ from quotejob.run.progress import Batch
 from quotejob.salesforce import MAX_NODES
 
 LEAST_NODES = 60  # a batch is not cut smaller: what a request costs by itself would be more than its records
-MOST_EXTRA = 4  # more requests than full batches would need, for a small wave; for a larger one half as many again
+MOST_EXTRA = 4  # more requests than full batches would need, for a small job; for a larger one a third as many again
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +26,21 @@ class Size:
     nodes: int
 
 
-def batches(sizes: Sequence[Size], places: int) -> list[Batch]:
+def batches(sizes: Sequence[Size], places: int, before: int = 0, *, last: bool = True) -> list[Batch]:
     """Return the batches, in order. ``places``: how many may be written at a time; 0: not known, all are full.
 
-    A quote that is too large for one request gets a batch of its own.
+    ``before``: how many batches the job's earlier waves have. ``last``: there is no later wave. Of an earlier one only
+    what finds no place is cut smaller. A quote that is too large for one request gets a batch of its own.
     """
     full = list(_cut(sizes, MAX_NODES))
     rest = len(full) % places if places else 0
-    if rest == 0:
+    if rest == 0 or (not last and len(full) < places):
         return [_batch(part) for part in full]
-    last = [size for part in full[-rest:] for size in part]
-    nodes = sum(size.nodes for size in last)
-    count = cut_into(len(full), places, nodes)
-    return [_batch(part) for part in [*full[:-rest], *_cut(last, -(-nodes // count))]]
-
-
-def cut_into(full: int, places: int, nodes: int) -> int:
-    """Return into how many batches those of the last round are cut. ``full``: all, if all were full.
-
-    ``nodes``: those of the last round.
-    """
-    rest = full % places
-    return min(places, rest + max(MOST_EXTRA, full // 2), max(rest, nodes // LEAST_NODES))
+    part = [size for part in full[-rest:] for size in part]
+    nodes = sum(size.nodes for size in part)
+    extra = max(MOST_EXTRA, (before + len(full)) // 3) if last else MOST_EXTRA
+    count = min(places, rest + extra, max(rest, nodes // LEAST_NODES))
+    return [_batch(part) for part in [*full[:-rest], *_cut(part, -(-nodes // count))]]
 
 
 def _cut(sizes: Sequence[Size], most: int) -> Iterator[list[Size]]:
