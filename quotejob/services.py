@@ -15,6 +15,7 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.run.budget import Budget
 from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
@@ -77,6 +78,11 @@ class Services:
     def leases(self) -> Leases:
         """The leases of all jobs' units."""
         return Leases(self.client)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How many API calls of an org's day jobs may use."""
+        return Budget(self.client, self.settings)
 
     @cached_property
     def gate(self) -> Gate:

@@ -7,6 +7,7 @@ A test compares .env.example with the code.
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import re
@@ -85,9 +86,9 @@ def load() -> Settings:
             env.list,
             "one or more Fernet keys, comma-separated, newest first; make one with "
             "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
-            validate=_fernet_keys,
+            validate=bool,
             secret=True,
-            convert=tuple,
+            convert=lambda keys: tuple(map(_fernet_key, keys)),
         ),
         org_hosts=_read(
             "QUOTEJOB_ORG_HOSTS",
@@ -270,10 +271,16 @@ def _is_web_url(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
 
 
-def _fernet_keys(values: list[str]) -> bool:
-    for key in values:
-        Fernet(key.strip())
-    return bool(values)
+def _fernet_key(text: str) -> str:
+    """Return a Fernet key: one as Fernet writes it, or 64 hexadecimal digits, which is what Heroku's generator makes.
+
+    Raises ValueError.
+    """
+    text = text.strip()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return base64.urlsafe_b64encode(bytes.fromhex(text)).decode()
+    Fernet(text)
+    return text
 
 
 def _host_suffixes(values: list[str]) -> bool:

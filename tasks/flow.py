@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from celery import Signature, chord
 
+from quotejob.errors import QuotejobError
 from quotejob.jobs.job import Job, Status
 from quotejob.jobtypes.registry import handler_of
 from quotejob.run import waves
@@ -135,7 +136,9 @@ def _give_up_batch(run: Run, wave: int, batch: int) -> None:
 
 @step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)
 def write_batch(run: Run, wave: int, batch: int) -> None:
-    """Write one batch into the org. May run twice: each Quote has a unique key."""
+    """Write one batch into the org. May run twice: each Quote has a unique key. A dry run has no batches."""
+    if run.job.dry_run:
+        raise QuotejobError(f"{run.job.job_type} jobs cannot be dry runs: this one had something to write")
     handler_of(run.job.job_type).write_batch(run, wave, batch)
 
 

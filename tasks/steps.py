@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from quotejob.errors import (
     AuthorizationFailed,
+    CallsKept,
     JobNotFound,
     JobStopped,
     LeaseLost,
@@ -159,9 +160,11 @@ class _Attempt:
         except PASSING as fault:
             self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         except OrgExhausted as fault:
-            waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
-            services().jobs.explain(self._job_id, waiting)
-            self._again(fault, "exhausted", LONGEST_EXHAUSTED_PAUSE, lambda _: False)
+            kept = isinstance(fault, CallsKept)
+            used_up = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
+            services().jobs.explain(self._job_id, fault.message if kept else used_up)
+            longest = LONGEST_PAUSE if kept else LONGEST_EXHAUSTED_PAUSE
+            self._again(fault, "exhausted", longest, lambda _: False)
         except AuthorizationFailed as error:
             _stop_schedule(self._job_id, error)
             self._fail(f"{error.code}: {error}")
@@ -180,7 +183,7 @@ class _Attempt:
         if run.lease is None:
             work(run, **numbers)
             return
-        with run.lease.kept(self._longest, self._passage.stay):
+        with run.lease.kept(self._longest, self._passage.stay), made.budget.spending(run, self._unit):
             if run.lease.is_given_up:
                 self._do_without(run, numbers)
             elif not run.lease.is_suspected:

@@ -12,6 +12,7 @@ from flask import Response, request
 
 from api import caller
 from api.blueprint import Blueprint
+from api.external_services import ALIASES
 from api.wire.jobs import (
     BatchExecutionRequestSchema,
     BatchExecutionResponseSchema,
@@ -27,6 +28,7 @@ from api.wire.jobs import (
     JobSchema,
     RetryRequestSchema,
 )
+from api.wire.status import JobStatusSchema
 from api.wire.summary import JobSummarySchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
@@ -127,8 +129,24 @@ def get_job(job_id: str) -> Job:
 
     Gives the state of a job, with estimates of its start and end.
     """
-    context = caller.authenticated()
-    return workers.with_outlook(caller.services(), context.org_id, [caller.get_own_job(context, job_id)])[0]
+    return _with_estimates(job_id)
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/status",
+    name="getJobStatus",
+    answer=JobStatusSchema,
+    says="How the job is",
+    errors=(404,),
+    for_agents=True,
+)
+def get_job_status(job_id: str) -> Job:
+    """How a job is, in a few fields
+
+    Gives the status of a job, how much of it is done, and how many of its Opportunities succeeded, were skipped or
+    failed. It is what getJob gives, in flat fields, for agents.
+    """
+    return _with_estimates(job_id)
 
 
 @blueprint.operation(
@@ -185,7 +203,7 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     """
     caller.get_own_job(caller.authenticated(), job_id)
     results, outcome, wants_csv = caller.services().results, query.get("outcome"), _wants_csv()
-    if wants_csv and not request.args.keys() & {"limit", "cursor"}:
+    if wants_csv and not request.args.keys() & {"limit", ALIASES["limit"], "cursor"}:
         return _csv_answer(results.stream(job_id, outcome))
     found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
     if not wants_csv:
@@ -276,6 +294,11 @@ def retry_failed_records(body: dict[str, Any], headers: dict[str, Any], job_id: 
     retry = Retry(caller.get_own_job(context, job_id), frozenset(body.get("codes") or ()))
     job, new = caller.services().retries.submit(context, retry, headers.get("idempotency_key"))
     return _dispatched(job, new=new)
+
+
+def _with_estimates(job_id: str) -> Job:
+    context = caller.authenticated()
+    return workers.with_outlook(caller.services(), context.org_id, [caller.get_own_job(context, job_id)])[0]
 
 
 def _jobs() -> JobStore:

@@ -265,7 +265,9 @@ class JobResultSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
     )
-    planned = fields.Nested(PlannedQuoteSchema, metadata=described("Only in a dry run: the Quote it would get"))
+    planned = fields.Nested(
+        PlannedQuoteSchema, attribute="planned.quote", metadata=described("Only in a dry run: the Quote it would get")
+    )
 
     @post_dump
     def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli import find, options, render, times
+from cli import find, options, render
 from cli.api import Json, new_key
 from cli.commands.jobs import submitted
 from cli.options import Session, common, examples
@@ -58,13 +58,17 @@ def _details(screen: Console, found: Json) -> None:
     ]
     render.fields(screen, pairs)
     rows = [("all", "", *_money(each)) for each in found["totals"]]
-    rows += [(each["region"] or "-", times.number(each["quotes"]), *_money(each)) for each in found["byRegion"]]
+    rows += [(each["region"] or "-", _many(each["quotes"], "Quote"), *_money(each)) for each in found["byRegion"]]
     rows += [
-        (f"{each['discount']:g} % off", times.number(each["lines"]), *_money(each)) for each in found["byDiscount"]
+        (f"{each['discount']:g} % off", _many(each["lines"], "line"), *_money(each)) for each in found["byDiscount"]
     ]
     if rows:
         screen.print()
         render.table(screen, COLUMNS, rows)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
 
 
 def _money(part: Json) -> tuple[str, str]:

@@ -56,7 +56,8 @@ def _details(screen: Console, found: Json) -> None:
 
 def _allocation(day: Json) -> str:
     kept = f", {day['kept']:,} kept for others" if day["kept"] else ""
-    return f"{day['percent']:g} % of {day['limit']:,}; {day['used']:,} used{kept}, {max(0, day['left']):,} left"
+    share = f"{day['percent']:g} %" if day["percent"] >= 0.01 else "less than 0.01 %"
+    return f"{share} of {day['limit']:,}; {day['used']:,} used{kept}, {max(0, day['left']):,} left"
 
 
 def _lasting(seconds: float) -> str:

@@ -68,9 +68,17 @@ def _print_csv(session: Session, path: str, query: dict[str, Any]) -> None:
 
 
 def _table(screen: Console, found: list[Json]) -> None:
-    names = ("recordId", "recordName", "outcome", "quoteId", "code", "message")
+    names = ("recordId", "recordName", "outcome", "quoteId", "code")
     if found:
-        render.table(screen, COLUMNS, [[each[name] or "-" for name in names] for each in found])
+        render.table(screen, COLUMNS, [[*(each[name] or "-" for name in names), _message(each)] for each in found])
+
+
+def _message(result: Json) -> str:
+    planned = result.get("planned")
+    if not planned:
+        return str(result["message"] or "-")
+    unit = f" {planned['currency']}" if planned["currency"] else ""
+    return f"{planned['lines']:,} lines, {planned['netTotal']:,.2f}{unit} instead of {planned['listTotal']:,.2f}"
 
 
 @click.command(epilog=examples("quotejob failures --last", "quotejob failures 1f0c --json"))

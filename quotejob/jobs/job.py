@@ -108,6 +108,7 @@ class Job(msgspec.Struct, frozen=True):
     dry_run: bool = False  # it writes nothing
     after_dry_run: str | None = None  # the dry run whose plan it writes, and nothing else
     keep_api_calls: int | None = None  # of the org's day, for others
+    waited: bool = False  # for its org or its calls, while it ran: its time tells nothing of other jobs
     authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0

@@ -9,7 +9,7 @@ import uuid
 from functools import cached_property
 from typing import Any
 
-from quotejob import clock
+from quotejob import audit, clock
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
@@ -125,6 +125,7 @@ class Submission(JobReader):
             raise vain(*parent)
         if before not in RESUMABLE:
             raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
+        audit.note(self._redis, job.org_id, "resumeJob", job_id=job_id, name=job.name, before={"status": before})
         return self.get(job_id)
 
     def _room(self) -> dict[str, Any]:

@@ -19,10 +19,9 @@ class Outcome(StrEnum):
     PLANNED = "planned"  # in a dry run: it would have been written
 
 
-class Planned(msgspec.Struct, frozen=True, array_like=True):
-    """The Quote that a dry run would have written for a record. Money is text: exact, and JSON has no Decimal."""
+class PlannedQuote(msgspec.Struct, frozen=True, array_like=True):
+    """The Quote that a dry run would have written. Money is text: exact, and JSON has no Decimal."""
 
-    fingerprint: str  # of all that would be written
     name: str
     lines: int
     list_total: str
@@ -30,6 +29,14 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     currency: str | None = None  # None: the org has only one
     region: str | None = None
     discounts: list[tuple[str, int, str, str]] = []
+
+
+class Planned(msgspec.Struct, frozen=True, array_like=True):
+    """What a dry run would have written for a record."""
+
+    fingerprint: str  # of all that would be written
+    writes: list[tuple[str, str, int]]  # operation, object, number of records
+    quote: PlannedQuote | None = None  # of a Quote job
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):

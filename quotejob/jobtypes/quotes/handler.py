@@ -13,6 +13,7 @@ class BatchQuote(JobHandler):
     """Plan by plan.py, price pages by pages.py, pack and write batches by commit.py."""
 
     name = JobType.BATCH_QUOTE
+    dry = True
     nothing = "No Opportunity matched the WHERE clause when the job ran, so there was nothing to price"
 
     def purpose(self, job: Job) -> str:
