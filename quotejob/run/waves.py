@@ -53,6 +53,15 @@ def _next_size(waves: Sequence[range], page_size: int, wave_size: int) -> int:
     return min(wave_size, max(1, FIRST_WAVE // page_size, so_far))
 
 
+def streamed_sizes(records: int, page_size: int, wave_size: int) -> list[int]:
+    """Return the number of records in each wave of a streamed plan."""
+    waves: list[range] = []
+    pages = -(-records // page_size)
+    while (first := waves[-1].stop if waves else 0) < pages:
+        waves.append(range(first, min(pages, first + _next_size(waves, page_size, wave_size))))
+    return [min(records, wave.stop * page_size) - wave.start * page_size for wave in waves]
+
+
 def pages_of_wave(job: Job, wave: int) -> range:
     """Return the page numbers of a wave, of a plan that was stored at once."""
     size = -(-job.total_job_items // (job.waves or 1))

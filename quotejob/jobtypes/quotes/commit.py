@@ -25,7 +25,6 @@ from quotejob.run.waves import open_waves, planned
 from quotejob.salesforce import MAX_NODES
 
 LATE_REQUESTS = 30  # seconds after the timeout of a request; later, the org does not begin to work on it
-EARLY_WAVES = 3  # the last round of a small job begins in these
 
 log = structlog.get_logger()
 
@@ -34,22 +33,20 @@ def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
     waves = planned(run.job, run.progress)
     sizes = [size for page, stored in _stored(run, waves[wave]) for size in _sizes(page, stored)]
-    last, places, before = wave + 1 == run.job.waves, 0, 0
-    if run.gate is not None and (last or wave < EARLY_WAVES):
-        before, under_way = _requests(run, waves[:wave])
-        places = run.gate.places(run.job.org_id) + (under_way if last else 0)
-    batches = packing.batches(sizes, places, before, last=last)
+    before, under_way = _requests(run, waves[:wave])
+    places = run.gate.places(run.job.org_id) + under_way if run.gate is not None else 0
+    batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
 
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
-    """Return how many batches these waves have, about, and how many of them are not written yet."""
-    packings = [run.progress.batches(run.id, wave) or [] for wave in range(len(waves))]
+    """Return how many batches these waves have, and how many of them are not written yet."""
+    count = sum(len(run.progress.batches(run.id, wave) or []) for wave in range(len(waves)))
     left = sum(
-        len(packings[wave]) - len(run.progress.written_units(run.id, wave))
+        len(run.progress.batches(run.id, wave) or []) - len(run.progress.written_units(run.id, wave))
         for wave in open_waves(run.job, run.progress, waves)
     )
-    return sum(map(len, packings)), left
+    return count, left
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:

@@ -17,7 +17,7 @@ from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, sel
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
-from quotejob.run.waves import batched, store_plan, stream_plan
+from quotejob.run.waves import batched, stream_plan
 from quotejob.salesforce.clause import select_opportunities
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity
@@ -39,9 +39,7 @@ def plan_quotes(run: Run) -> None:
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
     size = run.settings.page_size
-    at_once = run.job.dry_run or run.job.after_dry_run is not None or run.job.retry_of is not None
-    make = store_plan if at_once else stream_plan  # a retry has its records already, and a dry run writes nothing
-    make(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    stream_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
 
 def _records(run: Run) -> Iterator[str]:
