@@ -93,7 +93,7 @@ class Progress:
             self._redis.expire(draft, 3600)
         taken = scripts.run(
             self._redis,
-            "run/plan",
+            "plan/fix",
             job=keys.job(job_id),
             draft=draft,
             pages=keys.job(job_id, "pages"),
@@ -111,7 +111,7 @@ class Progress:
         """
         added = scripts.run(
             self._redis,
-            "run/wave",
+            "plan/add",
             job=keys.job(job_id),
             waves=keys.job(job_id, "plan"),
             pages=keys.job(job_id, "pages"),
@@ -133,7 +133,7 @@ class Progress:
         """Fix a plan whose waves were added. Return whether it is this one."""
         taken = scripts.run(
             self._redis,
-            "run/plan",
+            "plan/fix",
             job=keys.job(job_id),
             draft=keys.job(job_id, "draft:none"),
             pages=keys.job(job_id, "pages"),
