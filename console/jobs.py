@@ -133,7 +133,7 @@ def job(job_id: str) -> Response:
         parents=parents,
         children=children,
         reasons=_reasons(found),
-        dry=services().dry_runs.summary(found) if found.dry_run else None,
+        dry=services().dry_runs.summary(found) if found.dry_run and found.ended else None,
         tag_of_reasons=_count(job_id),
     )
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from quotejob.run.context import Run
     from quotejob.run.waves import pages_of_wave, store_plan
     from quotejob.schedules.schedule import Misfire, Overlap, State
-    from quotejob.usercode.rows import Row, Skip, children, path
+    from quotejob.usercode.rows import Row, children, path
+    from quotejob.usercode.writes import Skip
 
 __all__ = [  # noqa: RUF022 - grouped by subject
     # The words of a job
@@ -59,7 +60,7 @@ _LATER = {
     "Overlap": "quotejob.schedules.schedule",
     "Row": "quotejob.usercode.rows",
     "Run": "quotejob.run.context",
-    "Skip": "quotejob.usercode.rows",
+    "Skip": "quotejob.usercode.writes",
     "State": "quotejob.schedules.schedule",
     "children": "quotejob.usercode.rows",
     "pages_of_wave": "quotejob.run.waves",

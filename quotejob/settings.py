@@ -24,6 +24,7 @@ from cryptography.fernet import Fernet
 from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
+from quotejob import logs
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +55,7 @@ class Settings:
     local_org: bool = False  # True allows orgs on this machine, over http
     demo_org: Path | None = None  # the file in which bin/demo notes its org: /docs then fills in the caller's context
     pricing_rules: Path = ROOT / "pricing.yaml"
+    jobs: tuple[str, ...] = ()  # Python modules with job types of the user's own
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
@@ -64,7 +66,9 @@ class Settings:
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
+    mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
+    log_format: logs.Form = logs.Form.TEXT
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
@@ -107,6 +111,14 @@ def load() -> Settings:
             ROOT / "pricing.yaml",
             validate=_readable_file,
         ),
+        jobs=_read(
+            "QUOTEJOB_JOBS",
+            env.list,
+            "names of Python modules, comma-separated, for example acme.jobs",
+            (),
+            validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
+            convert=lambda names: tuple(name.strip() for name in names),
+        ),
         page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
         holding_jobs=_read(
@@ -134,6 +146,7 @@ def load() -> Settings:
         org_answer_mb=_read(
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
         ),
+        mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         log_level=_read(
             "LOG_LEVEL",
             env.str,
@@ -141,6 +154,14 @@ def load() -> Settings:
             "INFO",
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
+        ),
+        log_format=_read(
+            "LOG_FORMAT",
+            env.str,
+            "text or json",
+            logs.Form.TEXT,
+            validate=lambda name: name in list(logs.Form),
+            convert=logs.Form,
         ),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(

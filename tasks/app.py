@@ -16,6 +16,7 @@ from celery.concurrency import prefork
 
 from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes import registry
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
 from quotejob.run import processes
@@ -46,6 +47,7 @@ class CheckedStart(bootsteps.StartStopStep):
         broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
+            registry.load(current().jobs)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)
@@ -88,7 +90,8 @@ app.steps["consumer"].add(SignsOfLife)
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(or_exit(current).log_level)
+    settings = or_exit(current)
+    logs.configure(settings.log_level, settings.log_format)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

@@ -73,8 +73,10 @@ def step(
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             place = ROOM.entered() if unit else nullcontext()
-            with structlog.contextvars.bound_contextvars(job_id=job_id, task=name), place:
-                passage = _Passage(made.request.get(ORG), made.request.id)
+            org_id = made.request.get(ORG)
+            bound = {"job_id": job_id, "task": name} | ({"org_id": org_id} if org_id else {})
+            with structlog.contextvars.bound_contextvars(**bound), place:
+                passage = _Passage(org_id, made.request.id)
                 attempt = _Attempt(job_id, unit.format(**numbers), give_up, passage, longest)
                 try:
                     with passage:

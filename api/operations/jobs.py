@@ -80,7 +80,7 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     check_clause_in_org(context, clause, caller.services())
     options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
-    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
+    return accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -101,7 +101,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
@@ -120,7 +120,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
     QuoteJobKey__c, never by a name.
     """
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
 @blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))
@@ -305,7 +305,8 @@ def _jobs() -> JobStore:
     return caller.services().jobs
 
 
-def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+    """Submit a job, and return the answer of an operation that submits one."""
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
     return {"job_id": _dispatched(job, new=new).job_id}
 

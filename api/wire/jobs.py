@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import RAISE, fields, post_dump, post_load, validate
 
+from api.wire.dryrun import PlannedSchema
 from api.wire.fields import (
     NULLABLE,
     CamelCase,
@@ -238,18 +239,6 @@ class JobListSchema(CamelCase):
     )
 
 
-class PlannedQuoteSchema(CamelCase):
-    """The Quote that a dry run would have written."""
-
-    name = fields.String(required=True)
-    lines = fields.Integer(required=True, metadata=described("Lines of the Quote"))
-    currency = fields.String(
-        required=True, allow_none=NULLABLE, metadata=described("null: the org has only one currency")
-    )
-    list_total = fields.Float(required=True, metadata=described("The total at the prices of the Opportunity"))
-    net_total = fields.Float(required=True, metadata=described("The total of the Quote"))
-
-
 class JobResultSchema(CamelCase):
     """The result of one Opportunity."""
 
@@ -265,9 +254,7 @@ class JobResultSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
     )
-    planned = fields.Nested(
-        PlannedQuoteSchema, attribute="planned.quote", metadata=described("Only in a dry run: the Quote it would get")
-    )
+    planned = fields.Nested(PlannedSchema, metadata=described("Only in a dry run: what would be written"))
 
     @post_dump
     def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

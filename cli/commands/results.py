@@ -77,6 +77,8 @@ def _message(result: Json) -> str:
     planned = result.get("planned")
     if not planned:
         return str(result["message"] or "-")
+    if "lines" not in planned:
+        return ", ".join(f"{each['operation']} {each['count']:,} {each['object']}" for each in planned["writes"])
     unit = f" {planned['currency']}" if planned["currency"] else ""
     return f"{planned['lines']:,} lines, {planned['netTotal']:,.2f}{unit} instead of {planned['listTotal']:,.2f}"
 

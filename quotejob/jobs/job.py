@@ -97,6 +97,7 @@ class Job(msgspec.Struct, frozen=True):
     completed_date: datetime | None = None
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
+    parameters: tuple[tuple[str, str], ...] = ()  # of a user's own job: names and texts, as they were sent
     depends_on: tuple[str, ...] = ()
     depends_on_outcome: DependsOnOutcome | None = None
     not_before: datetime | None = None

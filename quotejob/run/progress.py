@@ -224,6 +224,11 @@ class Progress:
             found = self._redis.fields(keys.job(job_id, "results"), some)
             yield from ((unit, _results(stored)) for unit, stored in zip(some, found, strict=True))
 
+    def totals(self, job_id: str) -> Iterator[tuple[str, str, str]]:
+        """Yield the name, the group and the amount of each total of every page and batch that has reported."""
+        for stored in self._redis.hash(keys.job(job_id, "totals")).values():
+            yield from rows.unsqueeze(stored, list[tuple[str, str, str]])
+
     # -- notes ---------------------------------------------------------------------------------------------------------
 
     def once(self, job_id: str, what: str) -> bool:
@@ -243,6 +248,15 @@ class Progress:
         if not names:
             return []
         return [value is not None for value in self._redis.fields(keys.job(job_id, "marks"), names)]
+
+    def first_note(self, job_id: str, what: str, value: str) -> str:
+        """Store a note if there is none of this name. Return the note that is stored then."""
+        self._redis.hsetnx(keys.job(job_id, "marks"), what, value)
+        return self.note(job_id, what) or value
+
+    def forget_note(self, job_id: str, what: str) -> None:
+        """Delete a note."""
+        self._redis.hdel(keys.job(job_id, "marks"), what)
 
     def notes(self, job_id: str, beginning: str) -> list[str]:
         """Return the values of all notes whose names begin so."""
@@ -280,8 +294,12 @@ class Progress:
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks")},
+            **{
+                f"{part}_key": keys.job(job_id, part)
+                for part in ("results", "quotes", "left", "errors", "marks", "totals")
+            },
             faults=keys.job(job_id, "faults"),
+            totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
             open=keys.OPEN,
             id=job_id,
             unit=receipt.unit,

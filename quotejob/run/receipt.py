@@ -49,6 +49,12 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     message: str | None = None
     record_name: str | None = None  # for people; only of a record that did not succeed
     planned: Planned | None = None  # in a dry run
+    other_id: str | None = None  # what a user's own job wrote for it: the first record
+
+    @property
+    def written_id(self) -> str | None:
+        """The id of what was written for the record: a Quote, or the first record of a user's own job."""
+        return self.quote_id or self.other_id
 
 
 def lost(record_id: str, record_name: str | None = None) -> Result:
@@ -68,3 +74,4 @@ class Receipt:
     to_write: int = 0  # page: quotes that are priced and not yet written
     pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes decided, failed ones of these)
     api_calls: int = 0
+    totals: tuple[tuple[str, str, str], ...] = ()  # name, group, amount: of the records that succeeded here

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -28,6 +27,7 @@ import msgspec
 
 from quotejob.errors import OrgRefused, QuotejobError
 from quotejob.pricing.fields import PATH, Source
+from quotejob.usercode.writes import Delete, Insert, Skip, Tally, Update, Upsert, Value
 
 PLAIN = (str, int, bool, Decimal, date, datetime, time)  # the types of fields; `| None`, Literal and Enum too
 Describe = Callable[[str], Mapping[str, Any]]  # the name of an object -> the org's describe of it
@@ -46,17 +46,37 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     sobject: ClassVar[str] = ""
     Id: str
 
+    def update(self, **values: Value) -> Update:
+        """Set fields of this record."""
+        return Update(self.Id, object_of(type(self)), self.Id, values)
+
+    def delete(self) -> Delete:
+        """Move this record to the recycle bin."""
+        return Delete(self.Id, object_of(type(self)), self.Id)
+
+    def insert(self, sobject: str, /, *, key: str | None = None, **values: Value) -> Insert:
+        """Make a new record because of this one, once. ``key``: unique for longer than this job lives."""
+        return Insert(self.Id, sobject, values, key)
+
+    def upsert(self, sobject: str, by: str, value: str, /, **values: Value) -> Upsert:
+        """Make or update the record whose unique external id field ``by`` has this value."""
+        return Upsert(self.Id, sobject, by, value, values)
+
+    def update_other(self, sobject: str, record_id: str, /, **values: Value) -> Update:
+        """Set fields of another record because of this one."""
+        return Update(self.Id, sobject, record_id, values)
+
     def skip(self, reason: str) -> Skip:
         """Leave this record alone. The results say why."""
         return Skip(self.Id, reason)
 
+    def tally(self, name: str, amount: Decimal | int = 1, *, by: str = "") -> Tally:
+        """Add to a total that ``finish`` reads. Counts once, and only if this record's writes succeeded."""
+        return Tally(self.Id, name, Decimal(amount), by)
 
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """What a row's ``skip`` gives: the record is left alone."""
 
-    source: str  # the record's id
-    reason: str
+class Key(Row, frozen=True, kw_only=True):
+    """A piece of work without a record in the org: what ``start`` gives by :class:`~quotejob.usercode.jobtype.Keys`."""
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
