@@ -23,7 +23,7 @@ from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
-
+_PAGES = b"pages "  # instead of the reasons of a batch
 
 log = structlog.get_logger()
 LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
@@ -166,6 +166,15 @@ class Progress:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._redis.field(keys.job(job_id, "quotes"), str(page))
 
+    def explained(self, job_id: str, unit: str) -> list[bytes]:
+        """Return the reasons of the prices of a page, or of the pages whose quotes a batch has, as they are stored."""
+        key = keys.job(job_id, "explained")
+        stored = self._redis.field(key, unit)
+        if stored is not None and stored.startswith(_PAGES):
+            pages = stored.removeprefix(_PAGES).decode().split()
+            return [page for page in self._redis.fields(key, pages) if page]
+        return [stored] if stored else []
+
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
         self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
@@ -296,7 +305,7 @@ class Progress:
             receipts=keys.stage(job_id, name, wave),
             **{
                 f"{part}_key": keys.job(job_id, part)
-                for part in ("results", "quotes", "left", "errors", "marks", "totals")
+                for part in ("results", "quotes", "explained", "left", "errors", "marks", "totals")
             },
             faults=keys.job(job_id, "faults"),
             totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
@@ -305,6 +314,8 @@ class Progress:
             unit=receipt.unit,
             results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
             priced=priced or None,
+            explained=receipt.explained or _pages_of(receipt),
+            code_version=receipt.code_version,
             counts=counts,
             codes=list(failed),
             pages=pages,
@@ -314,6 +325,11 @@ class Progress:
             first = failed[code.decode()]
             log.warning(f"A record failed: {first.record_id}: {first.code}: {first.message}")
         return firsts is not None
+
+
+def _pages_of(receipt: Receipt) -> bytes | None:
+    """Return where the reasons of a batch are: with its pages."""
+    return _PAGES + " ".join(map(str, receipt.pages)).encode() if receipt.pages else None
 
 
 def _results(stored: bytes | None) -> list[Result]:
