@@ -18,7 +18,7 @@ from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
 from quotejob.jobs.retry import Retry
 from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store import keys
 from tasks import workers

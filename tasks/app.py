@@ -26,6 +26,7 @@ from quotejob.services import Services
 from quotejob.settings import current, or_exit
 from quotejob.store.client import client
 from quotejob.store.intake import concerns
+from quotejob.usercode.pricing.pricer import pricer
 from tasks import broker
 from tasks.signs import SignsOfLife
 
@@ -47,6 +48,7 @@ class CheckedStart(bootsteps.StartStopStep):
         broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
+            _check_own_pricing()
             registry.load(current().jobs)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
@@ -55,6 +57,16 @@ class CheckedStart(bootsteps.StartStopStep):
             log.warning(f"{away}: its settings could not be looked at")
         except QuotejobError as error:
             sys.exit(f"quotejob worker cannot start: {error}")
+
+
+def _check_own_pricing() -> None:
+    """Look at the users' pricing function. Raises Unfit if it cannot be used. The children of a process are its own."""
+    own = pricer(current())
+    if own is not None:
+        log.info(f"Prices by {current().pricing}, version {own.version}")
+        if own.about.warning:
+            log.warning(f"{current().pricing} raised for a made-up Opportunity: {own.about.warning}")
+        own.rest()
 
 
 class Announced(bootsteps.StartStopStep):

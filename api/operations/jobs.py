@@ -40,7 +40,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -199,17 +199,19 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
     recordId, outcome, quoteId, code, message and recordName: all of them as one stream, or one page if limit or cursor
-    is sent. Then the header Link has the address of the next page, with rel="next".
+    is sent. Then the header Link has the address of the next page, with rel="next". With explain=true each Quote that
+    was priced says which rules, or which function, gave what for each line; in CSV in the column explanation.
     """
     caller.get_own_job(caller.authenticated(), job_id)
-    results, outcome, wants_csv = caller.services().results, query.get("outcome"), _wants_csv()
+    results, wants_csv = caller.services().results, _wants_csv()
+    outcome, explain = query.get("outcome"), query.get("explain", False)
     if wants_csv and not request.args.keys() & {"limit", ALIASES["limit"], "cursor"}:
-        return _csv_answer(results.stream(job_id, outcome))
-    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
+        return _csv_answer(results.stream(job_id, outcome, explain=explain), explain=explain)
+    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"), explain=explain)
     if not wants_csv:
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
-    return _csv_answer(found, following)
+    return _csv_answer(found, following, explain=explain)
 
 
 @blueprint.operation(
@@ -323,9 +325,9 @@ def _wants_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
 
 
-def _csv_answer(results: Iterable[Result], following: str | None = None) -> Response:
+def _csv_answer(results: Iterable[Result], following: str | None = None, *, explain: bool = False) -> Response:
     """Return the results as CSV. ``following`` is the address of the next ones."""
-    chunks = as_csv(results)
+    chunks = as_csv(results, explain=explain)
     first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
     response = Response(itertools.chain([first], chunks), mimetype=CSV)
     if following:

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import RAISE, fields, post_dump, post_load, validate
 
 from api.wire.dryrun import PlannedSchema
+from api.wire.explained import ExplanationSchema, code_version, explain
 from api.wire.fields import (
     NULLABLE,
     CamelCase,
@@ -209,6 +210,7 @@ class JobSchema(CamelCase):
         metadata=described("The job whose failed Opportunities it retries", format="uuid"),
     )
     dry_run = fields.Boolean(required=True, metadata=described("true: it writes nothing"))
+    code_version = code_version()
     after_dry_run = fields.String(
         required=True,
         allow_none=NULLABLE,
@@ -262,12 +264,14 @@ class JobResultSchema(CamelCase):
     )
     planned = fields.Nested(PlannedSchema, metadata=described("Only in a dry run: what would be written"))
 
+    explanation = fields.Nested(ExplanationSchema, metadata=described("With explain=true: how it got its prices"))
+
     @post_dump
     def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Leave out what only dry runs have."""
-        if data.get("planned") is None:
-            data.pop("planned", None)
-        return data
+        """Leave out what only dry runs have, and what was not asked for."""
+        return {
+            name: value for name, value in data.items() if value is not None or name not in ("planned", "explanation")
+        }
 
 
 class JobResultsSchema(CamelCase):
@@ -376,5 +380,6 @@ class JobResultsQuerySchema(CamelCase):
     """Which results."""
 
     outcome = word(Outcome, "Only these")
+    explain = explain()
     limit = whole_number(1_000, 1_000, "The most entries in one answer")
     cursor = cursor()

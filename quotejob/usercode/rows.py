@@ -172,10 +172,10 @@ def _column(row: type[Row], field: Any) -> Column:
     name = field.encode_name
     if not PATH.fullmatch(name):
         raise TypeError(f"{row.__name__}.{field.name}: {name!r} is neither a field nor a path such as Account.Name")
-    child = _child(field.type)
+    child = child_of(field.type)
     if child is not None:
         return Column(name, columns(child))
-    for kind in _kinds(field.type):
+    for kind in kinds_of(field.type):
         if kind not in PLAIN and not (isinstance(kind, type) and issubclass(kind, Enum)):
             expected = "Decimal, not float" if kind is float else "str, int, bool, Decimal, date, datetime or time"
             word = getattr(kind, "__name__", str(kind))
@@ -183,7 +183,7 @@ def _column(row: type[Row], field: Any) -> Column:
     return Column(name)
 
 
-def _child(kind: Any) -> type[Row] | None:
+def child_of(kind: Any) -> type[Row] | None:
     """Return the class of the rows of a child relationship. None: the attribute is a field."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple and len(arguments) == 2 and arguments[1] is ...:
@@ -192,10 +192,10 @@ def _child(kind: Any) -> type[Row] | None:
     return None
 
 
-def _kinds(kind: Any) -> Iterator[Any]:
+def kinds_of(kind: Any) -> Iterator[Any]:
     """Yield the types of a union without None. A Literal counts as the types of its words."""
     if get_origin(kind) in (Union, UnionType):
-        yield from (one for part in get_args(kind) if part is not type(None) for one in _kinds(part))
+        yield from (one for part in get_args(kind) if part is not type(None) for one in kinds_of(part))
     elif get_origin(kind) is Literal:
         yield from {type(word) for word in get_args(kind)}
     else:
@@ -222,7 +222,7 @@ def _plan(row: type[Row]) -> tuple[tuple[str, type[Row] | None, bool], ...]:
     with _learning, contextlib.suppress(msgspec.ValidationError):
         msgspec.convert({}, row)
     fields = msgspec.structs.fields(row)
-    return tuple((field.encode_name, _child(field.type), int in set(_kinds(field.type))) for field in fields)
+    return tuple((field.encode_name, child_of(field.type), int in set(kinds_of(field.type))) for field in fields)
 
 
 def _named(row: type[Row], values: Sequence[Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The search for the record that breaks a call: every record is decided once, and a bad one costs only itself.
 
-First the suspect alone, which was in hand last. If it is the one, the others go on without it. If not, halves; after
-three such rounds one by one. A record is guilty only if it fails alone.
+First the suspect alone, which was in hand last, then the others in halves; after three such rounds one by one. A record
+is guilty only if it fails alone.
 """
 
 from __future__ import annotations
@@ -49,4 +49,6 @@ def _parts(places: Sequence[int], suspect: int, rounds: int) -> list[tuple[Seque
         return [([place], 0) for place in places]
     suspect = min(max(suspect, 0), len(places) - 1)
     rest = [*places[:suspect], *places[suspect + 1 :]]
-    return [([places[suspect]], 0), (rest, rounds - 1)]
+    middle = (len(rest) + 1) // 2
+    halves = [(part, rounds - 1) for part in (rest[:middle], rest[middle:]) if part]
+    return [([places[suspect]], 0), *halves]
