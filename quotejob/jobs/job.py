@@ -126,6 +126,7 @@ class Job(msgspec.Struct, frozen=True):
     forecast_calls: int | None = None  # what was forecast of it, if somebody asked before it was submitted
     forecast_seconds: float | None = None
     waves: int | None = None  # None before the plan
+    waves_begun: int = 0  # whose pages may run while the other records are still being read
     resumed_date: datetime | None = None  # when it was last resumed and continued
     resumed_items: int = 0  # items that were processed at that time
     start_guess: Guess | None = None
