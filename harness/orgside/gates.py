@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.orgside import apex, metadata
 from harness.orgside.tools import CHECKS, JEST, installed
 
-PAGES = ("README.md", "docs/deploying.md", "docs/in-the-org.md")
+PAGES = ("README.md", "docs/deploying.md", "docs/org/in-the-org.md")
 
 
 def types_of_apex(root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-// Rules of External Services, AppLink and agent actions, as docs/in-the-org.md names them with their sources.
+// Rules of External Services, AppLink and agent actions, as docs/org/in-the-org.md names them with their sources.
 import { readFileSync } from "node:fs";
 
 const words = readFileSync(new URL("../reserved.txt", import.meta.url), "utf8");
