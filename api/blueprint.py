@@ -18,7 +18,9 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.utils import get_value
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import Headers, MultiDict
 
+from api.external_services import ACTION, ALIASES, APPLINK
 from api.wire.errors import ErrorSchema
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
@@ -58,14 +60,6 @@ IDS = {
         "scheduleId": "The id of the schedule, from the answer of createSchedule",
     }.items()
 }
-APPLINK = {
-    "heroku": {
-        "authorization": {
-            "connectedApp": "GenerateQuoteJobConnectedApp",
-            "permissionSet": "GenerateQuoteJobPermissions",
-        }
-    }
-}
 
 
 class Parser(FlaskParser):
@@ -88,7 +82,8 @@ class Parser(FlaskParser):
             raise InvalidRequest.field("body", f"{_not_json(req)}; it should be {expected}") from None
         if not isinstance(document, dict):
             raise InvalidRequest.field("body", f"should be {expected}")
-        return document
+        absent = _null_is_absent(schema)
+        return {name: value for name, value in document.items() if value is not None or name not in absent}
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
         """Return the query parameters. Raises InvalidRequest if one that is no list is repeated."""
@@ -96,18 +91,37 @@ class Parser(FlaskParser):
         for name, values in req.args.lists():
             if len(values) > 1 and name not in several:
                 raise InvalidRequest.field(name, "is given more than once; send it once")
-        return super().load_querystring(req, schema)
+        given: MultiDict[str, Any] = MultiDict(req.args)
+        known = _all_names(schema)
+        for name, alias in ALIASES.items():
+            if name in known and alias in given:
+                given.setdefault(name, given.pop(alias))
+            elif req.method == "POST":
+                given.pop(alias, None)  # that of a header
+        return self._makeproxy(given, schema)
+
+    def load_headers(self, req: Request, schema: Schema) -> Any:
+        """Return the headers. For one that was not sent, its alias among the query parameters counts."""
+        given = Headers(req.headers)
+        for name, alias in ALIASES.items():
+            if name in _all_names(schema) and name not in given and alias in req.args:
+                given[name] = req.args[alias]
+        return self._makeproxy(given, schema)
 
     def handle_error(
         self,
         error: ValidationError,
-        req: Request,  # noqa: ARG002
+        req: Request,
         schema: Schema,
         *args: Any,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> NoReturn:
         """Raise InvalidRequest with every wrong field."""
         details = list(_details(cast(dict[str, Any], error.messages), _all_names(schema)))
+        for detail in details:  # by the name that was sent
+            alias = ALIASES.get(detail["field"], "")
+            if alias in req.args and detail["field"] not in req.args and detail["field"] not in req.headers:
+                detail["field"] = alias
         sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
         raise InvalidRequest(sentence, details=details) from None
 
@@ -142,12 +156,13 @@ class Blueprint(SmorestBlueprint):
         query: type[Schema] | None = None,
         headers: type[Schema] | None = None,
         errors: tuple[int, ...] = (),
+        for_agents: bool = False,
     ) -> Callable[[View[P]], View[P]]:
         """Declare a route. The view gets those of body, query and headers there are by position, path parts by name.
 
         ``name`` is the operationId, from which External Services makes the Apex method's name; ``says`` describes the
         answer; ``errors`` are the statuses it can answer beside ALWAYS. ``example`` is the body that Swagger UI fills
-        in: only what is needed.
+        in: only what is needed. ``for_agents``: Agentforce gets an action that calls it; its answer should be flat.
         """
 
         def decorate(view: View[P]) -> View[P]:
@@ -160,7 +175,8 @@ class Blueprint(SmorestBlueprint):
                     more = {"example": example} if location == "json" else {}
                     required = bool(_names(schema()))
                     wrapped = self.arguments(schema, location=location, required=required, **more)(wrapped)
-            wrapped = self.doc(operationId=name, security=[{"clientContext": []}], **{"x-sfdc": APPLINK})(wrapped)
+            marks = APPLINK | (ACTION if for_agents else {})
+            wrapped = self.doc(operationId=name, **{"x-sfdc": marks})(wrapped)
             parameters = [one for part, one in IDS.items() if f"<{part}>" in rule] or None
             self.route(rule, methods=[method], endpoint=name, parameters=parameters)(wrapped)
             return view
@@ -183,6 +199,15 @@ def _answering(status: int, view: Callable[..., Any]) -> Callable[..., Any]:
         return found, {"Location": url_for(operation, **{part: get_value(found, snake(part))})}
 
     return called
+
+
+def _null_is_absent(schema: Schema) -> set[str]:
+    """Return the names of the optional fields for which null says nothing of its own.
+
+    A caller whose language has no absent value sends null: it counts as left out.
+    """
+    found = schema.fields.items()
+    return {field.data_key or name for name, field in found if not (field.required or field.allow_none)}
 
 
 def _names(schema: Schema) -> list[str]:

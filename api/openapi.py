@@ -18,12 +18,13 @@ import yaml
 from flask import Flask
 from flask_smorest import Api
 
-from api.operations import diagnosis, flexqueue, forecast, jobs, schedules
+from api import external_services
+from api.operations import audit, diagnosis, dryrun, flexqueue, forecast, jobs, jobtypes, schedules
 from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
 _HEAD = "# Made from the code in api/ by bin/openapi; change the code, not this file.\n"
-_TOP = ("openapi", "info", "tags", "paths", "components")
+_TOP = ("openapi", "info", "servers", "security", "x-sfdc", "tags", "paths", "components")
 _OPERATION = ("operationId", "summary", "description", "tags", "parameters", "requestBody", "responses")
 _INFO = {
     "title": "quotejob",
@@ -58,21 +59,33 @@ def make(app: Flask) -> Any:
         },
     )
     api.register_blueprint(jobs.blueprint)
+    api.register_blueprint(jobtypes.blueprint)
     api.register_blueprint(flexqueue.blueprint)
     api.register_blueprint(schedules.blueprint)
+    api.register_blueprint(dryrun.blueprint)
     api.register_blueprint(forecast.blueprint)
     api.register_blueprint(diagnosis.blueprint)
+    api.register_blueprint(audit.blueprint)
     return api
 
 
 def document() -> str:
     """Return the document as YAML. Needs no settings."""
     found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
-    del found["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's, used by no operation
+    external_services.adapt(found)
     for path in found["paths"].values():
         for method in path.keys() & {"get", "post", "patch", "delete"}:
             path[method] = _tidy(path[method])
+    _remove_unused(found)
     return _HEAD + yaml.safe_dump(_ordered(found, _TOP), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _remove_unused(found: dict[str, Any]) -> None:
+    """Remove the schemas that nothing refers to: flask-smorest's own, and those that were written in place."""
+    text, schemas = json.dumps(found), found["components"]["schemas"]
+    for name in list(schemas):
+        if f'"#/components/schemas/{name}"' not in text:
+            del schemas[name]
 
 
 def _tidy(operation: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,10 @@ def job_id(command: F) -> F:
     return click.argument("given", metavar="ID", required=False)(wrapped)  # type: ignore[return-value]
 
 
+keep_calls = click.option(
+    "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
+)
+
 wait = click.option(
     "--wait",
     type=click.FloatRange(0, min_open=True),

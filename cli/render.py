@@ -15,7 +15,7 @@ from rich.text import Text
 
 GAP = 2  # characters between two columns
 STYLES = {
-    "Completed": "green", "succeeded": "green", "Failed": "red", "failed": "red", "ERROR": "red",
+    "Completed": "green", "succeeded": "green", "planned": "cyan", "Failed": "red", "failed": "red", "ERROR": "red",
     "Aborted": "yellow", "skipped": "yellow", "PAUSED": "yellow", "Processing": "cyan", "EXECUTING": "cyan",
 }  # fmt: skip
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]")

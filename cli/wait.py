@@ -78,7 +78,7 @@ def summary(job: Json) -> str:
 def finished(job: Json) -> int:
     """Return how many records are decided."""
     records = job["records"]
-    return int(records["succeeded"] + records["skipped"] + records["failed"])
+    return int(records["succeeded"] + records["skipped"] + records["failed"] + records.get("planned", 0))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from quotejob.asking import proof
 from quotejob.asking.forecast import forecast
 from quotejob.errors import InvalidRequest, QuotejobError
 from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
+from quotejob.jobs.options import Options
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
 
@@ -53,7 +54,12 @@ def run() -> Response:
         proof.check_clause_in_org(context, clause, services())
         key = request.form.get("once") or None
         job, _ = services().jobs.submit(
-            context, JobType.BATCH_QUOTE, name=name or None, soql_where_clause=clause, idempotency_key=key
+            context,
+            JobType.BATCH_QUOTE,
+            name=name or None,
+            soql_where_clause=clause,
+            options=Options(dry_run=bool(request.form.get("dry"))),
+            idempotency_key=key,
         )
     except QuotejobError as refusal:
         return page("submit.html", clause=text, name=name, found=None, error=refusal.message)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from localorg import bulk, control, front
+from localorg import bulk, bulk_one, control, front
 from localorg.events import cometd
 from localorg.http import strikes
 from localorg.http.middleware import conduct
@@ -26,11 +26,14 @@ def make_app(org: Org) -> web.Application:
     app[ORG] = org
     app[oauth.GRANTS] = oauth.Grants()
     app[bulk.BULK_JOBS] = bulk.BulkJobs(org)
-    app[strikes.BULK_OBJECTS] = bulk.objects_of
-    for part in (front, graph, batch, rest, bulk, identity, oauth, oauth_web, soap, cometd, control):
+    app[bulk_one.JOBS] = bulk_one.Jobs(org)
+    app[bulk.CLASSIC_JOBS] = app[bulk_one.JOBS].since
+    app[strikes.BULK_OBJECTS] = lambda request: bulk.objects_of(request) | bulk_one.objects_of(request)
+    for part in (front, graph, batch, rest, bulk, bulk_one, identity, oauth, oauth_web, soap, cometd, control):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(_open)
     app.cleanup_ctx.append(bulk.working)
+    app.cleanup_ctx.append(bulk_one.working)
     app.cleanup_ctx.append(cometd.delivering)
     app.on_shutdown.append(cometd.release)
     return app

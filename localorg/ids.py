@@ -34,6 +34,24 @@ def normalise(record_id: object) -> str | None:
     return to18(record_id) if len(record_id) == 15 else None
 
 
+def _number(record_id: str) -> int:
+    """Return the running number of an id."""
+    number = 0
+    for digit in record_id[6:15]:
+        number = number * 62 + _DIGITS.index(digit)
+    return number
+
+
+def distance(first: str, last: str) -> int:
+    """Return how many ids last is after first; both have one prefix."""
+    return _number(last) - _number(first)
+
+
+def ahead(record_id: str, count: int) -> str:
+    """Return the id that is so many ids after this one."""
+    return to18(record_id[:6] + _base62(_number(record_id) + count, 9))
+
+
 def _base62(number: int, width: int) -> str:
     digits = []
     for _ in range(width):
@@ -85,11 +103,8 @@ class IdFactory:
 
     def resume(self, record_id: str) -> None:
         """Go on after this id: neither it nor an earlier one is returned again."""
-        number = 0
-        for digit in record_id[6:15]:
-            number = number * 62 + _DIGITS.index(digit)
         prefix = record_id[:3]
-        self._next[prefix] = max(self._next[prefix], number + 1)
+        self._next[prefix] = max(self._next[prefix], _number(record_id) + 1)
 
     # --- across restarts ------------------------------------------------------------------------------------------
 

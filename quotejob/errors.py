@@ -24,6 +24,7 @@
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
         │   └── OrgSilent       503  the org did not answer several calls: nothing is sent to it for now
         ├── OrgExhausted        wait         the org's daily API allocation is used up: try again hours later
+        │   └── CallsKept       wait         the calls that are left are kept for others
         ├── OrgRefused          record       the org refused this record or this query
         └── OrgClosed           give up      session expired, no permission: trying again does not help
             ├── SessionExpired  401  the access token has expired or is not valid
@@ -212,6 +213,12 @@ class OrgExhausted(OrgError):
     code = "REQUEST_LIMIT_EXCEEDED"
     status = 503
     retry_after = 3600  # the allocation counts the last 24 hours
+
+
+class CallsKept(OrgExhausted):
+    """*wait*: the org has API calls left, but they are kept for others. The message says how many."""
+
+    code = "CALLS_KEPT"
 
 
 class OrgRefused(OrgError):

@@ -15,6 +15,9 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.mirror.owed import MirrorNotes
+from quotejob.run.budget import Budget
+from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Leases
 from quotejob.run.progress import Progress
@@ -63,6 +66,11 @@ class Services:
         return Retries(self.client, self.jobs, self.progress, self.results)
 
     @cached_property
+    def dry_runs(self) -> DryRuns:
+        """What dry runs have found, and the jobs that then write it."""
+        return DryRuns(self.client, self.jobs, self.progress, self.results)
+
+    @cached_property
     def search(self) -> JobSearch:
         """The lists of jobs."""
         return JobSearch(self.client, self.jobs)
@@ -71,6 +79,11 @@ class Services:
     def leases(self) -> Leases:
         """The leases of all jobs' units."""
         return Leases(self.client)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How many API calls of an org's day jobs may use."""
+        return Budget(self.client, self.settings)
 
     @cached_property
     def gate(self) -> Gate:
@@ -101,6 +114,11 @@ class Services:
     def forecast_notes(self) -> ForecastNotes:
         """What is kept of forecasts of jobs that are not submitted yet."""
         return ForecastNotes(self.client)
+
+    @cached_property
+    def mirror(self) -> MirrorNotes:
+        """What the orgs have to be told of their jobs."""
+        return MirrorNotes(self.client, self.settings)
 
     @cached_property
     def workers(self) -> Workers:

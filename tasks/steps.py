@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from quotejob.errors import (
     AuthorizationFailed,
+    CallsKept,
     JobNotFound,
     JobStopped,
     LeaseLost,
@@ -36,11 +37,13 @@ from quotejob.run.leases import LONGEST_WORK
 from quotejob.run.processes import ROOM
 from quotejob.run.progress import Faults
 from quotejob.settings import current
+from quotejob.usercode.trouble import Retry
 from tasks.app import app, services
 from tasks.broker import ORG
 
 # A message could not be sent (OperationalError); another worker may know the type (UnknownJobType).
-PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, UnknownJobType)
+# Users' code said that something it needs is away (Retry).
+PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, UnknownJobType, Retry)
 LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
@@ -72,8 +75,10 @@ def step(
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             place = ROOM.entered() if unit else nullcontext()
-            with structlog.contextvars.bound_contextvars(job_id=job_id, task=name), place:
-                passage = _Passage(made.request.get(ORG), made.request.id)
+            org_id = made.request.get(ORG)
+            bound = {"job_id": job_id, "task": name} | ({"org_id": org_id} if org_id else {})
+            with structlog.contextvars.bound_contextvars(**bound), place:
+                passage = _Passage(org_id, made.request.id)
                 attempt = _Attempt(job_id, unit.format(**numbers), give_up, passage, longest)
                 try:
                     with passage:
@@ -159,9 +164,11 @@ class _Attempt:
         except PASSING as fault:
             self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         except OrgExhausted as fault:
-            waiting = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
-            services().jobs.explain(self._job_id, waiting)
-            self._again(fault, "exhausted", LONGEST_EXHAUSTED_PAUSE, lambda _: False)
+            kept = isinstance(fault, CallsKept)
+            used_up = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
+            services().jobs.explain(self._job_id, fault.message if kept else used_up)
+            longest = LONGEST_PAUSE if kept else LONGEST_EXHAUSTED_PAUSE
+            self._again(fault, "exhausted", longest, lambda _: False)
         except AuthorizationFailed as error:
             _stop_schedule(self._job_id, error)
             self._fail(f"{error.code}: {error}")
@@ -180,7 +187,7 @@ class _Attempt:
         if run.lease is None:
             work(run, **numbers)
             return
-        with run.lease.kept(self._longest, self._passage.stay):
+        with run.lease.kept(self._longest, self._passage.stay), made.budget.spending(run, self._unit):
             if run.lease.is_given_up:
                 self._do_without(run, numbers)
             elif not run.lease.is_suspected:
@@ -224,6 +231,8 @@ class _Attempt:
         if isinstance(fault, OrgSilent):
             pause = fault.wait + random.uniform(0, SHORTEST_PAUSE)
             services().jobs.explain(self._job_id, "Waiting: the org does not answer; the job goes on by itself")
+        if isinstance(fault, Retry):
+            pause = min(max(fault.after, SHORTEST_PAUSE), LONGEST_EXHAUSTED_PAUSE)
         log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=faults.count)
         self._release(wait=pause)
 

@@ -12,6 +12,7 @@ from flask import Response, request
 
 from api import caller
 from api.blueprint import Blueprint
+from api.external_services import ALIASES
 from api.wire.jobs import (
     BatchExecutionRequestSchema,
     BatchExecutionResponseSchema,
@@ -27,17 +28,19 @@ from api.wire.jobs import (
     JobSchema,
     RetryRequestSchema,
 )
+from api.wire.status import JobStatusSchema
 from api.wire.summary import JobSummarySchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Job, JobType
 from quotejob.jobs.listing import Sorting
+from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -68,15 +71,16 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     checked before the answer, also by the org. The work is done after the answer. A job may wait for other jobs
     (dependsOn) and for a time (notBefore). Until all conditions hold, it keeps its position in the flex queue and lets
     others pass. If a job that it depends on has another end than asked for, it is Aborted, and so are the jobs that
-    depend on it.
+    depend on it. With dryRun nothing is written.
     """
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause, caller.services())
-    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions}
-    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
+    options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
+    return accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -97,7 +101,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
@@ -116,7 +120,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
     QuoteJobKey__c, never by a name.
     """
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
 @blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))
@@ -125,8 +129,24 @@ def get_job(job_id: str) -> Job:
 
     Gives the state of a job, with estimates of its start and end.
     """
-    context = caller.authenticated()
-    return workers.with_outlook(caller.services(), context.org_id, [caller.get_own_job(context, job_id)])[0]
+    return _with_estimates(job_id)
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/status",
+    name="getJobStatus",
+    answer=JobStatusSchema,
+    says="How the job is",
+    errors=(404,),
+    for_agents=True,
+)
+def get_job_status(job_id: str) -> Job:
+    """How a job is, in a few fields
+
+    Gives the status of a job, how much of it is done, and how many of its Opportunities succeeded, were skipped or
+    failed. It is what getJob gives, in flat fields, for agents.
+    """
+    return _with_estimates(job_id)
 
 
 @blueprint.operation(
@@ -179,17 +199,19 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
     recordId, outcome, quoteId, code, message and recordName: all of them as one stream, or one page if limit or cursor
-    is sent. Then the header Link has the address of the next page, with rel="next".
+    is sent. Then the header Link has the address of the next page, with rel="next". With explain=true each Quote that
+    was priced says which rules, or which function, gave what for each line; in CSV in the column explanation.
     """
     caller.get_own_job(caller.authenticated(), job_id)
-    results, outcome, wants_csv = caller.services().results, query.get("outcome"), _wants_csv()
-    if wants_csv and not request.args.keys() & {"limit", "cursor"}:
-        return _csv_answer(results.stream(job_id, outcome))
-    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
+    results, wants_csv = caller.services().results, _wants_csv()
+    outcome, explain = query.get("outcome"), query.get("explain", False)
+    if wants_csv and not request.args.keys() & {"limit", ALIASES["limit"], "cursor"}:
+        return _csv_answer(results.stream(job_id, outcome, explain=explain), explain=explain)
+    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"), explain=explain)
     if not wants_csv:
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
-    return _csv_answer(found, following)
+    return _csv_answer(found, following, explain=explain)
 
 
 @blueprint.operation(
@@ -276,11 +298,17 @@ def retry_failed_records(body: dict[str, Any], headers: dict[str, Any], job_id: 
     return _dispatched(job, new=new)
 
 
+def _with_estimates(job_id: str) -> Job:
+    context = caller.authenticated()
+    return workers.with_outlook(caller.services(), context.org_id, [caller.get_own_job(context, job_id)])[0]
+
+
 def _jobs() -> JobStore:
     return caller.services().jobs
 
 
-def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+    """Submit a job, and return the answer of an operation that submits one."""
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
     return {"job_id": _dispatched(job, new=new).job_id}
 
@@ -297,9 +325,9 @@ def _wants_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
 
 
-def _csv_answer(results: Iterable[Result], following: str | None = None) -> Response:
+def _csv_answer(results: Iterable[Result], following: str | None = None, *, explain: bool = False) -> Response:
     """Return the results as CSV. ``following`` is the address of the next ones."""
-    chunks = as_csv(results)
+    chunks = as_csv(results, explain=explain)
     first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
     response = Response(itertools.chain([first], chunks), mimetype=CSV)
     if following:

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, fields, validate
+from marshmallow import fields
 
-from api.wire.fields import NULLABLE, CamelCase, Instant, JsonNumber, described, word
-from api.wire.jobs import BatchExecutionRequestSchema
+from api.wire.fields import NULLABLE, CamelCase, Instant, described, word
+from api.wire.jobtypes import SubmitJobRequestSchema, job_type_in_body
 from quotejob.forecast.ahead import Basis, WarningCode
 from quotejob.jobs.job import JobType
 
-MAX_KEPT = 1_000_000_000
-_KEPT = f"should be a whole number from 0 to {MAX_KEPT:,}"
 
-
-def keep_api_calls() -> JsonNumber:
-    """Return the field for the API calls that a job leaves for others."""
-    return JsonNumber(
-        validate=validate.Range(0, MAX_KEPT, error=_KEPT),
-        error_messages=dict.fromkeys(("invalid", "null"), _KEPT),
-        metadata=described(
-            "So many of the org's daily API calls are kept for others, if that is more than the app keeps anyway. A "
-            "job that would go below waits until calls return",
-            example=20_000,
-        ),
-    )
-
-
-class ForecastRequestSchema(CamelCase):
+class ForecastRequestSchema(SubmitJobRequestSchema):
     """The job to forecast: as it would be submitted."""
 
-    class Meta:
-        unknown = RAISE
-
-    job_type = fields.String(
-        load_default=JobType.BATCH_QUOTE,
-        error_messages=dict.fromkeys(("invalid", "null"), "should be the name of a job type"),
-        metadata=described("The job type; without it the Quote job", example="BatchQuote"),
-    )
-    soql_where_clause = BatchExecutionRequestSchema._declared_fields["soql_where_clause"]
-    keep_api_calls = keep_api_calls()
+    job_type = job_type_in_body(load_default=JobType.BATCH_QUOTE)
 
 
 class CallsSchema(CamelCase):

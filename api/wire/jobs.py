@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from marshmallow import RAISE, fields, post_load, validate
+from marshmallow import RAISE, fields, post_dump, post_load, validate
 
+from api.wire.dryrun import PlannedSchema
+from api.wire.explained import ExplanationSchema, code_version, explain
 from api.wire.fields import (
     NULLABLE,
     CamelCase,
     Instant,
     OneOrMore,
+    TrueOrFalse,
     cursor,
     described,
     id_in_query,
     job_id_in_body,
+    keep_api_calls,
+    known_job_type,
     name_of_job_type,
     text,
     true_or_false_in_query,
@@ -24,7 +29,7 @@ from api.wire.fields import (
     zoned_time_in_query,
 )
 from quotejob.jobs.conditions import MOST_PARENTS
-from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
@@ -82,6 +87,16 @@ class BatchExecutionRequestSchema(CamelCase):
         metadata=described("The job does not run before this time", example="2026-01-31T22:00:00+01:00"),
     )
 
+    dry_run = TrueOrFalse(
+        load_default=False,
+        error_messages=dict.fromkeys(("invalid", "null"), "should be true or false"),
+        metadata=described(
+            "true: plan, read and price everything, and write nothing. getDryRun says what would be written, and "
+            "runAfterDryRun writes it"
+        ),
+    )
+    keep_api_calls = keep_api_calls()
+
 
 class RetryRequestSchema(CamelCase):
     """Which of the failed Opportunities to retry."""
@@ -121,6 +136,7 @@ class RecordCountsSchema(CamelCase):
         required=True, metadata=described("Those that were not changed; the results give the reason")
     )
     failed = fields.Integer(required=True, metadata=described("Those that failed; the results give the reason"))
+    planned = fields.Integer(required=True, metadata=described("In a dry run: those that would have been written"))
 
 
 class WaitingSchema(CamelCase):
@@ -193,6 +209,18 @@ class JobSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The job whose failed Opportunities it retries", format="uuid"),
     )
+    dry_run = fields.Boolean(required=True, metadata=described("true: it writes nothing"))
+    code_version = code_version()
+    after_dry_run = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("The dry run whose plan it writes, and nothing else", format="uuid"),
+    )
+    keep_api_calls = fields.Integer(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("API calls of the org's day that it leaves for others; null: as many as the app keeps"),
+    )
     total_job_items = fields.Integer(required=True, metadata=described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
     number_of_errors = fields.Integer(required=True, metadata=described("Pages with at least one failed record"))
@@ -220,6 +248,11 @@ class JobResultSchema(CamelCase):
     record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
     outcome = word(Outcome, required=True)
     quote_id = fields.String(required=True, allow_none=NULLABLE)
+    written_id = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("What was written for it: its Quote, or the first record that a job of your own wrote"),
+    )
     code = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
     )
@@ -229,6 +262,16 @@ class JobResultSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
     )
+    planned = fields.Nested(PlannedSchema, metadata=described("Only in a dry run: what would be written"))
+
+    explanation = fields.Nested(ExplanationSchema, metadata=described("With explain=true: how it got its prices"))
+
+    @post_dump
+    def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Leave out what only dry runs have, and what was not asked for."""
+        return {
+            name: value for name, value in data.items() if value is not None or name not in ("planned", "explanation")
+        }
 
 
 class JobResultsSchema(CamelCase):
@@ -296,7 +339,7 @@ class JobFilterQuerySchema(CamelCase):
     """Which jobs."""
 
     status = OneOrMore(word(Status), metadata=described(_SEVERAL_VALUES))
-    job_type = OneOrMore(word(JobType), metadata=described(_SEVERAL_VALUES))
+    job_type = OneOrMore(known_job_type(), metadata=described(_SEVERAL_VALUES))
     created_from = zoned_time_in_query("Created at this time or later")
     created_to = zoned_time_in_query("Created before this time")
     completed_from = zoned_time_in_query("Ended at this time or later")
@@ -337,5 +380,6 @@ class JobResultsQuerySchema(CamelCase):
     """Which results."""
 
     outcome = word(Outcome, "Only these")
+    explain = explain()
     limit = whole_number(1_000, 1_000, "The most entries in one answer")
     cursor = cursor()

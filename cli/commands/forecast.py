@@ -7,7 +7,7 @@ from typing import TextIO
 import click
 from rich.console import Console
 
-from cli import render, times
+from cli import options, render, times
 from cli.api import Json
 from cli.commands.submit import clause_of
 from cli.options import Session, common, examples
@@ -24,9 +24,7 @@ BASES = {"earlierRuns": "by earlier runs", "latency": "by how long the org took 
 )
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
-@click.option(
-    "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
-)
+@options.keep_calls
 @common
 def forecast(session: Session, clause: str | None, file: TextIO | None, keep_calls: int | None) -> int:
     """Say what a job would do and cost. Nothing is submitted.
@@ -58,7 +56,8 @@ def _details(screen: Console, found: Json) -> None:
 
 def _allocation(day: Json) -> str:
     kept = f", {day['kept']:,} kept for others" if day["kept"] else ""
-    return f"{day['percent']:g} % of {day['limit']:,}; {day['used']:,} used{kept}, {max(0, day['left']):,} left"
+    share = f"{day['percent']:g} %" if day["percent"] >= 0.01 else "less than 0.01 %"
+    return f"{share} of {day['limit']:,}; {day['used']:,} used{kept}, {max(0, day['left']):,} left"
 
 
 def _lasting(seconds: float) -> str:

@@ -54,6 +54,8 @@ def details(screen: Console, job: Json) -> None:
     counts = f"{times.number(records['total'])} in all: " + ", ".join(
         f"{times.number(records[name])} {name}" for name in ("succeeded", "skipped", "failed")
     )
+    if job.get("dryRun"):
+        counts += f", {times.number(records['planned'])} planned"
     ended = job["status"] in wait.ENDED
     pairs: list[tuple[str, object]] = [
         ("Job", job["jobId"]),
@@ -63,6 +65,8 @@ def details(screen: Console, job: Json) -> None:
         ("Type", job["jobType"]),
         ("Clause", job["soqlWhereClause"]),
         ("Retry of", job.get("retryOf")),
+        ("Dry run", "nothing is written" if job.get("dryRun") else job.get("afterDryRun")),
+        ("Keeps calls", "" if job.get("keepApiCalls") is None else f"{job['keepApiCalls']:,} for others"),
         ("Opportunities", "" if job["numberOfOpportunities"] is None else f"{job['numberOfOpportunities']:,}"),
         ("Records", counts if records["total"] else ""),
         ("Pages", f"{job['jobItemsProcessed']:,} of {job['totalJobItems']:,}" if job["totalJobItems"] else ""),
@@ -90,7 +94,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
         (
             ids[job["jobId"]] if screen.is_terminal else job["jobId"],
             job["status"],
-            job["jobType"],
+            f"{job['jobType']}, dry" if job.get("dryRun") else job["jobType"],
             f"{wait.finished(job):,}/{job['records']['total']:,}" if job["records"]["total"] else "-",
             times.number(job["records"]["failed"]),
             times.relative(job["createdDate"]),

@@ -10,9 +10,9 @@
 from itertools import chain
 
 from localorg.bulk import handlers, query_handlers
-from localorg.bulk.handlers import BULK_JOBS, objects_of, working
+from localorg.bulk.handlers import BULK_JOBS, CLASSIC_JOBS, objects_of, working
 from localorg.bulk.worker import BulkJobs
 
 routes = [*chain(handlers.routes, query_handlers.routes)]
 
-__all__ = ["BULK_JOBS", "BulkJobs", "objects_of", "routes", "working"]
+__all__ = ["BULK_JOBS", "CLASSIC_JOBS", "BulkJobs", "objects_of", "routes", "working"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import BodyPartReader, web
@@ -18,12 +18,12 @@ from localorg.bulk.job import (
     LINE_ENDINGS,
     AnyJob,
     Job,
-    Operation,
     State,
     invalid_job,
     invalid_job_state,
     order,
 )
+from localorg.bulk.orders import Operation
 from localorg.bulk.worker import BulkJobs
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error, not_found
 from localorg.http.answers import answer, read_json
@@ -33,6 +33,19 @@ from localorg.permissions import Action, check
 
 routes = web.RouteTableDef()
 BULK_JOBS: web.AppKey[BulkJobs] = web.AppKey("bulk_jobs", BulkJobs)
+
+
+class Listed(Protocol):
+    """A job that can be in the list of jobs."""
+
+    id: str
+
+    def entry(self) -> dict[str, Any]:
+        """Return the job as an entry of the list."""
+
+
+CLASSIC_JOBS: web.AppKey[Callable[[str], Iterator[Listed]]] = web.AppKey("classic_jobs")
+"""Where the list of jobs finds those of Bulk API 1.0, from an id on."""
 
 # Bulk API 2.0 guide, "Upload Job Data" and "Create a Job": bytes of an upload, characters of one sent with the job.
 LARGEST_UPLOAD = 150 * 1024 * 1024
@@ -225,11 +238,17 @@ def job_list(request: web.Request, types: tuple[str, ...], usual: str) -> web.Re
     start = _first_of_page(request)
     # This org has no jobs with primary key chunking.
     chunked = request.query.get("isPkChunkingEnabled", "").lower() == "true"
-    jobs: Iterator[AnyJob] = iter(()) if chunked else jobs_of(request).since(start, job_type)
+    jobs: Iterator[Listed] = iter(()) if chunked else _listed(request, start, job_type)
     found = list(itertools.islice(jobs, PAGE + 1))
     body: dict[str, Any] = {"done": len(found) <= PAGE, "records": [job.entry() for job in found[:PAGE]]}
     body["nextRecordsUrl"] = None if body["done"] else str(request.rel_url.update_query(queryLocator=found[PAGE].id))
     return answer(body)
+
+
+def _listed(request: web.Request, start: str, job_type: str) -> Iterator[Listed]:
+    if job_type == "Classic":
+        return request.app[CLASSIC_JOBS](start)
+    return jobs_of(request).since(start, job_type)
 
 
 def _first_of_page(request: web.Request) -> str:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
+from localorg.bulk.orders import Operation, external_id, target
 from localorg.data.values import stamp
 from localorg.errors import OrgError, json_parser_error
 from localorg.permissions import User
@@ -31,16 +32,6 @@ class State(StrEnum):
 
 
 FINISHED = frozenset({State.JOB_COMPLETE, State.FAILED, State.ABORTED})
-
-
-class Operation(StrEnum):
-    """The operations on the rows of a job."""
-
-    INSERT = "insert"
-    UPDATE = "update"
-    UPSERT = "upsert"
-    DELETE = "delete"
-    HARD_DELETE = "hardDelete"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,11 +183,11 @@ def order(body: Any, schema: Schema) -> Order:
         raise json_parser_error("A job is a JSON object at [line:1, column:1]")
     operation = one_of(body, "operation", tuple(Operation), None)
     one_of(body, "contentType", ("CSV",), "CSV")
-    sobject = _object(body, schema)
+    sobject = target(body, schema, invalid_job)
     return Order(
         sobject=sobject,
         operation=Operation(operation),
-        external_id=_external_id(body, operation, sobject),
+        external_id=external_id(body, operation, sobject, invalid_job),
         delimiter=one_of(body, "columnDelimiter", tuple(DELIMITERS), "COMMA"),
         line_ending=one_of(body, "lineEnding", tuple(LINE_ENDINGS), "LF"),
         assignment_rule=body.get("assignmentRuleId"),
@@ -223,28 +214,3 @@ def one_of(body: Mapping[str, Any], key: str, known: tuple[str, ...], default: s
     if value not in known:
         raise json_parser_error(f"{key}: {value} is not one of {', '.join(known)}")
     return str(value)
-
-
-def _object(body: Mapping[str, Any], schema: Schema) -> SObject:
-    name = body.get("object")
-    if not name:
-        raise invalid_job("Must specify object")
-    sobject = schema.object(name) if isinstance(name, str) else None
-    if sobject is None:
-        raise invalid_job(f"Unable to find object: {name}")
-    return sobject
-
-
-def _external_id(body: Mapping[str, Any], operation: str, sobject: SObject) -> str | None:
-    name = body.get("externalIdFieldName")
-    if operation != Operation.UPSERT:
-        if name is not None:
-            raise invalid_job("External ID can only be specified for upsert.")
-        return None
-    if not name:
-        raise invalid_job(f"External ID was blank for {sobject.name}. An External ID must be specified for upsert.")
-    found = sobject.field(name) if isinstance(name, str) else None
-    if found is None or not (found.external_id or found.id_lookup):
-        what = f"Field name provided, {name} does not match an External ID, Salesforce Id, or indexed field"
-        raise invalid_job(f"{what} for {sobject.name}")
-    return found.name

@@ -4,47 +4,59 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 from localorg import errors
-from localorg.bulk.job import Job, Operation
-from localorg.bulk.rows import Broken, Row, Taken
-from localorg.bulk.store import note_progress
-from localorg.bulk.table import Unreadable
+from localorg.bulk.orders import Operation
+from localorg.bulk.rows import Row
 from localorg.errors import OrgError
 from localorg.org import Org
 from localorg.schema.model import Schema, SObject
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The rows of one transaction, in the form of the result files."""
+class Unreadable(Exception):
+    """The error when rows cannot be processed, or not to their end; the text is the errorMessage of the job."""
 
-    successful: list[Row]
-    failed: list[Row]
 
+class Ordered(Protocol):
+    """What the creator of a job ordered, as far as it concerns rows."""
+
+    @property
+    def sobject(self) -> SObject:
+        """The object of all rows."""
+
+    @property
+    def operation(self) -> Operation:
+        """What is done with each row."""
+
+    @property
+    def external_id(self) -> str | None:
+        """The field by which an upsert finds its rows."""
+
+
+Answer = tuple[str, str] | OrgError
+"""What became of a row: its id and whether it was created, "true" or "false"; or why it was refused."""
 
 Write = Callable[[Row], tuple[str, str]]
-"""Writes one row; gives the id and whether it was created, "true" or "false". Raises OrgError."""
+"""Writes one row and gives its answer. Raises OrgError."""
 
 
 class Operations:
-    """A job's operation, prepared for the columns of its file."""
+    """A job's operation, prepared for the columns of its rows."""
 
-    def __init__(self, org: Org, job: Job, columns: Row) -> None:
+    def __init__(self, org: Org, order: Ordered, columns: Row) -> None:
         """Prepare the operation; raise Unreadable when a column names no field."""
         self._org = org
-        self._job = job
         self._records = org.records
-        self._name = job.sobject.name
-        self._sobject = job.sobject
-        self._key = job.external_id or "Id"
+        self._name = order.sobject.name
+        self._sobject = order.sobject
+        self._key = order.external_id or "Id"
         self._columns = columns
-        _check_columns(job, columns, org.schema)
+        _check_columns(order, columns, org.schema)
         # The position of the key column, for operations on rows that exist already.
         self._at = _position(columns, self._key)
-        self._write = self._writes()[job.operation]
-        self._by_key = job.operation is Operation.UPSERT
+        self._write = self._writes()[order.operation]
+        self._by_key = order.operation is Operation.UPSERT
         self._doubled: frozenset[str] = frozenset()
 
     def _writes(self) -> dict[Operation, Write]:
@@ -56,37 +68,29 @@ class Operations:
             Operation.HARD_DELETE: self._hard_delete,
         }
 
-    def work(self, taken: Taken) -> Outcome:
-        """Write rows in a transaction of their own; a row that fails does not stop the others."""
+    def work(self, rows: list[Row], note: Callable[[list[Answer]], None]) -> list[Answer]:
+        """Write rows in a transaction of their own; a row that fails does not stop the others.
+
+        Return the answer to each row, in their order. note gets them inside the transaction, so that what it saves is
+        saved if the rows are.
+        """
         try:
-            return self._org.in_transaction(self._written, taken)
+            return self._org.in_transaction(self._noted, rows, note)
         except OrgError as error:
             # The whole transaction was refused.
-            self._note(len(taken), len(taken))
-            refused = [["", said(error), *row] for row in taken.rows]
-            return Outcome([], refused + self._unread(taken.broken))
+            refused: list[Answer] = [error] * len(rows)
+            note(refused)
+            return refused
 
-    def _written(self, taken: Taken) -> Outcome:
-        outcome = self._each(taken.rows)
-        if taken.broken:
-            outcome.failed += self._unread(taken.broken)
-        self._note(len(taken), len(outcome.failed))
-        return outcome
+    def _noted(self, rows: list[Row], note: Callable[[list[Answer]], None]) -> list[Answer]:
+        answers = self._each(rows)
+        note(answers)
+        return answers
 
-    def _unread(self, broken: list[Broken]) -> list[Row]:
-        """Return rows that could not be read in the form of the file of failed rows."""
-        return [[self._id_in(each.row), said(_invalid_row(each.reason)), *each.row] for each in broken]
-
-    def _note(self, rows: int, failed: int) -> None:
-        """Save the progress in the same transaction, so that after a crash it is known which rows were written."""
-        job = self._job
-        note_progress(self._org.connection, job.id, job.processed + rows, job.failed + failed)
-
-    def _each(self, rows: list[Row]) -> Outcome:
+    def _each(self, rows: list[Row]) -> list[Answer]:
         if self._by_key and self._at is not None:
             self._doubled = self._more_than_once(rows, self._at)
-        successful: list[Row] = []
-        failed: list[Row] = []
+        answers: list[Answer] = []
         write, width = self._write, len(self._columns)
         locks = self._org.faults.may_lock_rows
         for row in rows:
@@ -95,10 +99,10 @@ class Operations:
                     raise _wrong_width(row, width)
                 if locks:
                     self._lock()
-                successful.append([*write(row), *row])
+                answers.append(write(row))
             except OrgError as error:
-                failed.append([self._id_in(row), said(error), *row])
-        return Outcome(successful, failed)
+                answers.append(error)
+        return answers
 
     def _lock(self) -> None:
         """Raise the error of a row that another transaction has locked, when such a fault is ordered."""
@@ -106,7 +110,7 @@ class Operations:
             error = errors.unable_to_lock_row()
             raise OrgError(error.status, error.code, fault.message or error.message, error.fields)
 
-    def _id_in(self, row: Row) -> str:
+    def id_in(self, row: Row) -> str:
         """Return the id of a failed row, if the row has one."""
         return row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
 
@@ -162,12 +166,13 @@ def said(error: OrgError) -> str:
     return f"{error.code}:{error.message}:{fields}{' ' if fields else ''}--"
 
 
-def _invalid_row(reason: str) -> OrgError:
+def invalid_row(reason: str) -> OrgError:
+    """Refuse a row that is not as CSV should be."""
     return OrgError(400, "INVALID_ROW", reason, ())
 
 
 def _wrong_width(row: Row, width: int) -> OrgError:
-    return _invalid_row(f"The row has {len(row)} values, the header row names {width} fields")
+    return invalid_row(f"The row has {len(row)} values, the header row names {width} fields")
 
 
 def _position(columns: Row, name: str) -> int | None:
@@ -177,7 +182,7 @@ def _position(columns: Row, name: str) -> int | None:
 # --- the header row -----------------------------------------------------------------------------------------------
 
 
-def _check_columns(job: Job, columns: Row, schema: Schema) -> None:
+def _check_columns(job: Ordered, columns: Row, schema: Schema) -> None:
     if job.operation in (Operation.DELETE, Operation.HARD_DELETE):
         if [column.lower() for column in columns] != ["id"]:
             raise Unreadable(f"InvalidBatch : The '{job.operation}' batch must contain only ids")

@@ -113,19 +113,19 @@ def _refused(message: str) -> OrgError:
 Getter = Callable[[Mapping[str, Any]], Any]
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """A column of the result: its header, and the way to get its value from a record."""
 
     header: str
     get: Getter
 
 
-def _in_order(columns: Iterator[_Column], text: str) -> list[_Column]:
+def _in_order(columns: Iterator[Column], text: str) -> list[Column]:
     """Return the columns in the order of the SELECT; those of FIELDS(...) keep their order."""
     items = [item.what for item in parse(text).items if isinstance(item, Item)]
     selected = [str(what).lower() for what in items if isinstance(what, Name)]
 
-    def place(column: _Column) -> int:
+    def place(column: Column) -> int:
         name = column.header.lower()
         # A name may begin with the object's own name or an alias of it; use the shortest name that fits.
         fitting = [each for each in selected if f".{each}".endswith(f".{name}")]
@@ -134,18 +134,18 @@ def _in_order(columns: Iterator[_Column], text: str) -> list[_Column]:
     return sorted(columns, key=place)
 
 
-def _columns(shape: Shape, sobject: SObject, schema: Schema) -> Iterator[_Column]:
+def _columns(shape: Shape, sobject: SObject, schema: Schema) -> Iterator[Column]:
     """Yield the columns, those of one parent together."""
     parents = dict(shape.parents)
     for key in shape.keys:
         if key not in parents:
-            yield _Column(key, _getter(key, sobject))
+            yield Column(key, _getter(key, sobject))
             continue
         reference = sobject.parent(key)
         target = schema.object(reference.reference_to[0]) if reference else None
         assert target is not None
         for column in _columns(parents[key], target, schema):
-            yield _Column(f"{key}.{column.header}", _through(key, column.get))
+            yield Column(f"{key}.{column.header}", _through(key, column.get))
 
 
 def _getter(key: str, sobject: SObject) -> Getter:
@@ -164,22 +164,49 @@ def _through(key: str, get: Getter) -> Getter:
 # --- working ------------------------------------------------------------------------------------------------------
 
 
+class Reading:
+    """The records that a statement finds, at most 2,000 at a time; it is used in the database thread.
+
+    columns -- the columns of the records, in the order of the SELECT
+    """
+
+    def __init__(self, org: Org, text: str, *, version: float, deleted: bool) -> None:
+        """Prepare the reading; raise OrgError for a statement that cannot be a Bulk query."""
+        self._soql = org.soql
+        self._text = text
+        self._version = f"{version:.1f}"
+        self._deleted = deleted
+        plan = readable(org.schema, text, deleted=deleted)
+        self.columns = _in_order(_columns(plan.shape, plan.sobject, org.schema), text)
+        self._locator: str | None = None
+        self._done = False
+
+    def step(self) -> list[Mapping[str, Any]]:
+        """Return the next records; none at the end. Raise OrgError."""
+        if self._done:
+            return []
+        if self._locator is None:
+            body = self._soql.query(self._text, version=self._version, deleted=self._deleted).body
+        else:
+            body = self._soql.more(self._locator, version=self._version).body
+        self._done = body["done"]
+        self._locator = None if self._done else body["nextRecordsUrl"].rpartition("/")[2]
+        records: list[Mapping[str, Any]] = body["records"]
+        return records
+
+
 class QueryRun:
     """The run of one query job; it is used in the database thread, except for its end."""
 
     def __init__(self, org: Org, job: QueryJob) -> None:
-        self._org = org
         self._job = job
-        plan = readable(org.schema, job.query, deleted=job.deleted)
-        self._columns = _in_order(_columns(plan.shape, plan.sobject, org.schema), job.query)
-        self._locator: str | None = None
-        self._done = False
+        self._reading = Reading(org, job.query, version=job.version, deleted=job.deleted)
         self._result = job.result.open("wb")
         self._offsets = job.offsets.open("wb")
         self._at = 0
         delimiter, ending = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
         self._writer = csv.writer(self, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_ALL)
-        self._writer.writerow([column.header for column in self._columns])
+        self._writer.writerow([column.header for column in self._reading.columns])
         self._mark()
 
     def write(self, line: str) -> int:
@@ -193,21 +220,13 @@ class QueryRun:
 
     def step(self) -> int:
         """Read and write the next rows, at most 2,000; return their number, 0 at the end. Raise OrgError."""
-        if self._done:
-            return 0
-        soql, version = self._org.soql, f"{self._job.version:.1f}"
-        if self._locator is None:
-            body = soql.query(self._job.query, version=version, deleted=self._job.deleted).body
-        else:
-            body = soql.more(self._locator, version=version).body
-        self._done = body["done"]
-        self._locator = None if self._done else body["nextRecordsUrl"].rpartition("/")[2]
-        getters = [column.get for column in self._columns]
-        for record in body["records"]:
+        records = self._reading.step()
+        getters = [column.get for column in self._reading.columns]
+        for record in records:
             self._writer.writerow([get(record) for get in getters])
             self._mark()
-        self._job.processed += len(body["records"])
-        return len(body["records"])
+        self._job.processed += len(records)
+        return len(records)
 
     def close(self) -> None:
         """Complete and close the files."""

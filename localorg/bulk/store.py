@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from localorg.bulk.job import AnyJob, Job, Operation, State
+from localorg.bulk.job import AnyJob, Job, State
+from localorg.bulk.orders import Operation
 from localorg.bulk.query import QueryJob
 from localorg.org import Org
 

@@ -10,16 +10,13 @@ from random import Random
 from typing import TextIO
 
 from localorg.bulk.job import DELIMITERS, LINE_ENDINGS, Job
+from localorg.bulk.operations import Unreadable
 from localorg.bulk.rows import Row, Rows, Taken, fault, header
 
 # Bulk API 2.0 guide, "Limits": characters in the header row.
 _LONGEST_HEADER = 32_000
 # Results stay in memory until their internal batch ends, but never more than about this number of characters.
 _PENDING = 8_000_000
-
-
-class Unreadable(Exception):
-    """The error when the upload cannot be processed, or not to its end; the text is the job's errorMessage."""
 
 
 class Upload:
@@ -35,7 +32,8 @@ class Upload:
         self._rows = Rows(self._file, DELIMITERS[job.delimiter])
         self.header = self._file.readline()
         try:
-            self.columns = _columns(self.header, job)
+            self.columns = columns_in(self.header, DELIMITERS[job.delimiter])
+            _check_line_ending(self.header, job.line_ending)
         except Unreadable:
             self.close()
             raise
@@ -64,11 +62,11 @@ def _opened(job: Job) -> TextIO:
     return job.upload.open(encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def _columns(text: str, job: Job) -> Row:
+def columns_in(text: str, delimiter: str) -> Row:
     """Return the names in the header row; raise Unreadable when no row of the file can be read by it."""
     if text.startswith(_UTF_16_MARKS) or "\0" in text:
         raise Unreadable("ClientInputError : The file is in UTF-16; it has to be in UTF-8")
-    columns, quotes = header(text, DELIMITERS[job.delimiter])
+    columns, quotes = header(text, delimiter)
     if columns == [""]:
         raise Unreadable("ClientInputError : The first row of the file has to name the fields")
     if len(text) > _LONGEST_HEADER:
@@ -77,7 +75,6 @@ def _columns(text: str, job: Job) -> Row:
         raise Unreadable(f"ClientInputError : {encoding.replace('The row', 'The header row')}")
     if quotes:
         raise Unreadable(f"InvalidBatch : {quotes}")
-    _check_line_ending(text, job.line_ending)
     return columns
 
 

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from localorg import errors
 from localorg.bulk.job import FINISHED, AnyJob, Job, Order, State
-from localorg.bulk.operations import Operations
+from localorg.bulk.operations import Answer, Operations, Unreadable, invalid_row, said
 from localorg.bulk.query import QueryJob, QueryOrder, QueryRun
-from localorg.bulk.store import Store
-from localorg.bulk.table import Results, Unreadable, Upload, keep_rest, keep_unprocessed
+from localorg.bulk.rows import Broken, Row, Taken
+from localorg.bulk.store import Store, note_progress
+from localorg.bulk.table import Results, Upload, keep_rest, keep_unprocessed
 from localorg.errors import OrgError
 from localorg.ids import normalise
 from localorg.org import Org
@@ -28,7 +29,7 @@ TRANSACTION = 200
 BATCH = 10_000
 _PREFIX = "750"
 INTERRUPTED = "InternalServerError : The org was stopped while it worked on the job"
-_OWN_ERROR = "Unknown : The local org met an error of its own; its log tells more"
+OWN_ERROR = "Unknown : The local org met an error of its own; its log tells more"
 
 J = TypeVar("J", bound=AnyJob)
 
@@ -196,7 +197,7 @@ class BulkJobs:
 
     async def _work_off(self, job: Job, begun: float) -> None:
         """Process an ingest job from InProgress to its end, one transaction at a time; requests run in between."""
-        error: str | None = _OWN_ERROR
+        error: str | None = OWN_ERROR
         run: Run | None = None
         try:
             run = await self._org.run(Run, self._org, job)
@@ -223,7 +224,7 @@ class BulkJobs:
             error = f"{refused.code}: {refused.message}"
         except Exception:
             log.exception("job %s ended by an error of the local org", job.id)
-            error = _OWN_ERROR
+            error = OWN_ERROR
         if run is not None:
             await self._org.run(run.close)
         if job.state is State.IN_PROGRESS:
@@ -261,6 +262,7 @@ class Run:
 
     def __init__(self, org: Org, job: Job) -> None:
         """Open the files; raise Unreadable when the upload cannot be processed at all."""
+        self._connection = org.connection
         self._job = job
         self._upload = Upload(job)
         columns = self._upload.columns
@@ -281,14 +283,36 @@ class Run:
         taken = self._upload.take(TRANSACTION)
         if not taken:
             return False
-        outcome = self._operations.work(taken)
+        answers = self._operations.work(taken.rows, lambda answers: self._note(taken, answers))
+        successful, failed = self._sorted(taken, answers)
         size = self._upload.size - start
-        self._successful.add(outcome.successful, size)
-        self._failed.add(outcome.failed, size)
-        self.written = len(outcome.successful)
-        self._count(len(taken), len(outcome.failed))
+        self._successful.add(successful, size)
+        self._failed.add(failed, size)
+        self.written = len(successful)
+        self._count(len(taken), len(failed))
         self._job.active += perf_counter() - began
         return True
+
+    def _note(self, taken: Taken, answers: list[Answer]) -> None:
+        """Save the progress with the rows, so that after a crash it is known which rows were written."""
+        job = self._job
+        failed = len(taken.broken) + sum(isinstance(answer, OrgError) for answer in answers)
+        note_progress(self._connection, job.id, job.processed + len(taken), job.failed + failed)
+
+    def _sorted(self, taken: Taken, answers: list[Answer]) -> tuple[list[Row], list[Row]]:
+        """Return the rows that were written and those that failed, each as its file shows it."""
+        successful: list[Row] = []
+        failed: list[Row] = []
+        for row, answer in zip(taken.rows, answers, strict=True):
+            if isinstance(answer, OrgError):
+                failed.append([self._operations.id_in(row), said(answer), *row])
+            else:
+                successful.append([*answer, *row])
+        return successful, failed + [self._unread(each) for each in taken.broken]
+
+    def _unread(self, broken: Broken) -> Row:
+        """Return a row that could not be read as the file of failed rows shows it."""
+        return [self._operations.id_in(broken.row), said(invalid_row(broken.reason)), *broken.row]
 
     def _count(self, rows: int, failed: int) -> None:
         self._job.processed += rows

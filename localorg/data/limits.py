@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localorg import errors
+from localorg.errors import OrgError
 
 DAILY_REQUESTS = 1_000_000
+DAILY_BATCHES = 15_000
 # REST API guide, "List Org Limits". The numbers are those of an Enterprise org; nothing reduces them here.
 _UNTOUCHED: dict[str, int] = {
     "DailyAsyncApexExecutions": 250_000,
-    "DailyBulkApiBatches": 15_000,
     "DailyBulkV2QueryFileStorageMB": 976_562,
     "DailyBulkV2QueryJobs": 10_000,
     "DataStorageMB": 10_240,
@@ -79,7 +80,7 @@ class Rolling:
 
 
 class Limits:
-    """The API requests of the day, and the events of the last hour and the last 24 hours.
+    """The API requests of the day, the events of the last hour and the last 24 hours, and the Bulk batches of these.
 
     The day of the API requests begins at the start of the org or at a reset, and does not end by itself.
     """
@@ -90,12 +91,21 @@ class Limits:
         self.published = Rolling(PUBLISHED_PER_HOUR, 1, clock)
         self.delivered = Rolling(DELIVERED_PER_DAY, 24, clock)
         self.clients = 0  # CometD clients that are connected now
+        self.batches = Rolling(DAILY_BATCHES, 24, clock)  # of Bulk API 1.0
 
     def spend(self) -> None:
         """Count one request. Raise OrgError 403 REQUEST_LIMIT_EXCEEDED when the day's limit is reached."""
         if self.used >= self.most:
             raise errors.request_limit_exceeded()
         self.used += 1
+
+    def spend_batches(self, count: int) -> None:
+        """Count batches of Bulk API 1.0. Raise OrgError 400 ExceededQuota when the day's batches would not be enough.
+
+        Source: Bulk API guide, "Limits": 15,000 batches in 24 hours.
+        """
+        if not self.batches.spend(count):
+            raise OrgError(400, "ExceededQuota", "ApiBatchItems Limit exceeded.")
 
     def allow(self, daily_requests: int) -> None:
         """Set the day's limit. The requests counted so far stay counted."""
@@ -107,6 +117,7 @@ class Limits:
         self.published.most, self.delivered.most = PUBLISHED_PER_HOUR, DELIVERED_PER_DAY
         self.published.reset()
         self.delivered.reset()
+        self.batches.reset()
 
     @property
     def remaining(self) -> int:
@@ -121,6 +132,7 @@ class Limits:
         """Return the answer of `GET /services/data/vXX.X/limits`."""
         counted = {
             "DailyApiRequests": {"Max": self.most, "Remaining": self.remaining},
+            "DailyBulkApiBatches": self.batches.body(),
             "DailyDeliveredPlatformEvents": self.delivered.body(),
             "HourlyPublishedPlatformEvents": self.published.body(),
             "StreamingApiConcurrentClients": {

@@ -20,11 +20,11 @@ JSON_TYPE = "application/json;charset=UTF-8"
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return a JSON answer in the platform's form."""
     return web.Response(
-        body=orjson.dumps(body, default=_written), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})}
+        body=orjson.dumps(body, default=written), status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})}
     )
 
 
-def _written(value: object) -> orjson.Fragment:
+def written(value: object) -> orjson.Fragment:
     """Return a value of another type than those of JSON as it is written."""
     if isinstance(value, Double):
         return orjson.Fragment(repr(value))

@@ -31,6 +31,7 @@ _WORTH_COMPRESSING = 1_000
 _COMPRESS_IN_A_THREAD = 100_000
 
 _VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/(.*))?", re.DOTALL | re.ASCII)
+_BULK_ONE = re.compile(r"/services/async/(\d+\.\d)(?:/.*)?", re.DOTALL | re.ASCII)
 _OPEN_TO_ALL = re.compile(
     r"/services/data/?|/services/oauth2/(?!userinfo)\w*/?|/services/Soap/.*|/\.well-known/openid-configuration",
     re.DOTALL,
@@ -69,7 +70,7 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
             return response
     except TooManyLongRequests:
         org.stats.note(name, request["work"])
-        return _refusal(errors.request_limit_exceeded("ConcurrentPerOrgLongTxn Limit exceeded."))
+        return _answer_to(request, errors.request_limit_exceeded("ConcurrentPerOrgLongTxn Limit exceeded."))
 
 
 async def _serve(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:
@@ -108,6 +109,10 @@ def _let_in(org: Org, request: web.Request) -> User:
         org.limits.spend()
         if not served(f"{versioned[1]}.{versioned[2]}"):
             raise errors.not_found()
+    elif bulk := _BULK_ONE.fullmatch(request.path):
+        org.limits.spend()
+        if not served(bulk[1]):
+            raise OrgError(400, "InvalidVersion", f"Api version is invalid: {bulk[1]}")
     return session.user
 
 
@@ -137,24 +142,22 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
     except OrgError as error:
         return _answer_to(request, error)
     except web.HTTPException as error:
-        return _refusal(_of_aiohttp(error, request.path)) if error.status >= 400 else error
+        return _answer_to(request, _of_aiohttp(error, request.path)) if error.status >= 400 else error
     except json.JSONDecodeError as error:
-        return _refusal(parser_error(error))
+        return _answer_to(request, parser_error(error))
     except web.RequestPayloadError as error:
-        return _refusal(OrgError(400, "BAD_REQUEST", f"The request body could not be read: {error}"))
+        return _answer_to(request, OrgError(400, "BAD_REQUEST", f"The request body could not be read: {error}"))
     except RecursionError:
-        return _refusal(errors.json_parser_error("The request body is nested too deeply"))
+        return _answer_to(request, errors.json_parser_error("The request body is nested too deeply"))
     except ConnectionError:
         raise
     except Exception:
         log.exception("%s %s could not be answered", request.method, request.path)
-        return _refusal(errors.unknown_exception())
+        return _answer_to(request, errors.unknown_exception())
 
 
 def _answer_to(request: web.Request, error: OrgError) -> web.Response:
-    if error.code == "INVALID_SESSION_ID" and is_bulk_one(request.path):
-        return bulk_one.invalid_session(request)
-    return _refusal(error)
+    return bulk_one.refusal(request, error) if is_bulk_one(request.path) else _refusal(error)
 
 
 def _refusal(error: OrgError) -> web.Response:
@@ -201,8 +204,6 @@ NOT_IMITATED: dict[str, str] = {
 
 def _unknown(path: str) -> OrgError:
     """Return the error for a path without a route: 501 with the reason for a platform resource, otherwise 404."""
-    if is_bulk_one(path):
-        return errors.not_imitated("Bulk API 1.0 (Bulk API 2.0 is there: /services/data/vXX.X/jobs)")
     if path.lower().startswith("/services/soap/"):
         return errors.not_imitated("SOAP (REST and the SOAP login are there)")
     if (versioned := _VERSIONED.fullmatch(path)) and versioned[3]:

@@ -95,6 +95,9 @@ _RESOURCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (_DATA + r"/jobs/(ingest|query)/[^/]+/[^/]*(results|resultPages|records)", "jobs/{1}/results"),
         (_DATA + r"/jobs/(ingest|query)(/[^/]+)?", "jobs/{1}"),
         (_DATA + r"/limits(/.*)?", "limits"),
+        (r"/services/async/[0-9.]+/job/[^/]+/batch/[^/]+/result(/[^/]+)?", "async/job/batch/result"),
+        (r"/services/async/[0-9.]+/job/[^/]+/batch(/.*)?", "async/job/batch"),
+        (r"/services/async/[0-9.]+/job(/.*)?", "async/job"),
         (r"/services/oauth2/(\w+)", "{1}"),
         (r"/id/.*", "identity"),
     )

@@ -20,10 +20,10 @@ from math import ceil
 
 from quotejob import clock
 from quotejob.asking.proof import judging
-from quotejob.errors import InvalidRequest
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
 from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
 from quotejob.jobtypes.quotes import calls
 from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
@@ -56,15 +56,12 @@ class _Found:
 
 
 def forecast(
-    context: CallerContext, job_type: str, clause: str, services: Services, keep_calls: int = 0
+    context: CallerContext, job_type: str, clause: str, services: Services, options: Options = PLAIN
 ) -> JobForecast:
     """Return what a job of a checked clause would do and cost, with at most two requests to the org.
 
-    ``keep_calls``: API calls of the org's day that are kept for others, if that is more than the setting has.
-    Raises InvalidRequest if the org refuses the clause, or jobs of this type cannot be forecast; OrgUnreachable.
+    ``job_type`` is one of FORECAST. Raises InvalidRequest if the org refuses the clause; OrgUnreachable.
     """
-    if job_type not in FORECAST:
-        raise InvalidRequest.field("jobType", f"has no forecast; there is one for {', '.join(FORECAST)}")
     with judging(context, clause, services, silence_of(services.client, context.org_id)) as org:
         began = time.perf_counter()
         records = org.count(count_opportunities(clause))
@@ -73,8 +70,12 @@ def forecast(
         usage, org_calls = org.usage, org.calls
     shape = _shape(services, context.org_id, job_type)
     counted = found.calls(shape)
+    if options.dry_run:
+        counted = replace(counted, write=0)
     expected, basis, end = _time(services, context, job_type, found, counted, latency, shape.places)
-    kept = usage and Allocation(usage[1], usage[0], max(keep_calls, services.settings.keep_calls.of(usage[1])))
+    kept = usage and Allocation(
+        usage[1], usage[0], max(options.keep_api_calls or 0, services.settings.keep_calls.of(usage[1]))
+    )
     made = JobForecast(
         records=records,
         pages=ceil(records / shape.page_size),
@@ -87,7 +88,8 @@ def forecast(
         estimated_end=end,
         org_calls=org_calls,
     )
-    services.forecast_notes.keep(context.org_id, job_type, clause, counted.total, expected)
+    if not options.dry_run:
+        services.forecast_notes.keep(context.org_id, job_type, clause, counted.total, expected)
     return replace(made, warnings=_warnings(made, found, services))
 
 

@@ -151,8 +151,7 @@ def _pages_done(job: Job) -> float:
     """
     if job.resumed_date is not None or not job.total:
         return job.job_items_processed
-    decided = job.succeeded + job.skipped + job.failed
-    return max(job.job_items_processed, job.total_job_items * min(1.0, decided / job.total))
+    return max(job.job_items_processed, job.total_job_items * min(1.0, job.decided / job.total))
 
 
 def _pages_left(job: Job) -> float:

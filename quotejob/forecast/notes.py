@@ -30,7 +30,7 @@ class ForecastNotes:
         if job.retry_of is None and job.api_calls:
             beside = job.api_calls - max(1, ceil(job.total / ROWS))
             self._redis.set(_plan_calls(job.org_id, job.job_type), max(0, beside), ex=RATIOS_KEPT_FOR)
-        if job.forecast_calls is not None or job.soql_where_clause is None:
+        if job.dry_run or job.forecast_calls is not None or job.soql_where_clause is None:
             return
         found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause))
         if found is not None:
@@ -40,7 +40,7 @@ class ForecastNotes:
     def compare(self, job: Job) -> None:
         """Keep how long a Completed job took, as a multiple of what was forecast."""
         ended, started = job.completed_date, job.started_date
-        if not job.forecast_seconds or ended is None or started is None or job.resumed_date is not None:
+        if job.waited or not job.forecast_seconds or ended is None or started is None or job.resumed_date is not None:
             return
         ratio = (ended - started).total_seconds() / job.forecast_seconds
         key = _ratios(job.org_id, job.job_type)

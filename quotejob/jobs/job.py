@@ -97,6 +97,7 @@ class Job(msgspec.Struct, frozen=True):
     completed_date: datetime | None = None
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
+    parameters: tuple[tuple[str, str], ...] = ()  # of a user's own job: names and texts, as they were sent
     depends_on: tuple[str, ...] = ()
     depends_on_outcome: DependsOnOutcome | None = None
     not_before: datetime | None = None
@@ -105,6 +106,12 @@ class Job(msgspec.Struct, frozen=True):
     guaranteed: bool = False  # comes from a guaranteed schedule, so it goes first
     retry_of: str | None = None  # the job whose failed records this one has
     first_job_id: str | None = None  # of a retry: the job that its chain of retries began with
+    dry_run: bool = False  # it writes nothing
+    code_version: str | None = None  # of the users' code that decided its pages; several, with commas: a deployment
+    after_dry_run: str | None = None  # the dry run whose plan it writes, and nothing else
+    as_of: datetime | None = None  # of a job after a dry run: when that was submitted, which is "now" for its code
+    keep_api_calls: int | None = None  # of the org's day, for others
+    waited: bool = False  # for its org or its calls, while it ran: its time tells nothing of other jobs
     authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
     total_job_items: int = 0
     job_items_processed: int = 0
@@ -113,11 +120,13 @@ class Job(msgspec.Struct, frozen=True):
     succeeded: int = 0
     skipped: int = 0
     failed: int = 0
+    planned: int = 0  # of a dry run: records that would have been written
     quotes_created: int = 0
     api_calls: int = 0
     forecast_calls: int | None = None  # what was forecast of it, if somebody asked before it was submitted
     forecast_seconds: float | None = None
     waves: int | None = None  # None before the plan
+    waves_begun: int = 0  # whose pages may run while the other records are still being read
     resumed_date: datetime | None = None  # when it was last resumed and continued
     resumed_items: int = 0  # items that were processed at that time
     start_guess: Guess | None = None
@@ -129,6 +138,11 @@ class Job(msgspec.Struct, frozen=True):
     def ended(self) -> bool:
         """True if the job has ended."""
         return self.status in ENDED
+
+    @property
+    def decided(self) -> int:
+        """The number of records with a result."""
+        return self.succeeded + self.skipped + self.failed + self.planned
 
     @property
     def key_id(self) -> str:

@@ -45,7 +45,7 @@ class Gate:
         self._run("gate/leave")
 
     def places(self, org_id: str) -> int:
-        """Return how many more steps of an org may go now."""
+        """Return how many more steps of an org may go now. If one job has its only slot, its own steps do not count."""
         return int(self._run("gate/places", org=org_id))
 
     def places_when_idle(self, org_id: str) -> int:

@@ -6,9 +6,10 @@ Counters change only in the Lua script that stores the first receipt of a page o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
-
+_PAGES = b"pages "  # instead of the reasons of a batch
 
 log = structlog.get_logger()
 LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
@@ -67,6 +68,15 @@ class Progress:
                 return
             yield from rows.unsqueeze(stored, list[str])
 
+    def store_seen(self, job_id: str, page: int, fingerprints: Mapping[str, str]) -> None:
+        """Store what a dry run has shown of the records of a page: record id -> fingerprint of the decision."""
+        self._redis.hset(keys.job(job_id, "seen"), str(page), rows.squeeze(dict(fingerprints)))
+
+    def seen(self, job_id: str, page: int) -> dict[str, str]:
+        """Return what a dry run has shown of the records of a page. Nothing is known: nothing was shown."""
+        stored = self._redis.field(keys.job(job_id, "seen"), str(page))
+        return rows.unsqueeze(stored, dict[str, str]) if stored else {}
+
     def forget_chosen(self, job_id: str) -> None:
         """Delete the records that were chosen for a job that was not accepted."""
         self._redis.delete(keys.job(job_id, "chosen"))
@@ -83,7 +93,7 @@ class Progress:
             self._redis.expire(draft, 3600)
         taken = scripts.run(
             self._redis,
-            "run/plan",
+            "plan/fix",
             job=keys.job(job_id),
             draft=draft,
             pages=keys.job(job_id, "pages"),
@@ -91,6 +101,46 @@ class Progress:
             record_count=total,
             waves=-(-count // wave_size),
             api_calls=api_calls(),
+        )
+        return bool(taken)
+
+    def add_wave(self, job_id: str, wave: int, first: int, pages: Sequence[Sequence[str]]) -> bool:
+        """Add a wave to a plan that is still being made, so that its pages may run. Return False if it was not added.
+
+        Then the job has ended, or somebody else makes its plan. ``first`` is the number of its first page.
+        """
+        added = scripts.run(
+            self._redis,
+            "plan/add",
+            job=keys.job(job_id),
+            waves=keys.job(job_id, "plan"),
+            pages=keys.job(job_id, "pages"),
+            open=keys.OPEN,
+            id=job_id,
+            wave=wave,
+            first=first,
+            ids=[rows.squeeze(list(ids)) for ids in pages],
+        )
+        return bool(added)
+
+    def added_waves(self, job_id: str) -> list[range]:
+        """Return the pages of each wave that was added. Empty: the plan was stored at once, or there is none yet."""
+        found = self._redis.hash(keys.job(job_id, "plan"))
+        bounds = [tuple(map(int, found[str(wave).encode()].split())) for wave in range(len(found))]
+        return [range(first, first + count) for first, count in bounds]
+
+    def end_plan(self, job_id: str, waves: Sequence[range], record_count: int, api_calls: int) -> bool:
+        """Fix a plan whose waves were added. Return whether it is this one."""
+        taken = scripts.run(
+            self._redis,
+            "plan/fix",
+            job=keys.job(job_id),
+            draft=keys.job(job_id, "draft:none"),
+            pages=keys.job(job_id, "pages"),
+            page_count=waves[-1].stop if waves else 0,
+            record_count=record_count,
+            waves=len(waves),
+            api_calls=api_calls,
         )
         return bool(taken)
 
@@ -115,6 +165,15 @@ class Progress:
     def priced(self, job_id: str, page: int) -> bytes | None:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._redis.field(keys.job(job_id, "quotes"), str(page))
+
+    def explained(self, job_id: str, unit: str) -> list[bytes]:
+        """Return the reasons of the prices of a page, or of the pages whose quotes a batch has, as they are stored."""
+        key = keys.job(job_id, "explained")
+        stored = self._redis.field(key, unit)
+        if stored is not None and stored.startswith(_PAGES):
+            pages = stored.removeprefix(_PAGES).decode().split()
+            return [page for page in self._redis.fields(key, pages) if page]
+        return [stored] if stored else []
 
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
@@ -174,6 +233,11 @@ class Progress:
             found = self._redis.fields(keys.job(job_id, "results"), some)
             yield from ((unit, _results(stored)) for unit, stored in zip(some, found, strict=True))
 
+    def totals(self, job_id: str) -> Iterator[tuple[str, str, str]]:
+        """Yield the name, the group and the amount of each total of every page and batch that has reported."""
+        for stored in self._redis.hash(keys.job(job_id, "totals")).values():
+            yield from rows.unsqueeze(stored, list[tuple[str, str, str]])
+
     # -- notes ---------------------------------------------------------------------------------------------------------
 
     def once(self, job_id: str, what: str) -> bool:
@@ -187,6 +251,21 @@ class Progress:
             return value
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
+
+    def noted(self, job_id: str, names: Sequence[str]) -> list[bool]:
+        """Return for each of these notes whether there is one."""
+        if not names:
+            return []
+        return [value is not None for value in self._redis.fields(keys.job(job_id, "marks"), names)]
+
+    def first_note(self, job_id: str, what: str, value: str) -> str:
+        """Store a note if there is none of this name. Return the note that is stored then."""
+        self._redis.hsetnx(keys.job(job_id, "marks"), what, value)
+        return self.note(job_id, what) or value
+
+    def forget_note(self, job_id: str, what: str) -> None:
+        """Delete a note."""
+        self._redis.hdel(keys.job(job_id, "marks"), what)
 
     def notes(self, job_id: str, beginning: str) -> list[str]:
         """Return the values of all notes whose names begin so."""
@@ -224,13 +303,19 @@ class Progress:
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks")},
+            **{
+                f"{part}_key": keys.job(job_id, part)
+                for part in ("results", "quotes", "explained", "left", "errors", "marks", "totals")
+            },
             faults=keys.job(job_id, "faults"),
+            totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
             open=keys.OPEN,
             id=job_id,
             unit=receipt.unit,
             results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
             priced=priced or None,
+            explained=receipt.explained or _pages_of(receipt),
+            code_version=receipt.code_version,
             counts=counts,
             codes=list(failed),
             pages=pages,
@@ -242,14 +327,19 @@ class Progress:
         return firsts is not None
 
 
+def _pages_of(receipt: Receipt) -> bytes | None:
+    """Return where the reasons of a batch are: with its pages."""
+    return _PAGES + " ".join(map(str, receipt.pages)).encode() if receipt.pages else None
+
+
 def _results(stored: bytes | None) -> list[Result]:
     """Return the results of a unit from their stored form."""
     return rows.unsqueeze(stored, list[Result]) if stored else []
 
 
-def _row(result: Result) -> list[str | None]:
+def _row(result: Result) -> list[Any]:
     """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row = list(msgspec.structs.astuple(result))
+    row: list[Any] = msgspec.to_builtins(result)
     while row[-1] is None:
         row.pop()
     return row

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from quotejob import audit
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
@@ -43,18 +44,16 @@ class Retries:
             return self._jobs.get(known), False
         retry.check()
         job_id = str(uuid.uuid4())
-        self._copy_failed(job_id, retry)
-        try:
-            job, new = self._jobs.submit(
+        job, new = submit_with_list(
+            self._progress,
+            job_id,
+            lambda: self._copy_failed(job_id, retry),
+            lambda: self._jobs.submit(
                 context, retry.of.job_type, retry=retry, idempotency_key=idempotency_key, job_id=job_id
-            )
-        except StoreUnavailable:  # the job may be there: it needs its list, which expires by itself
-            raise
-        except QuotejobError:
-            self._progress.forget_chosen(job_id)
-            raise
-        if not new:
-            self._progress.forget_chosen(job_id)
+            ),
+        )
+        if new:
+            audit.note(self._redis, context.org_id, "retryFailedRecords", job_id=retry.of.job_id, name=retry.of.name)
         return job, new
 
     def _copy_failed(self, job_id: str, retry: Retry) -> None:
@@ -69,3 +68,20 @@ class Retries:
 
         if not self._progress.store_chosen(job_id, batched(chosen(), COPIED_AT_ONCE), session.WHILE_HOLDING):
             raise nothing_to_retry(retry, seen)
+
+
+def submit_with_list(
+    progress: Progress, job_id: str, copy: Callable[[], None], submit: Callable[[], tuple[Job, bool]]
+) -> tuple[Job, bool]:
+    """Copy the list of a job's records, then submit the job. The list is deleted if the job is not accepted."""
+    copy()
+    try:
+        job, new = submit()
+    except StoreUnavailable:  # the job may be there: it needs its list, which expires by itself
+        raise
+    except QuotejobError:
+        progress.forget_chosen(job_id)
+        raise
+    if not new:
+        progress.forget_chosen(job_id)
+    return job, new

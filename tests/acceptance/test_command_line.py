@@ -160,6 +160,8 @@ def test_every_command_prints_one_object(quotejob: Quotejob, name: str) -> None:
         ["data", "create", "1", "--wait", "2"],
         ["data", "delete", "--wait", "2"],
         ["forecast", "Id != null"],
+        ["run", "Name = 'nobody'", "--dry-run", "--keep-calls", "5", "--wait", "2"],
+        ["dryrun", "--last"],
         ["doctor"],
         ["open"],
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from urllib.parse import quote
 
@@ -79,6 +80,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         ("QUOTEJOB_REDIS_FULL_AT", "0"),
         ("QUOTEJOB_AUTHORIZATIONS", "worker,../x"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -143,6 +145,18 @@ def test_a_missing_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
     monkeypatch.setenv(name, " ")
     with pytest.raises(SettingsError, match=f"^{name} is not set"):
         settings.load()
+
+
+def test_heroku_may_make_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its generator gives 64 hexadecimal digits: 256 bits, as many as a Fernet key has. Nothing else is taken."""
+    monkeypatch.setenv("QUOTEJOB_SECRET_KEY", f"{'0f' * 32}, {KEY}")
+    keys = settings.load().secret_keys
+    assert keys == (base64.urlsafe_b64encode(b"\x0f" * 32).decode(), KEY)
+    Fernet(keys[0])
+    for wrong in ("0f" * 31, "0f" * 33, "0g" * 32):
+        monkeypatch.setenv("QUOTEJOB_SECRET_KEY", wrong)
+        with pytest.raises(SettingsError, match="QUOTEJOB_SECRET_KEY"):
+            settings.load()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

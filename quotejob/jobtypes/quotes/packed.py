@@ -32,6 +32,11 @@ def unpack(stored: bytes, wanted: Container[str] | None = None) -> list[PricedQu
     return [_quote(row) for row in _rows(stored) if wanted is None or row[0] in wanted]
 
 
+def row(quote: PricedQuote) -> bytes:
+    """Return one quote as bytes: equal quotes give equal bytes."""
+    return _ENCODER.encode(_quote_row(quote))
+
+
 def sizes(stored: bytes) -> list[tuple[str, int]]:
     """Return the Opportunity of each of the quotes, and the number of its lines, without making the quotes."""
     return [(row[0], len(row[4])) for row in _rows(stored)]

@@ -25,9 +25,9 @@ from harness.stack import Stack
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
-from quotejob.run import results_csv
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.results import results_csv
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -227,6 +227,7 @@ def test_results_are_given_by_outcome_and_a_page_at_a_time(
         "recordId": "006000000000001AAA",
         "outcome": "succeeded",
         "quoteId": "0Q0000000000001AAA",
+        "writtenId": "0Q0000000000001AAA",
         "code": None,
         "message": None,
         "recordName": None,

@@ -1,8 +1,9 @@
 -- needs gate/gate
--- Return how many more steps of an org may go now, if they are not urgent.
--- args  those of the gate, org, idle (true: how many could go if none of the org were under way)
+-- Return how many more steps of an org may go now, if they are not urgent. Steps of the org that are under way do not count
+-- if only one job of it has a slot: they are its own, and about to end.
+-- args  those of the gate, org, idle (true: as if no job of the org had a slot)
 local free = 0
-if args.idle then
+if args.idle or redis.call('SCARD', 'quotejob:org:' .. args.org .. ':active') == 1 then
   total = total - (of_org[args.org] or 0)
   of_org[args.org] = 0
 end

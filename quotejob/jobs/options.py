@@ -1,0 +1,45 @@
+"""What a caller may ask of a job beside its records: to write nothing, to write only what was seen, to leave calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from quotejob.errors import JobConflict
+from quotejob.jobs.job import Job, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a new job."""
+
+    dry_run: bool = False  # plan, read and decide everything, and write nothing
+    after_dry_run: Job | None = None  # write what this dry run has shown, and nothing else
+    keep_api_calls: int | None = None  # of the org's day, for others; None: as many as the setting says
+
+    def check(self) -> None:
+        """Raise JobConflict if the job to follow is not a dry run that is Completed."""
+        seen = self.after_dry_run
+        if seen is not None and not seen.dry_run:
+            raise JobConflict("This job is no dry run; it has written its records itself")
+        if seen is not None and seen.status is not Status.COMPLETED:
+            raise JobConflict(f"Only a dry run that is Completed can be run; this one is {seen.status}")
+
+    def stored(self) -> dict[str, Any]:
+        """Return the fields of the new job's hash."""
+        after = self.after_dry_run
+        found = {
+            "dryRun": 1 if self.dry_run else None,
+            "afterDryRun": after and after.job_id,
+            "keepApiCalls": self.keep_api_calls,
+            "name": after and after.name,
+            "soqlWhereClause": after and after.soql_where_clause,
+            "asOf": after and after.created_date.isoformat(),
+            "parameters": orjson.dumps(after.parameters).decode() if after and after.parameters else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+PLAIN = Options()
