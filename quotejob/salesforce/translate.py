@@ -22,6 +22,7 @@ import urllib3.exceptions
 from quotejob.errors import (
     AnswerTooLarge,
     AuthorizationFailed,
+    CallsKept,
     OrgClosed,
     OrgError,
     OrgExhausted,
@@ -52,6 +53,7 @@ KINDS: dict[type[OrgError], Kind] = {
     OrgUnreachable: Kind.RETRY,
     OrgSilent: Kind.RETRY,
     OrgExhausted: Kind.WAIT,
+    CallsKept: Kind.WAIT,
     OrgRefused: Kind.RECORD,
     OrgClosed: Kind.GIVE_UP,
     SessionExpired: Kind.GIVE_UP,
