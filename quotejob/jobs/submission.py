@@ -6,8 +6,11 @@ Each is one Lua script in ``store/lua/jobs/``: all of it happens or nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+import orjson
 
 from quotejob import audit, clock
 from quotejob.errors import FlexQueueFull, JobConflict
@@ -38,6 +41,7 @@ class Submission(JobReader):
         name: str | None = None,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
+        parameters: Sequence[tuple[str, str]] = (),
         conditions: Conditions = UNCONDITIONAL,
         retry: Retry | None = None,
         options: Options = PLAIN,
@@ -61,6 +65,7 @@ class Submission(JobReader):
             "name": name,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
+            "parameters": orjson.dumps(parameters).decode() if parameters else None,
             **conditions.stored(),
             **(retry.stored() if retry else {}),
             **options.stored(),

@@ -39,6 +39,23 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     quote: PlannedQuote | None = None  # of a Quote job
 
 
+class ExplainedLine(msgspec.Struct, frozen=True, array_like=True):
+    """How a line of a Quote got its price. Money is text: exact, and JSON has no Decimal."""
+
+    line_id: str  # of the OpportunityLineItem
+    list_unit_price: str
+    unit_price: str
+    discount: str | None  # its own Discount, in percent
+    reasons: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, array_like=True):
+    """How the lines of a Quote got their prices."""
+
+    lines: tuple[ExplainedLine, ...]
+    code_version: str | None = None  # of the users' code; None: the rules alone
+
+
 class Result(msgspec.Struct, frozen=True, array_like=True):
     """What happened to one record (an Opportunity). ``record_id`` is its key. It is stored as a list of its fields."""
 
@@ -49,6 +66,13 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     message: str | None = None
     record_name: str | None = None  # for people; only of a record that did not succeed
     planned: Planned | None = None  # in a dry run
+    other_id: str | None = None  # what a user's own job wrote for it: the first record
+    explanation: Explanation | None = None  # put in when somebody asks; not stored with the result
+
+    @property
+    def written_id(self) -> str | None:
+        """The id of what was written for the record: a Quote, or the first record of a user's own job."""
+        return self.quote_id or self.other_id
 
 
 def lost(record_id: str, record_name: str | None = None) -> Result:
@@ -68,3 +92,6 @@ class Receipt:
     to_write: int = 0  # page: quotes that are priced and not yet written
     pages: dict[int, tuple[int, int]] | None = None  # batch: page -> (quotes decided, failed ones of these)
     api_calls: int = 0
+    explained: bytes = b""  # page: the reasons of its prices, as quotejob.run.results.explained packs them
+    code_version: str | None = None  # page: that of the users' code which decided it
+    totals: tuple[tuple[str, str, str], ...] = ()  # name, group, amount: of the records that succeeded here

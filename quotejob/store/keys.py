@@ -25,8 +25,11 @@ TICKED = "quotejob:ticked"  # when a tick or a sweep ran last (ms, by the clock 
 
 # The parts of a job beside its hash, by how long they stay. The script lua/jobs/queue.lua decides about "context" and
 # "leases": a job that has incomplete Quotes to remove still needs them.
-_KEPT_AFTER_END = ("results",)
-_NEEDED_FOR_RESUME = ("chosen", "seen", "pages", "quotes", "left", "errors", "batches", "marks", "waits")
+_KEPT_AFTER_END = (
+    "results",
+    "explained",
+)
+_NEEDED_FOR_RESUME = ("chosen", "seen", "pages", "quotes", "left", "errors", "batches", "marks", "totals", "waits")
 _OF_EACH_WAVE = ("priced", "written", "parts")  # also needed for resume
 _DELETED_AT_END = ("deaths", "faults")
 

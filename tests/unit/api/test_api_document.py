@@ -26,6 +26,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 SUBMITTING = (
     "executeBatch",
     "executeBatchWithCallback",
+    "submitJob",
     "datacreate",
     "datadelete",
     "retryFailedRecords",
@@ -84,6 +85,8 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "getDryRun": ("get", "/api/jobs/{jobId}/dryrun", "200"),
         "runAfterDryRun": ("post", "/api/jobs/{jobId}/run", "202"),
         "forecastJob": ("post", "/api/forecast", "200"),
+        "listJobTypes": ("get", "/api/jobtypes", "200"),
+        "submitJob": ("post", "/api/jobs", "202"),
         "deleteSchedule": ("delete", "/api/schedules/{scheduleId}", "200"),
     }
 
