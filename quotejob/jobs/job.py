@@ -128,6 +128,7 @@ class Job(msgspec.Struct, frozen=True):
     callback_url: str | None = None  # where in its org its end is told; see quotejob.notices
     ends: int = 0  # how often it has ended, if somebody is told
     waves: int | None = None  # None before the plan
+    waves_begun: int = 0  # whose pages may run while the other records are still being read
     resumed_date: datetime | None = None  # when it was last resumed and continued
     resumed_items: int = 0  # items that were processed at that time
     start_guess: Guess | None = None

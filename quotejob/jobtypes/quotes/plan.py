@@ -18,7 +18,7 @@ from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run import dry_runs
 from quotejob.run.context import Run
-from quotejob.run.waves import store_plan
+from quotejob.run.waves import stream_plan
 from quotejob.salesforce.clause import select_opportunities
 from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
@@ -42,7 +42,7 @@ def plan_quotes(run: Run) -> None:
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
     size = run.settings.page_size
-    store_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    stream_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
 
 def _records(run: Run) -> Iterator[str]:
