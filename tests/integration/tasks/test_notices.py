@@ -208,8 +208,8 @@ def test_each_end_of_a_resumed_job_is_told(
 
 def test_it_ends_after_a_day(services: Services, job: Job, receiver: Receiver) -> None:
     services.jobs.abort(job.job_id)
-    [notice] = services.client.zrange(keys.NOTICES, 0, -1)
-    services.client.hset(keys.notice(notice.decode()), "since", int((time.time() - 86_401) * 1000))
+    [notice] = services.client.scan_iter(keys.notice(f"callback {job.job_id} 1"))
+    services.client.hset(notice.decode(), "since", int((time.time() - 86_401) * 1000))
     assert told(services) == 0
     assert services.outbox.waiting() == 0
     assert receiver.got == []
