@@ -69,7 +69,7 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
     handle_signals(signal.default_int_handler)
     folder = run_folder()
     given, authority = os.environ.get("REDIS_URL", "").strip(), os.environ.get("QUOTEJOB_REDIS_CA", "")
-    extra = {"QUOTEJOB_DEMO_ORG": str(folder / NOTE)}
+    extra = {"QUOTEJOB_DEMO_ORG": str(folder / NOTE), **_own_code()}
     if given and authority:
         extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
@@ -80,6 +80,12 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
         code = run(stack, start_all, play, once=once)
     clear(folder, keep_logs=code == 1)
     sys.exit(code)
+
+
+def _own_code() -> dict[str, str]:
+    """Return the settings of the user's own code: a demo runs that too."""
+    names = ("QUOTEJOB_PRICING", "QUOTEJOB_JOBS", "QUOTEJOB_EXPLAIN_FIELD")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def run(stack: Stack, start_all: Callable[[], None], play: Callable[[], None], *, once: bool) -> int:

@@ -5,6 +5,7 @@ simulated: a job does nothing, takes as long as the test says and ends as the te
 """
 
 from quotejob.testing.clock import Clock
+from quotejob.testing.pricing import run_pricing
 from quotejob.testing.redis_server import ServerError
 from quotejob.testing.redis_server import private as private_redis
 from quotejob.testing.sandbox import RedisInUse, SandboxOrg, sandbox
@@ -22,5 +23,6 @@ __all__ = [
     "ServerError",
     "Simulation",
     "private_redis",
+    "run_pricing",
     "sandbox",
 ]
