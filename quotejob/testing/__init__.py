@@ -5,6 +5,7 @@ simulated: a job does nothing, takes as long as the test says and ends as the te
 """
 
 from quotejob.testing.clock import Clock
+from quotejob.testing.jobs import JobRan, MemoryOrg, run_job
 from quotejob.testing.pricing import run_pricing
 from quotejob.testing.redis_server import ServerError
 from quotejob.testing.redis_server import private as private_redis
@@ -16,6 +17,8 @@ Org = SandboxOrg  # its first name; it stays
 __all__ = [
     "Clock",
     "Fate",
+    "JobRan",
+    "MemoryOrg",
     "Org",
     "Ran",
     "RedisInUse",
@@ -23,6 +26,7 @@ __all__ = [
     "ServerError",
     "Simulation",
     "private_redis",
+    "run_job",
     "run_pricing",
     "sandbox",
 ]
