@@ -11,6 +11,7 @@ import click
 from cli import options
 from cli.commands import doctor, dryrun, forecast, jobs, queue, results, schedules, submit
 from cli.commands import up as starting
+from cli.commands.bulk import group as bulk
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
@@ -96,8 +97,8 @@ def _open(session: Session, url: str) -> int:
 
 for _command in (
     submit.run, forecast.forecast, dryrun.dryrun, jobs.jobs, jobs.job, results.results, results.failures, jobs.abort,
-    jobs.resume, jobs.retry, queue.queue, schedules.schedules, submit.data, starting.up, doctor.doctor, open_console,
-    open_docs,
+    jobs.resume, jobs.retry, queue.queue, schedules.schedules, submit.data, bulk.bulk, starting.up, doctor.doctor,
+    open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 
