@@ -6,6 +6,7 @@ from flask import Flask
 
 from api import caller, docs, errors, health, home, metrics, middleware, openapi
 from quotejob import logs, tally
+from quotejob.jobtypes import registry
 from quotejob.metrics import reading
 from quotejob.services import Services
 from quotejob.settings import Settings, load
@@ -17,7 +18,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises SettingsError when a variable is missing or wrong.
     """
     settings = settings or load()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
+    registry.load(settings.jobs)
     app = Flask("api", static_folder=None)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the document is the order of the answer

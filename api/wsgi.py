@@ -11,5 +11,5 @@ from quotejob.settings import load, or_exit
 
 LOAD_FAILED = 4  # with this exit code of a worker gunicorn ends, instead of starting the next one
 
-app = create_app(or_exit(load, LOAD_FAILED))
+app = or_exit(lambda: create_app(load()), LOAD_FAILED)
 console.install(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from console import assets, door, dryrun, health, jobs, overview, queue, schedules, submit, words
+from console import assets, audit, door, dryrun, health, jobs, overview, queue, schedules, submit, words
 from console.pages import blueprint
 
 __all__ = ["install"]
@@ -16,14 +16,5 @@ def install(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
-PAGES = (
-    assets,
-    door,
-    dryrun,
-    health,
-    jobs,
-    overview,
-    queue,
-    schedules,
-    submit,
-)  # each adds its routes to the blueprint
+# Each adds its routes to the blueprint.
+PAGES = (assets, audit, door, dryrun, health, jobs, overview, queue, schedules, submit)

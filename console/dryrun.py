@@ -14,8 +14,10 @@ from tasks import workers
 
 @part("/jobs/<job_id>/dryrun")
 def dry_run(job_id: str) -> str:
-    """Show what a dry run has found so far."""
-    return render_template("parts/dryrun.html", dry=services().dry_runs.summary(_own(job_id)))
+    """Show what a dry run has found, at its end: before, each look would read all results again."""
+    found = _own(job_id)
+    dry = services().dry_runs.summary(found) if found.ended else None
+    return render_template("parts/dryrun.html", dry=dry)
 
 
 @blueprint.post("/jobs/<job_id>/run")

@@ -18,7 +18,7 @@ from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
 from quotejob.jobs.retry import Retry
 from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store import keys
 from tasks import workers
@@ -133,7 +133,7 @@ def job(job_id: str) -> Response:
         parents=parents,
         children=children,
         reasons=_reasons(found),
-        dry=services().dry_runs.summary(found) if found.dry_run else None,
+        dry=services().dry_runs.summary(found) if found.dry_run and found.ended else None,
         tag_of_reasons=_count(job_id),
     )
 

@@ -19,10 +19,14 @@ from quotejob.run.receipt import Outcome, Receipt, Result
 
 if TYPE_CHECKING:
     from quotejob.jobtypes.base import JobHandler
+    from quotejob.pricing.model import PricedLine, PricedQuote
     from quotejob.run.context import Run
     from quotejob.run.waves import pages_of_wave, store_plan
     from quotejob.schedules.schedule import Misfire, Overlap, State
-    from quotejob.usercode.rows import Row, Skip, children, path
+    from quotejob.usercode.pricing.opportunities import Opportunity, OpportunityLine
+    from quotejob.usercode.rows import Row, children, path
+    from quotejob.usercode.trouble import Retry
+    from quotejob.usercode.writes import Skip
 
 __all__ = [  # noqa: RUF022 - grouped by subject
     # The words of a job
@@ -43,7 +47,12 @@ __all__ = [  # noqa: RUF022 - grouped by subject
     "Run",
     "pages_of_wave",
     "store_plan",
-    # Records as users' own code reads them
+    # Records as users' own code reads them, and prices as it sets them
+    "Opportunity",
+    "OpportunityLine",
+    "PricedLine",
+    "PricedQuote",
+    "Retry",
     "Row",
     "Skip",
     "children",
@@ -57,9 +66,14 @@ _LATER = {
     "JobHandler": "quotejob.jobtypes.base",
     "Misfire": "quotejob.schedules.schedule",
     "Overlap": "quotejob.schedules.schedule",
+    "Opportunity": "quotejob.usercode.pricing.opportunities",
+    "OpportunityLine": "quotejob.usercode.pricing.opportunities",
+    "PricedLine": "quotejob.pricing.model",
+    "PricedQuote": "quotejob.pricing.model",
+    "Retry": "quotejob.usercode.trouble",
     "Row": "quotejob.usercode.rows",
     "Run": "quotejob.run.context",
-    "Skip": "quotejob.usercode.rows",
+    "Skip": "quotejob.usercode.writes",
     "State": "quotejob.schedules.schedule",
     "children": "quotejob.usercode.rows",
     "pages_of_wave": "quotejob.run.waves",

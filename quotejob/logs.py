@@ -1,14 +1,17 @@
-"""The form of log lines: a sentence, then names and values. A bound job id is on every line.
+"""The form of log lines: a sentence, then names and values; or one JSON object. A bound job id is on every line.
 
 A line is one line: control characters in what users and orgs send are written as escapes.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import re
 import sys
 import traceback
+from enum import StrEnum
 from typing import Any, TextIO
 
 import structlog
@@ -18,7 +21,14 @@ from structlog.typing import EventDict, ExcInfo, WrappedLogger
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def configure(level: str) -> None:
+class Form(StrEnum):
+    """How a log line is written."""
+
+    TEXT = "text"  # for people
+    JSON = "json"  # for programs: one object, with event, level, timestamp and logger
+
+
+def configure(level: str, form: Form = Form.TEXT) -> None:
     """Write all log lines of this process to standard output in one form, those of libraries too."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -37,14 +47,7 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _escape,
-                structlog.dev.ConsoleRenderer(
-                    colors=False,
-                    pad_level=False,
-                    pad_event_to=0,
-                    sort_keys=False,
-                    exception_formatter=_traceback,
-                ),
+                *(_AS_JSON if form is Form.JSON else _AS_TEXT),
             ],
         )
     )
@@ -71,7 +74,32 @@ def _escaped(name: str, value: Any) -> Any:
     return escape_controls(str(value) if isinstance(value, str | BaseException) else repr(value))
 
 
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Return the line as ASCII, so that no character of a value can be taken for the end of a line."""
+    if exc_info := event.pop("exc_info", None):
+        written = io.StringIO()
+        _traceback(written, exc_info if isinstance(exc_info, tuple) else sys.exc_info())
+        event["exception"] = written.getvalue()
+    return json.dumps(event, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a kind that JSON does not have."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    return str(value) if isinstance(value, BaseException) else repr(value)
+
+
 def _traceback(to: TextIO, exc_info: ExcInfo) -> None:
     """Write a traceback without local variables, which may be tokens. Each of its lines is indented."""
     lines = "".join(traceback.format_exception(*exc_info)).rstrip("\n").split("\n")
     to.write("\n".join(f"    {escape_controls(line)}" for line in lines))
+
+
+_AS_TEXT: list[structlog.typing.Processor] = [
+    _escape,
+    structlog.dev.ConsoleRenderer(
+        colors=False, pad_level=False, pad_event_to=0, sort_keys=False, exception_formatter=_traceback
+    ),
+]
+_AS_JSON: list[structlog.typing.Processor] = [_as_json]

@@ -15,6 +15,7 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.mirror.owed import MirrorNotes
 from quotejob.run.budget import Budget
 from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
@@ -113,6 +114,11 @@ class Services:
     def forecast_notes(self) -> ForecastNotes:
         """What is kept of forecasts of jobs that are not submitted yet."""
         return ForecastNotes(self.client)
+
+    @cached_property
+    def mirror(self) -> MirrorNotes:
+        """What the orgs have to be told of their jobs."""
+        return MirrorNotes(self.client, self.settings)
 
     @cached_property
     def workers(self) -> Workers:

@@ -24,10 +24,13 @@ from cryptography.fernet import Fernet
 from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
+from quotejob import logs
 from quotejob.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
+_OURS = ("quotejob_", "redis", "heroku_applink", "celery")  # how the names of our own variables begin
+_LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
 
@@ -54,6 +57,13 @@ class Settings:
     local_org: bool = False  # True allows orgs on this machine, over http
     demo_org: Path | None = None  # the file in which bin/demo notes its org: /docs then fills in the caller's context
     pricing_rules: Path = ROOT / "pricing.yaml"
+    pricing: str | None = None  # package.module:function of users' own pricing
+    explain_field: str | None = None  # Quote.X or QuoteLineItem.X, which gets the reasons of the prices
+    code_version: str | None = None  # of users' own code; None: a hash of its files
+    code_processes: int = 0  # for users' own code, in each worker process; 0: one for each core
+    code_seconds: float = 1.0  # that it may take for one record
+    code_mb: int = 512  # megabytes of memory that each of these processes may take
+    jobs: tuple[str, ...] = ()  # Python modules with job types of the user's own
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
@@ -64,7 +74,9 @@ class Settings:
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
+    mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
     log_level: str = "INFO"
+    log_format: logs.Form = logs.Form.TEXT
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
@@ -107,6 +119,42 @@ def load() -> Settings:
             ROOT / "pricing.yaml",
             validate=_readable_file,
         ),
+        pricing=_read(
+            "QUOTEJOB_PRICING",
+            env.str,
+            "package.module:function, the path of a pricing function",
+            None,
+            validate=_is_code_path,
+        ),
+        explain_field=_read(
+            "QUOTEJOB_EXPLAIN_FIELD",
+            env.str,
+            "a field of Quote or QuoteLineItem, such as QuoteLineItem.Description",
+            None,
+            validate=lambda name: re.fullmatch(r"Quote(LineItem)?\.[A-Za-z]\w*", name, re.ASCII) is not None,
+        ),
+        code_version=_read(
+            "QUOTEJOB_CODE_VERSION",
+            env.str,
+            "1 to 40 letters, digits, dots, dashes and underscores",
+            (os.environ.get("HEROKU_SLUG_COMMIT") or "")[:40] or None,
+            validate=lambda version: re.fullmatch(r"[\w.-]{1,40}", version, re.ASCII) is not None,
+        ),
+        code_processes=_read(
+            "QUOTEJOB_CODE_PROCESSES", env.int, whole.format(0, 64), 0, validate=validate.Range(0, 64)
+        ),
+        code_seconds=_read(
+            "QUOTEJOB_CODE_SECONDS", env.float, "seconds from 0.05 to 60", 1.0, validate=validate.Range(0.05, 60)
+        ),
+        code_mb=_read("QUOTEJOB_CODE_MB", env.int, whole.format(64, 65_536), 512, validate=validate.Range(64, 65_536)),
+        jobs=_read(
+            "QUOTEJOB_JOBS",
+            env.list,
+            "names of Python modules, comma-separated, for example acme.jobs",
+            (),
+            validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
+            convert=lambda names: tuple(name.strip() for name in names),
+        ),
         page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
         holding_jobs=_read(
@@ -134,6 +182,7 @@ def load() -> Settings:
         org_answer_mb=_read(
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
         ),
+        mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         log_level=_read(
             "LOG_LEVEL",
             env.str,
@@ -141,6 +190,14 @@ def load() -> Settings:
             "INFO",
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
+        ),
+        log_format=_read(
+            "LOG_FORMAT",
+            env.str,
+            "text or json",
+            logs.Form.TEXT,
+            validate=lambda name: name in list(logs.Form),
+            convert=logs.Form,
         ),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(
@@ -246,6 +303,21 @@ def _read(
     except (EnvError, ValidationError, ValueError) as cause:
         got = "is not valid (its value is not shown, it may hold a secret)" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """Return the environment for users' own code: without our settings, our Redis and our tokens.
+
+    A variable of another name that has one of these values goes too: platforms give an add-on several names.
+    """
+    ours = {name for name in os.environ if name.lower().startswith(_OURS)}
+    values = {os.environ[name] for name in ours if len(os.environ[name]) >= _LEAST_SECRET}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {name: value for name, value in kept.items() if not any(secret in value for secret in values)}
+
+
+def _is_code_path(path: str) -> bool:
+    return re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", path) is not None
 
 
 def _kept(text: str) -> Kept:

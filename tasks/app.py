@@ -16,6 +16,7 @@ from celery.concurrency import prefork
 
 from quotejob import logs, tally
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes import registry
 from quotejob.jobtypes.quotes import pages
 from quotejob.metrics import reading
 from quotejob.run import processes
@@ -25,6 +26,7 @@ from quotejob.services import Services
 from quotejob.settings import current, or_exit
 from quotejob.store.client import client
 from quotejob.store.intake import concerns
+from quotejob.usercode.pricing.pricer import pricer
 from tasks import broker
 from tasks.signs import SignsOfLife
 
@@ -46,6 +48,8 @@ class CheckedStart(bootsteps.StartStopStep):
         broker.keep_connections(app, SENDING_CONNECTIONS)
         try:
             pages.rules(current().pricing_rules)
+            _check_own_pricing()
+            registry.load(current().jobs)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)
@@ -53,6 +57,16 @@ class CheckedStart(bootsteps.StartStopStep):
             log.warning(f"{away}: its settings could not be looked at")
         except QuotejobError as error:
             sys.exit(f"quotejob worker cannot start: {error}")
+
+
+def _check_own_pricing() -> None:
+    """Look at the users' pricing function. Raises Unfit if it cannot be used. The children of a process are its own."""
+    own = pricer(current())
+    if own is not None:
+        log.info(f"Prices by {current().pricing}, version {own.version}")
+        if own.about.warning:
+            log.warning(f"{current().pricing} raised for a made-up Opportunity: {own.about.warning}")
+        own.rest()
 
 
 class Announced(bootsteps.StartStopStep):
@@ -88,7 +102,8 @@ app.steps["consumer"].add(SignsOfLife)
 @signals.setup_logging.connect
 def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
-    logs.configure(or_exit(current).log_level)
+    settings = or_exit(current)
+    logs.configure(settings.log_level, settings.log_format)
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

@@ -18,8 +18,9 @@ from typing import Any
 import structlog
 from celery import Signature, chord
 
+from quotejob.errors import QuotejobError
 from quotejob.jobs.job import Job, Status
-from quotejob.jobtypes.registry import handler_of
+from quotejob.jobtypes.registry import handler_of, is_slow, rounds_off
 from quotejob.run import waves
 from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding, sent
@@ -115,7 +116,9 @@ def _give_up_batch(run: Run, wave: int, batch: int) -> None:
 
 @step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)
 def write_batch(run: Run, wave: int, batch: int) -> None:
-    """Write one batch into the org. May run twice: each Quote has a unique key."""
+    """Write one batch into the org. May run twice: each Quote has a unique key. A dry run has no batches."""
+    if run.job.dry_run:
+        raise QuotejobError(f"{run.job.job_type} jobs cannot be dry runs: this one had something to write")
     handler_of(run.job.job_type).write_batch(run, wave, batch)
 
 
@@ -136,6 +139,9 @@ def finish(run: Run) -> None:
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
     handler = handler_of(run.job.job_type)
+    if handler.rounds_off(run.job, run.progress):
+        round_off.apply_async(kwargs={"job_id": run.id}, headers={ORG: run.job.org_id})
+        return
     remark = handler.remark(run) if run.job.total else handler.nothing
     failed = services().results.stream(run.id, Outcome.FAILED)
     refused = next(failed, None)
@@ -150,6 +156,18 @@ def finish(run: Run) -> None:
         if remark is not None:
             (log.warning if run.job.total else log.info)(remark)
     dispatch.delay(org_id=run.job.org_id)
+
+
+@step("quotejob.round_off", unit="finish")
+def round_off(run: Run) -> None:
+    """Do what the job type does once after the last record, then finish. May run twice, and a resumed job repeats it.
+
+    The sweep knows its unit as that of the step finish, which sends this one.
+    """
+    handler = handler_of(run.job.job_type)
+    if handler.rounds_off(run.job, run.progress):
+        handler.round_off(run)
+    finish.delay(job_id=run.id)
 
 
 def _send_next_wave(job: Job, wave: int) -> None:
@@ -174,7 +192,7 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
     of_wave = {"job_id": job.job_id, "wave": lacking.wave}
     match lacking.step:
         case "pages":
-            page = load_page if handler_of(job.job_type).slow else price_page
+            page = load_page if is_slow(job.job_type) else price_page
             pages = {f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers}
             return _in_turn(job, pages)
         case "batches":
@@ -186,7 +204,8 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
         case "plan":
             return {"plan": plan.si(job_id=job.job_id).set(headers={ORG: job.org_id})}
         case _:
-            return {"finish": finish.si(job_id=job.job_id)}
+            last = round_off if rounds_off(job, services().progress) else finish
+            return {"finish": last.si(job_id=job.job_id).set(headers={ORG: job.org_id} if last is round_off else {})}
 
 
 def _in_turn(job: Job, messages: dict[str, Signature]) -> dict[str, Signature]:

@@ -37,11 +37,13 @@ from quotejob.run.leases import LONGEST_WORK
 from quotejob.run.processes import ROOM
 from quotejob.run.progress import Faults
 from quotejob.settings import current
+from quotejob.usercode.trouble import Retry
 from tasks.app import app, services
 from tasks.broker import ORG
 
 # A message could not be sent (OperationalError); another worker may know the type (UnknownJobType).
-PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, UnknownJobType)
+# Users' code said that something it needs is away (Retry).
+PASSING = (OrgUnreachable, StoreUnavailable, OperationalError, UnknownJobType, Retry)
 LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between, before the job fails
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
@@ -73,8 +75,10 @@ def step(
         @wraps(work)
         def task(job_id: str, **numbers: int) -> None:
             place = ROOM.entered() if unit else nullcontext()
-            with structlog.contextvars.bound_contextvars(job_id=job_id, task=name), place:
-                passage = _Passage(made.request.get(ORG), made.request.id)
+            org_id = made.request.get(ORG)
+            bound = {"job_id": job_id, "task": name} | ({"org_id": org_id} if org_id else {})
+            with structlog.contextvars.bound_contextvars(**bound), place:
+                passage = _Passage(org_id, made.request.id)
                 attempt = _Attempt(job_id, unit.format(**numbers), give_up, passage, longest)
                 try:
                     with passage:
@@ -227,6 +231,8 @@ class _Attempt:
         if isinstance(fault, OrgSilent):
             pause = fault.wait + random.uniform(0, SHORTEST_PAUSE)
             services().jobs.explain(self._job_id, "Waiting: the org does not answer; the job goes on by itself")
+        if isinstance(fault, Retry):
+            pause = min(max(fault.after, SHORTEST_PAUSE), LONGEST_EXHAUSTED_PAUSE)
         log.warning(f"Trying again in {pause:.0f} s: {fault}", faults_so_far=faults.count)
         self._release(wait=pause)
 

@@ -21,6 +21,7 @@ from tasks.app import app, services
 from tasks.clean_up import clean_up
 from tasks.flow import dispatch, send, signatures
 from tasks.housekeeping import Turn, turn
+from tasks.mirror import mirror
 from tasks.queues import Message, key, waiting
 
 SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
@@ -48,6 +49,8 @@ def _sweep(mine: Turn) -> None:
     queued = cache(lambda: waiting(services().client))
     for job_id in services().progress.incomplete.due():
         clean_up.delay(job_id=job_id)
+    for org_id in services().mirror.due():
+        mirror.delay(org_id=org_id)
     opened = jobs.open()
     leases = services().leases.held_of([job_id for job_id, _ in opened])
     for (job_id, silence), held in zip(opened, leases, strict=True):

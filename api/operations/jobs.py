@@ -40,7 +40,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
-from quotejob.run.results_csv import as_csv
+from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -80,7 +80,7 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     check_clause_in_org(context, clause, caller.services())
     options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
-    return _accept(context, JobType.BATCH_QUOTE, headers, **asked)
+    return accept(context, JobType.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -101,7 +101,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
@@ -120,7 +120,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
     QuoteJobKey__c, never by a name.
     """
-    return _accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
+    return accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
 
 
 @blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))
@@ -199,17 +199,19 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
 
     Gives the results that exist so far, one page at a time. With Accept: text/csv they come as CSV, with the columns
     recordId, outcome, quoteId, code, message and recordName: all of them as one stream, or one page if limit or cursor
-    is sent. Then the header Link has the address of the next page, with rel="next".
+    is sent. Then the header Link has the address of the next page, with rel="next". With explain=true each Quote that
+    was priced says which rules, or which function, gave what for each line; in CSV in the column explanation.
     """
     caller.get_own_job(caller.authenticated(), job_id)
-    results, outcome, wants_csv = caller.services().results, query.get("outcome"), _wants_csv()
+    results, wants_csv = caller.services().results, _wants_csv()
+    outcome, explain = query.get("outcome"), query.get("explain", False)
     if wants_csv and not request.args.keys() & {"limit", ALIASES["limit"], "cursor"}:
-        return _csv_answer(results.stream(job_id, outcome))
-    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"))
+        return _csv_answer(results.stream(job_id, outcome, explain=explain), explain=explain)
+    found, cursor = results.page(job_id, outcome, query["limit"], query.get("cursor"), explain=explain)
     if not wants_csv:
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
-    return _csv_answer(found, following)
+    return _csv_answer(found, following, explain=explain)
 
 
 @blueprint.operation(
@@ -305,7 +307,8 @@ def _jobs() -> JobStore:
     return caller.services().jobs
 
 
-def _accept(context: CallerContext, job_type: JobType, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **what: Any) -> dict[str, str]:
+    """Submit a job, and return the answer of an operation that submits one."""
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
     return {"job_id": _dispatched(job, new=new).job_id}
 
@@ -322,9 +325,9 @@ def _wants_csv() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
 
 
-def _csv_answer(results: Iterable[Result], following: str | None = None) -> Response:
+def _csv_answer(results: Iterable[Result], following: str | None = None, *, explain: bool = False) -> Response:
     """Return the results as CSV. ``following`` is the address of the next ones."""
-    chunks = as_csv(results)
+    chunks = as_csv(results, explain=explain)
     first = next(chunks)  # read before the answer begins, so that a store that does not answer is a 503
     response = Response(itertools.chain([first], chunks), mimetype=CSV)
     if following:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import RAISE, fields
 
 from api.wire.fields import NULLABLE, CamelCase, described, keep_api_calls, word
@@ -23,6 +25,27 @@ class WriteCountSchema(CamelCase):
     operation = fields.String(required=True, metadata=described("insert, update, upsert or delete"))
     object = fields.String(required=True, metadata=described("Its API name"))
     count = fields.Integer(required=True)
+
+
+class PlannedSchema(CamelCase):
+    """What a dry run would have written for a record. Only of a Quote: name, lines, currency and totals."""
+
+    writes = fields.List(fields.Nested(WriteCountSchema), required=True)
+    name = fields.String(attribute="quote.name")
+    lines = fields.Integer(attribute="quote.lines")
+    currency = fields.String(
+        attribute="quote.currency", allow_none=NULLABLE, metadata=described("null: the org has only one currency")
+    )
+    list_total = fields.Float(
+        attribute="quote.list_total", metadata=described("The total at the prices of the Opportunity")
+    )
+    net_total = fields.Float(attribute="quote.net_total", metadata=described("The total of the Quote"))
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Read one field. The writes are stored as lists of their values."""
+        if attr == "writes":
+            return [dict(zip(("operation", "object", "count"), each, strict=True)) for each in obj.writes]
+        return super().get_attribute(obj, attr, default)
 
 
 class TotalSchema(CamelCase):

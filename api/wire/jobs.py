@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import RAISE, fields, post_dump, post_load, validate
 
+from api.wire.dryrun import PlannedSchema
+from api.wire.explained import ExplanationSchema, code_version, explain
 from api.wire.fields import (
     NULLABLE,
     CamelCase,
@@ -207,6 +209,7 @@ class JobSchema(CamelCase):
         metadata=described("The job whose failed Opportunities it retries", format="uuid"),
     )
     dry_run = fields.Boolean(required=True, metadata=described("true: it writes nothing"))
+    code_version = code_version()
     after_dry_run = fields.String(
         required=True,
         allow_none=NULLABLE,
@@ -238,18 +241,6 @@ class JobListSchema(CamelCase):
     )
 
 
-class PlannedQuoteSchema(CamelCase):
-    """The Quote that a dry run would have written."""
-
-    name = fields.String(required=True)
-    lines = fields.Integer(required=True, metadata=described("Lines of the Quote"))
-    currency = fields.String(
-        required=True, allow_none=NULLABLE, metadata=described("null: the org has only one currency")
-    )
-    list_total = fields.Float(required=True, metadata=described("The total at the prices of the Opportunity"))
-    net_total = fields.Float(required=True, metadata=described("The total of the Quote"))
-
-
 class JobResultSchema(CamelCase):
     """The result of one Opportunity."""
 
@@ -265,14 +256,16 @@ class JobResultSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("The Opportunity's name; null if it succeeded, and where it is not known"),
     )
-    planned = fields.Nested(PlannedQuoteSchema, metadata=described("Only in a dry run: the Quote it would get"))
+    planned = fields.Nested(PlannedSchema, metadata=described("Only in a dry run: what would be written"))
+
+    explanation = fields.Nested(ExplanationSchema, metadata=described("With explain=true: how it got its prices"))
 
     @post_dump
     def _without_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Leave out what only dry runs have."""
-        if data.get("planned") is None:
-            data.pop("planned", None)
-        return data
+        """Leave out what only dry runs have, and what was not asked for."""
+        return {
+            name: value for name, value in data.items() if value is not None or name not in ("planned", "explanation")
+        }
 
 
 class JobResultsSchema(CamelCase):
@@ -381,5 +374,6 @@ class JobResultsQuerySchema(CamelCase):
     """Which results."""
 
     outcome = word(Outcome, "Only these")
+    explain = explain()
     limit = whole_number(1_000, 1_000, "The most entries in one answer")
     cursor = cursor()

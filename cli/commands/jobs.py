@@ -94,7 +94,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
         (
             ids[job["jobId"]] if screen.is_terminal else job["jobId"],
             job["status"],
-            job["jobType"],
+            f"{job['jobType']}, dry" if job.get("dryRun") else job["jobType"],
             f"{wait.finished(job):,}/{job['records']['total']:,}" if job["records"]["total"] else "-",
             times.number(job["records"]["failed"]),
             times.relative(job["createdDate"]),

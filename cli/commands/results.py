@@ -27,11 +27,13 @@ COLUMNS = (
 @click.command(
     epilog=examples(
         "quotejob results --last --outcome failed",
+        "quotejob results --last --explain",
         "quotejob results 1f0c --csv > results.csv",
     )
 )
 @options.job_id
 @click.option("--outcome", type=click.Choice(["succeeded", "skipped", "failed", "planned"], case_sensitive=False))
+@click.option("--explain", is_flag=True, help="Say for each line which rule or function gave what.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print them as CSV: all, or with --limit at most 1,000.")
 @click.option(
     "--limit",
@@ -40,19 +42,20 @@ COLUMNS = (
     help=f"The most results to show.  [default: {SHOWN} in a table, else all]",
 )
 @common
-def results(session: Session, given: str, outcome: str | None, as_csv: bool, limit: int | None) -> int:
+def results(session: Session, given: str, outcome: str | None, explain: bool, as_csv: bool, limit: int | None) -> int:
     """Show the result of each record of a job."""
     if as_csv and session.as_json:
         raise click.UsageError("Give --csv or --json, not both.")
     path = f"/api/jobs/{find.job(session.api, given)}/results"
-    query = {"outcome": outcome} if outcome else {}
+    query = ({"outcome": outcome} if outcome else {}) | ({"explain": "true"} if explain else {})
     if as_csv:
         _print_csv(session, path, query | ({"limit": str(limit)} if limit else {}))
         return OK
     human = limit is None and not session.as_json and session.screen.is_terminal
     found = list(session.api.pages(path, "results", limit=SHOWN + 1 if human else limit, **query))
     more = human and len(found) > SHOWN
-    session.show({"results": found}, lambda screen: _table(screen, found[:SHOWN] if more else found))
+    show = _explained if explain else _table
+    session.show({"results": found}, lambda screen: show(screen, found[:SHOWN] if more else found))
     if not session.as_json and (more or not found):
         text = f"The first {SHOWN}; --limit N shows more, --csv all." if more else "No results."
         click.echo(text, err=True)
@@ -77,8 +80,21 @@ def _message(result: Json) -> str:
     planned = result.get("planned")
     if not planned:
         return str(result["message"] or "-")
+    if "lines" not in planned:
+        return ", ".join(f"{each['operation']} {each['count']:,} {each['object']}" for each in planned["writes"])
     unit = f" {planned['currency']}" if planned["currency"] else ""
     return f"{planned['lines']:,} lines, {planned['netTotal']:,.2f}{unit} instead of {planned['listTotal']:,.2f}"
+
+
+def _explained(screen: Console, found: list[Json]) -> None:
+    """Print each record with its lines: the sales price, the unit price on the Quote, and the reasons."""
+    for each in found:
+        words = (each["recordId"], each["outcome"], each["quoteId"], each["code"], each["message"])
+        screen.print(render.plain("  ".join(word for word in words if word)), style="bold")
+        for line in (each.get("explanation") or {"lines": []})["lines"]:
+            discount = f", Discount {line['discount']} %" if line["discount"] else ""
+            prices = f"{line['listUnitPrice']} -> {line['unitPrice']}{discount}"
+            screen.print(render.plain(f"  {line['lineId']}  {prices}: {', '.join(line['reasons']) or 'no discount'}"))
 
 
 @click.command(epilog=examples("quotejob failures --last", "quotejob failures 1f0c --json"))

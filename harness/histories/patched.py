@@ -26,6 +26,7 @@ from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
 from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
+from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
 from quotejob.run import context, leases, processes
 from quotejob.salesforce import applink
@@ -158,7 +159,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(clock, "now", world.now),
         patch.object(scripts, "_lua", lambda name: REDIS_TIME if name == "clock" else lua(name)),
         patch.object(uuid, "uuid4", lambda: uuid.UUID(int=world.dice.getrandbits(128), version=4)),
-        patch.object(writer, "time", time),
+        patch.object(units, "time", time),
         patch.object(leases, "time", time),
         patch.object(leases.Lease, "kept", kept),
         patch.object(leases.Leases, "slow_down", lambda *_: None),
@@ -173,7 +174,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(sweep, "waiting", lambda _: workers.queued()),
         patch.object(Services, "connected", lambda *_, **__: made),
         patch.object(plan, "MAX_RECORDS_PER_WAVE", RECORDS_PER_WAVE),
-        *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (writer, commit, packing, pages)),
+        *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (units, writer, commit, packing, pages)),
     ]
     with contextlib.ExitStack() as stack:
         for each in replaced:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from quotejob import audit
 from quotejob.asking.door import door
 from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgClosed, OrgRefused, OrgSilent, Unauthenticated
 from quotejob.run.silence import with_silence
@@ -30,7 +31,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_FOR = 3.0, 10.0, 2.0  # seconds
 def prove(context: CallerContext, services: Services) -> CallerContext:
     """Return the context with the user's name, once the org has said that the token is of this user of this org.
 
-    The org's answer is kept for five minutes, under a keyed hash of host and token.
+    The org's answer is kept for five minutes, under a keyed hash of host and token. What this request does from here on
+    is the user's, for the audit.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     key = _key("proof", context, services.settings)
@@ -39,6 +41,7 @@ def prove(context: CallerContext, services: Services) -> CallerContext:
     proven = _proven(context, said)
     if kept is None:
         services.client.set(key, said, ex=IDENTITY_KEPT_FOR)
+    audit.acts(proven.user_id, proven.user_name)
     return proven
 
 

@@ -40,7 +40,7 @@ class ForecastNotes:
     def compare(self, job: Job) -> None:
         """Keep how long a Completed job took, as a multiple of what was forecast."""
         ended, started = job.completed_date, job.started_date
-        if not job.forecast_seconds or ended is None or started is None or job.resumed_date is not None:
+        if job.waited or not job.forecast_seconds or ended is None or started is None or job.resumed_date is not None:
             return
         ratio = (ended - started).total_seconds() / job.forecast_seconds
         key = _ratios(job.org_id, job.job_type)

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from quotejob import audit
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
@@ -63,8 +64,12 @@ class FlexQueue:
         return self._reorder(org_id, job_id, position=position)
 
     def _reorder(self, org_id: str, job_id: str, **where: Any) -> bool:
+        position = self._redis.zrank(keys.jobs_of(org_id, "holding"), job_id)
         answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, **where).decode()
         if answer in ("moved", "there"):
+            if answer == "moved":
+                before = {"position": position}
+                audit.note(self._redis, org_id, "moveJob", job_id=job_id, before=before)
             return bool(answer == "moved")
         status = self._jobs.get(answer, org_id).status
         raise JobConflict(f"Only a Holding job has a position in the flex queue; job {answer} is {status}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from quotejob import clock
+from quotejob import audit, clock
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import ENDED, MOVES, Job, Status
 from quotejob.jobs.reading import JobReader
@@ -91,8 +91,12 @@ class Moves(JobReader):
     def abort(self, job_id: str) -> Job:
         """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
         reason = "Aborted on request; quotes already written stay in the org, see the job's results"
+        before = self.get(job_id)
         if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
             raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
+        audit.note(
+            self._redis, before.org_id, "abortJob", job_id=job_id, name=before.name, before={"status": before.status}
+        )
         return self.get(job_id)
 
     def explain(self, job_id: str, reason: str | None) -> None:
@@ -100,11 +104,11 @@ class Moves(JobReader):
         if reason is None:
             self._redis.hdel(keys.job(job_id), "extendedStatus")
         elif self._redis.exists(keys.job(job_id)):
-            self._redis.hset(keys.job(job_id), "extendedStatus", reason[:1000])
+            self._redis.hset(keys.job(job_id), items=["extendedStatus", reason[:1000], "waited", "1"])
 
 
 def _past_run(job: Job, now: datetime) -> str | None:
-    """Return what is stored of a run for estimates: records, milliseconds, schedule. None: resumed, or a dry run."""
-    if job.dry_run or job.started_date is None or job.resumed_date is not None:
+    """Return what is stored of a run for estimates: records, milliseconds, schedule. None: not like others."""
+    if job.dry_run or job.waited or job.started_date is None or job.resumed_date is not None:
         return None
     return f"{job.total} {clock.ms(now) - clock.ms(job.started_date)} {job.schedule_id or ''}"

@@ -17,6 +17,7 @@ from quotejob.settings import Settings
 from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
+SESSION_KEPT_FOR = 3600  # seconds that the session of an ended job is kept at most, to tell its org of the end
 ENDED_JOB_KEPT_FOR = 7 * 24 * 3600  # seconds that an ended job and its results are stored
 
 
@@ -50,7 +51,13 @@ class JobReader:
         now = now or self._now()
         simulated = clock.ms(now) if self._simulated else None
         return scripts.run(
-            self._redis, script, now=simulated, now_iso=now.isoformat(), kept=ENDED_JOB_KEPT_FOR, **arguments
+            self._redis,
+            script,
+            now=simulated,
+            now_iso=now.isoformat(),
+            kept=ENDED_JOB_KEPT_FOR,
+            mirror_kept=SESSION_KEPT_FOR if self._settings.mirror else None,
+            **arguments,
         )
 
     def _with_waiting(self, jobs: list[Job]) -> list[Job]:

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, JobType
 
-RETRYABLE = (JobType.BATCH_QUOTE,)
+NOT_RETRYABLE = (JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Retry:
     codes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.of.job_type not in RETRYABLE:
-            raise JobConflict(f"Only {' and '.join(RETRYABLE)} jobs can be retried; this one is {self.of.job_type}")
+        if self.of.job_type in NOT_RETRYABLE:
+            raise JobConflict(f"{self.of.job_type} jobs cannot be retried; submit a new one")
 
         if self.of.dry_run:
             raise JobConflict("A dry run has written nothing, so there is nothing to retry; submit a new job")
@@ -48,7 +50,8 @@ class Retry:
         """Return the fields of the new job's hash."""
         codes = {"retryCodes": " ".join(sorted(self.codes))} if self.codes else {}
         name = {"name": self.of.name} if self.of.name else {}
-        return {"retryOf": self.of.job_id, "firstJobId": self.of.key_id, **name, **codes}
+        given = {"parameters": orjson.dumps(self.of.parameters).decode()} if self.of.parameters else {}
+        return {"retryOf": self.of.job_id, "firstJobId": self.of.key_id, **name, **codes, **given}
 
 
 def nothing_to_retry(retry: Retry, found: Collection[str]) -> JobConflict:

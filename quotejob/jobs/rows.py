@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from quotejob import clock
 from quotejob.jobs.job import Guess, Job
 from quotejob.store import rows
@@ -20,6 +22,7 @@ def _guess(text: str) -> Guess:
 
 
 _READERS: dict[str, rows.Reader] = {
+    "parameters": orjson.loads,
     "depends_on": lambda text: text.split(","),
     "not_before": clock.moment,
     "start_guess": _guess,

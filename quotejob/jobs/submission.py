@@ -6,10 +6,13 @@ Each is one Lua script in ``store/lua/jobs/``: all of it happens or nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from quotejob import clock
+import orjson
+
+from quotejob import audit, clock
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
@@ -38,6 +41,7 @@ class Submission(JobReader):
         name: str | None = None,
         soql_where_clause: str | None = None,
         number_of_opportunities: int | None = None,
+        parameters: Sequence[tuple[str, str]] = (),
         conditions: Conditions = UNCONDITIONAL,
         retry: Retry | None = None,
         options: Options = PLAIN,
@@ -61,6 +65,7 @@ class Submission(JobReader):
             "name": name,
             "soqlWhereClause": soql_where_clause,
             "numberOfOpportunities": number_of_opportunities,
+            "parameters": orjson.dumps(parameters).decode() if parameters else None,
             **conditions.stored(),
             **(retry.stored() if retry else {}),
             **options.stored(),
@@ -125,6 +130,7 @@ class Submission(JobReader):
             raise vain(*parent)
         if before not in RESUMABLE:
             raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
+        audit.note(self._redis, job.org_id, "resumeJob", job_id=job_id, name=job.name, before={"status": before})
         return self.get(job_id)
 
     def _room(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from quotejob.jobs.job import Guess, Job, JobType, Status
 # The fields of a job's hash that are read, in addition to ALWAYS.
 FIELDS = (
     *("startedDate", "completedDate", "resumedDate", "succeeded", "skipped", "failed", "planned"),
-    *("startGuess", "endGuess", "forecastCalls", "forecastSeconds", "apiCalls"),
+    *("startGuess", "endGuess", "forecastCalls", "forecastSeconds", "apiCalls", "waited"),
 )
 
 
@@ -148,7 +148,7 @@ class _Forecasts:
         self._calls, self._ratios = array("d"), array("d")
 
     def add(self, job: Job, seconds: float) -> None:
-        if job.forecast_calls is None or not job.forecast_seconds or not job.api_calls:
+        if job.waited or job.forecast_calls is None or not job.forecast_seconds or not job.api_calls:
             return
         self._calls.append(abs(job.api_calls - job.forecast_calls) / job.api_calls)
         self._ratios.append(seconds / job.forecast_seconds)

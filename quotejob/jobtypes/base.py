@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
+
+from marshmallow import Schema
 
 from quotejob.jobs.job import Job
 from quotejob.run.context import Run
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Receipt, lost
+from quotejob.usercode.parameters import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What callers may know of a job type."""
+
+    name: str
+    object: str | None  # whose records it works on; None: it needs none
+    version: str | None  # of the code that users wrote; None: it comes with quotejob
+    writes: tuple[str, ...]  # as "insert Quote by QuoteJobKey__c"
+    description: str | None = None
+    needs_clause: bool = True  # soqlWhereClause is required; otherwise the job type may choose its records itself
+    schema: type[Schema] = Schema  # reads the parameters
+    parameters: tuple[Parameter, ...] = ()
 
 
 class JobHandler(ABC):
@@ -20,6 +39,19 @@ class JobHandler(ABC):
     name: ClassVar[str]  # the jobType of the API
     nothing: ClassVar[str] = "No record matched, so there was nothing to do"  # the remark of a job without records
     slow: ClassVar[bool] = False  # its plan and its pages may take up to an hour, as jobs of Bulk API 2.0 do
+
+    dry: ClassVar[bool] = False  # its jobs can be dry runs: work_page records Outcome.PLANNED, and nothing to write
+
+    def about(self) -> About | None:
+        """Return what callers may know of the job type. None: it cannot be submitted by its name."""
+        return None
+
+    def rounds_off(self, job: Job, progress: Progress) -> bool:  # noqa: ARG002 (for job types that have something to do)
+        """Return whether there is something left to do once, after the last record. Default: no."""
+        return False
+
+    def round_off(self, run: Run) -> None:  # noqa: B027 (most job types have nothing to do)
+        """Do what is left to do once, after the last record. Raises OrgClosed if the job cannot be completed."""
 
     @abstractmethod
     def purpose(self, job: Job) -> str:

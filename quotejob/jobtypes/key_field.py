@@ -11,7 +11,8 @@ from typing import Any
 from quotejob.errors import OrgClosed
 
 NAME = "QuoteJobKey__c"
-_DEPLOY = (
+SHIPPED = ("Opportunity", "Quote", "QuoteLineItem")  # the objects that force-app/ adds it to
+DEPLOY = (
     "deploy it with: sf project deploy start --source-dir force-app; "
     "then assign it with: sf org assign permset --name QuoteJobWorker"
 )
@@ -25,6 +26,6 @@ def check(described: Mapping[str, Any]) -> None:
     where = f"{described['name']}.{NAME}"
     field = next((each for each in described["fields"] if each["name"] == NAME), None)
     if field is None:
-        raise OrgClosed(f"The org lacks the field {where}, or the user may not see it; {_DEPLOY}")
+        raise OrgClosed(f"The org lacks the field {where}, or the user may not see it; {DEPLOY}")
     if not (field["unique"] and field["createable"]):
-        raise OrgClosed(f"{where} must be unique, and the user must be allowed to set it; {_DEPLOY}")
+        raise OrgClosed(f"{where} must be unique, and the user must be allowed to set it; {DEPLOY}")

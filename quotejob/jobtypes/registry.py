@@ -1,11 +1,23 @@
-"""The registered job types, one line each. Workers and the sweep find a job's handler here by its name."""
+"""The registered job types. Workers and the sweep find a job's handler here by its name.
+
+Those that come with quotejob have one line each. Those of users are added by :func:`load`, when a process starts.
+"""
 
 from __future__ import annotations
 
-from quotejob.errors import UnknownJobType
-from quotejob.jobtypes.base import JobHandler
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quotejob.errors import InvalidRequest, UnknownJobType
+from quotejob.jobs.job import Job
+from quotejob.jobtypes.base import About, JobHandler
+from quotejob.jobtypes.own.handler import OwnJob
 from quotejob.jobtypes.quotes.handler import BatchQuote
 from quotejob.jobtypes.sample_data import SampleDataCreate, SampleDataDelete
+from quotejob.run.progress import Progress
+from quotejob.salesforce.clause import FIELD, check_clause
+from quotejob.usercode import catalog, parameters
+from quotejob.usercode.jobtype import JobType, JobTypeError
 
 _HANDLERS: dict[str, JobHandler] = {}
 
@@ -16,6 +28,24 @@ def register(handler: JobHandler) -> None:
         raise ValueError(f"There is already a job type {handler.name}")
 
 
+def load(modules: Sequence[str]) -> None:
+    """Register the job types of users: those of these modules (QUOTEJOB_JOBS), and those of installed packages.
+
+    A second call with the same job types changes nothing. Raises JobTypeError for what cannot run.
+    """
+    for job in catalog.find(modules).values():
+        add(job)
+
+
+def add(job: type[JobType[Any]]) -> None:
+    """Register a job type that a user has written, once. Raises JobTypeError if its name is taken."""
+    known = _HANDLERS.get(job.__name__)
+    if known is None:
+        register(OwnJob(job))
+    elif not (isinstance(known, OwnJob) and known.job is job):
+        raise JobTypeError(f"{job.__module__}.{job.__name__}: there is already a job type of this name; rename it")
+
+
 def handler_of(job_type: str) -> JobHandler:
     """Return the handler of a job type. Raises UnknownJobType if this process has none."""
     try:
@@ -24,9 +54,51 @@ def handler_of(job_type: str) -> JobHandler:
         raise UnknownJobType(f"This process does not know the job type {job_type}; it knows {names()}") from None
 
 
+def is_slow(job_type: str) -> bool:
+    """Return whether the pages of a job type may take an hour. False for one that this process does not know."""
+    return job_type in _HANDLERS and _HANDLERS[job_type].slow
+
+
+def rounds_off(job: Job, progress: Progress) -> bool:
+    """Return whether a job has something left to do after its last record. False: this process does not know."""
+    return job.job_type in _HANDLERS and _HANDLERS[job.job_type].rounds_off(job, progress)
+
+
 def names() -> str:
     """Return the names of the job types, separated by commas, for a message."""
     return ", ".join(_HANDLERS)
+
+
+def versions() -> dict[str, str]:
+    """Return the names of all job types that this process knows, with the versions of those that users wrote."""
+    return {name: (about.version or "") if (about := each.about()) else "" for name, each in _HANDLERS.items()}
+
+
+def abouts() -> list[About]:
+    """Return what callers may know of each job type that can be submitted by its name."""
+    return [about for handler in _HANDLERS.values() if (about := handler.about()) is not None]
+
+
+def checked(job_type: str, clause: str | None, given: parameters.Pairs) -> Mapping[str, Any]:
+    """Return the fields of a job to submit. Raises InvalidRequest if they do not fit the job type.
+
+    The clause is checked as text only: the org is not asked.
+    """
+    about = next((each for each in abouts() if each.name == job_type), None)
+    if about is None:
+        known = ", ".join(each.name for each in abouts())
+        raise InvalidRequest.field("jobType", f"{job_type!r} is no job type of this app; it has {known}")
+    if clause is None and about.needs_clause:
+        raise InvalidRequest.field(
+            FIELD, f"is missing; {job_type} works on the records of {about.object} that match it"
+        )
+    if clause is not None and about.object is None:
+        raise InvalidRequest.field(FIELD, f"has no meaning for {job_type}, which reads no records; leave it out")
+    parameters.load(about.schema, given)
+    return {
+        "soql_where_clause": None if clause is None else check_clause(clause),
+        "parameters": [(name, text) for name, text in given],
+    }
 
 
 register(BatchQuote())

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import lru_cache
 
 from quotejob.pricing.agreed import LARGEST_NUMBER, Unpriceable, quoted
 from quotejob.pricing.countries import country_code, country_key
@@ -119,7 +120,8 @@ def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -
     _check(line.quantity, f"Quantity of line {line.id}")
     _check(line.discount, f"Discount of line {line.id}")
     _check(line.total_price, f"TotalPrice of line {line.id}")
-    total = sum((discount for _, discount in reasons(opportunity, line, rules)), Decimal(0))
+    found = reasons(opportunity, line, rules)
+    total = sum((discount for _, discount in found), Decimal(0))
     discount = min(total, rules.maximum_discount)
     terms = quoted(line, discount, opportunity.decimals)
     return PricedLine(
@@ -131,7 +133,20 @@ def _price_line(opportunity: Opportunity, line: OpportunityLine, rules: Rules) -
         discount=discount,
         line_discount=terms.discount,
         copied=line.copied,
+        reasons=_texts(found, rules.maximum_discount if total > discount else None),
     )
+
+
+@lru_cache(maxsize=10_000)
+def _texts(found: tuple[tuple[str, Decimal], ...], maximum: Decimal | None) -> tuple[str, ...]:
+    """Return the reasons as people read them: ``10 % region EMEA``. ``maximum``: the sum was more than that."""
+    texts = tuple(f"{percent(discount)} % {name}" for name, discount in found)
+    return texts if maximum is None else (*texts, f"together at most {percent(maximum)} %")
+
+
+def percent(fraction: Decimal) -> str:
+    """Return a fraction in percent without zeros at its end: 0.10 is "10"."""
+    return f"{(fraction * 100).normalize():f}"
 
 
 def _expiration_date(close_date: date) -> date:

@@ -80,22 +80,24 @@ class DryRuns:
         totals: dict[str | None, Amounts] = {}
         regions: dict[tuple[str | None, str | None], Amounts] = {}
         discounts: dict[tuple[str | None, Decimal], Amounts] = {}
-        quotes = lines = 0
+        writes: dict[tuple[str, str], int] = {}
         for result in self._results.stream(job.job_id, Outcome.PLANNED):
             planned = result.planned
-            if planned is None:
+            for operation, name, count in planned.writes if planned else ():
+                writes[operation, name] = writes.get((operation, name), 0) + count
+            if planned is None or planned.quote is None:
                 continue
-            money = planned.currency
-            sums = (1, planned.lines, Decimal(planned.list_total), Decimal(planned.net_total))
+            quote, money = planned.quote, planned.quote.currency
+            sums = (1, quote.lines, Decimal(quote.list_total), Decimal(quote.net_total))
             totals.setdefault(money, Amounts(money)).add(*sums)
-            regions.setdefault((money, planned.region), Amounts(money, planned.region)).add(*sums)
-            for percent, count, list_total, net_total in planned.discounts:
-                group = discounts.setdefault((money, Decimal(percent)), Amounts(money, discount=Decimal(percent)))
+            regions.setdefault((money, quote.region), Amounts(money, quote.region)).add(*sums)
+            for percent, count, list_total, net_total in quote.discounts:
+                rate = Decimal(percent)
+                group = discounts.setdefault((money, rate), Amounts(money, discount=rate))
                 group.add(0, count, Decimal(list_total), Decimal(net_total))
-            quotes, lines = quotes + 1, lines + planned.lines
         return DryRun(
             job,
-            [WriteCount("insert", "Quote", quotes), WriteCount("insert", "QuoteLineItem", lines)],
+            [WriteCount(operation, name, count) for (operation, name), count in writes.items()],
             sorted(totals.values(), key=lambda one: one.currency or ""),
             sorted(regions.values(), key=lambda one: -one.net_total),
             sorted(discounts.values(), key=lambda one: (one.currency or "", one.discount or 0)),

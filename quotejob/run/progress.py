@@ -23,7 +23,7 @@ from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
-
+_PAGES = b"pages "  # instead of the reasons of a batch
 
 log = structlog.get_logger()
 LONGEST_COUNTED_PAUSE = 120.0  # seconds that the time since the fault before may count
@@ -126,6 +126,15 @@ class Progress:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._redis.field(keys.job(job_id, "quotes"), str(page))
 
+    def explained(self, job_id: str, unit: str) -> list[bytes]:
+        """Return the reasons of the prices of a page, or of the pages whose quotes a batch has, as they are stored."""
+        key = keys.job(job_id, "explained")
+        stored = self._redis.field(key, unit)
+        if stored is not None and stored.startswith(_PAGES):
+            pages = stored.removeprefix(_PAGES).decode().split()
+            return [page for page in self._redis.fields(key, pages) if page]
+        return [stored] if stored else []
+
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
         self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
@@ -184,6 +193,11 @@ class Progress:
             found = self._redis.fields(keys.job(job_id, "results"), some)
             yield from ((unit, _results(stored)) for unit, stored in zip(some, found, strict=True))
 
+    def totals(self, job_id: str) -> Iterator[tuple[str, str, str]]:
+        """Yield the name, the group and the amount of each total of every page and batch that has reported."""
+        for stored in self._redis.hash(keys.job(job_id, "totals")).values():
+            yield from rows.unsqueeze(stored, list[tuple[str, str, str]])
+
     # -- notes ---------------------------------------------------------------------------------------------------------
 
     def once(self, job_id: str, what: str) -> bool:
@@ -197,6 +211,15 @@ class Progress:
             return value
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
+
+    def first_note(self, job_id: str, what: str, value: str) -> str:
+        """Store a note if there is none of this name. Return the note that is stored then."""
+        self._redis.hsetnx(keys.job(job_id, "marks"), what, value)
+        return self.note(job_id, what) or value
+
+    def forget_note(self, job_id: str, what: str) -> None:
+        """Delete a note."""
+        self._redis.hdel(keys.job(job_id, "marks"), what)
 
     def notes(self, job_id: str, beginning: str) -> list[str]:
         """Return the values of all notes whose names begin so."""
@@ -234,13 +257,19 @@ class Progress:
             "run/record",
             job=keys.job(job_id),
             receipts=keys.stage(job_id, name, wave),
-            **{f"{part}_key": keys.job(job_id, part) for part in ("results", "quotes", "left", "errors", "marks")},
+            **{
+                f"{part}_key": keys.job(job_id, part)
+                for part in ("results", "quotes", "explained", "left", "errors", "marks", "totals")
+            },
             faults=keys.job(job_id, "faults"),
+            totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
             open=keys.OPEN,
             id=job_id,
             unit=receipt.unit,
             results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
             priced=priced or None,
+            explained=receipt.explained or _pages_of(receipt),
+            code_version=receipt.code_version,
             counts=counts,
             codes=list(failed),
             pages=pages,
@@ -250,6 +279,11 @@ class Progress:
             first = failed[code.decode()]
             log.warning(f"A record failed: {first.record_id}: {first.code}: {first.message}")
         return firsts is not None
+
+
+def _pages_of(receipt: Receipt) -> bytes | None:
+    """Return where the reasons of a batch are: with its pages."""
+    return _PAGES + " ".join(map(str, receipt.pages)).encode() if receipt.pages else None
 
 
 def _results(stored: bytes | None) -> list[Result]:

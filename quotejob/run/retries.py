@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 
+from quotejob import audit
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
@@ -43,7 +44,7 @@ class Retries:
             return self._jobs.get(known), False
         retry.check()
         job_id = str(uuid.uuid4())
-        return submit_with_list(
+        job, new = submit_with_list(
             self._progress,
             job_id,
             lambda: self._copy_failed(job_id, retry),
@@ -51,6 +52,9 @@ class Retries:
                 context, retry.of.job_type, retry=retry, idempotency_key=idempotency_key, job_id=job_id
             ),
         )
+        if new:
+            audit.note(self._redis, context.org_id, "retryFailedRecords", job_id=retry.of.job_id, name=retry.of.name)
+        return job, new
 
     def _copy_failed(self, job_id: str, retry: Retry) -> None:
         """Store the ids of the records to retry for the new job. One part of the results is in memory at a time."""

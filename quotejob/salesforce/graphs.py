@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -141,3 +141,43 @@ def _is_halted_by_another(fault: Fault) -> bool:
     A reference to nothing has the same code, but is the node's own error.
     """
     return fault.code == HALTED and kind_of(fault.code, fault.message) is Kind.RETRY
+
+
+# --- composite requests without a graph ---------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """One part of a composite request. ``path`` is below /services/data/vXX.X/."""
+
+    name: str
+    method: str
+    path: str
+    body: dict[str, Any]
+
+
+class Said(NamedTuple):
+    """The org's answer to one part: its HTTP status and its body."""
+
+    status: int
+    body: Any
+
+
+def parts_body(parts: Sequence[Part], api_version: str) -> bytes:
+    """Return the body of a request whose parts succeed or fail by themselves (REST API guide, "Composite")."""
+    requests = [
+        {
+            "method": part.method,
+            "url": f"/services/data/v{api_version}/{part.path}",
+            "referenceId": part.name,
+            "body": part.body,
+        }
+        for part in parts
+    ]
+    return to_json({"allOrNone": False, "collateSubrequests": False, "compositeRequest": requests})
+
+
+def answers_to_parts(answer: Any) -> dict[str, Said]:
+    """Return what the org said to each part, by name. Raises an error of its reading for another body."""
+    return {
+        part["referenceId"]: Said(int(part["httpStatusCode"]), part["body"]) for part in answer["compositeResponse"]
+    }

@@ -14,7 +14,7 @@ from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import Checkpoint, IngestResult
 from quotejob.salesforce.connection import Connection, Watch
-from quotejob.salesforce.graphs import Graph, GraphOutcome
+from quotejob.salesforce.graphs import Graph, GraphOutcome, NodeError, Part, Said
 from quotejob.salesforce.guard import MAX_ANSWER
 from quotejob.salesforce.translate import URI_TOO_LONG
 
@@ -144,6 +144,17 @@ class OrgClient:
         with self.reading("the outcome of every record"):
             return together.outcome_of(graph, answer)
 
+    def send_parts(self, parts: Sequence[Part]) -> dict[str, Said]:
+        """Send a composite request whose parts succeed or fail by themselves, with one try. Return the answers by name.
+
+        Raises OrgUnreachable if the answer was lost: each part may have been done or not.
+        """
+        body = graphs.parts_body(parts, self.address.api_version)
+        salesforce = self._connection.salesforce
+        answer = self._connection.once(lambda: salesforce.restful("composite", method="POST", data=body))
+        with self.reading("the outcome of every part"):
+            return graphs.answers_to_parts(answer)
+
     def reading(self, what: str) -> AbstractContextManager[None]:
         """Return a context for code that reads the values of an answer.
 
@@ -159,6 +170,17 @@ class OrgClient:
         except OrgRefused as refused:
             if refused.code != "ENTITY_IS_DELETED":
                 raise
+
+    def delete_many(self, ids: Sequence[str]) -> dict[str, NodeError | None]:
+        """Delete at most 200 records, each for itself, with one try. Return the errors by id; None: it is deleted now.
+
+        Raises OrgUnreachable if the answer was lost: the records may have been deleted or not.
+        """
+        query = urlencode({"ids": ",".join(map(_name, ids)), "allOrNone": "false"})
+        salesforce = self._connection.salesforce
+        answer = self._connection.once(lambda: salesforce.restful(f"composite/sobjects?{query}", method="DELETE"))
+        with self.reading("the outcome of every record"):
+            return together.outcomes_of_deletes(ids, answer)
 
     def ingest(
         self,

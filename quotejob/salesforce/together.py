@@ -1,4 +1,6 @@
-"""One graph written by collections inside a composite: all or none too, but every refused record is named.
+"""What collections do: a graph written by them inside a composite, all or none, and deletes, each for itself.
+
+Every refused record is named.
 
 A composite graph names only the first record that the org refuses, and the org runs no more graphs after 14 refused
 ones. A collection names each of its records. A composite with allOrNone keeps or undoes all its collections together
@@ -16,6 +18,7 @@ from quotejob.salesforce.translate import faults
 
 MAX_ROWS = 200  # in a collection
 MAX_COLLECTIONS = 5  # in a composite
+ALREADY_DELETED = "ENTITY_IS_DELETED"
 UNDONE = "ALL_OR_NONE_OPERATION_ROLLED_BACK"  # the code of a record that was undone because of another
 
 
@@ -88,3 +91,23 @@ def _errors(node: Node, row: Mapping[str, Any]) -> Iterator[NodeError]:
     for fault in faults(row["errors"]):
         if fault.code != UNDONE:
             yield NodeError(node.reference_id, fault.code, fault.message, fault.fields, 400)
+
+
+def outcomes_of_deletes(ids: Sequence[str], answer: Any) -> dict[str, NodeError | None]:
+    """Return for each id why the record was not deleted; None: it is deleted, perhaps by an earlier request.
+
+    The rows of the answer come in the order of the ids. A row of a deleted record has its id, which is checked. Raises
+    an error of its reading, such as KeyError, for another body.
+    """
+    return {record_id: _not_deleted(record_id, row) for record_id, row in zip(ids, answer, strict=True)}
+
+
+def _not_deleted(record_id: str, row: Mapping[str, Any]) -> NodeError | None:
+    if row["success"]:
+        if row["id"][:15] != record_id[:15]:
+            raise KeyError("id")
+        return None
+    fault = faults(row["errors"])[0]
+    if fault.code == ALREADY_DELETED:
+        return None
+    return NodeError(record_id, fault.code, fault.message, fault.fields, 400)

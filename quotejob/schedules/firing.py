@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quotejob import clock
+from quotejob import audit, clock
 from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
@@ -85,6 +85,7 @@ class Firing:
         except FlexQueueFull:
             self._settle(schedule.schedule_id, job_id)
             raise
+        audit.note(self._redis, org_id, "runScheduleNow", schedule_id=schedule_id, job_id=job_id, name=schedule.name)
         return job_id
 
     def fire(self, schedule: Schedule, now: datetime) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from quotejob import clock
+from quotejob import audit, clock
 from quotejob.errors import InvalidRequest, ScheduleConflict, ScheduleNotFound, TooManySchedules
 from quotejob.jobs.job import ENDED
 from quotejob.salesforce.caller import CallerContext
@@ -67,6 +67,7 @@ class ScheduleStore:
             raise TooManySchedules(f"This org already has {MAX_SCHEDULES_PER_ORG} schedules; delete one first")
         if answer == "name":
             raise _name_taken(name)
+        self._note("createSchedule", schedule)
         return self.get(schedule.schedule_id)
 
     def change(self, schedule_id: str, org_id: str, changes: Mapping[str, Any]) -> Schedule:
@@ -82,6 +83,9 @@ class ScheduleStore:
             answer, name = self._store_change(row, before, after), after.name
         if answer == "name":
             raise _name_taken(name)
+        self._note(
+            "updateSchedule", before, *(name for name in CHANGEABLE if getattr(before, name) != getattr(after, name))
+        )
         return self.get(schedule_id, org_id)
 
     def get(self, schedule_id: str, org_id: str | None = None) -> Schedule:
@@ -95,7 +99,10 @@ class ScheduleStore:
 
     def pause(self, schedule_id: str, org_id: str) -> Schedule:
         """Pause a schedule and return it. Raises ScheduleConflict when it is not WAITING."""
-        return self._change_state(self.get(schedule_id, org_id), State.PAUSED, (State.WAITING,))
+        before = self.get(schedule_id, org_id)
+        after = self._change_state(before, State.PAUSED, (State.WAITING,))
+        self._note("pauseSchedule", before, "state")
+        return after
 
     def resume(self, schedule_id: str, org_id: str) -> Schedule:
         """Resume a schedule that is PAUSED or in ERROR, and return it. Fire times that passed meanwhile do not run.
@@ -109,12 +116,15 @@ class ScheduleStore:
                 f"Only a schedule that is PAUSED or in ERROR can be resumed; this one is {schedule.state}"
             )
         resumed = replace(schedule, next_fire_time=_first_fire_time(schedule, self.now()))
-        return self._change_state(resumed, State.WAITING, (State.PAUSED, State.ERROR))
+        after = self._change_state(resumed, State.WAITING, (State.PAUSED, State.ERROR))
+        self._note("resumeSchedule", schedule, "state")
+        return after
 
     def delete(self, schedule_id: str, org_id: str) -> Schedule:
         """Delete a schedule and return it as it was, in state DELETED. Its jobs stay."""
         schedule = self.get(schedule_id, org_id)
         self._move(schedule, State.DELETED, (State.WAITING, State.PAUSED, State.COMPLETE, State.ERROR))
+        self._note("deleteSchedule", schedule, "state", *CHANGEABLE)
         return replace(schedule, state=State.DELETED, next_fire_time=None)
 
     def stop(self, schedule_id: str, reason: str) -> None:
@@ -129,6 +139,11 @@ class ScheduleStore:
         self._move(schedule, State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _note(self, action: str, before: Schedule, *changed: str) -> None:
+        """Write into the audit what was done to a schedule, with the values of these fields before."""
+        values = {rows.camel(field): getattr(before, field) for field in changed}
+        audit.note(self._redis, before.org_id, action, schedule_id=before.schedule_id, name=before.name, before=values)
 
     def _row(self, schedule_id: str, org_id: str | None) -> Row:
         found = self._redis.hash(rows.key(schedule_id))

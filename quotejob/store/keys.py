@@ -11,6 +11,7 @@ QUEUES = "quotejob:queues"  # orgs with Holding jobs, by the last check of their
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 CLEAN_UPS = "quotejob:clean-ups"  # ended jobs with incomplete Quotes in the org, by the next try (ms, Redis's clock)
+MIRRORS = "quotejob:mirrors"  # orgs that have to be told of jobs, by when (ms, Redis's clock)
 INSIDE = "quotejob:gate:inside"  # steps that ask an org: task id -> "org ends" (ms, Redis's clock)
 THREADS = "quotejob:gate:threads"  # workers: name -> "threads ends" (ms, the same clock)
 WAITING = "quotejob:gate:waiting"  # orgs with messages in their room, by when one was let in last (ms, the same clock)
@@ -23,8 +24,11 @@ TICKED = "quotejob:ticked"  # when a tick or a sweep ran last (ms, by the clock 
 
 # The parts of a job beside its hash, by how long they stay. The script lua/jobs/queue.lua decides about "context" and
 # "leases": a job that has incomplete Quotes to remove still needs them.
-_KEPT_AFTER_END = ("results",)
-_NEEDED_FOR_RESUME = ("chosen", "seen", "pages", "quotes", "left", "errors", "batches", "marks", "waits")
+_KEPT_AFTER_END = (
+    "results",
+    "explained",
+)
+_NEEDED_FOR_RESUME = ("chosen", "seen", "pages", "quotes", "left", "errors", "batches", "marks", "totals", "waits")
 _OF_EACH_WAVE = ("priced", "written", "parts")  # also needed for resume
 _DELETED_AT_END = ("deaths", "faults")
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -28,6 +27,7 @@ import msgspec
 
 from quotejob.errors import OrgRefused, QuotejobError
 from quotejob.pricing.fields import PATH, Source
+from quotejob.usercode.writes import Delete, Insert, Skip, Tally, Update, Upsert, Value
 
 PLAIN = (str, int, bool, Decimal, date, datetime, time)  # the types of fields; `| None`, Literal and Enum too
 Describe = Callable[[str], Mapping[str, Any]]  # the name of an object -> the org's describe of it
@@ -46,17 +46,37 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     sobject: ClassVar[str] = ""
     Id: str
 
+    def update(self, **values: Value) -> Update:
+        """Set fields of this record."""
+        return Update(self.Id, object_of(type(self)), self.Id, values)
+
+    def delete(self) -> Delete:
+        """Move this record to the recycle bin."""
+        return Delete(self.Id, object_of(type(self)), self.Id)
+
+    def insert(self, sobject: str, /, *, key: str | None = None, **values: Value) -> Insert:
+        """Make a new record because of this one, once. ``key``: unique for longer than this job lives."""
+        return Insert(self.Id, sobject, values, key)
+
+    def upsert(self, sobject: str, by: str, value: str, /, **values: Value) -> Upsert:
+        """Make or update the record whose unique external id field ``by`` has this value."""
+        return Upsert(self.Id, sobject, by, value, values)
+
+    def update_other(self, sobject: str, record_id: str, /, **values: Value) -> Update:
+        """Set fields of another record because of this one."""
+        return Update(self.Id, sobject, record_id, values)
+
     def skip(self, reason: str) -> Skip:
         """Leave this record alone. The results say why."""
         return Skip(self.Id, reason)
 
+    def tally(self, name: str, amount: Decimal | int = 1, *, by: str = "") -> Tally:
+        """Add to a total that ``finish`` reads. Counts once, and only if this record's writes succeeded."""
+        return Tally(self.Id, name, Decimal(amount), by)
 
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """What a row's ``skip`` gives: the record is left alone."""
 
-    source: str  # the record's id
-    reason: str
+class Key(Row, frozen=True, kw_only=True):
+    """A piece of work without a record in the org: what ``start`` gives by :class:`~quotejob.usercode.jobtype.Keys`."""
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -152,10 +172,10 @@ def _column(row: type[Row], field: Any) -> Column:
     name = field.encode_name
     if not PATH.fullmatch(name):
         raise TypeError(f"{row.__name__}.{field.name}: {name!r} is neither a field nor a path such as Account.Name")
-    child = _child(field.type)
+    child = child_of(field.type)
     if child is not None:
         return Column(name, columns(child))
-    for kind in _kinds(field.type):
+    for kind in kinds_of(field.type):
         if kind not in PLAIN and not (isinstance(kind, type) and issubclass(kind, Enum)):
             expected = "Decimal, not float" if kind is float else "str, int, bool, Decimal, date, datetime or time"
             word = getattr(kind, "__name__", str(kind))
@@ -163,7 +183,7 @@ def _column(row: type[Row], field: Any) -> Column:
     return Column(name)
 
 
-def _child(kind: Any) -> type[Row] | None:
+def child_of(kind: Any) -> type[Row] | None:
     """Return the class of the rows of a child relationship. None: the attribute is a field."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple and len(arguments) == 2 and arguments[1] is ...:
@@ -172,10 +192,10 @@ def _child(kind: Any) -> type[Row] | None:
     return None
 
 
-def _kinds(kind: Any) -> Iterator[Any]:
+def kinds_of(kind: Any) -> Iterator[Any]:
     """Yield the types of a union without None. A Literal counts as the types of its words."""
     if get_origin(kind) in (Union, UnionType):
-        yield from (one for part in get_args(kind) if part is not type(None) for one in _kinds(part))
+        yield from (one for part in get_args(kind) if part is not type(None) for one in kinds_of(part))
     elif get_origin(kind) is Literal:
         yield from {type(word) for word in get_args(kind)}
     else:
@@ -202,7 +222,7 @@ def _plan(row: type[Row]) -> tuple[tuple[str, type[Row] | None, bool], ...]:
     with _learning, contextlib.suppress(msgspec.ValidationError):
         msgspec.convert({}, row)
     fields = msgspec.structs.fields(row)
-    return tuple((field.encode_name, _child(field.type), int in set(_kinds(field.type))) for field in fields)
+    return tuple((field.encode_name, child_of(field.type), int in set(kinds_of(field.type))) for field in fields)
 
 
 def _named(row: type[Row], values: Sequence[Any]) -> dict[str, Any]:

@@ -267,7 +267,7 @@ def test_every_page_can_be_used_by_everyone(
     paths = {
         "overview": "/console", "jobs": "/console/jobs", "job": f"/console/jobs/{held[0]}", "queue": "/console/queue",
         "schedules": "/console/schedules", "new-schedule": "/console/schedules/new", "health": "/console/health",
-        "submit": "/console/submit",
+        "audit": "/console/audit", "submit": "/console/submit",
     }  # fmt: skip
     found: dict[str, list[str]] = {}
     for name, path in paths.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from decimal import Decimal
 
 import pytest
 import structlog
@@ -69,6 +71,28 @@ def test_plain_text_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     out = written(capsys)
     assert "grün 契約 🎉 'a' \\n" in out
     assert "count=3" in out
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_line_of_json_is_one_object(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Whatever is logged, by us or by libraries: it can be read, has what programs sort by, and loses nothing."""
+    logs.configure("INFO", logs.Form.JSON)
+    log = structlog.get_logger()
+    with structlog.contextvars.bound_contextvars(job_id=text):
+        log.warning(text, clause=text, count=3, none=None, ids={text}, error=ValueError(text), price=Decimal("1.20"))
+    logging.getLogger("library").error("it says %s", text)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        log.exception("A sentence")
+        logging.getLogger("library").exception("A sentence")
+    lines = capsys.readouterr().out.splitlines()
+    first, second, *failed = (json.loads(line) for line in lines)
+    assert (first["event"], first["job_id"], first["clause"], first["error"]) == (text,) * 4
+    assert (first["count"], first["none"], first["ids"], first["level"]) == (3, None, [text], "warning")
+    assert second["event"] == f"it says {text}"
+    assert all("ValueError" in each["exception"] and each["timestamp"].endswith("Z") for each in failed)
+    assert len(failed) == 2
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -80,6 +80,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         ("QUOTEJOB_REDIS_FULL_AT", "0"),
         ("QUOTEJOB_AUTHORIZATIONS", "worker,../x"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

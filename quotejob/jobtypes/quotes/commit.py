@@ -46,7 +46,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     if batch in run.progress.written_units(run.id, wave):
         return
     run.go_on()
-    page_of, parts = _content(run, wave, batch), run.progress.parts(run.id, wave, batch)
+    page_of, parts = content(run, wave, batch), run.progress.parts(run.id, wave, batch)
     decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
     wanted = page_of.keys() - decided
     quotes = _quotes(run, page_of, wanted)
@@ -56,15 +56,15 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         writer.write(quotes)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
-        part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
+        part = receipt_of(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
-        _record_whole(run, wave, _receipt(f"{wave}.{batch}", writer.results, page_of, run.org.calls), quotes)
+        _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), quotes)
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    page_of, writer = _content(run, wave, batch), _writer(run, wave, batch)
+    page_of, writer = content(run, wave, batch), _writer(run, wave, batch)
     there = written(run.org, run.job.key_id, list(page_of))
     quotes = _quotes(run, page_of, page_of.keys())
     if _is_large(quotes):
@@ -77,7 +77,7 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
         key: Result(key, Outcome.SUCCEEDED, there[key]) if key in there else lost(key, names.get(key))
         for key in page_of
     }
-    _record_whole(run, wave, _receipt(f"{wave}.{batch}", results, page_of, run.org.calls), quotes)
+    _record_whole(run, wave, receipt_of(f"{wave}.{batch}", results, page_of, run.org.calls), quotes)
 
 
 def remove_incomplete(run: Run) -> None:
@@ -124,8 +124,8 @@ def _is_large(quotes: Sequence[PricedQuote]) -> bool:
     return len(quotes) == 1 and nodes(quotes[0]) > MAX_NODES
 
 
-def _content(run: Run, wave: int, batch: int) -> dict[str, int]:
-    """Return the Opportunities of a batch, each with its page."""
+def content(run: Run, wave: int, batch: int) -> dict[str, int]:
+    """Return the records of a batch, each with its page."""
     ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
@@ -147,7 +147,8 @@ def _sizes(page: int, stored: bytes) -> Iterator[Size]:
     return (Size(str(page), opportunity_id, 1 + lines) for opportunity_id, lines in packed.sizes(stored))
 
 
-def _receipt(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
+def receipt_of(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
+    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records."""
     decided = Counter(page_of[record_id] for record_id in results)
     failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
     pages = {page: (count, failed[page]) for page, count in decided.items()}

@@ -16,7 +16,7 @@ from quotejob.pricing.model import Opportunity, PricedLine, PricedQuote
 from quotejob.pricing.rules import region_name
 from quotejob.run.context import Run
 from quotejob.run.dry_runs import CHANGED
-from quotejob.run.receipt import Outcome, Planned, Result
+from quotejob.run.receipt import Outcome, Planned, PlannedQuote, Result
 
 FINGERPRINT_BYTES = 8
 
@@ -53,8 +53,7 @@ def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Resul
         for fraction, lines in sorted(groups.items())
     ]
     money = quote.copied.get("CurrencyIsoCode")
-    what = Planned(
-        fingerprint=fingerprint(quote),
+    shown = PlannedQuote(
         name=quote.name,
         lines=len(quote.lines),
         list_total=str(_list_total(quote.lines, step)),
@@ -63,6 +62,8 @@ def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Resul
         region=region_name(opportunity, book),
         discounts=discounts,
     )
+    writes = [("insert", "Quote", 1), ("insert", "QuoteLineItem", len(quote.lines))]
+    what = Planned(fingerprint(quote), writes, shown)
     return Result(quote.opportunity_id, Outcome.PLANNED, record_name=opportunity.name, planned=what)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from quotejob.jobs.job import Job, JobType
-from quotejob.jobtypes.base import JobHandler
+from quotejob.jobtypes import key_field
+from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.quotes import commit, pages, unknown
 from quotejob.jobtypes.quotes.plan import plan_quotes
 from quotejob.run.context import Run
@@ -13,7 +14,18 @@ class BatchQuote(JobHandler):
     """Plan by plan.py, price pages by pages.py, pack and write batches by commit.py."""
 
     name = JobType.BATCH_QUOTE
+    dry = True
     nothing = "No Opportunity matched the WHERE clause when the job ran, so there was nothing to price"
+
+    def about(self) -> About:
+        """Return what callers may know of the Quote job."""
+        return About(
+            name=str(self.name),
+            object="Opportunity",
+            version=None,
+            writes=(f"insert Quote by {key_field.NAME}", "insert QuoteLineItem"),
+            description="Prices Opportunities, and writes a Quote with its lines for each",
+        )
 
     def purpose(self, job: Job) -> str:
         """Return the job's clause, or the job that it retries."""

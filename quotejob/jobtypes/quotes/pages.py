@@ -5,7 +5,7 @@ An expected problem of one Opportunity is data in the page's receipt. Only a pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,13 @@ from quotejob.pricing import Rules, Unpriceable, load_rules, price, unknown_coun
 from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.results import explained
 from quotejob.salesforce import MAX_NODES
+from quotejob.usercode.pricing.decided import applied
+from quotejob.usercode.pricing.pricer import Pricer, pricer
+from quotejob.usercode.rows import Column
+
+EXPLAIN_LENGTH = "explain"  # a note of the job: how much text the field for reasons takes
 
 log = structlog.get_logger()
 
@@ -30,6 +36,11 @@ def price_page(run: Run, wave: int, page: int) -> None:
     ids = run.progress.page(run.id, page)
     book = rules(run.settings.pricing_rules)
     quotes, results, found = _price_all(run, ids, book)
+    own = pricer(run.settings)
+    version = own.version if own else None
+    reasons = explained.pack(quotes, version) if quotes else b""
+    if run.settings.explain_field and (length := run.progress.note(run.id, EXPLAIN_LENGTH)):
+        quotes = explained.into_field(quotes, run.settings.explain_field, int(length))
     countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]
     unknown.note(run, page, [country for country in countries if country is not None])
     if run.job.after_dry_run is not None:
@@ -41,7 +52,14 @@ def price_page(run: Run, wave: int, page: int) -> None:
     if run.job.retry_of is not None:
         quotes, there = _without_written(run, quotes)
         results += there
-    receipt = Receipt(str(page), tuple(results), to_write=len(quotes), api_calls=run.org.calls)
+    receipt = Receipt(
+        str(page),
+        tuple(results),
+        to_write=len(quotes),
+        api_calls=run.org.calls,
+        explained=reasons,
+        code_version=version,
+    )
     run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
 
@@ -56,8 +74,9 @@ def _price_all(
     run: Run, ids: Sequence[str], book: Rules
 ) -> tuple[list[PricedQuote], list[Result], dict[str, Opportunity]]:
     """Return the priced quotes, the results of the other records, and the Opportunities by id."""
+    own = pricer(run.settings)
     quotes, results = [], []
-    opportunities, too_large = _read(run, ids, book)
+    opportunities, too_large = _read(run, ids, book, own.about.columns if own else ())
     found = {opportunity.id: opportunity for opportunity in opportunities}
     for record_id in ids:
         outcome = too_large.get(record_id) or _price_one(found.get(record_id), record_id, book)
@@ -65,21 +84,44 @@ def _price_all(
             results.append(outcome)
         else:
             quotes.append(outcome)
+    if own is not None:
+        quotes, others = _by_function(own, found, quotes)
+        results += others
     return quotes, results, found
 
 
-def _read(run: Run, ids: Sequence[str], book: Rules) -> tuple[list[Opportunity], dict[str, Result]]:
+def _by_function(
+    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote]
+) -> tuple[list[PricedQuote], list[Result]]:
+    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for."""
+    made = own.price([(found[quote.opportunity_id].asked, quote) for quote in quotes])
+    kept, results = [], []
+    for quote, decided in zip(quotes, made, strict=True):
+        opportunity = found[quote.opportunity_id]
+        if decided.outcome == "priced":
+            kept.append(applied(decided, quote, opportunity.decimals))
+        else:
+            outcome = Outcome(decided.outcome)
+            result = Result(opportunity.id, outcome, None, decided.code, decided.message, opportunity.name)
+            results.append(result)
+    return kept, results
+
+
+def _read(
+    run: Run, ids: Sequence[str], book: Rules, asked: Sequence[Column]
+) -> tuple[list[Opportunity], dict[str, Result]]:
     """Return the Opportunities, and the results of those that alone make an answer too large.
 
     If the answer for several is too large, they are read in halves.
     """
     try:
-        return read(run, ids, book), {}
+        return read(run, ids, book, asked), {}
     except AnswerTooLarge as reason:
         if len(ids) == 1:
             return [], {ids[0]: Result(ids[0], Outcome.FAILED, code=reason.code, message=reason.message)}
     log.info(f"The answer for {len(ids)} Opportunities is too large: reading them in halves")
-    (first, alone), (second, more) = _read(run, ids[: len(ids) // 2], book), _read(run, ids[len(ids) // 2 :], book)
+    half = len(ids) // 2
+    (first, alone), (second, more) = (_read(run, some, book, asked) for some in (ids[:half], ids[half:]))
     return first + second, alone | more
 
 

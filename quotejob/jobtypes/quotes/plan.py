@@ -5,20 +5,22 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes.pages import rules
+from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
 from quotejob.run.context import Run
 from quotejob.run.waves import batched, store_plan
 from quotejob.salesforce.clause import select_opportunities
+from quotejob.usercode.pricing.pricer import pricer
+from quotejob.usercode.rows import Column, missing
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity
 MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
@@ -90,9 +92,45 @@ def _check_fields(run: Run, book: Rules, quote_fields: Mapping[str, dict[str, An
     _check_settable("Quote", quote_fields.values(), book.quote_fields)
     if book.line_fields.keys() - LINE_FIELDS.keys():
         _check_settable("QuoteLineItem", run.org.describe("QuoteLineItem")["fields"], book.line_fields)
+    if run.settings.explain_field:
+        _note_length(run, run.settings.explain_field, quote_fields)
+    own = pricer(run.settings)
+    if own is not None:
+        _check_asked(run, own.about.columns, Rules(book.maximum_discount))
     if book.quote_fields != QUOTE_FIELDS or book.line_fields != LINE_FIELDS:
         with explained():
             run.org.explain(select([_NOBODY], book, multi_currency=False))
+
+
+def _note_length(run: Run, field: str, quote_fields: Mapping[str, dict[str, Any]]) -> None:
+    """Note how much text the field for reasons takes. Raises OrgClosed if the user may not set it, or it is no text."""
+    sobject, _, name = field.partition(".")
+    known = quote_fields.values() if sobject == "Quote" else run.org.describe(sobject)["fields"]
+    found = next((each for each in known if each["name"].lower() == name.lower()), None)
+    if found is None or not found["createable"] or not found.get("length"):
+        raise OrgClosed(
+            f"QUOTEJOB_EXPLAIN_FIELD is {field}, but the org has no such text field, or the user may not set it"
+        )
+    run.progress.note(run.id, EXPLAIN_LENGTH, str(found["length"]))
+
+
+def _check_asked(run: Run, asked: Sequence[Column], plain: Rules) -> None:
+    """Raise OrgClosed with the names of all fields that the pricing function reads and the org does not have.
+
+    A function that reads only what is read anyway costs no request.
+    """
+    query = select([_NOBODY], plain, multi_currency=False, asked=asked)
+    if query == select([_NOBODY], plain, multi_currency=False):
+        return
+    try:
+        run.org.explain(query)
+    except OrgRefused as refused:
+        lacking = missing("Opportunity", asked, run.org.describe)
+        if not lacking:
+            raise
+        raise OrgClosed(
+            f"The pricing function reads fields that the org lacks, or that the user may not read: {', '.join(lacking)}"
+        ) from refused
 
 
 def _check_settable(object_name: str, described: Iterable[dict[str, Any]], wanted: Sources) -> None:

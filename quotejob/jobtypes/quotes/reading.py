@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,10 +19,12 @@ from quotejob.pricing.model import Opportunity, OpportunityLine
 from quotejob.run.context import Run
 from quotejob.salesforce.queries import Record
 from quotejob.salesforce.translate import URI_TOO_LONG
+from quotejob.usercode.rows import Column, flat, select_list
 
 _QUOTE_FIELDS = ("Id", "Name", "Account.BillingCountry", "Amount", "CloseDate", "Pricebook2Id")
 CURRENCY_GOES_ALONG = "currency"  # a note of the job: a new Quote gets the currency of its Opportunity
 _CURRENCY_FIELD = "CurrencyIsoCode"
+_LINES = "OpportunityLineItems"
 _LINE_FIELDS = (
     "Id",
     "PricebookEntryId",
@@ -34,28 +37,30 @@ _LINE_FIELDS = (
 )
 
 
-def read(run: Run, ids: Sequence[str], book: Rules) -> list[Opportunity]:
-    """Return the Opportunities as they are now, with all their lines. Those that the user cannot see are left out."""
+def read(run: Run, ids: Sequence[str], book: Rules, asked: Sequence[Column] = ()) -> list[Opportunity]:
+    """Return the Opportunities as they are now, with all their lines. Those that the user cannot see are left out.
+
+    ``asked``: what a pricing function reads.
+    """
     decimals: dict[str, int] = orjson.loads(run.progress.note(run.id, "decimals") or "{}")
     copied = book.quote_fields
     if decimals and run.progress.note(run.id, CURRENCY_GOES_ALONG):
         copied = {_CURRENCY_FIELD: Source(_CURRENCY_FIELD), **copied}
     with explained():
-        found = _rows(run, ids, book, multi_currency=bool(decimals))
+        found = _rows(run, ids, partial(select, book=book, multi_currency=bool(decimals), asked=asked))
     with run.org.reading("Opportunities with all their fields"):
-        return [_opportunity(row, decimals, copied, book.line_fields) for row in found]
+        return [_opportunity(row, decimals, copied, book.line_fields, asked) for row in found]
 
 
-def _rows(run: Run, ids: Sequence[str], book: Rules, *, multi_currency: bool) -> Iterator[Record]:
+def _rows(run: Run, ids: Sequence[str], query: Callable[[Sequence[str]], str]) -> Iterator[Record]:
     """Return the rows of these Opportunities, by several queries if one would be too long for its URI."""
     try:
-        return run.org.query(select(ids, book, multi_currency=multi_currency))
+        return run.org.query(query(ids))
     except OrgRefused as refused:
         if refused.code != URI_TOO_LONG or len(ids) == 1:
             raise
         half = len(ids) // 2
-        parts = (_rows(run, some, book, multi_currency=multi_currency) for some in (ids[:half], ids[half:]))
-        return chain.from_iterable(parts)
+        return chain.from_iterable(_rows(run, some, query) for some in (ids[:half], ids[half:]))
 
 
 @contextmanager
@@ -73,27 +78,38 @@ def explained() -> Iterator[None]:
         ) from refused
 
 
-def select(ids: Sequence[str], book: Rules, *, multi_currency: bool) -> str:
-    """Return the query for these Opportunities. The lines come in the order that the user gave them."""
+def select(ids: Sequence[str], book: Rules, *, multi_currency: bool, asked: Sequence[Column] = ()) -> str:
+    """Return the query for these Opportunities. The lines come in the order that the user gave them.
+
+    ``asked``: what a pricing function reads besides, also of other child relationships than the lines.
+    """
     currency = (_CURRENCY_FIELD,) if multi_currency else ()
-    of_quote = _columns((*_QUOTE_FIELDS, *currency), book.quote_fields)
-    of_line = _columns(_LINE_FIELDS, book.line_fields)
+    children = {column.name.lower(): column.rows for column in asked if column.rows is not None}
+    of_lines = children.pop(_LINES.lower(), ())
+    of_quote = _columns((*_QUOTE_FIELDS, *currency), book.quote_fields, asked)
+    of_line = _columns(_LINE_FIELDS, book.line_fields, of_lines)
     listed = ", ".join(f"'{record_id}'" for record_id in ids)
-    lines = f"(SELECT {of_line} FROM OpportunityLineItems ORDER BY SortOrder NULLS LAST, Id)"
-    return f"SELECT {of_quote}, {lines} FROM Opportunity WHERE Id IN ({listed})"
+    lines = f"(SELECT {of_line} FROM {_LINES} ORDER BY SortOrder NULLS LAST, Id)"
+    others = select_list([column for column in asked if column.name.lower() in children])
+    columns = ", ".join(filter(None, (of_quote, lines, others)))
+    return f"SELECT {columns} FROM Opportunity WHERE Id IN ({listed})"
 
 
-def _columns(names: Sequence[str], copied: Sources) -> str:
+def _columns(names: Sequence[str], copied: Sources, asked: Sequence[Column]) -> str:
     """Return a SELECT list: each field once, whatever its case, because the org refuses a field named twice."""
     columns = {name.lower(): name for name in names}
-    for source in copied.values():
-        if source.path is not None:
-            columns.setdefault(source.path.lower(), source.path)
+    copied_paths = (source.path for source in copied.values() if source.path is not None)
+    for name in (*copied_paths, *(column.name for column in asked if column.rows is None)):
+        columns.setdefault(name.lower(), name)
     return ", ".join(columns.values())
 
 
 def _opportunity(
-    row: Mapping[str, Any], decimals: Mapping[str, int], quote_fields: Sources, line_fields: Sources
+    row: Mapping[str, Any],
+    decimals: Mapping[str, int],
+    quote_fields: Sources,
+    line_fields: Sources,
+    asked: Sequence[Column],
 ) -> Opportunity:
     return Opportunity(
         id=row["Id"],
@@ -105,6 +121,7 @@ def _opportunity(
         lines=tuple(_line(line, line_fields) for line in row["OpportunityLineItems"] or ()),
         decimals=decimals.get(row.get(_CURRENCY_FIELD, ""), 2),
         copied=values(quote_fields, row),
+        asked=flat(asked, row),
     )
 
 

@@ -1,62 +1,29 @@
 """Write quotes into the org by composite graphs, each exactly once.
 
 * A Quote is inserted with a unique key. A graph is written completely or not at all, so the key protects its lines too.
-* A request whose answer was lost is sent again. ``DUPLICATE_VALUE`` then means *already written*: the quote is looked
-  up by its key and counts as a success.
-* A refused graph names one bad record. Its quote has failed; the others of the graph are sent again, each alone.
-* The org stops after 14 refused graphs. Then many records are bad, and all quotes that are left are sent together in a
-  form that names each bad record: see :mod:`quotejob.salesforce.together`. So 1,000 bad records cost few requests.
+* How requests are sent, refused and sent again is the same for all units of records: :mod:`quotejob.jobtypes.units`.
 * A quote with more lines than one request holds needs several requests; see :meth:`Writer._write_large`.
 
-Answers are matched by the id of the Opportunity or of the line, which is the referenceId, never by position. The limits
-are those of the REST API guide, "Composite Graph Limits".
+The referenceIds are the ids of the Opportunity and of its lines.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
 from typing import Any
 
-from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
+from quotejob.errors import OrgUnreachable
 from quotejob.jobtypes import key_field
+from quotejob.jobtypes.units import REFUSALS, Group, UnitWriter, raised, spread, worst
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
-from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, GraphOutcome, Kind, Node, NodeError, OrgClient
-from quotejob.salesforce.translate import UNEXPECTED_ANSWER, error_class
+from quotejob.salesforce import MAX_NODES, Graph, Kind, Node, NodeError, OrgClient
+
+__all__ = ["REFUSALS", "Writer", "key_of", "nodes", "written"]
 
 _MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
-_MAX_SECONDS_OF_FAULTS = 60  # passing faults in a row, before a batch gives up for now
-_LONGEST_PAUSE = 10  # seconds
-
-# Codes with which an org refuses a record for good (SOAP API guide, StatusCode): sending it again changes nothing. A
-# record that is refused with an unknown code is sent once more.
-REFUSALS = frozenset(
-    """
-    APEX_DATA_ACCESS_RESTRICTION BAD_CUSTOM_ENTITY_PARENT_DOMAIN CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY
-    CANNOT_EXECUTE_FLOW_TRIGGER DELETE_FAILED DUPLICATE_VALUE DUPLICATES_DETECTED DUPLICATE_EXTERNAL_ID
-    ENTITY_IS_DELETED ENTITY_IS_LOCKED FIELD_CUSTOM_VALIDATION_EXCEPTION FIELD_FILTER_VALIDATION_EXCEPTION
-    FIELD_INTEGRITY_EXCEPTION INACTIVE_OWNER_OR_USER INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY
-    INSUFFICIENT_ACCESS_OR_READONLY INVALID_CROSS_REFERENCE_KEY INVALID_CURRENCY_ISO INVALID_FIELD
-    INVALID_FIELD_FOR_INSERT_UPDATE INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST INVALID_TYPE INVALID_TYPE_ON_FIELD_IN_RECORD
-    JSON_PARSER_ERROR MALFORMED_ID NOT_FOUND NUMBER_OUTSIDE_VALID_RANGE PROCESSING_HALTED REQUIRED_FIELD_MISSING
-    STANDARD_PRICE_NOT_DEFINED STRING_TOO_LONG TRANSFER_REQUIRES_READ UNKNOWN_ENTITY VALIDATION_EXCEPTION
-    """.split()  # noqa: SIM905 (a list is not easier to read)
-)
-
-# Refusals that may be due to the other records of the same graph: their triggers, limits and duplicates. Such a record
-# gets a try of its own.
-_BY_COMPANY = frozenset(
-    ("CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "DUPLICATE_VALUE", "DUPLICATES_DETECTED")
-)
-_MOST_REFUSED = 14  # graphs of one request; after one more the org stops
-
-Group = tuple[PricedQuote, ...]  # the quotes of one graph
 
 
 def nodes(quote: PricedQuote) -> int:
@@ -81,7 +48,7 @@ def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict
     return found
 
 
-class Writer:
+class Writer(UnitWriter[PricedQuote]):
     """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
     def __init__(
@@ -93,131 +60,21 @@ class Writer:
         slow_down: Callable[[float], None],
         note_large: Callable[[str, str | None], None],
     ) -> None:
-        self._org = org
+        super().__init__(org, go_on=go_on, slow_down=slow_down)
         self._job_id = job_id  # the one in the keys: Job.key_id
-        self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
-        self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._note_large = note_large  # notes a large quote as incomplete: its Opportunity, and its id when it is known
-        self._asked_again: set[str] = set()  # Opportunities that were sent once more: their refusal may not be final
-        self._together = True  # sending quotes together names bad records; False after a try that named few
-        self._patience = _Patience()
-        self._passing: OrgUnreachable | None = None  # the fault that the last request met
-        self.results: dict[str, Result] = {}
+        self._keyed = False  # lines get keys of their own: only those of large quotes do
 
     def write(self, quotes: Sequence[PricedQuote]) -> None:
         """Write all quotes. Raises what go_on raises, OrgUnreachable if the org stays away, OrgClosed, OrgExhausted."""
-        self._write_graphs(_spread([quote for quote in quotes if nodes(quote) <= MAX_NODES]))
+        self._write_graphs(spread([quote for quote in quotes if nodes(quote) <= MAX_NODES]))
         for quote in quotes:
             if nodes(quote) > MAX_NODES:
                 self._write_large(quote)
 
-    def _write_graphs(self, groups: Iterable[Group], *, keyed: bool = False) -> None:
-        waiting = deque(groups)
-        while waiting:
-            self._go_on()
-            request, known = _take(waiting), len(self.results)
-            graphs = [Graph(name, list(self._nodes(group, keyed=keyed))) for name, group in request.items()]
-            outcomes = self._send(graphs)
-            again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
-            waiting.extend(again)
-            if any(outcome.not_run for outcome in outcomes.values()):
-                waiting = deque(self._sift(waiting))
-            if len(self.results) > known or len(again) > len(request):  # some are settled, or a group was split
-                self._patience.renew()
-            elif self._passing is None:
-                self._passing = OrgUnreachable("The org ran none of the graphs it was sent")
-            self._pause()
-
-    def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
-        """Try once. Returns {} if the answer was lost: the graphs may have been written or not, so send them again."""
-        try:
-            return self._org.send_graphs(graphs)
-        except OrgUnreachable as fault:
-            self._passing = fault
-            return {}
-
-    def _sift(self, waiting: Iterable[Group]) -> list[Group]:
-        """Send all quotes together, those that are left again, as long as many are settled. Return the groups left."""
-        groups = list(waiting)
-        while self._together and groups and sum(map(nodes, chain(*groups))) <= MAX_NODES:
-            self._go_on()
-            everything, known = tuple(chain(*groups)), len(self.results)
-            self._settle(everything, self._send_together(everything))
-            groups = [
-                left for group in groups if (left := tuple(q for q in group if q.opportunity_id not in self.results))
-            ]
-            if self._passing is not None:
-                break
-            if len(self.results) - known <= _MOST_REFUSED:
-                self._together = False
-        return groups
-
-    def _send_together(self, group: Group) -> GraphOutcome | None:
-        """Try once. Returns None if the answer was lost, so that all quotes may have been written, or none.
-
-        And if the org does not take this form: graphs decide then, as they do without it.
-        """
-        try:
-            return self._org.send_together(Graph("all", list(self._nodes(group))))
-        except OrgUnreachable as fault:
-            self._passing = fault
-            self._together = fault.code != UNEXPECTED_ANSWER
-        except OrgRefused:
-            self._together = False
-        return None
-
-    def _pause(self) -> None:
-        """Wait once after a request, however many of its graphs met a passing fault."""
-        if self._passing is not None:
-            self._slow_down(self._patience.pause)
-            self._patience.wait(self._passing)
-            self._passing = None
-
-    def _settle(self, group: Group, outcome: GraphOutcome | None) -> list[Group]:
-        """Note the results of one graph. Returns the groups that must still be sent."""
-        if outcome is None or outcome.not_run:
-            return [group]
-        if outcome.ok:
-            for quote in group:
-                self._succeeded(quote, outcome.ids[quote.opportunity_id])
-            return []
-        error = _worst(outcome.errors)
-        if error.kind is Kind.RETRY:
-            self._passing = _raised(error)
-            return [group]
-        if error.kind is not Kind.RECORD:
-            raise _raised(error)
-        return self._settle_refused(group, outcome.errors)
-
-    def _settle_refused(self, group: Group, errors: Sequence[NodeError]) -> list[Group]:
-        """Settle a refused graph: quotes that are written already, and bad records. Returns the others, each alone."""
-        duplicate = any(error.code == "DUPLICATE_VALUE" for error in errors)
-        there = written(self._org, self._job_id, [quote.opportunity_id for quote in group]) if duplicate else {}
-        named = {error.reference_id: error for error in reversed(errors)}
-        for quote in group:
-            if quote.opportunity_id in there:
-                self._succeeded(quote, there[quote.opportunity_id])
-            elif len(group) == 1:
-                self._settle_alone(quote, _worst(errors), unsure=duplicate)
-            elif error := next((named[name] for name in _records(quote) if name in named), None):
-                self._settle_in_company(quote, error)
-        return [(quote,) for quote in group if quote.opportunity_id not in self.results]
-
-    def _settle_in_company(self, quote: PricedQuote, error: NodeError) -> None:
-        """Note the refusal of a quote that shared its graph with others, if it would come without these too."""
-        if error.code in REFUSALS - _BY_COMPANY:
-            self._failed(quote, error)
-
-    def _settle_alone(self, quote: PricedQuote, error: NodeError, *, unsure: bool) -> None:
-        """Note the refusal of a quote that was alone in its graph. An unsure one counts when it comes again.
-
-        A duplicate that is not there is unsure: another transaction had written the key, and was rolled back.
-        """
-        if (unsure or error.code not in REFUSALS) and quote.opportunity_id not in self._asked_again:
-            self._asked_again.add(quote.opportunity_id)
-            self._passing = _raised(error, OrgUnreachable)
-        else:
-            self._failed(quote, error)
+    def _write_graphs(self, groups: Iterable[Group[PricedQuote]], *, keyed: bool = False) -> None:
+        self._keyed = keyed
+        self._write_units(groups)
 
     def _write_large(self, quote: PricedQuote) -> None:
         """Write a quote whose lines need several requests.
@@ -237,10 +94,10 @@ class Writer:
         self._note_large(quote.opportunity_id, begun.quote_id)
         refusal = self._complete(quote, begun.quote_id)
         if refusal is None:
-            self._succeeded(quote, begun.quote_id)
+            self._note(Result(quote.opportunity_id, Outcome.SUCCEEDED, begun.quote_id))
         else:
             self._org.delete("Quote", begun.quote_id)
-            self._failed(quote, refusal)
+            self._note(self._refused(quote, refusal))
 
     def _complete(self, quote: PricedQuote, quote_id: str) -> NodeError | None:
         """Send the lines that the org does not have yet, until it has all. Returns its error if it refuses one."""
@@ -251,12 +108,12 @@ class Writer:
             if outcome is not None and outcome.ok:
                 self._patience.renew()
             elif outcome is not None:
-                error = _worst(outcome.errors)
+                error = worst(outcome.errors)
                 if error.kind is Kind.RECORD and error.code != "DUPLICATE_VALUE":
                     return error
                 if error.kind in (Kind.WAIT, Kind.GIVE_UP):
-                    raise _raised(error)
-                self._passing = _raised(error, OrgUnreachable)  # another writer's lines are seen the next time
+                    raise raised(error)
+                self._passing = raised(error, OrgUnreachable)  # another writer's lines are seen the next time
             self._pause()
         return None
 
@@ -271,11 +128,39 @@ class Writer:
             have = {row["OpportunityLineItemId"] for row in rows}
         return [line for line in quote.lines if line.opportunity_line_id not in have]
 
-    def _nodes(self, group: Group, *, keyed: bool = False) -> Iterator[Node]:
+    # -- what a quote is as a unit -------------------------------------------------------------------------------------
+
+    def _record_of(self, unit: PricedQuote) -> str:
+        return unit.opportunity_id
+
+    def _size(self, unit: PricedQuote) -> int:
+        return nodes(unit)
+
+    def _references(self, unit: PricedQuote) -> Iterator[str]:
+        yield unit.opportunity_id
+        yield from (line.opportunity_line_id for line in unit.lines)
+
+    def _nodes(self, group: Sequence[PricedQuote]) -> Iterator[Node]:
         for quote in group:
             yield Node(quote.opportunity_id, "POST", "Quote", self._quote_body(quote))
             for line in quote.lines:
-                yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=keyed)
+                yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=self._keyed)
+
+    def _there(self, group: Sequence[PricedQuote]) -> Mapping[str, Result]:
+        found = written(self._org, self._job_id, [quote.opportunity_id for quote in group])
+        return {record_id: Result(record_id, Outcome.SUCCEEDED, quote_id) for record_id, quote_id in found.items()}
+
+    def _written(self, unit: PricedQuote, ids: Mapping[str, str]) -> Result:
+        return Result(unit.opportunity_id, Outcome.SUCCEEDED, ids[unit.opportunity_id])
+
+    def _refused(self, unit: PricedQuote, error: NodeError) -> Result:
+        return Result(
+            unit.opportunity_id,
+            Outcome.FAILED,
+            code=error.code,
+            message=error.message,
+            record_name=opportunity_name(unit.name),
+        )
 
     def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
         return {
@@ -303,69 +188,3 @@ class Writer:
 
     def _key(self, record_id: str) -> str:
         return key_of(self._job_id, record_id)
-
-    def _succeeded(self, quote: PricedQuote, quote_id: str) -> None:
-        self.results[quote.opportunity_id] = Result(quote.opportunity_id, Outcome.SUCCEEDED, quote_id)
-
-    def _failed(self, quote: PricedQuote, error: NodeError) -> None:
-        self.results[quote.opportunity_id] = Result(
-            quote.opportunity_id,
-            Outcome.FAILED,
-            code=error.code,
-            message=error.message,
-            record_name=opportunity_name(quote.name),
-        )
-
-
-class _Patience:
-    """Pauses that grow, with jitter, while passing faults go on. Gives up after _MAX_SECONDS_OF_FAULTS."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        """Begin anew, because something succeeded."""
-        self.pause, self._until = 0.25, time.monotonic() + _MAX_SECONDS_OF_FAULTS  # seconds
-
-    def wait(self, fault: OrgUnreachable) -> None:
-        """Sleep, or raise the fault if faults have gone on too long."""
-        if time.monotonic() > self._until:
-            raise fault
-        time.sleep(self.pause * random.uniform(0.5, 1.5))
-        self.pause = min(self.pause * 2, _LONGEST_PAUSE)
-
-
-def _spread(quotes: Sequence[PricedQuote]) -> list[Group]:
-    """Return the quotes in as many groups as a request takes graphs, evenly filled: small graphs cost less to split."""
-    count = min(MAX_GRAPHS, len(quotes))
-    edges = [len(quotes) * place // count for place in range(count + 1)] if count else []
-    return [tuple(quotes[start:end]) for start, end in pairwise(edges)]
-
-
-def _records(quote: PricedQuote) -> Iterator[str]:
-    """Yield the referenceIds of a quote and its lines."""
-    yield quote.opportunity_id
-    yield from (line.opportunity_line_id for line in quote.lines)
-
-
-def _take(waiting: deque[Group]) -> dict[str, Group]:
-    """Return the graphs of the next request: graph id -> its quotes."""
-    request: dict[str, Group] = {}
-    filled = 0
-    while waiting and len(request) < MAX_GRAPHS:
-        filled += sum(nodes(quote) for quote in waiting[0])
-        if filled > MAX_NODES:
-            break
-        request[f"g{len(request)}"] = waiting.popleft()
-    return request
-
-
-def _worst(errors: Sequence[NodeError]) -> NodeError:
-    """Return the error that decides: first one to try again, then one a person must mend, then one of a record."""
-    order = [Kind.RETRY, Kind.WAIT, Kind.GIVE_UP, Kind.RECORD]
-    return min(errors, key=lambda error: order.index(error.kind))
-
-
-def _raised(error: NodeError, kind: type[OrgError] | None = None) -> Any:
-    kind = kind or error_class(error.code, error.message, error.http_status)
-    return kind(error.message, code=error.code, fields=error.fields, http_status=error.http_status)

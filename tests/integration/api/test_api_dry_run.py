@@ -94,6 +94,10 @@ def test_nothing_is_written_and_everything_shown(
     assert set(found) == {two, one}
     assert found[two]["planned"]["lines"] == 2
     assert found[two]["planned"]["listTotal"] == 600
+    assert found[two]["planned"]["writes"] == [
+        {"operation": "insert", "object": "Quote", "count": 1},
+        {"operation": "insert", "object": "QuoteLineItem", "count": 2},
+    ]
     said = client.get(f"/api/jobs/{job.job_id}/dryrun", headers=headers()).get_json()
     assert (said["planned"], said["skipped"], said["failed"]) == (2, 1, 0)
     assert said["writes"] == [
@@ -121,7 +125,14 @@ def test_what_was_seen_is_written(
     name, (*_, none) = deals
     dry = dry_run(name)
     shown = client.get(f"/api/jobs/{dry.job_id}/dryrun", headers=headers()).get_json()
-    job, results = go(client, headers, services, dry, keepApiCalls=5)
+    once = headers({"Idempotency-Key": f"run {dry.job_id}"})
+    first = client.post(f"/api/jobs/{dry.job_id}/run", json={"keepApiCalls": 5}, headers=once)
+    again = client.post(f"/api/jobs/{dry.job_id}/run", json={"keepApiCalls": 5}, headers=once)
+    assert first.get_json()["jobId"] == again.get_json()["jobId"]
+    refused(client.post(f"/api/jobs/{dry.job_id}/run", json={}, headers=once), 422)
+    [job] = run_to_end(services, first.get_json()["jobId"])
+    listed = client.get(f"/api/jobs/{job.job_id}/results", headers=headers()).get_json()["results"]
+    results = {each["recordId"]: each for each in listed}
     assert (job.succeeded, job.skipped, job.failed, job.keep_api_calls) == (2, 1, 0, 5)
     assert results[none]["code"] == "NO_LINES"
     quotes = list(org.query(f"SELECT TotalPrice, Subtotal FROM Quote WHERE Opportunity.Name = '{name}'"))

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
+from quotejob.asking import forecast
 from quotejob.run.gate import Gate
 from quotejob.services import Services
 from quotejob.settings import Settings, current
@@ -96,6 +97,25 @@ def test_a_nested_clause_is_forecast_by_a_sample(ask: Ask) -> None:
     found = ask("AccountId IN (SELECT Id FROM Account) AND Name = 'Nobody'")
     assert (found["records"], found["orgCalls"]) == (0, 1)
     assert found["warnings"][0]["code"] == "NOTHING_MATCHES"
+
+
+def test_a_sample_stands_for_all(ask: Ask, local_org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of 90 are exact like those of a plain clause; 30 of them as a sample are near."""
+    make(local_org, "Nested", 90)
+    nested = "Name = 'Nested' AND AccountId IN (SELECT Id FROM Account WHERE Name != null)"
+    plain = ask("Name = 'Nested'")
+    assert ask(nested)["calls"] == plain["calls"]
+    monkeypatch.setattr(forecast, "SAMPLE", 30)
+    sampled = ask(nested)
+    assert sampled["records"] == 90
+    assert sampled["orgCalls"] == 2
+    assert sampled["calls"]["write"] == pytest.approx(plain["calls"]["write"], abs=1)
+
+
+def test_a_dry_run_writes_nothing(ask: Ask, local_org: LocalOrg) -> None:
+    make(local_org, "Dry", 5)
+    assert ask("Name = 'Dry'", dryRun=True)["calls"]["write"] == 0
+    assert ask("Name = 'Dry'")["calls"]["write"] > 0
 
 
 def test_the_allocation_and_what_is_kept(ask: Ask, local_org: LocalOrg) -> None:

@@ -25,9 +25,9 @@ from harness.stack import Stack
 from quotejob.jobs.job import JobType, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
-from quotejob.run import results_csv
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.results import results_csv
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store

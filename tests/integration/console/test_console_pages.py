@@ -108,6 +108,17 @@ def test_a_refused_clause_stays_in_the_form(browser: FlaskClient, csrf: Csrf, se
     assert "Nme = &#39;&lt;img" in answer.text
 
 
+def test_the_audit_names_who_did_what(browser: FlaskClient, csrf: Csrf, services: Services, job_id: str) -> None:
+    """With the values before; names stay texts; the entries of one job by its id."""
+    browser.post(f"/console/jobs/{job_id}/abort", data={"csrf": csrf(browser)})
+    for path in ("/console/audit", f"/console/audit?of={job_id}"):
+        text = browser.get(path).text
+        assert all(word in text for word in ("Aborted a job", "Holding", "&lt;img src=x")), path
+        assert "<img src=x" not in text
+    assert "Aborted a job" not in browser.get("/console/audit?of=00000000-0000-4000-8000-000000000000").text
+    assert browser.get("/console/audit?after=x").status_code == 400
+
+
 def test_a_form_that_is_sent_twice_makes_one_job(browser: FlaskClient, csrf: Csrf, services: Services) -> None:
     form = {"csrf": csrf(browser), "clause": "Id != null", "once": "key-1"}
     first, second = (browser.post("/console/submit", data=form) for _ in range(2))

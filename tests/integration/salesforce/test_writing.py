@@ -15,6 +15,7 @@ import requests
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import JobStopped, OrgExhausted, OrgUnreachable, SessionExpired
+from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import writer as writing
 from quotejob.jobtypes.quotes.writer import Writer, nodes
 from quotejob.pricing.model import PricedLine, PricedQuote
@@ -63,7 +64,7 @@ def fault(local: LocalOrg) -> Callable[..., None]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses as ever, patience of seconds."""
-    monkeypatch.setattr(writing, "_MAX_SECONDS_OF_FAULTS", 3)
+    monkeypatch.setattr(units, "_MAX_SECONDS_OF_FAULTS", 3)
 
 
 def quotes(org: OrgClient, count: int = MANY) -> list[PricedQuote]:

@@ -30,6 +30,7 @@ def test_messages_of_an_older_version_are_understood() -> None:
         "quotejob.wave_written": ["run", "wave"],
         "quotejob.finish": ["run"],
         "quotejob.clean_up": ["job_id"],
+        "quotejob.mirror": ["org_id"],
         "quotejob.sweep": [],
         "quotejob.tick": [],
         "quotejob.tick_at": [],

@@ -25,6 +25,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 SUBMITTING = (
     "executeBatch",
+    "submitJob",
     "datacreate",
     "datadelete",
     "retryFailedRecords",
@@ -77,10 +78,13 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "pauseSchedule": ("post", "/api/schedules/{scheduleId}/pause", "200"),
         "resumeSchedule": ("post", "/api/schedules/{scheduleId}/resume", "200"),
         "runScheduleNow": ("post", "/api/schedules/{scheduleId}/run", "202"),
+        "getAudit": ("get", "/api/audit", "200"),
         "getDiagnosis": ("get", "/api/diagnosis", "200"),
         "getDryRun": ("get", "/api/jobs/{jobId}/dryrun", "200"),
         "runAfterDryRun": ("post", "/api/jobs/{jobId}/run", "202"),
         "forecastJob": ("post", "/api/forecast", "200"),
+        "listJobTypes": ("get", "/api/jobtypes", "200"),
+        "submitJob": ("post", "/api/jobs", "202"),
         "deleteSchedule": ("delete", "/api/schedules/{scheduleId}", "200"),
     }
 

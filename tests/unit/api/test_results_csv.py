@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quotejob.run.receipt import Outcome, Result
-from quotejob.run.results_csv import CSV_COLUMNS, as_csv
+from quotejob.run.results.results_csv import CSV_COLUMNS, as_csv
 
 
 @pytest.mark.parametrize("message", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"])

@@ -13,7 +13,6 @@ from quotejob.errors import OrgRefused
 from quotejob.usercode.rows import (
     BadRecord,
     Row,
-    Skip,
     children,
     columns,
     decode,
@@ -24,6 +23,7 @@ from quotejob.usercode.rows import (
     read,
     select_list,
 )
+from quotejob.usercode.writes import Skip
 
 
 class Level(StrEnum):

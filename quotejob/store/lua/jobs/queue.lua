@@ -1,7 +1,7 @@
 -- needs clock
 -- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
---       of Redis)
+--       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing)
 -- Sorted sets of an org:
 --   holding  every Holding job, by its place
 --   ready    the Holding jobs that may run, by the same place
@@ -37,8 +37,17 @@ local function is_one_of(value, list)
   return false
 end
 
+-- Note that the org has to be told of a job (quotejob/mirror). Returns false if orgs, or this one, are told nothing.
+local function owe_mirror(id, owner)
+  if not args.mirror_kept or redis.call('EXISTS', org(owner, 'mirror:off')) == 1 then return false end
+  redis.call('ZADD', org(owner, 'mirror'), redis.call('INCR', org(owner, 'mirror:number')), id)
+  redis.call('ZADD', 'quotejob:mirrors', 'NX', number(NOW), owner)
+  return true
+end
+
 -- Count for the metrics that a job has come to a status.
 local function count_move(id, status)
+  owe_mirror(id, redis.call('HGET', job(id), 'orgId'))
   redis.call('HINCRBY', METRICS, 'job_moves ' .. status .. ' ' .. (redis.call('HGET', job(id), 'jobType') or '-'), 1)
 end
 
@@ -77,7 +86,8 @@ local function wake(owner)
 end
 
 -- Delete what only a running job needs. If the job left incomplete Quotes in the org, they have to be removed. Then keep
--- its session and its leases: a lease tells whether a step is still writing.
+-- its session and its leases: a lease tells whether a step is still writing. The session stays too until the org has been
+-- told of the end.
 local function let_go(id, owner)
   local owes = false
   for _, note in ipairs(redis.call('HVALS', job(redis.call('HGET', job(id), 'firstJobId') or id, 'incomplete'))) do
@@ -88,7 +98,12 @@ local function let_go(id, owner)
     redis.call('SADD', org(owner, 'clean-ups'), id)
     redis.call('EXPIRE', job(id, 'leases'), KEPT)
   else
-    redis.call('DEL', job(id, 'context'), job(id, 'leases'))
+    redis.call('DEL', job(id, 'leases'))
+    if owe_mirror(id, owner) then
+      redis.call('EXPIRE', job(id, 'context'), args.mirror_kept)
+    else
+      redis.call('DEL', job(id, 'context'))
+    end
   end
 end
 

@@ -1,8 +1,10 @@
 -- needs clock
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
--- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, left_key (quotes to write of each page),
---       errors_key (pages with errors), marks_key (notes of steps), faults, open
---       id, unit, results and priced (compressed, or nil), counts (field of the job -> how much to add), pages (a list of:
+-- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
+--       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
+--       faults, open
+--       id, unit, results, priced, explained and totals (compressed, or nil), code_version (of the users' code, or nil)
+--       counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
 --       codes: those of failed records
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
@@ -27,7 +29,17 @@ redis.call('HSET', args.receipts, args.unit, '1')
 redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
+if args.totals then redis.call('HSET', args.totals_key, args.unit, args.totals) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end
+if args.explained then redis.call('HSET', args.explained_key, args.unit, args.explained) end
+if args.code_version then -- a deployment may change it in the midst of a job
+  local known = redis.call('HGET', args.job, 'codeVersion')
+  if not known then
+    redis.call('HSET', args.job, 'codeVersion', args.code_version)
+  elseif not string.find(', ' .. known .. ',', ', ' .. args.code_version .. ',', 1, true) and #known < 400 then
+    redis.call('HSET', args.job, 'codeVersion', known .. ', ' .. args.code_version)
+  end
+end
 for field, count in pairs(args.counts) do
   if count ~= 0 then
     redis.call('HINCRBY', args.job, field, count)
@@ -51,7 +63,8 @@ for _, code in ipairs(args.codes) do
 end
 local ttl = redis.call('TTL', args.job)
 if ttl > 0 then -- the job has ended: new keys expire together with it
-  local keys = {args.receipts, args.results_key, args.quotes_key, args.left_key, args.errors_key, args.marks_key}
+  local keys = {args.receipts, args.results_key, args.quotes_key, args.explained_key, args.left_key, args.errors_key,
+    args.marks_key, args.totals_key}
   for _, key in ipairs(keys) do
     redis.call('EXPIRE', key, ttl)
   end

@@ -7,20 +7,22 @@ import io
 from collections.abc import Iterable, Iterator
 
 from quotejob.run.receipt import Result
+from quotejob.run.results.explained import in_words
 
 CSV_COLUMNS = ("recordId", "outcome", "quoteId", "code", "message", "recordName")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that spreadsheets run as a formula
 CSV_CHUNK = 64 * 1024  # characters sent at once
 
 
-def as_csv(results: Iterable[Result]) -> Iterator[str]:
-    """Yield the results as CSV (RFC 4180), in chunks."""
+def as_csv(results: Iterable[Result], *, explain: bool = False) -> Iterator[str]:
+    """Yield the results as CSV (RFC 4180), in chunks. ``explain``: with the column ``explanation``."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow((*CSV_COLUMNS, "explanation") if explain else CSV_COLUMNS)
     for result in results:
         cells = (result.record_id, result.outcome, result.quote_id, result.code, result.message, result.record_name)
-        writer.writerow(_as_text(cell) for cell in cells)
+        more = (in_words(result.explanation),) if explain else ()
+        writer.writerow(_as_text(cell) for cell in (*cells, *more))
         if buffer.tell() >= CSV_CHUNK:
             yield buffer.getvalue()
             buffer.seek(0)

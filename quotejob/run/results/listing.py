@@ -9,6 +9,7 @@ from quotejob.errors import InvalidRequest
 from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.results.explained import Explanations
 
 QUOTE_INCOMPLETE = "QUOTE_INCOMPLETE"  # the code of a Quote that an ended job has left incomplete
 
@@ -23,24 +24,34 @@ class Results:
         self._progress = progress
 
     def page(
-        self, job_id: str, outcome: Outcome | str | None = None, limit: int = 1000, cursor: str | None = None
+        self,
+        job_id: str,
+        outcome: Outcome | str | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+        *,
+        explain: bool = False,
     ) -> tuple[list[Result], str | None]:
         """Return at most ``limit`` of the results so far, and the cursor of the next results (None: no more).
 
-        Raises InvalidRequest for an invalid cursor.
+        ``explain``: with the reasons of the prices. Raises InvalidRequest for an invalid cursor.
         """
         found: list[Result] = []
+        explained = Explanations(self._progress, job_id) if explain else None
         for place, result in self._placed(job_id, cursor):
             if outcome is not None and result.outcome != outcome:
                 continue
             if len(found) == limit:
                 return found, place
-            found.append(result)
+            found.append(explained.put_in(place, result) if explained else result)
         return found, None
 
-    def stream(self, job_id: str, outcome: Outcome | str | None = None) -> Iterator[Result]:
+    def stream(self, job_id: str, outcome: Outcome | str | None = None, *, explain: bool = False) -> Iterator[Result]:
         """Yield all results so far. Only one page or batch is in memory at a time."""
-        return (result for _, result in self._placed(job_id, None) if outcome is None or result.outcome == outcome)
+        explained = Explanations(self._progress, job_id) if explain else None
+        for place, result in self._placed(job_id, None):
+            if outcome is None or result.outcome == outcome:
+                yield explained.put_in(place, result) if explained else result
 
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Yield the results after the cursor, each with its own cursor."""

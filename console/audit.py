@@ -1,0 +1,37 @@
+"""The audit: who did what to which job or schedule."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from console.pages import blueprint, page, services, session
+from quotejob import audit
+from quotejob.store import keys
+
+ROWS = 50
+ACTIONS = {
+    "abortJob": "Aborted a job",
+    "resumeJob": "Resumed a job",
+    "retryFailedRecords": "Retried failed records",
+    "moveJob": "Moved a job in the flex queue",
+    "createSchedule": "Created a schedule",
+    "updateSchedule": "Changed a schedule",
+    "pauseSchedule": "Paused a schedule",
+    "resumeSchedule": "Resumed a schedule",
+    "runScheduleNow": "Ran a schedule now",
+    "deleteSchedule": "Deleted a schedule",
+}
+
+
+@blueprint.get("/audit")
+def audit_trail() -> Response:
+    """Show the newest entries, or those of one job or schedule."""
+    concerns, after = request.args.get("of", ""), request.args.get("after") or None
+    found, older = audit.entries(
+        services().client,
+        session().org_id,
+        concerns=concerns if keys.is_id(concerns) else None,
+        limit=ROWS,
+        cursor=after,
+    )
+    return page("audit.html", entries=found, older=older, after=after, concerns=concerns, actions=ACTIONS)

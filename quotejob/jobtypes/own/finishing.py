@@ -1,0 +1,62 @@
+"""The last unit of a user's own job: what ``finish`` yields, written once, before the job is Completed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from quotejob.errors import OrgClosed
+from quotejob.jobs.job import Job
+from quotejob.jobtypes.own import calling
+from quotejob.jobtypes.own.commit import new_writer
+from quotejob.run.context import Run
+from quotejob.run.progress import Progress
+from quotejob.run.receipt import Outcome
+from quotejob.usercode.context import Finish
+from quotejob.usercode.decisions import Decision, Refused, summed
+from quotejob.usercode.jobtype import JobType
+
+FAILED = "FINISH_FAILED"
+_DECIDED, _DONE = "finish decided", "finish done"  # notes
+
+
+def is_due(job: Job, progress: Progress, kind: type[JobType[Any]]) -> bool:
+    """Return whether ``finish`` is still to be done."""
+    return kind.finish is not JobType.finish and progress.note(job.job_id, _DONE) is None
+
+
+def do(run: Run, job: type[JobType[Any]]) -> None:
+    """Let ``finish`` decide, and write that. Twice is harmless: the first decision is kept, and its insert has a key.
+
+    Raises OrgClosed with FINISH_FAILED if it raises, or the org refuses its writes. Then a resumed job decides again.
+    """
+    decided = _decided(run, job)
+    if decided.nodes:
+        run.go_on()
+        writer = new_writer(run)
+        writer.write([decided])
+        result = writer.results[decided.source]
+        if result.outcome is Outcome.FAILED:
+            if result.code != "PARTLY_DONE":
+                run.progress.forget_note(run.id, _DECIDED)
+            raise OrgClosed(f"The org refused what finish writes: {result.code}: {result.message}", code=FAILED)
+    run.progress.note(run.id, _DONE, "1")
+
+
+def _decided(run: Run, job: type[JobType[Any]]) -> Decision:
+    """Return what finish has decided before, or decides now: the first decision is kept, because it may be written."""
+    kept = run.progress.note(run.id, _DECIDED)
+    if kept is None:
+        decided = calling.finish(job, _read(run, job))
+        kept = run.progress.first_note(run.id, _DECIDED, msgspec.json.encode(decided).decode())
+    return msgspec.json.decode(kept, type=Decision)
+
+
+def _read(run: Run, job: type[JobType[Any]]) -> Finish:
+    try:
+        totals = summed(run.progress.totals(run.id))
+    except Refused as many:
+        raise OrgClosed(f"{many.code}: {many}", code=FAILED) from many
+    now = run.jobs.get(run.id)
+    return Finish(calling.context(run, job), now.succeeded, now.skipped, now.failed, totals)

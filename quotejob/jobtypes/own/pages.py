@@ -1,0 +1,106 @@
+"""Decide a page: read its records as they are now, let the job's code decide, and store the decisions.
+
+An expected problem of one record is data in the page's receipt. Only a problem with the org itself is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import structlog
+
+from quotejob.errors import AnswerTooLarge, OrgClosed, OrgRefused
+from quotejob.jobtypes.own import calling, parcels
+from quotejob.run.context import Run
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.salesforce.translate import URI_TOO_LONG
+from quotejob.usercode.decisions import Decision, as_tallies, summed
+from quotejob.usercode.jobtype import JobType
+from quotejob.usercode.rows import BadRecord, Key, Row, columns, object_of, read, select_list
+
+TOO_MANY_FAILED = "TOO_MANY_FAILED"
+_GONE = "The record was deleted, or is no longer visible to the user, since the job was planned"
+
+log = structlog.get_logger()
+
+
+def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None:
+    """Decide one page. Twice, or at the same time, is harmless: the first receipt wins, with its decisions.
+
+    Raises OrgClosed if more records have failed than the job type allows.
+    """
+    run.go_on()
+    check_failed(run, job)
+    ids = run.progress.page(run.id, page)
+    rows, results = _rows(run, job.row, ids)
+    decided = calling.execute(run, job, rows) if rows else []
+    names = {row.Id: getattr(row, "Name", None) for row in rows}
+    results += [_result(one, names.get(one.source)) for one in decided if one.outcome != "write"]
+    writing = [one for one in decided if one.outcome == "write"]
+    counted = summed(tally for one in decided if one.outcome == "counted" for tally in one.tallies)
+    receipt = Receipt(
+        str(page),
+        tuple(results),
+        to_write=len(writing),
+        api_calls=run.org.calls,
+        totals=tuple(as_tallies(counted)),
+    )
+    run.progress.record_page(run.id, wave, receipt, parcels.pack(writing) if writing else b"")
+    log.info(f"Decided a page of {len(ids)} records", page=page)
+
+
+def check_failed(run: Run, job: type[JobType[Any]]) -> None:
+    """Raise OrgClosed if more records have failed than the job type allows."""
+    if job.most_failed is not None:
+        failed = run.jobs.get(run.id).failed
+        if failed > job.most_failed:
+            reason = f"{failed} records have failed; {job.__name__} allows {job.most_failed}. It can be resumed"
+            raise OrgClosed(reason, code=TOO_MANY_FAILED)
+
+
+def _result(one: Decision, name: str | None) -> Result:
+    if one.outcome == "counted":
+        return Result(one.source, Outcome.SUCCEEDED)
+    outcome = Outcome.SKIPPED if one.outcome == "skipped" else Outcome.FAILED
+    return Result(one.source, outcome, code=one.code, message=one.message, record_name=name)
+
+
+def _rows(run: Run, row: type[Row], ids: Sequence[str]) -> tuple[list[Row], list[Result]]:
+    """Return the rows of a page, and the results of the records that cannot be read as rows."""
+    if issubclass(row, Key):
+        return [row(Id=key) for key in ids], []
+    found: dict[str, Row | Result] = {}
+    for record in _read(run, row, ids):
+        if isinstance(record, Result):
+            found[record.record_id] = record
+            continue
+        try:
+            found[record["Id"]] = read(row, record)
+        except BadRecord as bad:
+            code, name = bad.code, record.get("Name")
+            found[record["Id"]] = Result(record["Id"], Outcome.FAILED, code=code, message=bad.message, record_name=name)
+    gone = [Result(key, Outcome.SKIPPED, code="NOT_FOUND", message=_GONE) for key in ids if key not in found]
+    rows = [found[key] for key in ids if key in found]
+    return [one for one in rows if isinstance(one, Row)], gone + [one for one in rows if isinstance(one, Result)]
+
+
+def _read(run: Run, row: type[Row], ids: Sequence[str]) -> Iterator[dict[str, Any] | Result]:
+    """Yield the org's records. In halves, if the answer for all or the query is too long."""
+    listed = ", ".join(f"'{record_id}'" for record_id in ids)
+    try:
+        found = list(run.org.query(f"SELECT {select_list(columns(row))} FROM {object_of(row)} WHERE Id IN ({listed})"))
+    except AnswerTooLarge as reason:
+        if len(ids) == 1:
+            yield Result(ids[0], Outcome.FAILED, code=reason.code, message=reason.message)
+            return
+        found = None
+    except OrgRefused as refused:
+        if refused.code != URI_TOO_LONG or len(ids) == 1:
+            raise OrgClosed(f"The org does not give the fields of {row.__name__}: {refused.message}") from refused
+        found = None
+    if found is not None:
+        yield from found
+        return
+    yield from _read(run, row, ids[: len(ids) // 2])
+    yield from _read(run, row, ids[len(ids) // 2 :])

@@ -1,0 +1,64 @@
+"""Plan a user's own job: what ``start`` asks for, whether the org can take its writes, and which records there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused
+from quotejob.jobtypes.own import calling
+from quotejob.jobtypes.own.problems import problems, sentence
+from quotejob.run.context import Run
+from quotejob.run.waves import store_plan
+from quotejob.salesforce.clause import check_clause
+from quotejob.usercode.jobtype import JobType, Keys, described_object
+
+MAX_RECORDS_PER_WAVE = 20_000  # bounds what waits in Redis between deciding and writing
+MAX_KEY = 200  # characters of a key that stands for a record
+
+
+def plan(run: Run, job: type[JobType[Any]]) -> None:
+    """Fix the job's records. Harmless when run twice: the first plan stored wins.
+
+    Raises OrgClosed with all problems if the org cannot take the job's writes, or ``start`` gave no clause that works.
+    """
+    with run.org.reading("the fields of its objects"):
+        found = problems(job, cache(run.org.describe))
+    if found:
+        raise OrgClosed(sentence(found), code="NOT_READY")
+    wave_size = max(1, MAX_RECORDS_PER_WAVE // job.page_size)
+    store_plan(run, _records(run, job), page_size=job.page_size, wave_size=wave_size)
+
+
+def _records(run: Run, job: type[JobType[Any]]) -> Iterator[str]:
+    if run.job.retry_of is not None:
+        yield from run.progress.chosen(run.id)
+        return
+    given = calling.start(run, job)
+    if isinstance(given, Keys):
+        yield from _keys(given.keys)
+        return
+    yield from _matching(run, described_object(job), given)
+
+
+def _keys(given: Iterable[Any]) -> Iterator[str]:
+    seen: set[str] = set()
+    for key in given:
+        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or key in seen:
+            raise OrgClosed(f"Keys has {key!r}: keys are different texts of 1 to {MAX_KEY} characters", code="BAD_KEYS")
+        seen.add(key)
+        yield key
+
+
+def _matching(run: Run, sobject: str, clause: str) -> Iterator[str]:
+    if not sobject:
+        raise OrgClosed("A job of Key rows has to return Keys in start", code="START_FAILED")
+    try:
+        found = run.org.query(f"SELECT Id FROM {sobject} WHERE ({check_clause(clause)}) ORDER BY Id")
+        with run.org.reading("the ids of the records"):
+            yield from (row["Id"] for row in found)
+    except InvalidRequest as wrong:
+        raise OrgClosed(f"The WHERE clause of the job cannot be used: {wrong.message}", code="START_FAILED") from wrong
+    except OrgRefused as refused:
+        raise OrgClosed(f"The org refused the WHERE clause: {refused.message}", code=refused.code) from refused

@@ -1,0 +1,1 @@
+"""The mirror: jobs as records and events in their own org."""

@@ -1,0 +1,35 @@
+-- needs clock
+-- End the notes of jobs that their org was told of. A job that changed meanwhile has a newer note, which stays.
+-- args  mirrors (a key), org, notes (a list of: id, number of the note), told (id -> "calls items"), off (s for which the org
+--       is not told anything; 0: it goes on), pause (ms until the org may be told again)
+local prefix = 'quotejob:org:' .. args.org .. ':mirror'
+local now = string.format('%.0f', redis_time())
+local ENDED = {Completed = true, Failed = true, Aborted = true}
+
+local function forget_session(id)
+  local status = redis.call('HGET', 'quotejob:job:' .. id, 'status')
+  if ENDED[status] and not redis.call('ZSCORE', 'quotejob:clean-ups', id) then
+    redis.call('DEL', 'quotejob:job:' .. id .. ':context')
+  end
+end
+
+if args.off > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', prefix, 0, -1)) do forget_session(id) end
+  redis.call('DEL', prefix, prefix .. ':faults')
+  redis.call('SET', prefix .. ':off', '1', 'EX', args.off)
+  redis.call('ZREM', args.mirrors, args.org)
+  return
+end
+for _, note in ipairs(args.notes) do
+  local id, number = note[1], tostring(note[2])
+  local exists = redis.call('EXISTS', 'quotejob:job:' .. id) == 1
+  if exists and args.told[id] then
+    redis.call('HSET', 'quotejob:job:' .. id, 'mirrored', args.told[id] .. ' ' .. now)
+  end
+  if (args.told[id] or not exists) and redis.call('ZSCORE', prefix, id) == number then
+    redis.call('ZREM', prefix, id)
+    if exists then forget_session(id) end
+  end
+end
+redis.call('DEL', prefix .. ':faults')
+redis.call('ZADD', args.mirrors, string.format('%.0f', redis_time() + args.pause), args.org)

@@ -1,0 +1,1 @@
+"""The processes that users' code runs in, so that what it breaks is only its own."""

@@ -1,0 +1,64 @@
+"""The children of a worker process: one for each core, shared by all of its threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from quotejob.usercode.isolation.hands import Hands, Kind
+from quotejob.usercode.trouble import Retry
+
+LONGEST_WAIT = 45.0  # seconds that a page waits for a child; then it goes back to its queue
+
+
+class Crew:
+    """At most ``size`` children at a time. One that runs something else ends when its place is needed."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._places = threading.BoundedSemaphore(size)
+        self._idle: list[Hands] = []  # the one that was used last is the last
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hands(self, kind: Kind) -> Iterator[Hands]:
+        """Lend a child that runs this. Raises Retry if all of them are at work for a long time."""
+        if not self._places.acquire(timeout=LONGEST_WAIT):
+            raise Retry("All processes for users' code are at work", after=5)
+        try:
+            hands = self._take(kind)
+            try:
+                yield hands
+            except BaseException:
+                hands.stop()
+                raise
+            with self._lock:
+                self._idle.append(hands)
+        finally:
+            self._places.release()
+
+    def stop(self) -> None:
+        """End the idle children."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for hands in idle:
+            hands.stop()
+
+    def _take(self, kind: Kind) -> Hands:
+        with self._lock:
+            same = [hands for hands in self._idle if hands.kind == kind]
+            other = self._idle[0] if not same and len(self._idle) == self._size else None
+            if taken := (same[-1] if same else other):
+                self._idle.remove(taken)
+        if same:
+            return same[-1]
+        if other is not None:
+            other.stop()
+        return Hands(kind)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
