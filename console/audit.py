@@ -13,6 +13,7 @@ ACTIONS = {
     "abortJob": "Aborted a job",
     "resumeJob": "Resumed a job",
     "retryFailedRecords": "Retried failed records",
+    "runAfterDryRun": "Ran what a dry run had shown",
     "moveJob": "Moved a job in the flex queue",
     "createSchedule": "Created a schedule",
     "updateSchedule": "Changed a schedule",

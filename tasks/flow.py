@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,7 +25,8 @@ from quotejob.jobs.job import Job, Status
 from quotejob.jobtypes.registry import handler_of, is_slow, rounds_off
 from quotejob.run import waves
 from quotejob.run.context import Run
-from quotejob.run.outstanding import Outstanding, outstanding, sent
+from quotejob.run.outstanding import Outstanding, outstanding
+from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
 from tasks.app import app, services
 from tasks.broker import ORG
@@ -32,6 +35,8 @@ from tasks.queues import share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
+FIRST_WRITE = 3  # the highest priority of a batch: first pages go before all writes
+WAVES_APART = 10  # places between the first batches of two waves: what an earlier wave has left goes first
 
 log = structlog.get_logger()
 
@@ -50,22 +55,26 @@ def dispatch(org_id: str) -> None:
 
 @step("quotejob.plan", unit="plan", **SLOW)
 def plan(run: Run) -> None:
-    """Fix the job's pages, then send its first steps. May run twice: the first plan that is stored wins.
+    """Fix the job's pages, and send its first steps. May run twice: the first plan that is stored wins.
 
-    A resumed job has its plan already. It continues with what is outstanding.
+    The waves of a streamed plan are sent while it is still being made. A resumed job has its plan already, or the
+    begin of one. It continues with what is outstanding.
     """
     handler = handler_of(run.job.job_type)
     run.jobs.move(run.id, Status.PREPARING)
     log.info(f"Worker received job with ID: {run.id} {handler.purpose(run.job)}")
     clean_up_for_others(run)
-    if run.job.waves is None:
-        handler.plan(run)
+    is_new = run.job.waves is None
+    if is_new:
+        _send_waves(run.jobs.get(run.id), run.progress)
+        handler.plan(replace(run, wave_added=partial(_start, run)))
         services().forecast_notes.planned(run.jobs.get(run.id))
     run.jobs.move(run.id, Status.PROCESSING)
     planned = run.jobs.get(run.id)
     log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items)
     for lacking in outstanding(planned, run.progress):
-        send(planned, lacking)
+        if not is_new or lacking.step in ("start_wave", "finish"):  # the others were sent when their wave was added
+            send(planned, lacking)
     services().forecast.note_end(planned)
 
 
@@ -75,8 +84,19 @@ def start_wave(run: Run, wave: int) -> None:
 
     May run twice: only the first call sends.
     """
-    if waves.may_start(run.job, run.progress, wave) and run.progress.once(run.id, sent(wave)):
-        send(run.job, Outstanding("pages", wave, tuple(waves.pages_of_wave(run.job, wave))))
+    _start(run, wave)
+
+
+def _start(run: Run, wave: int) -> None:
+    if waves.may_start(run.job, run.progress, wave) and run.progress.once(run.id, waves.sent(wave)):
+        send(run.job, Outstanding("pages", wave, tuple(waves.planned(run.job, run.progress)[wave])))
+
+
+def _send_waves(job: Job, progress: Progress) -> None:
+    """Send what the waves of an interrupted plan still need. If some of it is on its way, it comes twice."""
+    for lacking in outstanding(job, progress):
+        if lacking.step != "plan":
+            send(job, lacking)
 
 
 def _work_page(run: Run, wave: int, page: int) -> None:
@@ -107,7 +127,7 @@ def commit(run: Run, wave: int) -> None:
     elif batches == 0:
         wave_written.delay(job_id=run.id, wave=wave)
     if batches is not None:
-        _send_next_wave(run.job, wave + 1)
+        _send_next_wave(run)
 
 
 def _give_up_batch(run: Run, wave: int, batch: int) -> None:
@@ -124,12 +144,12 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 
 @step("quotejob.wave_written")
 def wave_written(run: Run, wave: int) -> None:
-    """Start the wave after the next, and finish the job if all is written. May run twice.
+    """Start the next wave, because there is room for its quotes, and finish the job if all is written. May run twice.
 
     This is the body of the chord of a wave's batches.
     """
     if waves.wave_is_written(run.job, run.progress, wave):
-        _send_next_wave(run.job, wave + 2)
+        _send_next_wave(run)
         finish.delay(job_id=run.id)
 
 
@@ -170,10 +190,11 @@ def round_off(run: Run) -> None:
     finish.delay(job_id=run.id)
 
 
-def _send_next_wave(job: Job, wave: int) -> None:
-    """Send the step that starts a wave, if the job has a wave with this number."""
-    if wave < (job.waves or 0):
-        start_wave.delay(job_id=job.job_id, wave=wave)
+def _send_next_wave(run: Run) -> None:
+    """Send the step that starts the next wave, if one is planned that was not sent yet."""
+    wave = waves.next_wave(run.job, run.progress)
+    if wave is not None:
+        start_wave.delay(job_id=run.id, wave=wave)
 
 
 def send(job: Job, lacking: Outstanding, messages: Mapping[str, Signature] | None = None) -> None:
@@ -197,7 +218,7 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
             return _in_turn(job, pages)
         case "batches":
             batches = {f"batch {lacking.wave} {n}": write_batch.si(**of_wave, batch=n) for n in lacking.numbers}
-            return _in_turn(job, batches)
+            return _in_turn(job, batches, FIRST_WRITE, WAVES_APART * lacking.wave)
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave
             return {f"{lacking.step} {lacking.wave}": single.si(**of_wave)}
@@ -208,7 +229,11 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
             return {"finish": last.si(job_id=job.job_id).set(headers={ORG: job.org_id} if last is round_off else {})}
 
 
-def _in_turn(job: Job, messages: dict[str, Signature]) -> dict[str, Signature]:
-    """Set the org of each message, and its priority by its place, so that jobs share the workers fairly."""
+def _in_turn(job: Job, messages: dict[str, Signature], first: int = 0, place: int = 0) -> dict[str, Signature]:
+    """Set the org of each message, and its priority by its place, so that jobs share the workers fairly.
+
+    ``first`` is the highest priority that they get, ``place`` the place of the first one.
+    """
     header = {ORG: job.org_id}
-    return {unit: sent.set(priority=share(n), headers=header) for n, (unit, sent) in enumerate(messages.items())}
+    numbered = enumerate(messages.items(), start=place)
+    return {unit: sent.set(priority=max(first, share(n)), headers=header) for n, (unit, sent) in numbered}

@@ -7,10 +7,11 @@ from typing import Any
 from api import caller
 from api.blueprint import Blueprint
 from api.wire.forecast import ForecastRequestSchema, ForecastSchema
-from quotejob.asking.forecast import forecast
+from quotejob.asking.forecast import FORECAST, forecast
+from quotejob.errors import InvalidRequest
 from quotejob.forecast.ahead import JobForecast
 from quotejob.jobs.options import Options
-from quotejob.salesforce.clause import check_clause
+from quotejob.jobtypes import registry
 
 blueprint = Blueprint("forecast", __name__, url_prefix="/api/forecast", description="Look ahead")
 blueprint.before_request(caller.require_context)
@@ -32,13 +33,11 @@ def forecast_job(body: dict[str, Any]) -> JobForecast:
     what may be wrong. Nothing is submitted. It sends at most two requests to the org. getJobSummary has how good
     earlier forecasts were.
     """
-    context = caller.claimed()
-    clause = check_clause(body["soql_where_clause"])
+    context, job_type = caller.claimed(), body["job_type"]
+    if job_type not in FORECAST:
+        raise InvalidRequest.field("jobType", f"has no forecast; there is one for {', '.join(FORECAST)}")
+    given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
+    asked = registry.checked(job_type, body.get("soql_where_clause"), given)
+    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
     context = caller.authenticate(context)
-    return forecast(
-        context,
-        body["job_type"],
-        clause,
-        caller.services(),
-        Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls")),
-    )
+    return forecast(context, job_type, asked["soql_where_clause"], caller.services(), options)

@@ -43,7 +43,7 @@ def submit_job(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
     job_type = body["job_type"]
     asked = registry.checked(job_type, body.get("soql_where_clause"), given)
-    if body["dry_run"] and job_type != JobType.BATCH_QUOTE:
+    if body["dry_run"] and not registry.handler_of(job_type).dry:
         raise InvalidRequest.field("dryRun", f"is not possible for {job_type}; leave it out")
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from quotejob.jobs.job import JobType
+from quotejob.jobtypes import registry
 from quotejob.store import keys
 
 NULLABLE = True  # allow_none, so that the document says nullable
@@ -84,8 +84,25 @@ def word(words: type[Enum], text: str = "", **options: Any) -> fields.Enum[Any]:
 
 
 def name_of_job_type() -> fields.String:
-    """Return a field for a job's type as it is stored: an answer shows also a type that only another version knows."""
-    return fields.String(required=True, metadata={"enum": list(JobType)})
+    """Return a field for the name of a job type: one that comes with quotejob, or one of the user's own.
+
+    It does not check that there is one: also jobs of a type that only another version knows are shown.
+    """
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_]{0,79}$", error="should be the name of a job type"),
+        metadata=described("A name of listJobTypes, SampleDataCreate or SampleDataDelete", example="BatchQuote"),
+    )
+
+
+def known_job_type() -> fields.String:
+    """Return a field for the name of a job type that this process knows."""
+    return fields.String(validate=_is_known_job_type, metadata={"example": "BatchQuote"})
+
+
+def _is_known_job_type(name: str) -> None:
+    if not registry.is_known(name):
+        raise ValidationError(f"should be the name of a job type: {registry.names()}")
 
 
 def job_id_in_body(text: str, *, required: bool = True) -> fields.String:

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, fields
+from marshmallow import fields
 
-from api.wire.fields import NULLABLE, CamelCase, Instant, described, keep_api_calls, word
-from api.wire.jobs import BatchExecutionRequestSchema
+from api.wire.fields import NULLABLE, CamelCase, Instant, described, word
+from api.wire.jobtypes import SubmitJobRequestSchema, job_type_in_body
 from quotejob.forecast.ahead import Basis, WarningCode
 from quotejob.jobs.job import JobType
 
 
-class ForecastRequestSchema(CamelCase):
+class ForecastRequestSchema(SubmitJobRequestSchema):
     """The job to forecast: as it would be submitted."""
 
-    class Meta:
-        unknown = RAISE
-
-    job_type = fields.String(
-        load_default=JobType.BATCH_QUOTE,
-        error_messages=dict.fromkeys(("invalid", "null"), "should be the name of a job type"),
-        metadata=described("The job type; without it the Quote job", example="BatchQuote"),
-    )
-    soql_where_clause = BatchExecutionRequestSchema._declared_fields["soql_where_clause"]
-    dry_run = BatchExecutionRequestSchema._declared_fields["dry_run"]
-    keep_api_calls = keep_api_calls()
+    job_type = job_type_in_body(load_default=JobType.BATCH_QUOTE)
 
 
 class CallsSchema(CamelCase):

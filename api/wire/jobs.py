@@ -20,6 +20,7 @@ from api.wire.fields import (
     id_in_query,
     job_id_in_body,
     keep_api_calls,
+    known_job_type,
     name_of_job_type,
     text,
     true_or_false_in_query,
@@ -28,7 +29,7 @@ from api.wire.fields import (
     zoned_time_in_query,
 )
 from quotejob.jobs.conditions import MOST_PARENTS
-from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce.clause import MAX_LENGTH
@@ -247,6 +248,11 @@ class JobResultSchema(CamelCase):
     record_id = fields.String(required=True, metadata=described("The Opportunity's id"))
     outcome = word(Outcome, required=True)
     quote_id = fields.String(required=True, allow_none=NULLABLE)
+    written_id = fields.String(
+        required=True,
+        allow_none=NULLABLE,
+        metadata=described("What was written for it: its Quote, or the first record that a job of your own wrote"),
+    )
     code = fields.String(
         required=True, allow_none=NULLABLE, metadata=described("A MACHINE_WORD or the org's errorCode")
     )
@@ -333,7 +339,7 @@ class JobFilterQuerySchema(CamelCase):
     """Which jobs."""
 
     status = OneOrMore(word(Status), metadata=described(_SEVERAL_VALUES))
-    job_type = OneOrMore(word(JobType), metadata=described(_SEVERAL_VALUES))
+    job_type = OneOrMore(known_job_type(), metadata=described(_SEVERAL_VALUES))
     created_from = zoned_time_in_query("Created at this time or later")
     created_to = zoned_time_in_query("Created before this time")
     completed_from = zoned_time_in_query("Ended at this time or later")

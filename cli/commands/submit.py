@@ -19,11 +19,14 @@ from cli.problems import CommandError
         "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
         "quotejob run --file clause.soql --name 'Quotes of the week' --not-before 2h",
         "quotejob run 'CloseDate = THIS_YEAR' --dry-run --wait 10",
+        "quotejob run --type ContractRenewals --parameter months=24 --wait 10",
         "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
     )
 )
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
+@click.option("--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]")
+@click.option("--parameter", "given", multiple=True, metavar="NAME=VALUE", help="For --type; repeat it for several.")
 @click.option("--name", metavar="TEXT", help="A name for people, at most 80 characters.")
 @click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
 @click.option(
@@ -40,6 +43,8 @@ def run(
     session: Session,
     clause: str | None,
     file: TextIO | None,
+    job_type: str | None,
+    given: tuple[str, ...],
     name: str | None,
     depends_on: tuple[str, ...],
     depends_on_outcome: str | None,
@@ -48,11 +53,12 @@ def run(
     keep_calls: int | None,
     wait: float | None,
 ) -> int:
-    """Price the Opportunities of a SOQL WHERE CLAUSE.
+    """Price the Opportunities of a SOQL WHERE CLAUSE, or run another job type.
 
-    CLAUSE is the condition after WHERE; `-` reads it from standard input.
+    CLAUSE is the condition after WHERE; `-` reads it from standard input. A job type of your own may not need one.
     """
-    body: Json = {"soqlWhereClause": clause_of(clause, file)}
+    body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
+    body |= _of_type(job_type, given)
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -65,8 +71,20 @@ def run(
         body["dryRun"] = True
     if keep_calls is not None:
         body["keepApiCalls"] = keep_calls
-    answer = session.api.post("/api/executebatch", body, headers=new_key())
+    answer = session.api.post("/api/jobs" if job_type else "/api/executebatch", body, headers=new_key())
     return submitted(session, answer["jobId"], wait)
+
+
+def _of_type(job_type: str | None, given: tuple[str, ...]) -> Json:
+    """Return the fields of a request that name a job type and its parameters."""
+    if job_type is None:
+        if given:
+            raise click.UsageError("--parameter needs --type.")
+        return {}
+    pairs = [each.partition("=") for each in given]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise click.UsageError(f"--parameter {wrong[0]!r} should be NAME=VALUE.")
+    return {"jobType": job_type, "parameters": [{"name": name, "value": value} for name, _, value in pairs]}
 
 
 def clause_of(clause: str | None, file: TextIO | None) -> str:

@@ -19,6 +19,7 @@ from quotejob.salesforce import Graph, GraphOutcome, NodeError, OrgAddress
 
 TIMEOUT = 60.0  # seconds, as QUOTEJOB_ORG_TIMEOUT
 LATEST = 25.0  # seconds after its timeout in which the org may still begin to work on a request
+ROWS = 3  # of one answer to a query
 MEMBERS = re.compile(r"'([^']*)'")
 
 
@@ -148,7 +149,14 @@ class Client:
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of the queries that the Quote job sends."""
         self._request(soql[:60])
-        return iter(self._rows(soql))
+        return self._pages(self._rows(soql))
+
+    def _pages(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of an answer. Those after the first ROWS come with further requests."""
+        for place, row in enumerate(rows):
+            if place and place % ROWS == 0:
+                self._request("more rows")
+            yield row
 
     def send_graphs(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs. Raises OrgUnreachable if the answer is lost; the request may be done, now or later."""

@@ -28,7 +28,7 @@ from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
-from quotejob.run import context, leases, processes
+from quotejob.run import context, leases, processes, waves
 from quotejob.salesforce import applink
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -174,6 +174,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(sweep, "waiting", lambda _: workers.queued()),
         patch.object(Services, "connected", lambda *_, **__: made),
         patch.object(plan, "MAX_RECORDS_PER_WAVE", RECORDS_PER_WAVE),
+        patch.object(waves, "FIRST_WAVE", 2),
         *(patch.object(module, "MAX_NODES", MAX_NODES) for module in (units, writer, commit, packing, pages)),
     ]
     with contextlib.ExitStack() as stack:

@@ -20,7 +20,6 @@ from math import ceil
 
 from quotejob import clock
 from quotejob.asking.proof import judging
-from quotejob.errors import InvalidRequest
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
 from quotejob.jobs.job import Job, JobType, Status
@@ -61,10 +60,8 @@ def forecast(
 ) -> JobForecast:
     """Return what a job of a checked clause would do and cost, with at most two requests to the org.
 
-    Raises InvalidRequest if the org refuses the clause, or jobs of this type cannot be forecast; OrgUnreachable.
+    ``job_type`` is one of FORECAST. Raises InvalidRequest if the org refuses the clause; OrgUnreachable.
     """
-    if job_type not in FORECAST:
-        raise InvalidRequest.field("jobType", f"has no forecast; there is one for {', '.join(FORECAST)}")
     with judging(context, clause, services, silence_of(services.client, context.org_id)) as org:
         began = time.perf_counter()
         records = org.count(count_opportunities(clause))

@@ -63,9 +63,9 @@ class Moves(JobReader):
         completed = status is Status.COMPLETED
         keep, drop = keys.kept_after_end(job_id), keys.deleted_at_end(job_id)
         if completed:
-            drop += keys.needed_for_resume(job_id, job.waves or 0)
+            drop += keys.needed_for_resume(job_id, job.waves or job.waves_begun)
         else:
-            keep += keys.needed_for_resume(job_id, job.waves or 0)
+            keep += keys.needed_for_resume(job_id, job.waves or job.waves_begun)
         origins = MOVES[status]
         before = self.run(
             "jobs/move",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 
@@ -34,6 +36,8 @@ class Options:
             "keepApiCalls": self.keep_api_calls,
             "name": after and after.name,
             "soqlWhereClause": after and after.soql_where_clause,
+            "asOf": after and after.created_date.isoformat(),
+            "parameters": orjson.dumps(after.parameters).decode() if after and after.parameters else None,
         }
         return {name: value for name, value in found.items() if value is not None}
 

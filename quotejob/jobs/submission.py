@@ -117,7 +117,7 @@ class Submission(JobReader):
             "jobs/resume",
             id=job_id,
             org=job.org_id,
-            parts=keys.kept_after_end(job_id) + keys.needed_for_resume(job_id, job.waves or 0),
+            parts=keys.kept_after_end(job_id) + keys.needed_for_resume(job_id, job.waves or job.waves_begun),
             context=tokens.seal(context, self._settings),
             context_kept=tokens.WHILE_HOLDING,
             origins=RESUMABLE,

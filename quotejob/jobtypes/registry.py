@@ -54,6 +54,11 @@ def handler_of(job_type: str) -> JobHandler:
         raise UnknownJobType(f"This process does not know the job type {job_type}; it knows {names()}") from None
 
 
+def is_known(job_type: str) -> bool:
+    """Return whether this process has a handler of this name."""
+    return job_type in _HANDLERS
+
+
 def is_slow(job_type: str) -> bool:
     """Return whether the pages of a job type may take an hour. False for one that this process does not know."""
     return job_type in _HANDLERS and _HANDLERS[job_type].slow

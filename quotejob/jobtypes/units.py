@@ -60,13 +60,20 @@ Group = tuple[U, ...]  # the units of one graph
 class UnitWriter(ABC, Generic[U]):
     """Writes the units of one batch. ``results``, by record id, grows as the org answers."""
 
-    def __init__(self, org: OrgClient, *, go_on: Callable[[], None], slow_down: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        org: OrgClient,
+        *,
+        go_on: Callable[[], None],
+        slow_down: Callable[[float], None],
+        patience: Patience | None = None,
+    ) -> None:
         self._org = org
         self._go_on = go_on  # called before every request; raises JobStopped or LeaseLost
         self._slow_down = slow_down  # makes all workers of this org wait so many seconds before a request
         self._asked_again: set[str] = set()  # records that were sent once more: their refusal may not be final
         self._together = True  # sending units together names bad records; False after a try that named few
-        self._patience = Patience()
+        self._patience = patience or Patience()
         self._passing: OrgUnreachable | None = None  # the fault that the last request met
         self.results: dict[str, Result] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +31,7 @@ class Run:
     lease: Lease | None = None  # on the unit of this step; None for steps that only send others
     gate: Gate | None = None
     context: CallerContext | None = None  # instead of the job's own session
+    wave_added: Callable[[int], None] | None = None  # told of each wave that may run before the plan is complete
 
     @property
     def id(self) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from quotejob import audit
 from quotejob.errors import JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
 from quotejob.jobs.options import Options
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
-from quotejob.run.receipt import Outcome
+from quotejob.run.receipt import Outcome, Result
 from quotejob.run.results import Results
 from quotejob.run.retries import COPIED_AT_ONCE, submit_with_list
 from quotejob.run.waves import batched
@@ -22,6 +23,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.store.client import RedisClient
 
 CHANGED = "CHANGED_SINCE_DRY_RUN"
+NOT_SHOWN = "-"  # in place of a fingerprint: nothing was planned for this record
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class DryRuns:
             if not self._progress.store_chosen(job_id, parts, session.WHILE_HOLDING):
                 raise JobConflict("This dry run has no records, or its results are no longer kept; start a new one")
 
-        return submit_with_list(
+        job, new = submit_with_list(
             self._progress,
             job_id,
             copy,
@@ -132,8 +134,29 @@ class DryRuns:
                 context, seen.job_type, options=options, idempotency_key=idempotency_key, job_id=job_id
             ),
         )
+        if new:
+            audit.note(self._redis, context.org_id, "runAfterDryRun", job_id=seen.job_id, name=seen.name)
+        return job, new
 
     def _seen(self, job: Job) -> Iterator[str]:
         """Yield each record of a dry run, with the fingerprint of what was planned for it, if anything."""
         for result in self._results.stream(job.job_id):
-            yield f"{result.record_id} {result.planned.fingerprint}" if result.planned else result.record_id
+            yield f"{result.planned.fingerprint if result.planned else NOT_SHOWN} {result.record_id}"
+
+
+def records(progress: Progress, job_id: str, page_size: int) -> Iterator[str]:
+    """Yield the records of a job after a dry run. What that has shown of each is stored by page, beside the plan."""
+    for page, entries in enumerate(batched(progress.chosen(job_id), page_size)):
+        pairs = [entry.split(" ", 1) for entry in entries]
+        progress.store_seen(job_id, page, {key: shown for shown, key in pairs if shown != NOT_SHOWN})
+        yield from (key for _, key in pairs)
+
+
+def changed(record_id: str, name: str | None, *, shown: bool) -> Result:
+    """Return the result of a record for which something else would be written than a dry run has shown."""
+    message = (
+        "What would be written is not what the dry run has shown: the record, its rules or its code have changed since"
+        if shown
+        else "The dry run has shown nothing to write for this record"
+    )
+    return Result(record_id, Outcome.SKIPPED, code=CHANGED, message=message, record_name=name)

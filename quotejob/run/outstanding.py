@@ -5,11 +5,12 @@ They are computed from the job and its receipts only. The org is not asked, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from quotejob.jobs.job import Job, Status
 from quotejob.run.progress import Progress
-from quotejob.run.waves import may_start, pages_of_wave, wave_is_priced, wave_is_written
+from quotejob.run.waves import may_start, open_waves, planned, sent, wave_is_priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,39 +24,31 @@ class Outstanding:
 
 def outstanding(job: Job, progress: Progress) -> list[Outstanding]:
     """Return all steps that may run now and have not reported yet."""
-    if job.status is not Status.PROCESSING:
+    if job.status not in (Status.PREPARING, Status.PROCESSING):
         return [Outstanding("plan")]
-    open_waves = [wave for wave in range(job.waves or 0) if not _is_over(job, progress, wave)]
-    if not open_waves:
-        return [Outstanding("finish")]
-    # Pricing is at most one wave ahead of writing.
-    return [step for wave in open_waves[:2] if (step := _of_wave(job, progress, wave)) is not None]
+    waves = planned(job, progress)
+    still_open = open_waves(job, progress, waves)
+    if job.status is Status.PREPARING:  # the first waves of a streamed plan may be under way
+        return [Outstanding("plan"), *_of_waves(job, progress, waves, still_open)]
+    return list(_of_waves(job, progress, waves, still_open)) if still_open else [Outstanding("finish")]
 
 
-def sent(wave: int) -> str:
-    """Return the name of the note that the pages of a wave were sent."""
-    return f"wave {wave} sent"
+def _of_waves(job: Job, progress: Progress, waves: list[range], still_open: list[int]) -> Iterator[Outstanding]:
+    """Yield the steps of the waves that were sent, and the start of the next one."""
+    for wave in still_open:
+        if progress.note(job.job_id, sent(wave)) is None:
+            if may_start(job, progress, wave):
+                yield Outstanding("start_wave", wave)
+            return
+        yield _of_wave(job, progress, wave, waves[wave])
 
 
-def _of_wave(job: Job, progress: Progress, wave: int) -> Outstanding | None:
-    if progress.note(job.job_id, sent(wave)) is None:
-        return Outstanding("start_wave", wave) if may_start(job, progress, wave) else None
+def _of_wave(job: Job, progress: Progress, wave: int, pages: range) -> Outstanding:
     if not wave_is_priced(job, progress, wave):
         reported = progress.priced_units(job.job_id, wave)
-        return Outstanding("pages", wave, tuple(page for page in pages_of_wave(job, wave) if page not in reported))
+        return Outstanding("pages", wave, tuple(page for page in pages if page not in reported))
     batches = progress.batches(job.job_id, wave)
     if batches is None:
         return Outstanding("commit", wave)
     reported = progress.written_units(job.job_id, wave)
     return Outstanding("batches", wave, tuple(batch for batch in range(len(batches)) if batch not in reported))
-
-
-def _is_over(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast."""
-    over = f"wave {wave} over"
-    if progress.note(job.job_id, over) is not None:
-        return True
-    if not wave_is_written(job, progress, wave):
-        return False
-    progress.note(job.job_id, over, "1")
-    return True

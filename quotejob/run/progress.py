@@ -93,7 +93,7 @@ class Progress:
             self._redis.expire(draft, 3600)
         taken = scripts.run(
             self._redis,
-            "run/plan",
+            "plan/fix",
             job=keys.job(job_id),
             draft=draft,
             pages=keys.job(job_id, "pages"),
@@ -101,6 +101,46 @@ class Progress:
             record_count=total,
             waves=-(-count // wave_size),
             api_calls=api_calls(),
+        )
+        return bool(taken)
+
+    def add_wave(self, job_id: str, wave: int, first: int, pages: Sequence[Sequence[str]]) -> bool:
+        """Add a wave to a plan that is still being made, so that its pages may run. Return False if it was not added.
+
+        Then the job has ended, or somebody else makes its plan. ``first`` is the number of its first page.
+        """
+        added = scripts.run(
+            self._redis,
+            "plan/add",
+            job=keys.job(job_id),
+            waves=keys.job(job_id, "plan"),
+            pages=keys.job(job_id, "pages"),
+            open=keys.OPEN,
+            id=job_id,
+            wave=wave,
+            first=first,
+            ids=[rows.squeeze(list(ids)) for ids in pages],
+        )
+        return bool(added)
+
+    def added_waves(self, job_id: str) -> list[range]:
+        """Return the pages of each wave that was added. Empty: the plan was stored at once, or there is none yet."""
+        found = self._redis.hash(keys.job(job_id, "plan"))
+        bounds = [tuple(map(int, found[str(wave).encode()].split())) for wave in range(len(found))]
+        return [range(first, first + count) for first, count in bounds]
+
+    def end_plan(self, job_id: str, waves: Sequence[range], record_count: int, api_calls: int) -> bool:
+        """Fix a plan whose waves were added. Return whether it is this one."""
+        taken = scripts.run(
+            self._redis,
+            "plan/fix",
+            job=keys.job(job_id),
+            draft=keys.job(job_id, "draft:none"),
+            pages=keys.job(job_id, "pages"),
+            page_count=waves[-1].stop if waves else 0,
+            record_count=record_count,
+            waves=len(waves),
+            api_calls=api_calls,
         )
         return bool(taken)
 
@@ -211,6 +251,12 @@ class Progress:
             return value
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
+
+    def noted(self, job_id: str, names: Sequence[str]) -> list[bool]:
+        """Return for each of these notes whether there is one."""
+        if not names:
+            return []
+        return [value is not None for value in self._redis.fields(keys.job(job_id, "marks"), names)]
 
     def first_note(self, job_id: str, what: str, value: str) -> str:
         """Store a note if there is none of this name. Return the note that is stored then."""

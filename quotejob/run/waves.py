@@ -1,13 +1,21 @@
-"""Waves: how a job's pages are divided into chords, and when the next chord may start."""
+"""Waves: how a job's pages are divided into chords, and when the next chord may start.
+
+Most plans are stored at once, in waves of one size. A streamed plan grows while the org still sends the ids: each wave
+may run as soon as it is added. The first waves are small, so that the first records are written early.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
+from quotejob.errors import LeaseLost
 from quotejob.jobs.job import Job
 from quotejob.run.context import Run
 from quotejob.run.progress import Progress
+
+FIRST_WAVE = 2_000  # records; an org sends so many ids with each answer
+_WAVE_SIZE = "wave size"  # a note of a job whose plan is streamed: the most pages of a wave
 
 
 def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
@@ -15,10 +23,54 @@ def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int)
     run.progress.store_plan(run.id, batched(keys, page_size), wave_size, lambda: run.org.calls)
 
 
+def stream_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
+    """Do the same, and let each wave run as soon as its keys are known. Waves have at most ``wave_size`` pages.
+
+    What was added stays: a second try reads the keys again, and adds only those that are new. Raises LeaseLost if
+    another step makes the same plan, JobStopped if the job has ended.
+    """
+    run.progress.note(run.id, _WAVE_SIZE, str(wave_size))
+    waves = run.progress.added_waves(run.id)
+    known = {key for page in chain(*waves) for key in run.progress.page(run.id, page)}
+    total = len(known)
+    fresh = (key for key in keys if key not in known) if known else keys
+    pages = batched(fresh, page_size)
+    while added := list(islice(pages, _next_size(waves, page_size, wave_size))):
+        run.go_on()
+        first = waves[-1].stop if waves else 0
+        if not run.progress.add_wave(run.id, len(waves), first, added):
+            raise LeaseLost(f"Another step makes the plan of job {run.id}, or it has ended")
+        waves.append(range(first, first + len(added)))
+        total += sum(map(len, added))
+        if run.wave_added is not None:
+            run.wave_added(len(waves) - 1)
+    run.progress.end_plan(run.id, waves, total, run.org.calls)
+
+
+def _next_size(waves: Sequence[range], page_size: int, wave_size: int) -> int:
+    """Return the pages of the next wave: as many as all before it have."""
+    so_far = waves[-1].stop if waves else 0
+    return min(wave_size, max(1, FIRST_WAVE // page_size, so_far))
+
+
+def streamed_sizes(records: int, page_size: int, wave_size: int) -> list[int]:
+    """Return the number of records in each wave of a streamed plan."""
+    waves: list[range] = []
+    pages = -(-records // page_size)
+    while (first := waves[-1].stop if waves else 0) < pages:
+        waves.append(range(first, min(pages, first + _next_size(waves, page_size, wave_size))))
+    return [min(records, wave.stop * page_size) - wave.start * page_size for wave in waves]
+
+
 def pages_of_wave(job: Job, wave: int) -> range:
-    """Return the page numbers of a wave."""
+    """Return the page numbers of a wave, of a plan that was stored at once."""
     size = -(-job.total_job_items // (job.waves or 1))
     return range(wave * size, min((wave + 1) * size, job.total_job_items))
+
+
+def planned(job: Job, progress: Progress) -> list[range]:
+    """Return the pages of each wave that is planned so far."""
+    return progress.added_waves(job.job_id) or [pages_of_wave(job, wave) for wave in range(job.waves or 0)]
 
 
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -28,21 +80,39 @@ def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def may_start(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave may be priced: the wave before it is priced, and the wave before that is written.
+def sent(wave: int) -> str:
+    """Return the name of the note that the pages of a wave were sent."""
+    return f"wave {wave} sent"
 
-    So Redis holds the priced quotes of at most two waves, even for a large job.
+
+def next_wave(job: Job, progress: Progress) -> int | None:
+    """Return the first wave whose pages were not sent yet. None: all that are planned so far were sent."""
+    waves = planned(job, progress)
+    notes = progress.noted(job.job_id, [sent(wave) for wave in range(len(waves))])
+    return next((wave for wave, was_sent in enumerate(notes) if not was_sent), None)
+
+
+def may_start(job: Job, progress: Progress, wave: int) -> bool:
+    """Return whether the wave may be priced: the wave before it is priced, and there is room for its quotes.
+
+    So Redis holds the priced quotes of at most two waves of the largest size, even for a large job.
     """
-    return (
-        wave < (job.waves or 0)
-        and (wave < 1 or wave_is_priced(job, progress, wave - 1))
-        and (wave < 2 or wave_is_written(job, progress, wave - 2))
-    )
+    waves = planned(job, progress)
+    if wave >= len(waves) or (wave > 0 and not wave_is_priced(job, progress, wave - 1)):
+        return False
+    pages = sum(len(waves[other]) for other in open_waves(job, progress, waves[:wave])) + len(waves[wave])
+    return pages <= 2 * int(progress.note(job.job_id, _WAVE_SIZE) or max(map(len, waves)))
+
+
+def open_waves(job: Job, progress: Progress, waves: Sequence[range]) -> list[int]:
+    """Return the numbers of those waves that are not written yet."""
+    over = progress.noted(job.job_id, [_over(wave) for wave in range(len(waves))])
+    return [wave for wave, is_over in enumerate(over) if not is_over and not _is_over_now(job, progress, wave)]
 
 
 def wave_is_priced(job: Job, progress: Progress, wave: int) -> bool:
     """Return whether every page of the wave has reported."""
-    return len(progress.priced_units(job.job_id, wave)) == len(pages_of_wave(job, wave))
+    return len(progress.priced_units(job.job_id, wave)) == len(planned(job, progress)[wave])
 
 
 def wave_is_written(job: Job, progress: Progress, wave: int) -> bool:
@@ -50,5 +120,17 @@ def wave_is_written(job: Job, progress: Progress, wave: int) -> bool:
     batches = progress.batches(job.job_id, wave)
     if batches is None or len(progress.written_units(job.job_id, wave)) < len(batches):
         return False
-    progress.forget_priced(job.job_id, pages_of_wave(job, wave))
+    progress.forget_priced(job.job_id, planned(job, progress)[wave])
     return True
+
+
+def _is_over_now(job: Job, progress: Progress, wave: int) -> bool:
+    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast."""
+    if not wave_is_written(job, progress, wave):
+        return False
+    progress.note(job.job_id, _over(wave), "1")
+    return True
+
+
+def _over(wave: int) -> str:
+    return f"wave {wave} over"

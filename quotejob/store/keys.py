@@ -28,7 +28,19 @@ _KEPT_AFTER_END = (
     "results",
     "explained",
 )
-_NEEDED_FOR_RESUME = ("chosen", "seen", "pages", "quotes", "left", "errors", "batches", "marks", "totals", "waits")
+_NEEDED_FOR_RESUME = (
+    "chosen",
+    "seen",
+    "pages",
+    "quotes",
+    "left",
+    "errors",
+    "batches",
+    "marks",
+    "totals",
+    "waits",
+    "plan",
+)
 _OF_EACH_WAVE = ("priced", "written", "parts")  # also needed for resume
 _DELETED_AT_END = ("deaths", "faults")
 

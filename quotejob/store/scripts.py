@@ -27,15 +27,19 @@ def run(client: RedisClient, script: str, /, **arguments: Any) -> Any:
     A script may run twice, because the client repeats a command whose answer was lost. Raises StoreUnavailable.
     """
     text, digest = _script(script)
-    packed = _encode({name: _raw(value) if isinstance(value, bytes) else value for name, value in arguments.items()})
+    packed = _encode({name: _raw(value) for name, value in arguments.items()})
     try:
         return client.evalsha(digest, 0, packed)
     except NoScriptError:  # a server that has just started does not have it yet
         return client.eval(text, 0, packed)
 
 
-def _raw(value: bytes) -> msgspec.Raw:
+def _raw(value: Any) -> Any:
     """Return bytes as msgpack's "str 32": the cmsgpack of Redis 6.2 does not know msgpack's own type for bytes."""
+    if isinstance(value, list):
+        return [_raw(each) for each in value]
+    if not isinstance(value, bytes):
+        return value
     return msgspec.Raw(b"\xdb" + len(value).to_bytes(4, "big") + value)
 
 

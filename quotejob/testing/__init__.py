@@ -5,6 +5,7 @@ simulated: a job does nothing, takes as long as the test says and ends as the te
 """
 
 from quotejob.testing.clock import Clock
+from quotejob.testing.jobs import JobRan, MemoryOrg, run_job
 from quotejob.testing.redis_server import ServerError
 from quotejob.testing.redis_server import private as private_redis
 from quotejob.testing.sandbox import RedisInUse, SandboxOrg, sandbox
@@ -15,6 +16,8 @@ Org = SandboxOrg  # its first name; it stays
 __all__ = [
     "Clock",
     "Fate",
+    "JobRan",
+    "MemoryOrg",
     "Org",
     "Ran",
     "RedisInUse",
@@ -22,5 +25,6 @@ __all__ = [
     "ServerError",
     "Simulation",
     "private_redis",
+    "run_job",
     "sandbox",
 ]

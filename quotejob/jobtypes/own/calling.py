@@ -40,8 +40,9 @@ def finish(job: type[JobType[Any]], finish: Finish) -> Decision:
 def context(run: Run, job: type[JobType[Any]]) -> Context:
     """Return what the job's code may know of its run."""
     return Context(
-        job_id=run.id,
-        now=run.job.created_date,
+        job_id=run.job.after_dry_run or run.id,  # and the time, as the dry run had them: the same decisions
+        now=run.job.as_of or run.job.created_date,
+        dry_run=run.job.dry_run,
         parameters=parameters.load(job.parameters, run.job.parameters),
         where=run.job.soql_where_clause or "",
     )

@@ -23,7 +23,7 @@ _DECIDED, _DONE = "finish decided", "finish done"  # notes
 
 def is_due(job: Job, progress: Progress, kind: type[JobType[Any]]) -> bool:
     """Return whether ``finish`` is still to be done."""
-    return kind.finish is not JobType.finish and progress.note(job.job_id, _DONE) is None
+    return not job.dry_run and kind.finish is not JobType.finish and progress.note(job.job_id, _DONE) is None
 
 
 def do(run: Run, job: type[JobType[Any]]) -> None:

@@ -19,6 +19,7 @@ from quotejob.usercode.writes import May
 class OwnJob(JobHandler):
     """Plan by plan.py, decide pages by pages.py, write batches by commit.py, and finish by finishing.py."""
 
+    dry = True
     nothing = "No record matched when the job ran, so there was nothing to do"
 
     def __init__(self, job: type[JobType[Any]]) -> None:
@@ -47,6 +48,10 @@ class OwnJob(JobHandler):
     def plan(self, run: Run) -> None:
         """Fix which records the job has."""
         plan(run, self.job)
+
+    def remark(self, run: Run) -> str | None:
+        """Return that it was a dry run."""
+        return f"Dry run: {run.job.planned:,} records are planned, nothing was written" if run.job.dry_run else None
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
         """Read and decide one page."""

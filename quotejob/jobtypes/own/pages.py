@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from quotejob.errors import AnswerTooLarge, OrgClosed, OrgRefused
-from quotejob.jobtypes.own import calling, parcels
+from quotejob.jobtypes.own import calling, dry, parcels
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce.translate import URI_TOO_LONG
@@ -36,6 +36,12 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None
     rows, results = _rows(run, job.row, ids)
     decided = calling.execute(run, job, rows) if rows else []
     names = {row.Id: getattr(row, "Name", None) for row in rows}
+    if run.job.after_dry_run is not None:
+        decided, others = dry.without_changed(run, page, decided, names)
+        results += others
+    if run.job.dry_run:
+        decided, planned = dry.planned(decided, names)
+        results += planned
     results += [_result(one, names.get(one.source)) for one in decided if one.outcome != "write"]
     writing = [one for one in decided if one.outcome == "write"]
     counted = summed(tally for one in decided if one.outcome == "counted" for tally in one.tallies)

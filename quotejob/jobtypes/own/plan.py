@@ -9,6 +9,7 @@ from typing import Any
 from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused
 from quotejob.jobtypes.own import calling
 from quotejob.jobtypes.own.problems import problems, sentence
+from quotejob.run import dry_runs
 from quotejob.run.context import Run
 from quotejob.run.waves import store_plan
 from quotejob.salesforce.clause import check_clause
@@ -34,6 +35,9 @@ def plan(run: Run, job: type[JobType[Any]]) -> None:
 def _records(run: Run, job: type[JobType[Any]]) -> Iterator[str]:
     if run.job.retry_of is not None:
         yield from run.progress.chosen(run.id)
+        return
+    if run.job.after_dry_run is not None:
+        yield from dry_runs.records(run.progress, run.id, job.page_size)
         return
     given = calling.start(run, job)
     if isinstance(given, Keys):

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from quotejob.errors import OrgUnreachable
-from quotejob.jobtypes.units import UnitWriter, raised, spread
+from quotejob.jobtypes.units import Patience, UnitWriter, raised, spread
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import Kind, Node, NodeError, OrgClient
 from quotejob.salesforce.together import MAX_ROWS as MAX_DELETES
@@ -66,8 +66,9 @@ class OwnWriter(UnitWriter[Unit]):
         *,
         go_on: Callable[[], None],
         slow_down: Callable[[float], None],
+        patience: Patience | None = None,
     ) -> None:
-        super().__init__(org, go_on=go_on, slow_down=slow_down)
+        super().__init__(org, go_on=go_on, slow_down=slow_down, patience=patience)
         self._key_id = key_id  # Job.key_id, in the keys that we give
         self._began = began.replace(microsecond=0)  # what has a user's key and is older was there before the job
         self._half: dict[str, Result] = {}  # records whose deletes are still to come: what they will be then

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 
 from quotejob.jobtypes.quotes import packing
@@ -15,6 +16,7 @@ from quotejob.jobtypes.quotes.packing import Size
 from quotejob.jobtypes.quotes.plan import MAX_RECORDS_PER_WAVE
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
+from quotejob.run.waves import streamed_sizes
 from quotejob.salesforce import MAX_NODES
 
 ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
@@ -58,8 +60,13 @@ def of_sizes(records: int, lines: Sequence[int], shape: Shape) -> Calls:
     """Return the calls of a job. ``lines``: of each Opportunity that has any, in the order of the job."""
     rows = [1 + count for count in lines] + [1] * (records - len(lines))
     read = sum(_page(rows[start : start + shape.page_size]) for start in range(0, records, shape.page_size))
-    waves = [lines[start : start + MAX_RECORDS_PER_WAVE] for start in range(0, len(lines), MAX_RECORDS_PER_WAVE)]
-    write = sum(_batches(wave, 0) for wave in waves[:-1]) + sum(_batches(wave, shape.places) for wave in waves[-1:])
+    rest, write, packed = iter(lines), 0, 0
+    sizes = _waves(len(lines), shape)
+    for number, size in enumerate(sizes, start=1):
+        some = list(islice(rest, size))
+        batches = _batches(some, shape.places, packed, last=number == len(sizes))
+        packed += batches
+        write += batches + sum(_beside(1 + count) for count in some if 1 + count > MAX_NODES)
     return Calls(_plan(records, shape), read, write)
 
 
@@ -67,11 +74,9 @@ def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
     """Return the calls of a job of which only totals are known. ``quotes``: Opportunities that have lines."""
     pages = ceil(records / shape.page_size)
     rows = min(shape.page_size, records) * (1 + lines / max(1, records))
-    whole, left = divmod(quotes, MAX_RECORDS_PER_WAVE)
-    waves = [MAX_RECORDS_PER_WAVE] * whole + ([left] if left else [])
-    write = 0
+    waves, write = _waves(quotes, shape), 0
     for number, wave in enumerate(waves, start=1):
-        write += _packed(wave, (lines + quotes) / quotes, shape.places if number == len(waves) else 0)
+        write += _packed(wave, (lines + quotes) / quotes, shape.places, write, last=number == len(waves))
     return Calls(_plan(records, shape), pages * max(1, ceil(rows / ROWS)), write)
 
 
@@ -97,10 +102,14 @@ def _page(rows: Iterable[int]) -> int:
     return calls
 
 
-def _batches(lines: Sequence[int], places: int) -> int:
-    """Return the requests that write these quotes: those of the packing, and those that large quotes need beside."""
-    packed = packing.batches([Size("0", "", 1 + count) for count in lines], places)
-    return len(packed) + sum(_beside(1 + count) for count in lines if 1 + count > MAX_NODES)
+def _waves(quotes: int, shape: Shape) -> list[int]:
+    """Return the number of quotes in each wave."""
+    return streamed_sizes(quotes, shape.page_size, max(1, MAX_RECORDS_PER_WAVE // shape.page_size))
+
+
+def _batches(lines: Sequence[int], places: int, before: int, *, last: bool) -> int:
+    """Return the number of batches for these quotes: that of the real packing."""
+    return len(packing.batches([Size("0", "", 1 + count) for count in lines], places, before, last=last))
 
 
 def _beside(nodes: int) -> int:
@@ -108,18 +117,19 @@ def _beside(nodes: int) -> int:
     return ceil((nodes - MAX_NODES) / MAX_NODES) + 2
 
 
-def _packed(quotes: int, mean: float, places: int) -> int:
+def _packed(quotes: int, mean: float, places: int, before: int, *, last: bool) -> int:
     """Return the number of batches for quotes with ``mean`` nodes: exact if all have the same number.
 
     Otherwise each request loses about half a quote at its end.
     """
     lost = 0.0 if mean == int(mean) else mean / 2
     full = max(1, ceil(quotes * mean / max(1.0, MAX_NODES - lost)))
+    filled = quotes * mean / full
     if mean == int(mean) and mean <= MAX_NODES:
-        full = ceil(quotes / (MAX_NODES // int(mean)))
-    rest = full % places if places else 0
+        filled = MAX_NODES // int(mean) * mean
+        full = ceil(quotes * mean / filled)
+    rest = packing.last_round(full, places, before, last=last)
     if not rest:
         return full
-    filled = quotes * mean / full
-    count = packing.cut_into(full, places, int(quotes * mean - (full - rest) * filled))
+    count = packing.cut_into(full, places, int(quotes * mean - (full - rest) * filled), before, last=last)
     return full - rest + count

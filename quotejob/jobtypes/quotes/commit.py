@@ -21,7 +21,7 @@ from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
-from quotejob.run.waves import pages_of_wave
+from quotejob.run.waves import open_waves, planned
 from quotejob.salesforce import MAX_NODES
 
 LATE_REQUESTS = 30  # seconds after the timeout of a request; later, the org does not begin to work on it
@@ -31,11 +31,22 @@ log = structlog.get_logger()
 
 def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
-    sizes = [size for page, stored in _stored(run, pages_of_wave(run.job, wave)) for size in _sizes(page, stored)]
-    is_last = wave + 1 == (run.job.waves or 1)
-    places = run.gate.places(run.job.org_id) if run.gate is not None and is_last else 0
-    batches = packing.batches(sizes, places)
+    waves = planned(run.job, run.progress)
+    sizes = [size for page, stored in _stored(run, waves[wave]) for size in _sizes(page, stored)]
+    before, under_way = _requests(run, waves[:wave])
+    places = run.gate.places(run.job.org_id) + under_way if run.gate is not None else 0
+    batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
+
+
+def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
+    """Return how many batches these waves have, and how many of them are not written yet."""
+    count = sum(len(run.progress.batches(run.id, wave) or []) for wave in range(len(waves)))
+    left = sum(
+        len(run.progress.batches(run.id, wave) or []) - len(run.progress.written_units(run.id, wave))
+        for wave in open_waves(run.job, run.progress, waves)
+    )
+    return count, left
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:

@@ -15,7 +15,7 @@ from quotejob.pricing import Rules
 from quotejob.pricing.model import Opportunity, PricedLine, PricedQuote
 from quotejob.pricing.rules import region_name
 from quotejob.run.context import Run
-from quotejob.run.dry_runs import CHANGED
+from quotejob.run.dry_runs import changed
 from quotejob.run.receipt import Outcome, Planned, PlannedQuote, Result
 
 FINGERPRINT_BYTES = 8
@@ -29,13 +29,14 @@ def planned(quotes: Iterable[PricedQuote], found: Mapping[str, Opportunity], boo
 def without_changed(run: Run, page: int, quotes: Sequence[PricedQuote]) -> tuple[list[PricedQuote], list[Result]]:
     """Return the quotes of a page that the dry run has shown just so, and the results of the others."""
     seen = run.progress.seen(run.id, page)
-    same, changed = [], []
+    same, others = [], []
     for quote in quotes:
         if seen.get(quote.opportunity_id) == fingerprint(quote):
             same.append(quote)
         else:
-            changed.append(_changed(quote, seen.get(quote.opportunity_id)))
-    return same, changed
+            shown = quote.opportunity_id in seen
+            others.append(changed(quote.opportunity_id, quote.name, shown=shown))
+    return same, others
 
 
 def fingerprint(quote: PricedQuote) -> str:
@@ -77,13 +78,3 @@ def _net_total(lines: Iterable[PricedLine], step: Decimal) -> Decimal:
         ((line.quantity * line.unit_price * (100 - (line.line_discount or 0)) / 100).quantize(step) for line in lines),
         Decimal(0).quantize(step),
     )
-
-
-def _changed(quote: PricedQuote, seen: str | None) -> Result:
-    message = (
-        "What would be written is not what the dry run has shown: the Opportunity, its lines, the rules or the code "
-        "have changed since"
-        if seen
-        else "The dry run has shown no Quote for this Opportunity"
-    )
-    return Result(quote.opportunity_id, Outcome.SKIPPED, code=CHANGED, message=message, record_name=quote.name)

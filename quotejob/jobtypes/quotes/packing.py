@@ -14,7 +14,9 @@ from quotejob.run.progress import Batch
 from quotejob.salesforce import MAX_NODES
 
 LEAST_NODES = 60  # a batch is not cut smaller: what a request costs by itself would be more than its records
-MOST_EXTRA = 4  # more requests than full batches would need, for a small wave; for a larger one half as many again
+# More requests than full batches would need, for a small wave. The last wave may have half as many again, and the last
+# of several a quarter of all.
+MOST_EXTRA = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +28,38 @@ class Size:
     nodes: int
 
 
-def batches(sizes: Sequence[Size], places: int) -> list[Batch]:
+def batches(sizes: Sequence[Size], places: int, before: int = 0, *, last: bool = True) -> list[Batch]:
     """Return the batches, in order. ``places``: how many may be written at a time; 0: not known, all are full.
 
-    A quote that is too large for one request gets a batch of its own.
+    ``before``: how many batches the job's earlier waves have. ``last``: there is no later wave. A quote that is too
+    large for one request gets a batch of its own.
     """
     full = list(_cut(sizes, MAX_NODES))
-    rest = len(full) % places if places else 0
+    rest = last_round(len(full), places, before, last=last)
     if rest == 0:
         return [_batch(part) for part in full]
-    last = [size for part in full[-rest:] for size in part]
-    nodes = sum(size.nodes for size in last)
-    count = cut_into(len(full), places, nodes)
-    return [_batch(part) for part in [*full[:-rest], *_cut(last, -(-nodes // count))]]
+    part = [size for part in full[-rest:] for size in part]
+    nodes = sum(size.nodes for size in part)
+    count = cut_into(len(full), places, nodes, before, last=last)
+    return [_batch(part) for part in [*full[:-rest], *_cut(part, -(-nodes // count))]]
 
 
-def cut_into(full: int, places: int, nodes: int) -> int:
+def last_round(full: int, places: int, before: int = 0, *, last: bool = True) -> int:
+    """Return how many of the full batches of a wave are cut smaller: of an earlier wave those that find no place."""
+    if not places:
+        return 0
+    left = places - before
+    return full % places if last else full - left if 0 < left < full else 0
+
+
+def cut_into(full: int, places: int, nodes: int, before: int = 0, *, last: bool = True) -> int:
     """Return into how many batches those of the last round are cut. ``full``: all, if all were full.
 
     ``nodes``: those of the last round.
     """
-    rest = full % places
-    return min(places, rest + max(MOST_EXTRA, full // 2), max(rest, nodes // LEAST_NODES))
+    rest = last_round(full, places, before, last=last)
+    most = (before + full) // 4 if before else full // 2
+    return min(places, rest + (max(MOST_EXTRA, most) if last else MOST_EXTRA), max(rest, nodes // LEAST_NODES))
 
 
 def _cut(sizes: Sequence[Size], most: int) -> Iterator[list[Size]]:

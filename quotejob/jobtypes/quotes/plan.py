@@ -16,8 +16,9 @@ from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS, Sources
+from quotejob.run import dry_runs
 from quotejob.run.context import Run
-from quotejob.run.waves import batched, store_plan
+from quotejob.run.waves import stream_plan
 from quotejob.salesforce.clause import select_opportunities
 from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
@@ -41,7 +42,7 @@ def plan_quotes(run: Run) -> None:
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
     size = run.settings.page_size
-    store_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    stream_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
 
 def _records(run: Run) -> Iterator[str]:
@@ -49,20 +50,11 @@ def _records(run: Run) -> Iterator[str]:
         yield from run.progress.chosen(run.id)
         return
     if run.job.after_dry_run is not None:
-        yield from _seen(run)
+        yield from dry_runs.records(run.progress, run.id, run.settings.page_size)
         return
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
     with run.org.reading("the ids of the Opportunities"):
         yield from (row["Id"] for row in found)
-
-
-def _seen(run: Run) -> Iterator[str]:
-    """Yield the records of a dry run. What it has shown of each is stored by page, beside the plan."""
-    pages = batched(run.progress.chosen(run.id), run.settings.page_size)
-    for page, entries in enumerate(pages):
-        pairs = [entry.partition(" ") for entry in entries]
-        run.progress.store_seen(run.id, page, {record_id: shown for record_id, _, shown in pairs if shown})
-        yield from (record_id for record_id, _, _ in pairs)
 
 
 def check_org(run: Run, book: Rules) -> Currencies:

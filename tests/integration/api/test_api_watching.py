@@ -227,6 +227,7 @@ def test_results_are_given_by_outcome_and_a_page_at_a_time(
         "recordId": "006000000000001AAA",
         "outcome": "succeeded",
         "quoteId": "0Q0000000000001AAA",
+        "writtenId": "0Q0000000000001AAA",
         "code": None,
         "message": None,
         "recordName": None,

@@ -25,7 +25,7 @@ local function next_org()
       redis.call('ZREM', args.waiting, org)
     else
       local here, place = of_org[org] or 0, math.floor(tonumber(first[2]) / 2 ^ 40)
-      if may(org, place == 0) and (not best or here < best_here or (here == best_here and place < best_place)) then
+      if may(org, is_urgent(place)) and (not best or here < best_here or (here == best_here and place < best_place)) then
         best, best_here, best_place = org, here, place
       end
     end

@@ -6,7 +6,7 @@
 --   holding  every Holding job, by its place
 --   ready    the Holding jobs that may run, by the same place
 --   later    the Holding jobs that wait for a time only, by that time (ms)
--- The number ``version`` of an org grows with every change that its pages show (run/record, run/plan and schedules/ too).
+-- The number ``version`` of an org grows with every change that its pages show (run/record, plan/fix and schedules/ too).
 -- All other Holding jobs wait for jobs. The set ID:waits has the jobs that job ID waits for. The set ID:children has the
 -- jobs that wait for job ID. ALARMS has the orgs by the next time in their set later.
 local NOW, NOW_ISO, KEPT = args.now or redis_time(), args.now_iso, args.kept

@@ -1,5 +1,6 @@
--- Store the plan of a job. The first plan wins; a later one is deleted.
--- args  job, draft (the pages of this plan), pages (keys), page_count, record_count, waves, api_calls
+-- Fix the plan of a job. The first plan wins; a later one is deleted. The waves of a streamed plan were added before.
+-- args  job, draft (the pages of this plan; there is none if they were added before), pages (keys), page_count,
+--       record_count, waves, api_calls
 -- Returns 1 if this plan was stored, 0 if there was one already or the job no longer exists.
 if redis.call('EXISTS', args.job) == 0 or redis.call('HEXISTS', args.job, 'waves') == 1 then
   redis.call('DEL', args.draft)

@@ -1,0 +1,167 @@
+"""Own jobs in memory: what run_job finds, and the rules that what execute yields is held to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields
+
+from quotejob.errors import InvalidRequest
+from quotejob.testing import MemoryOrg, run_job
+from quotejob.usercode import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
+from quotejob.usercode.catalog import find
+from quotejob.usercode.jobtype import JobTypeError, check
+from quotejob.usercode.parameters import describe
+
+KEY = "QuoteJobKey__c"
+
+
+class Line(Row, frozen=True, kw_only=True):
+    Price: Decimal
+
+
+class Contract(Row, frozen=True, kw_only=True):
+    Kind: str = "good"
+    lines: tuple[Line, ...] = children("Lines__r")
+
+
+class RenewalParameters(Schema):
+    uplift = fields.Decimal(load_default=Decimal(3), metadata={"description": "percent"})
+    regions = fields.List(fields.String())
+
+
+class Renewals(JobType[Contract]):
+    parameters = RenewalParameters
+    page_size = 10
+    writes = (inserts("Opportunity", key=KEY), inserts("Item"), updates("Contract", "Done__c"), deletes("Line"))
+
+    def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+        for one in records:
+            if one.Kind == "raise":
+                raise ValueError("no such price")
+            renewal = one.insert("Opportunity", Name=one.Kind)
+            yield renewal
+            for line in one.lines:
+                yield one.insert("Item", Of=renewal, Price=line.Price * (100 + context.parameters["uplift"]) / 100)
+                yield one.tally("amount", line.Price, by=one.Kind)
+                yield line.delete()
+            yield one.update(Done__c=True)
+
+    def finish(self, finish: Finish) -> Iterator[Write]:
+        yield finish.insert("Opportunity", Amount=finish.total("amount"))
+
+
+def contract(n: int, kind: str = "good") -> Contract:
+    return Contract(Id=f"800{n:015}", Kind=kind, lines=(Line(Id=f"a00{n:015}", Price=Decimal("100.50")),))
+
+
+def test_lost_answers_do_no_harm() -> None:
+    """Every third answer is lost: nothing is written twice, each tally counts once, and finish reads all."""
+    records = [contract(n, "raise" if n == 7 else "good") for n in range(45)]
+    refused = records[9].lines[0].Id
+    ran = run_job(Renewals, records, org=MemoryOrg(lose_every=3, refuse={refused: "DELETE_FAILED"}))
+    assert (ran.count("succeeded"), ran.count("failed")) == (43, 2)
+    assert len(ran.org.records["Opportunity"]) == 45  # 44 and that of finish
+    assert len(ran.org.records["Item"]) == 44
+    assert len(ran.org.deleted) == len(set(ran.org.deleted)) == 43
+    assert ran.finish.by("amount") == {"good": Decimal("100.50") * 43}
+    partly = ran.results[records[9].Id]
+    assert (partly.code, "3 of 4 writes" in (partly.message or "")) == ("PARTLY_DONE", True)
+    assert "ValueError: no such price (line" in (ran.results[records[7].Id].message or "")
+    items = [item["Price"] for item in ran.org.records["Item"].values()]
+    assert set(items) == {Decimal("103.515")}
+
+
+class Dice(JobType[Contract]):
+    writes = (updates("Contract", "Kind"),)
+    thrown = itertools.count()
+
+    def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+        return (one.update(Kind=str(next(self.thrown))) for one in records)
+
+
+def test_a_job_that_decides_differently_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="decided differently the second time: 800000000000000001"):
+        run_job(Dice, [contract(1)])
+
+
+def yielding(make: Callable[[Contract], Any], *writes: Any) -> type[JobType[Contract]]:
+    """A job type that yields what ``make`` makes of each record."""
+
+    class Job(JobType[Contract]):
+        def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+            return (item for one in records for item in make(one))
+
+    Job.writes = writes
+    return Job
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda one: [one.insert("Item", Name="x")], "UNGUARDED_INSERT"),
+        (lambda one: [one.update(Kind=1.5)], "FLOAT"),
+        (lambda one: [one.update(Kind=Decimal("NaN"))], "NOT_A_NUMBER"),
+        (lambda one: [one.update(Other="x")], "UNDECLARED_FIELD"),
+        (lambda one: [one.update_other("Lead", one.Id, Name="x")], "UNDECLARED_WRITE"),
+        (lambda one: [one.update_other("Contract", "../x", Kind="x")], "BAD_ID"),
+        (lambda one: [one.update(Kind=one.insert("Item"))], "REFERS_TO_NOTHING"),
+        (lambda one: [one.update(Kind="@{u1n0.id}")], "BAD_VALUE"),
+        (lambda one: [one.update(Kind="a"), one.update(Kind="b")], "SAME_TARGET"),
+        (lambda one: [one.update(Kind="a"), one.skip("no")], "SKIPPED_AND_WRITTEN"),
+        (lambda one: [{"Id": one.Id}], "NOT_A_WRITE"),
+        (lambda one: [contract(99).update(Kind="a")], "NOT_OF_THIS_PAGE"),
+        (lambda one: [one.update(Kind=["a"])], "BAD_VALUE"),
+        (lambda one: [one.update(Kind="a")] * 501, "UNIT_TOO_LARGE"),
+        (lambda _: [], "NOTHING_TO_DO"),
+        (lambda one: [one.skip("no")], "SKIPPED"),
+    ],
+)
+def test_what_breaks_a_rule_costs_its_record(make: Callable[[Contract], Any], code: str) -> None:
+    job = yielding(make, inserts("Item"), updates("Contract", "Kind"))
+    ran = run_job(job, [contract(1)])
+    assert [result.code for result in ran.results.values()] == [code]
+    assert not any(ran.org.records.values())
+
+
+def test_state_on_self_is_refused_with_the_way_out() -> None:
+    class Memo(JobType[Contract]):
+        def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+            self.seen = len(records)
+            return iter(())
+
+    [result] = run_job(Memo, [contract(1)]).results.values()
+    assert "yield record.tally('seen', ...)" in (result.message or "")
+
+
+def test_two_records_of_a_page_do_not_fight_over_a_field() -> None:
+    """The first one wins; no order of writing is promised."""
+    job = yielding(
+        lambda one: [one.update_other("Contract", "800" + "9" * 15, Kind=one.Id)], updates("Contract", "Kind")
+    )
+    ran = run_job(job, [contract(1), contract(2)])
+    assert [result.code for result in ran.results.values()] == [None, "SAME_TARGET"]
+
+
+def test_parameters_are_described_and_checked() -> None:
+    uplift, regions = describe(RenewalParameters)
+    assert (uplift.name, uplift.type, uplift.default, uplift.description) == ("uplift", "number", "3", "percent")
+    assert (regions.name, regions.type, regions.required) == ("regions", "list of text", False)
+    with pytest.raises(InvalidRequest, match=r"parameters.uplift: Not a valid number"):
+        run_job(Renewals, [], parameters={"uplift": "much"})
+
+
+def test_a_class_that_cannot_run_is_refused_at_the_start() -> None:
+    class NoRow(JobType):  # type: ignore[type-arg]  # what somebody may forget
+        def execute(self, records: Any, context: Context) -> Any: ...
+
+    with pytest.raises(JobTypeError, match="say of which rows it is"):
+        check(NoRow)
+    with pytest.raises(JobTypeError, match=r"QUOTEJOB_JOBS: no\.such cannot be imported: ModuleNotFoundError"):
+        find(["no.such"], [])
+    with pytest.raises(JobTypeError, match="json has no class of JobType"):
+        find(["json"], [])
