@@ -50,6 +50,11 @@ class Process:
         """Whether the process is still there."""
         return self._popen.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._popen.poll()
+
     def first_line(self, seconds: float) -> str:
         """Return the first line of its output without the line end, or "" when no line came in that time."""
         pipe = self._popen.stdout

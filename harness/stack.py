@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 import requests
@@ -61,7 +62,7 @@ class Stack:
             self.environment["REDIS_URL"] = redis_url
             self.environment.setdefault("QUOTEJOB_REDIS_MAY_FORGET", "1")  # its settings are its owner's affair
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

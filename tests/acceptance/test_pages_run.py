@@ -24,7 +24,13 @@ pytestmark = pytest.mark.timeout(600)
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/*.md"))]
 TESTED_ELSEWHERE = "## Use it from"  # a section of localorg/README.md: tests/contract/test_readme_commands.py
-REASONS = ("needs a real org", "needs Heroku", "takes ", "changes files, and bin/test does the same")
+REASONS = (
+    "needs a real org",
+    "needs Heroku",
+    "needs a container engine",
+    "takes ",
+    "changes files, and bin/test does the same",
+)
 A_COMMAND = re.compile(r"(?:bin/\w|\.venv/|(?:python3?|celery|quotejob|curl|pytest|ruff|sf|heroku) \S)")
 NOT_FROM_THE_CHECKOUT = re.compile(r"(?:celery|python|pytest|gunicorn) ")
 
