@@ -71,7 +71,7 @@ task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "
 task_default_queue = "control"
 task_default_priority = 0  # the highest; pages and batches set their own
 task_routes = {
-    f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch", "clean_up", "mirror")
+    f"quotejob.{task}": "pages" for task in ("price_page", "load_page", "write_batch", "clean_up", "mirror", "notify")
 } | {f"quotejob.{task}": "clock" for task in ("tick", "tick_at")}
 task_time_limit = 360  # seconds; for `-P processes` only: steps have deadlines of their own (tasks.steps)
 
@@ -95,4 +95,4 @@ beat_schedule = {
     "tick": {"task": "quotejob.tick", "schedule": 1.0, "options": {"expires": 10}},
 }
 beat_scheduler = "tasks.housekeeping:Scheduler"  # leaves some out when Redis is slow
-imports = ("tasks.flow", "tasks.sweep", "tasks.ticks", "tasks.clean_up", "tasks.mirror")
+imports = ("tasks.flow", "tasks.sweep", "tasks.ticks", "tasks.clean_up", "tasks.mirror", "tasks.notices")

@@ -19,7 +19,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from api import external_services
-from api.operations import audit, diagnosis, dryrun, flexqueue, forecast, jobs, jobtypes, schedules
+from api.operations import audit, callback, diagnosis, dryrun, flexqueue, forecast, jobs, jobtypes, schedules
 from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -66,6 +66,7 @@ def make(app: Flask) -> Any:
     api.register_blueprint(forecast.blueprint)
     api.register_blueprint(diagnosis.blueprint)
     api.register_blueprint(audit.blueprint)
+    callback.register(api)
     return api
 
 
@@ -73,6 +74,7 @@ def document() -> str:
     """Return the document as YAML. Needs no settings."""
     found = json.loads(json.dumps(make(Flask("api")).spec.to_dict()))
     external_services.adapt(found)
+    callback.describe(found)
     for path in found["paths"].values():
         for method in path.keys() & {"get", "post", "patch", "delete"}:
             path[method] = _tidy(path[method])

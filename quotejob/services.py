@@ -16,6 +16,7 @@ from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
 from quotejob.mirror.owed import MirrorNotes
+from quotejob.notices.outbox import Outbox
 from quotejob.run.budget import Budget
 from quotejob.run.dry_runs import DryRuns
 from quotejob.run.gate import Gate
@@ -114,6 +115,11 @@ class Services:
     def forecast_notes(self) -> ForecastNotes:
         """What is kept of forecasts of jobs that are not submitted yet."""
         return ForecastNotes(self.client)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The notices of ended jobs that have to be sent."""
+        return Outbox(self.client)
 
     @cached_property
     def mirror(self) -> MirrorNotes:

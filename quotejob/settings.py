@@ -26,6 +26,7 @@ from marshmallow import ValidationError
 
 from quotejob import logs
 from quotejob.errors import SettingsError
+from quotejob.webhook import Webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -75,6 +76,8 @@ class Settings:
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
     mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
+    webhooks: tuple[Webhook, ...] = ()  # told of the end of every job
+    webhook_secret: str | None = field(default=None, repr=False)  # signs what they are told
     log_level: str = "INFO"
     log_format: logs.Form = logs.Form.TEXT
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
@@ -91,6 +94,15 @@ def load() -> Settings:
     """Read all settings from the environment. Raises SettingsError for the first one that is missing or wrong."""
     env = Env()
     whole = "a whole number from {} to {}"
+    webhooks: tuple[Webhook, ...] = _read(
+        "QUOTEJOB_WEBHOOKS",
+        env.list,
+        "https URLs, comma-separated; slack+https://... for one of Slack",
+        (),
+        validate=lambda urls: [Webhook.read(url) for url in urls] != [],
+        convert=lambda urls: tuple(Webhook.read(url) for url in urls),
+        secret=True,
+    )
     return Settings(
         redis_url=redis_url(),
         secret_keys=_read(
@@ -183,6 +195,15 @@ def load() -> Settings:
             "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
         ),
         mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
+        webhooks=webhooks,
+        webhook_secret=_read(
+            "QUOTEJOB_WEBHOOK_SECRET",
+            env.str,
+            "24 or more letters, digits and the like; webhooks that are not Slack's need it",
+            ... if any(not webhook.slack for webhook in webhooks) else None,
+            validate=lambda secret: re.fullmatch(r"[!-~]{24,200}", secret) is not None,
+            secret=True,
+        ),
         log_level=_read(
             "LOG_LEVEL",
             env.str,

@@ -22,6 +22,7 @@ from tasks.clean_up import clean_up
 from tasks.flow import dispatch, send, signatures
 from tasks.housekeeping import Turn, turn
 from tasks.mirror import mirror
+from tasks.notices import notify
 from tasks.queues import Message, key, waiting
 
 SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
@@ -51,6 +52,8 @@ def _sweep(mine: Turn) -> None:
         clean_up.delay(job_id=job_id)
     for org_id in services().mirror.due():
         mirror.delay(org_id=org_id)
+    for notice, number in services().outbox.due():
+        notify.delay(notice=notice, number=number)
     opened = jobs.open()
     leases = services().leases.held_of([job_id for job_id, _ in opened])
     for (job_id, silence), held in zip(opened, leases, strict=True):

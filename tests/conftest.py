@@ -19,7 +19,7 @@ from harness.stack import Stack
 from quotejob import tally
 from quotejob.testing import redis_server
 
-TIERS = ["unit", "integration", "contract", "acceptance"]
+TIERS = ["unit", "integration", "orgside", "contract", "acceptance"]
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
 GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 

@@ -38,9 +38,11 @@ from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
+from quotejob.notices.address import check_callback
 from quotejob.run.failures import Failures, grouped
 from quotejob.run.receipt import Outcome, Result
 from quotejob.run.results.results_csv import as_csv
+from quotejob.salesforce import OrgAddress
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -73,12 +75,19 @@ def execute_batch(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, st
     others pass. If a job that it depends on has another end than asked for, it is Aborted, and so are the jobs that
     depend on it. With dryRun nothing is written.
     """
+    return submit_batch(body, headers)
+
+
+def submit_batch(body: dict[str, Any], headers: dict[str, Any], callback_url: str | None = None) -> dict[str, str]:
+    """Submit a job for Opportunities, whose end may be told to an address in the caller's org. Return its id."""
     context = caller.claimed()
     clause = check_clause(body["soql_where_clause"])
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
+    if callback_url is not None:
+        check_callback(callback_url, OrgAddress.of(context))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause, caller.services())
-    options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"), callback_url=callback_url)
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
     return accept(context, JobType.BATCH_QUOTE, headers, **asked)
 

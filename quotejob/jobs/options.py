@@ -19,6 +19,8 @@ class Options:
     after_dry_run: Job | None = None  # write what this dry run has shown, and nothing else
     keep_api_calls: int | None = None  # of the org's day, for others; None: as many as the setting says
 
+    callback_url: str | None = None  # in the caller's org: where the end of the job is told
+
     def check(self) -> None:
         """Raise JobConflict if the job to follow is not a dry run that is Completed."""
         seen = self.after_dry_run
@@ -34,6 +36,7 @@ class Options:
             "dryRun": 1 if self.dry_run else None,
             "afterDryRun": after and after.job_id,
             "keepApiCalls": self.keep_api_calls,
+            "callbackUrl": self.callback_url,
             "name": after and after.name,
             "soqlWhereClause": after and after.soql_where_clause,
             "asOf": after and after.created_date.isoformat(),

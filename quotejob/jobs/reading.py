@@ -17,6 +17,7 @@ from quotejob.settings import Settings
 from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
+NOTICES_KEPT_FOR = 24 * 3600  # seconds that the notice of a job's end is tried, and its session kept
 SESSION_KEPT_FOR = 3600  # seconds that the session of an ended job is kept at most, to tell its org of the end
 ENDED_JOB_KEPT_FOR = 7 * 24 * 3600  # seconds that an ended job and its results are stored
 
@@ -56,6 +57,8 @@ class JobReader:
             now=simulated,
             now_iso=now.isoformat(),
             kept=ENDED_JOB_KEPT_FOR,
+            webhooks=[webhook.name for webhook in self._settings.webhooks],
+            notices_kept=NOTICES_KEPT_FOR,
             mirror_kept=SESSION_KEPT_FOR if self._settings.mirror else None,
             **arguments,
         )

@@ -11,6 +11,7 @@ QUEUES = "quotejob:queues"  # orgs with Holding jobs, by the last check of their
 ALARMS = "quotejob:alarms"  # orgs by the time (ms) at which one of their jobs may go
 DUE = "quotejob:schedules:due"  # schedules by their next fire time (ms)
 CLEAN_UPS = "quotejob:clean-ups"  # ended jobs with incomplete Quotes in the org, by the next try (ms, Redis's clock)
+NOTICES = "quotejob:notices"  # notices of ended jobs, "receiver job end", by the next try (ms, Redis's clock)
 MIRRORS = "quotejob:mirrors"  # orgs that have to be told of jobs, by when (ms, Redis's clock)
 INSIDE = "quotejob:gate:inside"  # steps that ask an org: task id -> "org ends" (ms, Redis's clock)
 THREADS = "quotejob:gate:threads"  # workers: name -> "threads ends" (ms, the same clock)
@@ -48,6 +49,11 @@ _DELETED_AT_END = ("deaths", "faults")
 def job(job_id: str, part: str = "") -> str:
     """Return the key of a job's hash, or of another part of the job."""
     return f"quotejob:job:{job_id}:{part}" if part else f"quotejob:job:{job_id}"
+
+
+def notice(text: str) -> str:
+    """Return the key of a notice: since when it is tried, and how often."""
+    return f"quotejob:notice:{text}"
 
 
 def worker(queue: str) -> str:

@@ -6,6 +6,7 @@ simulated: a job does nothing, takes as long as the test says and ends as the te
 
 from quotejob.testing.clock import Clock
 from quotejob.testing.jobs import JobRan, MemoryOrg, run_job
+from quotejob.testing.pricing import run_pricing
 from quotejob.testing.redis_server import ServerError
 from quotejob.testing.redis_server import private as private_redis
 from quotejob.testing.sandbox import RedisInUse, SandboxOrg, sandbox
@@ -26,5 +27,6 @@ __all__ = [
     "Simulation",
     "private_redis",
     "run_job",
+    "run_pricing",
     "sandbox",
 ]

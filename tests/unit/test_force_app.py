@@ -31,9 +31,9 @@ def text(element: ElementTree.Element, tag: str) -> str | None:
 def test_project_file_names_the_folder_that_is_deployed() -> None:
     """``sf project deploy start`` finds the source without being told where."""
     project = json.loads((ROOT / "sfdx-project.json").read_text(encoding="utf-8"))
-    (package,) = project["packageDirectories"]
-    assert package["default"] is True
-    assert (ROOT / package["path"]).is_dir()
+    folders = {package["path"]: package.get("default", False) for package in project["packageDirectories"]}
+    assert folders == {"force-app": True, "force-app-published": False}  # the second one compiles after publishing
+    assert all((ROOT / folder).is_dir() for folder in folders)
     assert re.fullmatch(r"[0-9]{2}\.0", project["sourceApiVersion"])
 
 
@@ -82,7 +82,7 @@ def test_permission_sets_grant_every_field_of_ours_and_only_fields_that_exist() 
 
 
 def _may_be_granted(path: Path) -> bool:
-    return not path.parts[-3].endswith("__e") and text(root_of(path), "required") != "true"
+    return not path.parts[-3].endswith(("__e", "__mdt")) and text(root_of(path), "required") != "true"
 
 
 def test_a_user_can_watch_jobs_and_change_nothing() -> None:
@@ -99,6 +99,8 @@ def test_a_user_can_watch_jobs_and_change_nothing() -> None:
     changing = ("editable", "allowCreate", "allowEdit", "allowDelete", "modifyAllRecords")
     assert {value for tag, value in rights if tag in changing} == {"false"}
     assert not list(root.iter(METADATA + "userPermissions"))
+    classes = {element.text for element in root.iter(METADATA + "apexClass")}
+    assert classes == {"QuoteJobController", "QuoteJobLook", "QuoteJobPriceOpportunities", "QuoteJobSubmit"}
 
 
 def test_our_permission_sets_are_named_apart_from_those_that_publishing_makes() -> None:

@@ -31,6 +31,7 @@ def test_messages_of_an_older_version_are_understood() -> None:
         "quotejob.finish": ["run"],
         "quotejob.clean_up": ["job_id"],
         "quotejob.mirror": ["org_id"],
+        "quotejob.notify": ["notice", "number"],
         "quotejob.sweep": [],
         "quotejob.tick": [],
         "quotejob.tick_at": [],

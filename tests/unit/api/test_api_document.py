@@ -25,6 +25,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 SUBMITTING = (
     "executeBatch",
+    "executeBatchWithCallback",
     "submitJob",
     "datacreate",
     "datadelete",
@@ -54,6 +55,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
     found = {name: (method, path, min(operation["responses"])) for name, (method, path, operation) in BY_ID.items()}
     assert found == {
         "executeBatch": ("post", "/api/executebatch", "202"),
+        "executeBatchWithCallback": ("post", "/api/executebatchwithcallback", "202"),
         "datacreate": ("post", "/api/data/create", "202"),
         "datadelete": ("post", "/api/data/delete", "202"),
         "getJob": ("get", "/api/jobs/{jobId}", "200"),

@@ -1,7 +1,8 @@
 -- needs clock
 -- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
---       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing)
+--       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing),
+--       webhooks (names of those that are told of ends), notices_kept (s; how long a notice is tried)
 -- Sorted sets of an org:
 --   holding  every Holding job, by its place
 --   ready    the Holding jobs that may run, by the same place
@@ -85,6 +86,22 @@ local function wake(owner)
   if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
 end
 
+-- Put the notices of this end of a job into the outbox (quotejob/notices). Returns whether one of them is a callback.
+local function owe_notices(id)
+  local receivers = {unpack(args.webhooks or {})}
+  local callback = redis.call('HEXISTS', job(id), 'callbackUrl') == 1
+  if callback then receivers[#receivers + 1] = 'callback' end
+  if #receivers == 0 then return false end
+  local number_of_end = redis.call('HINCRBY', job(id), 'ends', 1)
+  for _, receiver in ipairs(receivers) do
+    local notice = receiver .. ' ' .. id .. ' ' .. number_of_end
+    redis.call('HSET', 'quotejob:notice:' .. notice, 'since', number(NOW))
+    redis.call('EXPIRE', 'quotejob:notice:' .. notice, args.notices_kept + 3600)
+    redis.call('ZADD', 'quotejob:notices', number(NOW), notice)
+  end
+  return callback
+end
+
 -- Delete what only a running job needs. If the job left incomplete Quotes in the org, they have to be removed. Then keep
 -- its session and its leases: a lease tells whether a step is still writing. The session stays too until the org has been
 -- told of the end.
@@ -97,9 +114,13 @@ local function let_go(id, owner)
     redis.call('ZADD', CLEAN_UPS, number(NOW), id)
     redis.call('SADD', org(owner, 'clean-ups'), id)
     redis.call('EXPIRE', job(id, 'leases'), KEPT)
+    owe_notices(id)
   else
     redis.call('DEL', job(id, 'leases'))
-    if owe_mirror(id, owner) then
+    local mirrored = owe_mirror(id, owner)
+    if owe_notices(id) then
+      redis.call('EXPIRE', job(id, 'context'), args.notices_kept)
+    elseif mirrored then
       redis.call('EXPIRE', job(id, 'context'), args.mirror_kept)
     else
       redis.call('DEL', job(id, 'context'))

@@ -7,8 +7,8 @@ local now = string.format('%.0f', redis_time())
 local ENDED = {Completed = true, Failed = true, Aborted = true}
 
 local function forget_session(id)
-  local status = redis.call('HGET', 'quotejob:job:' .. id, 'status')
-  if ENDED[status] and not redis.call('ZSCORE', 'quotejob:clean-ups', id) then
+  local status, callback = unpack(redis.call('HMGET', 'quotejob:job:' .. id, 'status', 'callbackUrl'))
+  if ENDED[status] and not callback and not redis.call('ZSCORE', 'quotejob:clean-ups', id) then
     redis.call('DEL', 'quotejob:job:' .. id .. ':context')
   end
 end

@@ -1,0 +1,1 @@
+"""Notices: the end of a job, told to those who asked for it."""
