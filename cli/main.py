@@ -11,6 +11,7 @@ import click
 from cli import options
 from cli.commands import audit, doctor, dryrun, forecast, jobs, jobtypes, queue, results, schedules, submit
 from cli.commands import up as starting
+from cli.commands.bulk import group as bulk
 from cli.options import Session, common, examples
 from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
 
@@ -96,8 +97,8 @@ def _open(session: Session, url: str) -> int:
 
 for _command in (
     submit.run, jobtypes.jobtypes, forecast.forecast, dryrun.dryrun, jobs.jobs, jobs.job, results.results,
-    results.failures, jobs.abort, jobs.resume, jobs.retry, queue.queue, schedules.schedules, submit.data, starting.up,
-    audit.audit, doctor.doctor, open_console, open_docs,
+    results.failures, jobs.abort, jobs.resume, jobs.retry, queue.queue, schedules.schedules, submit.data, bulk.bulk,
+    starting.up, audit.audit, doctor.doctor, open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

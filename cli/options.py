@@ -37,6 +37,11 @@ class Session:
         return QuotejobApi(self.url, orgs.header(self._org, self.url))
 
     @functools.cached_property
+    def credentials(self) -> tuple[str, str]:
+        """The org's address and an access token, for commands that call the org itself."""
+        return orgs.credentials(self._org, self.url)
+
+    @functools.cached_property
     def screen(self) -> Console:
         """Standard output."""
         return render.console()

@@ -33,6 +33,12 @@ def header(org: str | None, url: str) -> str:
         return invoke.context(*_credentials(org, url))
 
 
+def credentials(org: str | None, url: str) -> tuple[str, str]:
+    """Return the address and an access token of the org that a command works on."""
+    with _reasons():
+        return _credentials(org, url)
+
+
 def _credentials(org: str | None, url: str) -> tuple[str, str]:
     """Return the org's address and an access token."""
     instance, token = os.environ.get("QUOTEJOB_INSTANCE_URL", ""), os.environ.get("QUOTEJOB_ACCESS_TOKEN", "")

@@ -22,7 +22,7 @@ from harness.process import ROOT, clean_environment
 
 pytestmark = pytest.mark.timeout(600)
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 TESTED_ELSEWHERE = "## Use it from"  # a section of localorg/README.md: tests/contract/test_readme_commands.py
 REASONS = (
     "needs a real org",

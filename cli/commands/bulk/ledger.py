@@ -1,0 +1,167 @@
+"""What a load has done so far, in a folder beside its file: enough to go on after any death.
+
+The parts of the file are cut and saved before anything is sent. A job is noted before its rows are uploaded, and the
+org works on it only after it is closed. So at any moment it is known, or can be asked, whether a part is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cli.commands.bulk.source import Source
+from cli.problems import NAME, USAGE, CommandError
+
+
+@dataclass(slots=True)
+class Part:
+    """Some rows of the file in one job. closing: the org may have been asked to begin."""
+
+    rows: int
+    first: int  # the line of its first row
+    last: int
+    job: str = ""
+    closing: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """A load: its settings, which must stay the same, and its parts."""
+
+    folder: Path
+    settings: dict[str, Any]
+    parts: list[Part] = field(default_factory=list)
+
+    def part_file(self, number: int) -> Path:
+        """Return the rows of a part as they are sent."""
+        return self.folder / f"part-{number}.csv"
+
+    def save(self) -> None:
+        """Write it to disk, whole or not at all."""
+        body = {"settings": self.settings, "parts": [asdict(part) for part in self.parts]}
+        new = self.folder / "ledger.new"
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(body, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.folder / "ledger.json")
+
+    def is_sent(self) -> bool:
+        """Return whether the org may have rows of it."""
+        return any(part.job for part in self.parts)
+
+    def remove(self) -> None:
+        """Forget the load: its results are written."""
+        shutil.rmtree(self.folder)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of a file's load."""
+    return path.with_name(f"{path.name}.bulk")
+
+
+@contextmanager
+def opened(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[Ledger]:
+    """Give the ledger of a file's load; raise CommandError when another one is in the way."""
+    folder = folder_of(path)
+    known = folder / "ledger.json"
+    if resume and not folder.exists():
+        raise CommandError(f"{path} has no load to go on with: leave --resume out.", USAGE, "NOTHING_TO_RESUME")
+    if not resume and _is_sent(known):
+        message = (
+            f"A load of {path} has not ended. Go on with it: {NAME} bulk load {path} --resume. Or remove {folder}."
+        )
+        raise CommandError(message, USAGE, "LOAD_NOT_ENDED")
+    folder.mkdir(exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError(f"Another process loads {path} now.", USAGE, "LOAD_IS_RUNNING") from None
+        ledger = _read(folder, known, settings)
+        try:
+            yield ledger
+        finally:
+            if not ledger.is_sent():
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _is_sent(known: Path) -> bool:
+    return known.exists() and any(part["job"] for part in json.loads(known.read_text("utf-8"))["parts"])
+
+
+def _read(folder: Path, known: Path, settings: dict[str, Any]) -> Ledger:
+    if not _is_sent(known):  # new, or it died before anything was sent
+        return Ledger(folder, settings)
+    body = json.loads(known.read_text("utf-8"))
+    changed = [name for name, value in settings.items() if value is not None and body["settings"][name] != value]
+    if changed:
+        message = f"The load in {folder} was begun with other values: {', '.join(changed)}. Use the same ones."
+        raise CommandError(message, USAGE, "LOAD_DIFFERS")
+    return Ledger(folder, body["settings"], [Part(**part) for part in body["parts"]])
+
+
+def cut(ledger: Ledger, source: Source, fields: dict[int, str], largest: int) -> None:
+    """Cut the rows into parts of at most this many bytes, and save them; rows with a fault are in none."""
+    places = list(fields)
+    writer = _PartWriter(ledger, list(fields.values()), largest)
+    try:
+        for row in source.rows():
+            if not row.fault:
+                writer.add(row.line, [row.values[at] for at in places])
+    finally:
+        writer.close()
+    ledger.save()
+
+
+class _PartWriter:
+    def __init__(self, ledger: Ledger, header: list[str], largest: int) -> None:
+        self._ledger = ledger
+        self._header = _line(header)
+        self._largest = largest
+        self._file: Any = None
+        self._size = 0
+
+    def add(self, line: int, values: list[str]) -> None:
+        data = _line(values)
+        if self._file is None or self._size + len(data) > self._largest:
+            self.close()
+            self._file = self._ledger.part_file(len(self._ledger.parts)).open("wb")
+            self._file.write(self._header)
+            self._size = len(self._header)
+            self._ledger.parts.append(Part(0, line, line))
+        self._file.write(data)
+        self._size += len(data)
+        part = self._ledger.parts[-1]
+        part.rows, part.last = part.rows + 1, line
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _Caught:
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+_caught = _Caught()
+_writer = csv.writer(_caught, lineterminator="\n")
+
+
+def _line(values: list[str]) -> bytes:
+    _writer.writerow(values)
+    return _caught.text.encode()
