@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "localorg/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FOLDERS = ["api", "bench", "bin", "cli", "docs", "force-app", "harness", "localorg", "quotejob", "tasks", "tests"]
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*")
 

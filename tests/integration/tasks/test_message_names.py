@@ -28,6 +28,7 @@ def test_messages_of_an_older_version_are_understood() -> None:
         "quotejob.commit": ["run", "wave"],
         "quotejob.write_batch": ["run", "wave", "batch"],
         "quotejob.wave_written": ["run", "wave"],
+        "quotejob.round_off": ["run"],
         "quotejob.finish": ["run"],
         "quotejob.clean_up": ["job_id"],
         "quotejob.mirror": ["org_id"],
