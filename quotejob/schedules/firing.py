@@ -27,6 +27,7 @@ from quotejob.store.client import RedisClient
 MISFIRE_AFTER = timedelta(seconds=60)  # a fire time that is later than this is missed; its misfire policy applies
 MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule that may wait for room in the flex queue
 DUE_PAGE_SIZE = 200  # schedules that are read at once
+_WAITS = "Its job waits: "  # an extendedStatus that is over when the job is submitted
 MAX_ROUNDS_PER_TICK = 100  # the next tick takes what is still due after these
 
 
@@ -165,7 +166,7 @@ class Firing:
                     self._settle(schedule_id, job_id)
                 continue
             if not registry.is_known(schedule.job_type):
-                waiting[schedule_id] = f"Its job waits: {_unknown(schedule.job_type)}"
+                waiting[schedule_id] = f"{_WAITS}{_unknown(schedule.job_type)}"
                 continue
             if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
                 try:
@@ -199,6 +200,8 @@ class Firing:
             authorization=schedule.authorization,
         )
         self._settle(schedule.schedule_id, job_id)
+        if (schedule.extended_status or "").startswith(_WAITS):
+            self._redis.hdel(rows.key(schedule.schedule_id), "extendedStatus")
 
     def _settle(self, schedule_id: str, job_id: str) -> None:
         """Remove a job from the list of what fired and is not submitted yet."""
