@@ -203,7 +203,7 @@ def test_a_used_up_allowance_ends_the_subscription(org: Server, client: Client) 
         status = grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused(lambda: next(answers)) == (status, "subscription.limit.exceeded")
     finally:
-        org.post("/localorg/limits", {"dailyDeliveredPlatformEvents": 50_000})
+        org.post("/localorg/limits", {"dailyDeliveredPlatformEvents": 25_000})
 
 
 def test_managed_subscriptions_are_not_there(client: Client) -> None:
