@@ -3,6 +3,7 @@
 What you may import:
 
 * ``quotejob``, the names below: the words of jobs and schedules, what a job type is made of, and the errors;
+* :mod:`quotejob.usercode`: what job types of your own are made of (docs/your-code.md);
 * :mod:`quotejob.testing`: the scheduler in simulated time, for tests (docs/testing.md);
 * :mod:`quotejob.pricing`: prices as pure functions, and :func:`quotejob.pricing.load_rules` for ``pricing.yaml``;
 * :mod:`quotejob.errors`: every error, with its code and its HTTP status.

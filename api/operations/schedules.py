@@ -13,6 +13,7 @@ from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, 
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.errors import ScheduleNotFound
 from quotejob.jobs.job import JobType
+from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
 from quotejob.schedules.what import what_to_submit
@@ -44,14 +45,13 @@ def create_schedule(body: dict[str, Any]) -> Schedule:
     """Submit a job by the clock
 
     Stores a schedule. It submits a job at each fire time of its cron expression. Its jobs work as the user of an
-    AppLink authorization of this org: send its developer name. The authorization and the WHERE clause are checked
-    before the answer. The name of a schedule is unique in the org.
+    AppLink authorization of this org: send its developer name. The authorization, the parameters and the WHERE clause
+    are checked before the answer. The name of a schedule is unique in the org.
     """
     context = caller.claimed()
     what = _what(body)
     context = caller.authenticate(context)
-    if clause := what["soql_where_clause"]:
-        check_clause_in_org(context, clause, caller.services())
+    _check_in_org(context, body["job_type"], what["soql_where_clause"])
     authorization = caller.check_authorization(context, body.get("authorization"))
     schedule = _schedules().create(context, **{**body, **what, "authorization": authorization})
     log.info("Schedule created", schedule_id=schedule.schedule_id)
@@ -97,10 +97,9 @@ def update_schedule(body: dict[str, Any], schedule_id: str) -> Schedule:
     """
     context, changes = caller.authenticated(), dict(body)
     before = _schedules().get(_checked_id(schedule_id), context.org_id)
-    if body.keys() & {"job_type", "soql_where_clause", "number_of_opportunities"}:
+    if body.keys() & {"job_type", "soql_where_clause", "number_of_opportunities", "parameters"}:
         changes |= _what(_with_job_before(body, before))
-    if clause := body.get("soql_where_clause"):
-        check_clause_in_org(context, clause, caller.services())
+    _check_in_org(context, changes.get("job_type", before.job_type), body.get("soql_where_clause"))
     if "authorization" in body:
         caller.check_authorization(context, body["authorization"])
     schedule = _schedules().change(schedule_id, context.org_id, changes)
@@ -203,12 +202,21 @@ def _checked_id(schedule_id: str) -> str:
 def _with_job_before(body: dict[str, Any], before: Schedule) -> dict[str, Any]:
     """Return the fields of the job to submit, with those of before where the caller sends none and they still fit."""
     kind = body.get("job_type", before.job_type)
+    same = kind == before.job_type
     kept = {
-        "soql_where_clause": before.soql_where_clause if kind == JobType.BATCH_QUOTE else None,
+        "soql_where_clause": before.soql_where_clause if same else None,
         "number_of_opportunities": before.number_of_opportunities or DEFAULT_OPPORTUNITIES,
+        "parameters": [{"name": name, "value": value} for name, value in before.parameters] if same else [],
     }
     return {**kept, **body, "job_type": kind}
 
 
 def _what(body: dict[str, Any]) -> dict[str, Any]:
-    return what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"])
+    given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
+    return what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"], given)
+
+
+def _check_in_org(context: CallerContext, job_type: str, clause: str | None) -> None:
+    """Let the org check a clause for Opportunities. Other clauses are checked when their jobs are planned."""
+    if clause and job_type == JobType.BATCH_QUOTE:
+        check_clause_in_org(context, clause, caller.services())

@@ -28,6 +28,7 @@ from api.wire.fields import (
     word,
     zoned_time_in_query,
 )
+from api.wire.given import given_parameters
 from quotejob.jobs.conditions import MOST_PARENTS
 from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
@@ -189,6 +190,7 @@ class JobSchema(CamelCase):
     number_of_opportunities = fields.Integer(
         required=True, allow_none=NULLABLE, metadata=described("How many sample Opportunities to create")
     )
+    parameters = given_parameters()
     depends_on = fields.List(
         fields.String(metadata={"format": "uuid"}), required=True, metadata=described("The jobs it depends on")
     )

@@ -18,12 +18,12 @@ MAX_TEXT = 4_000  # characters of a parameter
 _A_NAME = "should be the name of a job type; listJobTypes has them"
 
 
-def job_type_in_body(**options: object) -> fields.String:
+def job_type_in_body(text: str = "What to run: a name of listJobTypes", **options: object) -> fields.String:
     """Return a field for the name of a job type, built in or of the user's own. It does not check that there is one."""
     return fields.String(
         validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_]{0,79}$", error=_A_NAME),
         error_messages={"required": "is missing; listJobTypes has the names", "invalid": _A_NAME, "null": _A_NAME},
-        metadata=described("What to run: a name of listJobTypes", example="BatchQuote"),
+        metadata=described(text, example="BatchQuote"),
         **options,  # type: ignore[arg-type]  # those of marshmallow's fields
     )
 

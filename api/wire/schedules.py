@@ -19,7 +19,9 @@ from api.wire.fields import (
     word,
     zoned_time,
 )
+from api.wire.given import given_parameters
 from api.wire.jobs import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
+from api.wire.jobtypes import job_type_in_body, parameters_in_body
 from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
@@ -41,9 +43,11 @@ class ScheduleRequestSchema(CamelCase):
         required=True,
     )
     time_zone = text("IANA name of the zone whose clock counts", 64, "Europe/Zurich", load_default="UTC")
-    job_type = word(JobType, "What to run", load_default=JobType.BATCH_QUOTE)
+    job_type = job_type_in_body(
+        "What to run: a name of listJobTypes, SampleDataCreate or SampleDataDelete", load_default=JobType.BATCH_QUOTE
+    )
     soql_where_clause = text(
-        "The clause of a BatchQuote, as in executeBatch",
+        "Which records, as in submitJob. A BatchQuote needs it; sample data takes none",
         MAX_LENGTH,
         "Name LIKE 'Sample Opportunity%'",
         load_default=None,
@@ -51,6 +55,7 @@ class ScheduleRequestSchema(CamelCase):
     number_of_opportunities = whole_number(
         MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many Opportunities a SampleDataCreate creates", JsonNumber
     )
+    parameters = parameters_in_body()
     start_time = zoned_time("There is no fire time before this")
     end_time = zoned_time("There is no fire time after this")
     misfire = word(
@@ -115,6 +120,7 @@ class ScheduleSchema(CamelCase):
     job_type = name_of_job_type()
     soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
     number_of_opportunities = fields.Integer(required=True, allow_none=NULLABLE)
+    parameters = given_parameters()
     misfire = word(Misfire, required=True)
     overlap = word(Overlap, required=True)
     guaranteed = fields.Boolean(required=True)

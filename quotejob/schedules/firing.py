@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from quotejob import audit, clock
 from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
 from quotejob.jobs.store import JobStore
+from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import rows
 from quotejob.schedules.schedule import Misfire, Schedule
@@ -26,6 +27,7 @@ from quotejob.store.client import RedisClient
 MISFIRE_AFTER = timedelta(seconds=60)  # a fire time that is later than this is missed; its misfire policy applies
 MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule that may wait for room in the flex queue
 DUE_PAGE_SIZE = 200  # schedules that are read at once
+_WAITS = "Its job waits: "  # an extendedStatus that is over when the job is submitted
 MAX_ROUNDS_PER_TICK = 100  # the next tick takes what is still due after these
 
 
@@ -72,10 +74,12 @@ class Firing:
     def run_now(self, schedule_id: str, org_id: str) -> str:
         """Submit the schedule's job at once and return its id. Works in every state; the next fire time stays.
 
-        Raises ScheduleNotFound, FlexQueueFull, and ScheduleConflict when the job before has not ended and ``overlap``
-        is skip.
+        Raises ScheduleNotFound, FlexQueueFull, and ScheduleConflict when this process does not know the job type, and
+        when the job before has not ended and ``overlap`` is skip.
         """
         schedule, now, job_id = self._schedules.get(schedule_id, org_id), self._now(), str(uuid.uuid4())
+        if not registry.is_known(schedule.job_type):
+            raise ScheduleConflict(f"It cannot run: {_unknown(schedule.job_type)}")
         if self._decide(schedule, job_id, now) == "busy":
             raise ScheduleConflict(
                 f"Its job {schedule.last_job_id} has not ended: wait for it, abort it, or use overlap queue"
@@ -143,7 +147,10 @@ class Firing:
         return answer.decode()
 
     def _submit_fired(self) -> list[str]:
-        """Submit the jobs of what fired and return their orgs. A job that finds its flex queue full waits."""
+        """Submit the jobs of what fired and return their orgs.
+
+        A job waits if its flex queue is full, or if this process does not know its type: another version may.
+        """
         fired = [member.split(" ") for member in self._redis.ranked(keys.FIRED)]
         known = {
             schedule.schedule_id: schedule
@@ -157,6 +164,9 @@ class Firing:
             if schedule is None:
                 if not self._redis.exists(rows.key(schedule_id)):  # else a version that can read it submits the job
                     self._settle(schedule_id, job_id)
+                continue
+            if not registry.is_known(schedule.job_type):
+                waiting[schedule_id] = f"{_WAITS}{_unknown(schedule.job_type)}"
                 continue
             if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
                 try:
@@ -183,12 +193,15 @@ class Firing:
             name=schedule.name,
             soql_where_clause=schedule.soql_where_clause,
             number_of_opportunities=schedule.number_of_opportunities,
+            parameters=schedule.parameters,
             job_id=job_id,
             guaranteed=schedule.guaranteed,
             schedule_id=schedule.schedule_id,
             authorization=schedule.authorization,
         )
         self._settle(schedule.schedule_id, job_id)
+        if (schedule.extended_status or "").startswith(_WAITS):
+            self._redis.hdel(rows.key(schedule.schedule_id), "extendedStatus")
 
     def _settle(self, schedule_id: str, job_id: str) -> None:
         """Remove a job from the list of what fired and is not submitted yet."""
@@ -200,3 +213,10 @@ class Firing:
     def _explain(self, schedule_id: str, reason: str) -> None:
         if self._redis.exists(rows.key(schedule_id)):
             self._redis.hset(rows.key(schedule_id), "extendedStatus", reason[:MAX_REASON_LENGTH])
+
+
+def _unknown(job_type: str) -> str:
+    return (
+        f"this app does not know the job type {job_type} now. Add its module to QUOTEJOB_JOBS, or install its package, "
+        "and restart the processes; or change the schedule's job type, or delete the schedule"
+    )

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from quotejob import clock
 from quotejob.schedules.schedule import Schedule
 from quotejob.store import keys, rows
 from quotejob.store.client import RedisClient
 
-_READERS: dict[str, rows.Reader] = dict.fromkeys(
-    ("created_date", "start_time", "end_time", "next_fire_time", "previous_fire_time"), clock.moment
-)
+_TIMES = ("created_date", "start_time", "end_time", "next_fire_time", "previous_fire_time")
+_READERS: dict[str, rows.Reader] = {**dict.fromkeys(_TIMES, clock.moment), "parameters": orjson.loads}
 
 
 def key(schedule_id: str, part: str = "") -> str:
@@ -37,13 +38,15 @@ def script_keys(schedule: Schedule) -> dict[str, str]:
 
 
 def to_row(schedule: Schedule) -> dict[str, Any]:
-    """Return the fields of the schedule's hash. Times are in milliseconds; a field that is None is left out."""
+    """Return the fields of the schedule's hash. Times are in milliseconds; what is None or empty is left out."""
     row: dict[str, Any] = {}
     for name in Schedule.__dataclass_fields__:
         value = getattr(schedule, name)
-        if name != "schedule_id" and value is not None:
+        if name != "schedule_id" and value is not None and value != ():
             if isinstance(value, datetime):
                 value = clock.ms(value)
+            elif isinstance(value, tuple):
+                value = orjson.dumps(value).decode()
             row[camel(name)] = int(value) if isinstance(value, bool) else value
     return row
 

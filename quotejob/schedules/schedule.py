@@ -60,6 +60,7 @@ class Schedule:
     job_type: str = JobType.BATCH_QUOTE
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
+    parameters: tuple[tuple[str, str], ...] = ()  # of a user's own job type: names and texts, as they were sent
     misfire: Misfire = Misfire.RUN_ONCE
     overlap: Overlap = Overlap.SKIP
     guaranteed: bool = False

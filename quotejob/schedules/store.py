@@ -27,7 +27,7 @@ MAX_SCHEDULES_PER_ORG = 100  # as on the platform
 MAX_REASON_LENGTH = 1000  # characters of extendedStatus
 _TIMING = ("cron_expression", "time_zone", "start_time", "end_time")
 CHANGEABLE = (
-    *("name", *_TIMING, "job_type", "soql_where_clause", "number_of_opportunities"),
+    *("name", *_TIMING, "job_type", "soql_where_clause", "number_of_opportunities", "parameters"),
     *("misfire", "overlap", "guaranteed", "authorization"),
 )
 
@@ -143,6 +143,8 @@ class ScheduleStore:
     def _note(self, action: str, before: Schedule, *changed: str) -> None:
         """Write into the audit what was done to a schedule, with the values of these fields before."""
         values = {rows.camel(field): getattr(before, field) for field in changed}
+        if "parameters" in values:
+            values["parameters"] = ", ".join(f"{name}={value}" for name, value in before.parameters)
         audit.note(self._redis, before.org_id, action, schedule_id=before.schedule_id, name=before.name, before=values)
 
     def _row(self, schedule_id: str, org_id: str | None) -> Row:

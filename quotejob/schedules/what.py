@@ -6,16 +6,27 @@ from typing import Any
 
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import JobType
-from quotejob.salesforce.clause import FIELD, check_clause
+from quotejob.jobtypes import registry
+from quotejob.salesforce.clause import FIELD
+from quotejob.usercode import parameters
+
+_SAMPLE_DATA = (JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE)
 
 
-def what_to_submit(job_type: str, clause: str | None, number_of_opportunities: int | None) -> dict[str, Any]:
-    """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type."""
-    if job_type != JobType.BATCH_QUOTE and clause is not None:
-        raise InvalidRequest.field(FIELD, f"has no meaning for {job_type}; leave it out")
-    if job_type == JobType.BATCH_QUOTE and clause is None:
-        raise InvalidRequest.field(FIELD, "is missing; send the condition after WHERE")
-    return {
-        "soql_where_clause": None if clause is None else check_clause(clause),
-        "number_of_opportunities": number_of_opportunities if job_type == JobType.SAMPLE_DATA_CREATE else None,
-    }
+def what_to_submit(
+    job_type: str, clause: str | None, number_of_opportunities: int | None, given: parameters.Pairs = ()
+) -> dict[str, Any]:
+    """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type.
+
+    ``number_of_opportunities`` counts for sample data only. The clause is checked as text only: the org is not asked.
+    """
+    if not registry.is_known(job_type):
+        raise InvalidRequest.field("jobType", f"should be the name of a job type: {registry.names()}")
+    if job_type not in _SAMPLE_DATA:
+        fields = registry.checked(job_type, clause, given)
+        return {**fields, "parameters": tuple(fields["parameters"]), "number_of_opportunities": None}
+    for field, sent in ((FIELD, clause is not None), (parameters.FIELD, bool(given))):
+        if sent:
+            raise InvalidRequest.field(field, f"has no meaning for {job_type}; leave it out")
+    number = number_of_opportunities if job_type == JobType.SAMPLE_DATA_CREATE else None
+    return {"soql_where_clause": None, "parameters": (), "number_of_opportunities": number}

@@ -194,7 +194,10 @@ def _context(job: type[JobType[Any]], given: Mapping[str, str], where: str, now:
 
 
 def _decide(job: type[JobType[Any]], page: Sequence[Row], context: Context) -> list[Decision]:
-    return deciding.decide(page, lambda some: deciding.attempt(job, some, context))
+    return deciding.decide(
+        [record.Id for record in page],
+        lambda places: deciding.attempt(job, [page[place] for place in places], context),
+    )
 
 
 def _write(org: MemoryOrg, decided: Sequence[Decision], context: Context) -> dict[str, Result]:

@@ -13,10 +13,11 @@ from quotejob.usercode.decisions import Decision, Refused, decisions, of_finish,
 from quotejob.usercode.jobtype import JobType, Keys
 from quotejob.usercode.rows import Row
 from quotejob.usercode.search import isolate
-from quotejob.usercode.trouble import RAISED, Broken, Retry, told
+from quotejob.usercode.trouble import MEMORY, RAISED, Broken, Retry, told
 
 R = TypeVar("R", bound=Row)
-Call = Callable[[Sequence[Row]], "list[Decision] | Broken"]  # decides some records
+Call = Callable[[Sequence[int]], "list[Decision] | Broken"]  # decides the records at some places
+BAD_KEYS = "BAD_KEYS"
 
 
 class UserCodeFailed(Exception):
@@ -65,19 +66,16 @@ def attempt(
         places = [place for place, record in enumerate(records) if record.Id == refused.source]
         return Broken(places[0] if places else page.last, refused.code, str(refused))
     except Exception as error:
-        return Broken(page.last, RAISED, told(error))
+        return Broken(page.last, MEMORY if isinstance(error, MemoryError) else RAISED, told(error))
 
 
-def decide(records: Sequence[Row], call: Call) -> list[Decision]:
+def decide(ids: Sequence[str], call: Call) -> list[Decision]:
     """Return the decision of every record, in their order. A record fails only if it breaks the call when alone."""
 
-    def some(places: Sequence[int]) -> list[Decision] | Broken:
-        return call([records[place] for place in places])
-
     def failed(place: int, broken: Broken) -> Decision:
-        return Decision(records[place].Id, "failed", code=broken.code, message=broken.message)
+        return Decision(ids[place], "failed", code=broken.code, message=broken.message)
 
-    return without_conflicts(isolate(len(records), some, failed))
+    return without_conflicts(isolate(len(ids), call, failed))
 
 
 def started(job: type[JobType[Any]], context: Context) -> str | Keys:
@@ -91,6 +89,20 @@ def started(job: type[JobType[Any]], context: Context) -> str | Keys:
     if isinstance(given, str | Keys):
         return given
     raise UserCodeFailed("START_FAILED", f"start returned {type(given).__name__}; return a WHERE clause, or Keys")
+
+
+def listed(given: Keys) -> list[str]:
+    """Return the keys that ``start`` gave. Raises UserCodeFailed if one is no text, or making them fails. And Retry."""
+    try:
+        keys: list[object] = list(given.keys)
+    except Retry:
+        raise
+    except Exception as error:
+        raise UserCodeFailed("START_FAILED", told(error)) from error
+    for key in keys:
+        if not isinstance(key, str):
+            raise UserCodeFailed(BAD_KEYS, f"Keys has a {type(key).__name__}: keys are texts")
+    return [str(key) for key in keys]
 
 
 def finished(job: type[JobType[Any]], finish: Finish) -> Decision:

@@ -28,6 +28,8 @@ REASONS = (
     "needs a real org",
     "needs Heroku",
     "needs a container engine",
+    "needs a host with systemd",
+    "needs a cluster",
     "needs your own code in the demo",  # tests/integration run it with real workers
     "takes ",
     "changes files, and bin/test does the same",

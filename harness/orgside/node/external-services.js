@@ -5,6 +5,8 @@ const words = readFileSync(new URL("../reserved.txt", import.meta.url), "utf8");
 const reserved = new Set(words.trim().split(/\s+/));
 // Names of the contract. The first three have an alias; the others have z0 before them in Apex.
 const kept = new Set(["Idempotency-Key", "limit", "sort", "hint", "currency", "object", "type", "default"]);
+// What an org answers to, not what it calls.
+const isCallback = (location) => location.pointer.includes("/callbacks/");
 const methods = ["get", "post", "put", "patch", "delete"];
 
 function marks(holder) {
@@ -44,7 +46,8 @@ const rules = {
     },
   }),
   operation: () => ({
-    PathItem(path, { report }) {
+    PathItem(path, { report, location }) {
+      if (isCallback(location)) return;
       for (const method of methods.filter((name) => name in path)) {
         const operation = path[method];
         for (const name of ["security", "servers", "deprecated"])
@@ -72,7 +75,8 @@ const rules = {
     };
   },
   "agent-action": () => ({
-    PathItem(path, { report }) {
+    PathItem(path, { report, location }) {
+      if (isCallback(location)) return;
       for (const operation of methods.filter((name) => name in path).map((name) => path[name])) {
         if (!operation["x-sfdc"]?.agent?.action?.publishAsAgentAction) continue;
         for (const parameter of [...(path.parameters ?? []), ...(operation.parameters ?? [])])

@@ -1,18 +1,23 @@
-"""Calls of users' code for a step: with what it may know of its run, and with its failures as errors of the engine."""
+"""Calls of users' code for a step: with what it may know of its run, and with its failures as errors of the engine.
+
+The code runs in child processes: see :mod:`quotejob.usercode.jobs`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from quotejob.errors import OrgClosed, OrgUnreachable
 from quotejob.run.context import Run
-from quotejob.usercode import deciding, parameters
-from quotejob.usercode.context import Context, Finish
+from quotejob.usercode.deciding import UserCodeFailed
 from quotejob.usercode.decisions import Decision
+from quotejob.usercode.isolation.crew import of_process
+from quotejob.usercode.isolation.hands import Unfit
+from quotejob.usercode.jobs.apart import Apart, Records
+from quotejob.usercode.jobs.words import Known, Sums
 from quotejob.usercode.jobtype import JobType, Keys
-from quotejob.usercode.rows import Row
 from quotejob.usercode.trouble import Retry
 
 AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
@@ -21,30 +26,33 @@ AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 def start(run: Run, job: type[JobType[Any]]) -> str | Keys:
     """Return what ``start`` gives. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
     with _translated():
-        return deciding.started(job, context(run, job))
+        return _apart(run, job).start(_known(run))
 
 
-def execute(run: Run, job: type[JobType[Any]], records: Sequence[Row]) -> list[Decision]:
-    """Return the decision of each record. Raises OrgUnreachable if it raises Retry."""
-    known = context(run, job)
+def execute(run: Run, job: type[JobType[Any]], records: Records) -> list[Decision]:
+    """Return the decision of each record. Raises OrgUnreachable if it raises Retry, OrgClosed if it cannot be used."""
     with _translated():
-        return deciding.decide(records, lambda some: deciding.attempt(job, some, known))
+        return _apart(run, job).execute(_known(run), records)
 
 
-def finish(job: type[JobType[Any]], finish: Finish) -> Decision:
+def finish(run: Run, job: type[JobType[Any]], sums: Sums) -> Decision:
     """Return what ``finish`` decides. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
     with _translated():
-        return deciding.finished(job, finish)
+        return _apart(run, job).finish(_known(run), sums)
 
 
-def context(run: Run, job: type[JobType[Any]]) -> Context:
+def _apart(run: Run, job: type[JobType[Any]]) -> Apart:
+    return Apart(job, of_process(run.settings.code_processes))
+
+
+def _known(run: Run) -> Known:
     """Return what the job's code may know of its run."""
-    return Context(
+    return Known(
         job_id=run.job.after_dry_run or run.id,  # and the time, as the dry run had them: the same decisions
         now=run.job.as_of or run.job.created_date,
-        dry_run=run.job.dry_run,
-        parameters=parameters.load(job.parameters, run.job.parameters),
+        parameters=[(name, text) for name, text in run.job.parameters],
         where=run.job.soql_where_clause or "",
+        dry_run=run.job.dry_run,
     )
 
 
@@ -54,5 +62,7 @@ def _translated() -> Iterator[None]:
         yield
     except Retry as away:
         raise OrgUnreachable(f"The job's code asks to wait: {away}", code=AWAY) from away
-    except deciding.UserCodeFailed as failed:
+    except UserCodeFailed as failed:
         raise OrgClosed(str(failed), code=failed.code) from failed
+    except Unfit as unfit:
+        raise OrgClosed(unfit.message, code=unfit.code) from unfit

@@ -13,8 +13,8 @@ from quotejob.jobtypes.own.commit import new_writer
 from quotejob.run.context import Run
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
-from quotejob.usercode.context import Finish
-from quotejob.usercode.decisions import Decision, Refused, summed
+from quotejob.usercode.decisions import Decision, Refused, as_tallies, summed
+from quotejob.usercode.jobs.words import Sums
 from quotejob.usercode.jobtype import JobType
 
 FAILED = "FINISH_FAILED"
@@ -48,15 +48,15 @@ def _decided(run: Run, job: type[JobType[Any]]) -> Decision:
     """Return what finish has decided before, or decides now: the first decision is kept, because it may be written."""
     kept = run.progress.note(run.id, _DECIDED)
     if kept is None:
-        decided = calling.finish(job, _read(run, job))
+        decided = calling.finish(run, job, _read(run))
         kept = run.progress.first_note(run.id, _DECIDED, msgspec.json.encode(decided).decode())
     return msgspec.json.decode(kept, type=Decision)
 
 
-def _read(run: Run, job: type[JobType[Any]]) -> Finish:
+def _read(run: Run) -> Sums:
     try:
         totals = summed(run.progress.totals(run.id))
     except Refused as many:
         raise OrgClosed(f"{many.code}: {many}", code=FAILED) from many
     now = run.jobs.get(run.id)
-    return Finish(calling.context(run, job), now.succeeded, now.skipped, now.failed, totals)
+    return Sums(now.succeeded, now.skipped, now.failed, as_tallies(totals))

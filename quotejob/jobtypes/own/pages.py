@@ -17,7 +17,7 @@ from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce.translate import URI_TOO_LONG
 from quotejob.usercode.decisions import Decision, as_tallies, summed
 from quotejob.usercode.jobtype import JobType
-from quotejob.usercode.rows import BadRecord, Key, Row, columns, object_of, read, select_list
+from quotejob.usercode.rows import Key, Row, columns, flat, object_of, select_list
 
 TOO_MANY_FAILED = "TOO_MANY_FAILED"
 _GONE = "The record was deleted, or is no longer visible to the user, since the job was planned"
@@ -33,9 +33,8 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None
     run.go_on()
     check_failed(run, job)
     ids = run.progress.page(run.id, page)
-    rows, results = _rows(run, job.row, ids)
-    decided = calling.execute(run, job, rows) if rows else []
-    names = {row.Id: getattr(row, "Name", None) for row in rows}
+    records, names, results = _records(run, job.row, ids)
+    decided = calling.execute(run, job, records) if records else []
     if run.job.after_dry_run is not None:
         decided, others = dry.without_changed(run, page, decided, names)
         results += others
@@ -72,23 +71,24 @@ def _result(one: Decision, name: str | None) -> Result:
     return Result(one.source, outcome, code=one.code, message=one.message, record_name=name)
 
 
-def _rows(run: Run, row: type[Row], ids: Sequence[str]) -> tuple[list[Row], list[Result]]:
-    """Return the rows of a page, and the results of the records that cannot be read as rows."""
+def _records(
+    run: Run, row: type[Row], ids: Sequence[str]
+) -> tuple[list[tuple[str, list[Any]]], dict[str, str | None], list[Result]]:
+    """Return the ids of a page with the values for its rows, the names, and the results of what cannot be read."""
     if issubclass(row, Key):
-        return [row(Id=key) for key in ids], []
-    found: dict[str, Row | Result] = {}
+        return [(key, [key]) for key in ids], {}, []
+    of = columns(row)
+    found: dict[str, list[Any]] = {}
+    names: dict[str, str | None] = {}
+    lost: dict[str, Result] = {}
     for record in _read(run, row, ids):
         if isinstance(record, Result):
-            found[record.record_id] = record
-            continue
-        try:
-            found[record["Id"]] = read(row, record)
-        except BadRecord as bad:
-            code, name = bad.code, record.get("Name")
-            found[record["Id"]] = Result(record["Id"], Outcome.FAILED, code=code, message=bad.message, record_name=name)
-    gone = [Result(key, Outcome.SKIPPED, code="NOT_FOUND", message=_GONE) for key in ids if key not in found]
-    rows = [found[key] for key in ids if key in found]
-    return [one for one in rows if isinstance(one, Row)], gone + [one for one in rows if isinstance(one, Result)]
+            lost[record.record_id] = record
+        else:
+            found[record["Id"]], names[record["Id"]] = flat(of, record), record.get("Name")
+    there = found.keys() | lost.keys()
+    gone = [Result(key, Outcome.SKIPPED, code="NOT_FOUND", message=_GONE) for key in ids if key not in there]
+    return [(key, found[key]) for key in ids if key in found], names, gone + list(lost.values())
 
 
 def _read(run: Run, row: type[Row], ids: Sequence[str]) -> Iterator[dict[str, Any] | Result]:

@@ -46,10 +46,10 @@ def _records(run: Run, job: type[JobType[Any]]) -> Iterator[str]:
     yield from _matching(run, described_object(job), given)
 
 
-def _keys(given: Iterable[Any]) -> Iterator[str]:
+def _keys(given: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
     for key in given:
-        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or key in seen:
+        if not 0 < len(key) <= MAX_KEY or key in seen:
             raise OrgClosed(f"Keys has {key!r}: keys are different texts of 1 to {MAX_KEY} characters", code="BAD_KEYS")
         seen.add(key)
         yield key

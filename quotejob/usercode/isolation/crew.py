@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from quotejob.usercode.isolation.hands import Hands, Kind
 from quotejob.usercode.trouble import Retry
@@ -57,6 +59,21 @@ class Crew:
         if other is not None:
             other.stop()
         return Hands(kind)
+
+
+def of_process(processes: int) -> Crew:
+    """Return this process's children for users' code, however many kinds of it there are. 0: one for each core.
+
+    A process that was forked makes some of its own: children belong to the process that started them.
+    """
+    return _crew(processes, os.getpid())
+
+
+@cache
+def _crew(processes: int, _pid: int) -> Crew:
+    made = Crew(processes or cores())
+    atexit.register(made.stop)
+    return made
 
 
 def cores() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Sequence
 from functools import cache, cached_property
@@ -13,7 +12,7 @@ import msgspec
 from quotejob.pricing.model import PricedQuote
 from quotejob.settings import Settings
 from quotejob.usercode import trouble
-from quotejob.usercode.isolation.crew import Crew, cores
+from quotejob.usercode.isolation.crew import Crew, of_process
 from quotejob.usercode.isolation.hands import Hands, Kind, Limits
 from quotejob.usercode.pricing.decided import Decided, failed
 from quotejob.usercode.pricing.function import About
@@ -98,12 +97,4 @@ def pricer(settings: Settings) -> Pricer | None:
 @cache
 def _pricer(target: str, limits: Limits, version: str | None, processes: int, _pid: int) -> Pricer:
     """Return it. A process that was forked makes one of its own: children belong to the process that started them."""
-    return Pricer(target, crew(processes, _pid), limits, version)
-
-
-@cache
-def crew(processes: int, _pid: int) -> Crew:
-    """Return this process's children for users' code, however many kinds of it there are. 0: one for each core."""
-    made = Crew(processes or cores())
-    atexit.register(made.stop)
-    return made
+    return Pricer(target, of_process(processes), limits, version)

@@ -35,7 +35,7 @@ def settings(redis_url: str) -> Iterator[Settings]:
     """Settings for local orgs; Celery reads the environment itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "REDIS_URL", redis_url)
-        patch.setattr(logs, "configure", lambda level: None)
+        patch.setattr(logs, "configure", lambda *_: None)
         yield Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True)
 
 

@@ -46,6 +46,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "createdById": local_org.user_id,
         "soqlWhereClause": CLAUSE,
         "numberOfOpportunities": None,
+        "parameters": [],
         "dependsOn": [],
         "dependsOnOutcome": None,
         "notBefore": None,

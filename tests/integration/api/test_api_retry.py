@@ -143,7 +143,7 @@ def test_when_nothing_is_to_be_retried(client: FlaskClient, headers: Headers, en
     client.post(f"/api/jobs/{going}/abort", headers=headers())
     assert "No record of this job failed" in reason(going)
     samples = accepted(client.post("/api/data/delete", headers=headers()))
-    assert "Only BatchQuote jobs" in reason(samples)
+    assert "SampleDataDelete jobs cannot be retried" in reason(samples)
 
 
 def test_one_idempotency_key_is_one_retry(client: FlaskClient, headers: Headers, ended: Ended) -> None:

@@ -8,7 +8,8 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from api import create_app
 from cli.local import LocalOrg
+from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import to18
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -55,7 +57,9 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
 def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterator[Ask]:
     """``ask("POST", "/pause", body)`` below /api/schedules, as the local org's user. What a test makes is deleted."""
 
-    def make(method: str, path: str = "", body: Any = None, **changes: str) -> TestResponse:
+    def make(
+        method: str, path: str = "", body: Any = None, below: str = "/api/schedules", **changes: str
+    ) -> TestResponse:
         document = {
             "requestId": "r", "orgId": local_org.org_id, "orgDomainUrl": local_org.url, "apiVersion": "66.0",
             "namespace": "", "accessToken": local_org.token,
@@ -63,7 +67,7 @@ def ask(client: FlaskClient, settings: Settings, local_org: LocalOrg) -> Iterato
         }  # fmt: skip
         header = {"x-client-context": base64.b64encode(json.dumps(document).encode()).decode()}
         sent: dict[str, Any] = {} if body is None else {"json": body}
-        return client.open(f"/api/schedules{path}", method=method, headers=header, **sent)
+        return client.open(f"{below}{path}", method=method, headers=header, **sent)
 
     def clean() -> None:
         schedules = Services.connected(settings).schedules
@@ -105,7 +109,7 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
         "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",
         "timeZone": "Europe/Zurich", "previousFireTime": None, "timesTriggered": 0, "timesSkipped": 0,
         "startTime": None, "endTime": None, "jobType": "BatchQuote", "soqlWhereClause": "Name != null",
-        "numberOfOpportunities": None, "misfire": "runOnce", "overlap": "skip", "guaranteed": True,
+        "numberOfOpportunities": None, "parameters": [], "misfire": "runOnce", "overlap": "skip", "guaranteed": True,
         "authorization": "worker", "lastJobId": None, "createdById": local_org.user_id,
     }  # fmt: skip
 
@@ -277,3 +281,122 @@ def test_sample_data_by_the_clock(ask: Ask) -> None:
     assert (schedule["jobType"], schedule["numberOfOpportunities"], schedule["soqlWhereClause"]) == (
         "SampleDataCreate", 7, None,
     )  # fmt: skip
+
+
+# -- job types of users --------------------------------------------------------------------------------------------
+
+RENEWALS = """
+from marshmallow import Schema, fields, validate
+from quotejob.usercode import JobType, Row, updates
+
+class Account(Row, frozen=True, kw_only=True):
+    Name: str
+
+class Parameters(Schema):
+    months = fields.Integer(required=True, validate=validate.Range(1, 60))
+    regions = fields.List(fields.String(), load_default=list)
+
+class YearlyRenewals(JobType[Account]):
+    parameters = Parameters
+    writes = (updates("Account", "Rating"),)
+    def start(self, context):
+        return context.where or "Name != null"
+    def execute(self, records, context):
+        return (one.update(Rating="Hot") for one in records)
+"""
+MONTHS = [{"name": "months", "value": "24"}]
+GIVEN = [*MONTHS, {"name": "regions", "value": "EU"}, {"name": "regions", "value": "US"}]
+YEARLY = {"name": "Yearly", "cronExpression": "0 0 22 ? * MON-FRI", "jobType": "YearlyRenewals", "parameters": GIVEN}
+
+
+@pytest.fixture
+def _a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job type of a user, in a package that QUOTEJOB_JOBS would name."""
+    name = f"acme_{uuid.uuid4().hex}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text(RENEWALS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
+    registry.load([name])
+
+
+@pytest.mark.usefixtures("_a_package")
+def test_a_job_type_of_a_user_fires_with_its_parameters(ask: Ask, settings: Settings) -> None:
+    """They are shown by the schedule and by the jobs: that of its fire time, and that of runScheduleNow."""
+    made = ask("POST", body=YEARLY | {"overlap": "queue"})
+    assert made.status_code == 201, made.text
+    schedule = made.get_json()
+    at = f"/{schedule['scheduleId']}"
+    assert (schedule["jobType"], schedule["parameters"], schedule["soqlWhereClause"]) == ("YearlyRenewals", GIVEN, None)
+    assert ask("GET", at).get_json() == schedule
+    assert ask("GET").get_json()["schedules"] == [schedule]
+    now = ask("POST", f"{at}/run").get_json()["jobId"]
+    services = Services.connected(settings)
+    services.firing.tick(datetime.fromisoformat(schedule["nextFireTime"]) + timedelta(seconds=1))
+    fired = ask("GET", at).get_json()["lastJobId"]
+    assert fired != now
+    for job_id in (now, fired):
+        job = ask("GET", f"/{job_id}", below="/api/jobs").get_json()
+        assert (job["jobType"], job["parameters"], job["soqlWhereClause"]) == ("YearlyRenewals", GIVEN, None)
+        assert services.jobs.abort(job_id).parameters == (("months", "24"), ("regions", "EU"), ("regions", "US"))
+
+
+@pytest.mark.usefixtures("_a_package")
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"parameters": []}, "parameters.months"),
+        ({"parameters": [{"name": "months", "value": "61"}]}, "parameters.months"),
+        ({"parameters": [*MONTHS, *MONTHS]}, "parameters.months"),
+        ({"parameters": [*MONTHS, {"name": "weeks", "value": "1"}]}, "parameters.weeks"),
+        ({"parameters": "months=24"}, "parameters"),
+        ({"soqlWhereClause": "Name = 'x' LIMIT 1"}, "soqlWhereClause"),
+        ({"jobType": "SampleDataDelete"}, "parameters"),
+        ({"jobType": "BatchQuote", "soqlWhereClause": "Name != null"}, "parameters.months"),
+        ({"jobType": "../x"}, "jobType"),
+        ({"jobType": "yearlyrenewals"}, "jobType"),
+    ],
+)
+def test_what_does_not_fit_a_job_type_is_named(ask: Ask, changes: dict[str, Any], field: str) -> None:
+    """As at submitJob, before anything is kept; the same when a schedule is changed."""
+    response = ask("POST", body=YEARLY | changes)
+    assert field in [detail["field"] for detail in response.get_json()["details"]], response.text
+    refused(response, 400)
+    schedule = ask("POST", body=YEARLY).get_json()
+    refused(ask("PATCH", f"/{schedule['scheduleId']}", {"parameters": GIVEN} | changes), 400)
+    assert ask("GET").get_json() == {"schedules": [schedule]}
+
+
+@pytest.mark.usefixtures("_a_package")
+def test_the_parameters_of_a_schedule_are_changed(ask: Ask) -> None:
+    """They stay if they are not sent, and go with their job type."""
+    at = f"/{ask('POST', body=YEARLY).get_json()['scheduleId']}"
+    assert ask("PATCH", at, {"soqlWhereClause": "Name = 'Acme'"}).get_json()["parameters"] == GIVEN
+    changed = ask("PATCH", at, {"parameters": MONTHS}).get_json()
+    assert (changed["parameters"], changed["soqlWhereClause"]) == (MONTHS, "Name = 'Acme'")
+    refused(ask("PATCH", at, {"jobType": "BatchQuote"}), 400, "soqlWhereClause")
+    assert ask("PATCH", at, {"jobType": "SampleDataDelete"}).get_json()["parameters"] == []
+
+
+@pytest.mark.usefixtures("_a_package")
+def test_a_fire_waits_for_a_process_that_knows_its_job_type(
+    ask: Ask, settings: Settings, local_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schedule says what to do. Once the job type is there again, the same fire makes its job."""
+    schedule = ask("POST", body=YEARLY).get_json()
+    at, services, known = f"/{schedule['scheduleId']}", Services.connected(settings), registry._HANDLERS
+    due = datetime.fromisoformat(schedule["nextFireTime"]) + timedelta(seconds=1)
+    without = {name: handler for name, handler in known.items() if name != "YearlyRenewals"}
+    monkeypatch.setattr(registry, "_HANDLERS", without)
+    assert services.firing.tick(due) == []
+    waiting = ask("GET", at).get_json()
+    assert (waiting["state"], waiting["timesTriggered"], waiting["parameters"]) == ("WAITING", 1, GIVEN)
+    assert "does not know the job type YearlyRenewals now. Add its module to QUOTEJOB_JOBS" in waiting["extendedStatus"]
+    assert "QUOTEJOB_JOBS" in refused(ask("POST", f"{at}/run"), 409)
+    refused(ask("PATCH", at, {"parameters": MONTHS}), 400, "jobType")
+    monkeypatch.setattr(registry, "_HANDLERS", known)
+    assert services.firing.tick(due) == [local_org.org_id]
+    job = services.jobs.get(waiting["lastJobId"])
+    assert (job.job_type, job.parameters[0]) == ("YearlyRenewals", ("months", "24"))
+    assert ask("GET", at).get_json()["extendedStatus"] is None
+    services.jobs.abort(job.job_id)

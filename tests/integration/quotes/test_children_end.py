@@ -14,7 +14,8 @@ import pytest
 from harness.process import ROOT
 
 WORKER = """
-import threading, time
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 from quotejob.usercode.isolation.hands import Hands, Kind, Limits
 hands = Hands(Kind("quotejob.usercode.pricing.function:Pricing", "endless:price", Limits(seconds=100)))
 hands.start()

@@ -312,10 +312,10 @@ def test_a_job_that_has_not_ended_is_not_retried(services: Services, status: Sta
 
 
 @pytest.mark.parametrize("job_type", [JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE])
-def test_only_quote_jobs_are_retried(services: Services, job_type: JobType) -> None:
+def test_sample_data_is_not_retried(services: Services, job_type: JobType) -> None:
     """The failed records of sample data are numbers, or gone."""
     job, _ = services.jobs.submit(new_caller(), job_type, number_of_opportunities=3)
-    with pytest.raises(JobConflict, match=f"Only BatchQuote jobs can be retried; this one is {job_type}"):
+    with pytest.raises(JobConflict, match=f"{job_type} jobs cannot be retried; submit a new one"):
         Retry(job)
 
 

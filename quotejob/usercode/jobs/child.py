@@ -1,0 +1,86 @@
+"""A user's own job in its child: loaded, checked, called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from quotejob.errors import InvalidRequest
+from quotejob.usercode import deciding, parameters
+from quotejob.usercode.context import Context, Finish
+from quotejob.usercode.deciding import UserCodeFailed
+from quotejob.usercode.decisions import Decision, summed
+from quotejob.usercode.isolation.child import found
+from quotejob.usercode.jobs.words import Ask, Known, Reply, Sums
+from quotejob.usercode.jobtype import JobType, JobTypeError, check
+from quotejob.usercode.rows import BadRecord, Row, decode
+from quotejob.usercode.trouble import Broken, told
+
+UNREADABLE = "PARAMETERS_REFUSED"  # the schema no longer takes what was submitted
+_ASK = msgspec.msgpack.Decoder(Ask)
+Mark = Callable[[int], None]
+
+
+class Job:
+    """What a child makes of a job type: see :class:`quotejob.usercode.isolation.child.Work`."""
+
+    def __init__(self, target: str) -> None:
+        job: Any = found(target)
+        if not (isinstance(job, type) and issubclass(job, JobType)):
+            raise JobTypeError(f"{target} is not a class of JobType[...]")
+        check(job)
+        self._job = job
+
+    def about(self) -> bytes:
+        """Return nothing: the worker knows the class itself."""
+        return b""
+
+    def call(self, body: bytes, mark: Mark) -> bytes:
+        """Do what an Ask says. Return a Reply. Raises Retry if the job does."""
+        try:
+            reply = self._reply(_ASK.decode(body), mark)
+        except UserCodeFailed as failed:
+            reply = Reply(broken=Broken(0, failed.code, str(failed)))
+        return msgspec.msgpack.encode(reply)
+
+    def _reply(self, ask: Ask, mark: Mark) -> Reply:
+        context = self._context(ask.known)
+        if ask.method == "execute":
+            return self._executed(ask, context, mark)
+        if ask.sums is not None:
+            return Reply(decided=[deciding.finished(self._job, _finish(context, ask.sums))])
+        given = deciding.started(self._job, context)
+        return Reply(where=str(given)) if isinstance(given, str) else Reply(keys=deciding.listed(given))
+
+    def _context(self, known: Known) -> Context:
+        try:
+            values = parameters.load(self._job.parameters, known.parameters)
+        except InvalidRequest as refused:
+            raise UserCodeFailed(UNREADABLE, refused.message) from refused
+        except Exception as error:
+            raise UserCodeFailed(UNREADABLE, told(error)) from error
+        return Context(known.job_id, known.now, values, known.where, known.dry_run)
+
+    def _executed(self, ask: Ask, context: Context, mark: Mark) -> Reply:
+        """Decide these records. One that is no row fails alone."""
+        rows: dict[int, Row] = {}
+        made: dict[int, Decision] = {}
+        for place, (record_id, values) in enumerate(ask.records):
+            mark(place)
+            try:
+                rows[place] = decode(self._job.row, values)
+            except BadRecord as bad:
+                made[place] = Decision(record_id, "failed", code=bad.code, message=bad.message)
+        places = list(rows)
+        if places:
+            decided = deciding.attempt(self._job, list(rows.values()), context, lambda place: mark(places[place]))
+            if isinstance(decided, Broken):
+                return Reply(broken=Broken(places[decided.suspect], decided.code, decided.message))
+            made |= zip(places, decided, strict=True)
+        return Reply(decided=[made[place] for place in range(len(ask.records))])
+
+
+def _finish(context: Context, sums: Sums) -> Finish:
+    return Finish(context, sums.succeeded, sums.skipped, sums.failed, summed(sums.totals))

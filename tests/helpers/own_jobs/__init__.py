@@ -1,0 +1,1 @@
+"""Job types for tests: in modules that a child process can import."""

@@ -1,0 +1,160 @@
+"""Users' own jobs run in processes of their own: harm costs only its own records, and our secrets are not there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from _runs import caller_of, forget_org, run_to_end
+from own_jobs import harmful
+
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
+from quotejob.errors import OrgClosed, OrgUnreachable
+from quotejob.jobs.job import Job, Status
+from quotejob.jobtypes import registry
+from quotejob.jobtypes.own import calling
+from quotejob.run.context import begin
+from quotejob.run.receipt import Outcome, Result
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.store.client import RedisClient
+from quotejob.usercode.jobtype import JobType
+
+ALL: tuple[type[JobType[Any]], ...] = (
+    harmful.Harmful,
+    harmful.Telling,
+    harmful.Pieces,
+    harmful.WrongKeys,
+    harmful.EndsAtStart,
+    harmful.EndsAtFinish,
+    harmful.Away,
+)
+Submit = Callable[..., Job]
+
+
+@pytest.fixture(autouse=True)
+def types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
+    for job in ALL:
+        registry.add(job)
+
+
+@pytest.fixture
+def org(local_org: LocalOrg) -> OrgReader:
+    return OrgReader(local_org)
+
+
+@pytest.fixture
+def services(settings: Settings, client: RedisClient, local_org: LocalOrg) -> Iterator[Services]:
+    made = Services(settings, client)
+    yield made
+    forget_org(made, local_org)
+
+
+@pytest.fixture
+def submit(services: Services, local_org: LocalOrg) -> Submit:
+    """Submit a job, and run it to its end with this process as the worker."""
+
+    def run(job_type: str, clause: str | None = None) -> Job:
+        asked = registry.checked(job_type, clause, [])
+        job, _ = services.jobs.submit(caller_of(local_org), job_type, **asked)
+        return run_to_end(services, job.job_id)[0]
+
+    return run
+
+
+def results(services: Services, job: Job) -> dict[str, Result]:
+    return {result.record_id: result for result in services.results.page(job.job_id)[0]}
+
+
+def test_harm_costs_only_its_own_records(services: Services, org: OrgReader, submit: Submit) -> None:
+    """An exit, a crash, a loop, a leak and an exception among good records of one page; the good ones are written."""
+    lot = uuid.uuid4().hex[:8]
+    bad = ("exit", "sys.exit", "crash", "loop", "leak", "raise")
+    sites = ["fine", *bad[:3], "fine", *bad[3:], "fine", "fine"]
+    ids = {
+        org.create("Account", {"Name": f"{lot} {n}", "Site": site, "NumberOfEmployees": 7}): site
+        for n, site in enumerate(sites)
+    }
+    empty = org.create("Account", {"Name": f"{lot} without a site"})
+    job = submit("Harmful", f"Name LIKE '{lot}%'")
+    assert (job.status, job.succeeded, job.failed) == (Status.COMPLETED, 4, 7)
+    found = results(services, job)
+    assert {site: found[key].code for key, site in ids.items()} == {
+        "fine": None,
+        "exit": "USER_CODE_DIED",
+        "sys.exit": "USER_CODE_DIED",
+        "crash": "USER_CODE_DIED",
+        "loop": "USER_CODE_TOO_SLOW",
+        "leak": "USER_CODE_MEMORY",
+        "raise": "USER_CODE_ERROR",
+    }
+    [raised] = [found[key] for key, site in ids.items() if site == "raise"]
+    assert str(raised.message).startswith("ValueError: no such site (line ")
+    assert str(raised.message).endswith(" of harmful.py)")
+    assert (found[empty].code, found[empty].record_name) == ("BAD_RECORD", f"{lot} without a site")
+    assert "Account.Site is empty in the org" in str(found[empty].message)
+    hot = {row["Id"] for row in org.query(f"SELECT Id FROM Account WHERE Name LIKE '{lot}%' AND Rating = 'Hot'")}
+    assert hot == {key for key, site in ids.items() if site == "fine"}
+    [made] = org.query(f"SELECT Name FROM Opportunity WHERE QuoteJobKey__c = '{job.job_id}:finish'")
+    assert made["Name"] == "4 with 28, 7 failed"
+
+
+def test_no_secret_is_in_its_environment(
+    services: Services, org: OrgReader, submit: Submit, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """start, execute and finish run in another process, without the Redis URL, under any name, and without our key."""
+    monkeypatch.setenv("REDIS_URL", settings.redis_url)
+    monkeypatch.setenv("OTHER_NAME_OF_THE_URL", settings.redis_url)
+    monkeypatch.setenv("QUOTEJOB_SECRET_KEY", "a-secret-key-of-this-test")
+    assert all(name in harmful.told() for name in harmful.HIDDEN)  # in this process it would see them
+    lot = uuid.uuid4().hex[:8]
+    account = org.create("Account", {"Name": lot, "Site": "a"})
+    job = submit("Telling", f"Name = '{lot}'")
+    assert (job.status, job.skipped) == (Status.COMPLETED, 1)
+    [made] = org.query(f"SELECT Name FROM Opportunity WHERE QuoteJobKey__c = '{job.job_id}:finish'")
+    told = [str(results(services, job)[account].message), str(made["Name"])]
+    assert all(each.endswith(" sees nothing") and not each.startswith(f"{os.getpid()} ") for each in told)
+
+
+def test_pieces_without_records_go_there_too(services: Services, submit: Submit) -> None:
+    job = submit("Pieces")
+    assert (job.status, job.skipped) == (Status.COMPLETED, 3)
+    assert {key: one.message for key, one in results(services, job).items()} == {
+        f"piece {n}": f"done piece {n}" for n in range(3)
+    }
+
+
+@pytest.mark.parametrize(
+    ("job_type", "said"),
+    [
+        ("WrongKeys", "BAD_KEYS: Keys has a int: keys are texts"),
+        ("EndsAtStart", "START_FAILED: It ended its process (exit status 4)"),
+        ("EndsAtFinish", "FINISH_FAILED: It ended its process (exit status 5)"),
+    ],
+)
+def test_harm_in_start_and_finish_fails_the_job_and_says_why(submit: Submit, job_type: str, said: str) -> None:
+    job = submit(job_type)
+    assert job.status is Status.FAILED
+    assert str(job.extended_status).startswith(said)
+
+
+def test_what_asks_to_wait_or_cannot_be_found_fails_no_record(services: Services, local_org: LocalOrg) -> None:
+    """Retry goes through the process as an org that is away does. A class that is not at its path ends the job."""
+    asked = registry.checked("Away", None, [])
+    job, _ = services.jobs.submit(caller_of(local_org), "Away", **asked)
+    run = begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
+    with pytest.raises(OrgUnreachable, match="asks to wait: the database is away"):
+        calling.execute(run, harmful.Away, [("a", ["a"])])
+
+    class Hidden(harmful.Pieces):
+        pass
+
+    with pytest.raises(OrgClosed, match=r"Hidden cannot be used: AttributeError") as closed:
+        calling.execute(run, Hidden, [("a", ["a"])])
+    assert closed.value.code == "USER_CODE_UNFIT"
+    assert Outcome.FAILED not in {one.outcome for one in services.results.page(job.job_id)[0]}
