@@ -29,6 +29,7 @@ REASONS = (
     "needs Heroku",
     "needs a container engine",
     "needs a host with systemd",
+    "needs a cluster",
     "needs your own code in the demo",  # tests/integration run it with real workers
     "takes ",
     "changes files, and bin/test does the same",
