@@ -100,6 +100,39 @@ def job_id(command: F) -> F:
     return click.argument("given", metavar="ID", required=False)(wrapped)  # type: ignore[return-value]
 
 
+class JobType(click.ParamType[str]):
+    """The name of a job type. Those that come with quotejob may be in upper or lower case; the API knows the others."""
+
+    name = "job type"
+    built_in = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 (click's)
+        """Return the name as the API has it."""
+        return {each.lower(): each for each in self.built_in}.get(value.lower(), value)
+
+
+def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Json] | None:
+    """Return the parameters as the API takes them. None: none were given."""
+    split = [each.partition("=") for each in values]
+    if wrong := [name for name, equals, _ in split if not (name and equals)]:
+        raise click.UsageError(f"--parameter {wrong[0]!r} should be NAME=VALUE.")
+    return [{"name": name, "value": value} for name, _, value in split] or None
+
+
+def said(parameters: list[Json]) -> str:
+    """Return parameters as they are given here: NAME=VALUE."""
+    return ", ".join(f"{each['name']}={each['value']}" for each in parameters)
+
+
+parameters = click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="For --type; repeat it for several.",
+)
+
 keep_calls = click.option(
     "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
 )

@@ -13,9 +13,10 @@ from flask import Response, render_template, request, url_for
 from console.pages import blueprint, go, page, part, proven, services, session, told
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobNotFound, QuotejobError
-from quotejob.jobs.job import ALIVE, RESUMABLE, Job, JobType, Status
+from quotejob.jobs.job import ALIVE, RESUMABLE, Job, Status
 from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
 from quotejob.jobs.retry import Retry
+from quotejob.jobtypes import registry
 from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
 from quotejob.run.results.results_csv import as_csv
@@ -55,7 +56,7 @@ class View:
         return cls(
             chip if chip in CHIPS else "all",
             given("q", "").strip()[:200],
-            job_type if job_type in list(JobType) else "",
+            job_type if registry.is_known(job_type) else "",
             span if span in SPANS else "7d",
             given("after") or None,
         )
@@ -89,7 +90,7 @@ def job_list() -> Response:
     jobs = workers.with_outlook(services(), org_id, found)
     counts = _counts(org_id, view)
     return page(
-        "jobs.html", jobs=jobs, older=older, view=view, counts=counts, chips=CHIPS, spans=SPANS, types=list(JobType)
+        "jobs.html", jobs=jobs, older=older, view=view, counts=counts, chips=CHIPS, spans=SPANS, types=registry.known()
     )
 
 

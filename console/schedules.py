@@ -14,6 +14,7 @@ from quotejob.asking import proof
 from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
 from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
 from quotejob.jobs.listing import JobFilter
+from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, Cron
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
@@ -83,6 +84,7 @@ def edit_schedule(schedule_id: str) -> Response:
         "cron": found.cron_expression,
         "clause": found.soql_where_clause or "",
         "number": found.number_of_opportunities or 10,
+        "parameters": "\n".join(f"{name}={value}" for name, value in found.parameters),
     }
     return page("schedule_new.html", given=given, schedule=found, **_words())
 
@@ -103,7 +105,7 @@ def store_schedule(schedule_id: str) -> Response:
 def _checked(context: CallerContext, given: dict[str, str]) -> dict[str, Any]:
     """Return the fields of the form, once the org has accepted its clause and its authorization."""
     fields = _fields(given)
-    if fields["soql_where_clause"]:
+    if fields["soql_where_clause"] and fields["job_type"] == JobType.BATCH_QUOTE:
         proof.check_clause_in_org(context, fields["soql_where_clause"], services())
     name = proof.check_authorization(context, given.get("authorization") or None, services().settings)
     return {**fields, "authorization": name}
@@ -122,12 +124,25 @@ def _fields(given: dict[str, str]) -> dict[str, Any]:
         "name": name,
         "cron_expression": cron,
         "time_zone": given.get("time_zone", "").strip() or "UTC",
-        "job_type": _word(JobType, "jobType", kind),
+        "job_type": kind,
         "misfire": _word(Misfire, "misfire", given.get("misfire", "")),
         "overlap": _word(Overlap, "overlap", given.get("overlap", "")),
         "guaranteed": bool(given.get("guaranteed")),
-        **what_to_submit(kind, given.get("clause", "").strip() or None, whole_number(given.get("number", ""))),
+        **what_to_submit(
+            kind,
+            given.get("clause", "").strip() or None,
+            whole_number(given.get("number", "")),
+            _parameters(given.get("parameters", "")),
+        ),
     }
+
+
+def _parameters(text: str) -> list[tuple[str, str]]:
+    """Return the parameters of lines of NAME=VALUE. Raises InvalidRequest."""
+    pairs = [line.strip().partition("=") for line in text.splitlines() if line.strip()]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise InvalidRequest.field("parameters", f"{wrong[0][:80]!r} should be NAME=VALUE; one on each line")
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
 def _word(words: Any, field: str, value: str) -> Any:
@@ -139,7 +154,7 @@ def _word(words: Any, field: str, value: str) -> Any:
 
 def _words() -> dict[str, Any]:
     default = services().settings.authorization
-    return {"types": list(JobType), "misfires": list(Misfire), "overlaps": list(Overlap), "default": default}
+    return {"types": registry.known(), "misfires": list(Misfire), "overlaps": list(Overlap), "default": default}
 
 
 @blueprint.get("/schedules/<schedule_id>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from aiohttp import web
@@ -69,6 +71,9 @@ def arguments(words: list[str] | None = None, name: str = MODULE) -> argparse.Na
     parser.add_argument("--tls", action="store_true", help="speak https, with a certificate made at the start")
     parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the private key of --cert")
+    parser.add_argument(
+        "--pubsub-port", type=_count, metavar="N", help="serve the Pub/Sub API (gRPC) on this port; 0 takes a free one"
+    )
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     asked = parser.parse_args(words)
     if (asked.cert is None) != (asked.key is None):
@@ -108,7 +113,13 @@ def open_org(asked: argparse.Namespace) -> Org:
 
 
 async def serve(
-    org: Org, host: str, port: int, certificate: Certificate | None = None, *, until_eof: bool = False
+    org: Org,
+    host: str,
+    port: int,
+    certificate: Certificate | None = None,
+    *,
+    until_eof: bool = False,
+    pubsub_port: int | None = None,
 ) -> None:
     """Serve the org until SIGTERM or SIGINT, and with ``until_eof`` until standard input ends.
 
@@ -128,16 +139,32 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    pubsub = None
     try:
         ssl_context = certificate.context if certificate else None
         await web.TCPSite(runner, host, port, backlog=1024, ssl_context=ssl_context).start()
         org.url = _url(runner, host, "https" if certificate else "http")
-        print(f"local org {org.url} org {org.organization_id} user {org.user.id} token {org.token}", flush=True)
+        line = f"local org {org.url} org {org.organization_id} user {org.user.id} token {org.token}"
+        if pubsub_port is not None:
+            pubsub, port = await _pubsub().start(org, host, pubsub_port, certificate)
+            line += f" pubsub {_authority(host, port)}"
+        print(line, flush=True)
         if until_eof:
             threading.Thread(target=_wait_for_eof, args=(asyncio.get_running_loop(), stop), daemon=True).start()
         await stop.wait()
     finally:
+        if pubsub is not None:
+            await pubsub.stop(None)
         await runner.cleanup()
+
+
+def _pubsub() -> ModuleType:
+    """Return the module of the Pub/Sub API. Raise ValueError when what it needs is not installed."""
+    try:
+        return importlib.import_module("localorg.events.pubsub")
+    except ImportError as error:
+        needed = "--pubsub-port needs grpcio and protobuf: pip install grpcio protobuf"
+        raise ValueError(f"{needed} ({error})") from None
 
 
 def _wait_for_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -164,8 +191,11 @@ def _with_one_slash(make: Callable[..., web.BaseRequest]) -> Callable[..., web.B
 
 
 def _url(runner: web.AppRunner, host: str, scheme: str) -> str:
-    port = runner.addresses[0][1]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{_authority(host, runner.addresses[0][1])}"
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _certificate(asked: argparse.Namespace) -> Certificate | None:
@@ -185,12 +215,23 @@ def main(words: list[str] | None = None, name: str = MODULE) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         certificate = _certificate(asked)
+        if asked.pubsub_port is not None:
+            _pubsub()
         org = open_org(asked)
     except (OSError, sqlite3.DatabaseError, ValueError) as error:
         print(f"localorg cannot open the org: {error}", file=sys.stderr)
         return 1
     try:
-        asyncio.run(serve(org, asked.host, asked.port, certificate, until_eof=asked.until_eof))
+        asyncio.run(
+            serve(
+                org,
+                asked.host,
+                asked.port,
+                certificate,
+                until_eof=asked.until_eof,
+                pubsub_port=asked.pubsub_port,
+            )
+        )
     except OSError as error:
         print(f"localorg cannot listen on {asked.host}:{asked.port}: {error.strerror or error}", file=sys.stderr)
         return 1

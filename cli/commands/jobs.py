@@ -13,7 +13,6 @@ from cli.options import Session, common, examples
 from cli.problems import NAME, OK
 
 STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
-JOB_TYPES = ("BatchQuote", "SampleDataCreate", "SampleDataDelete")
 SORTS = ("createdDate", "startedDate", "completedDate", "status", "jobType")
 COLUMNS = (
     render.Column("ID"),
@@ -64,6 +63,7 @@ def details(screen: Console, job: Json) -> None:
         ("Reason", job["extendedStatus"]),
         ("Type", job["jobType"]),
         ("Clause", job["soqlWhereClause"]),
+        ("Parameters", options.said(job.get("parameters", []))),
         ("Retry of", job.get("retryOf")),
         ("Dry run", "nothing is written" if job.get("dryRun") else job.get("afterDryRun")),
         ("Keeps calls", "" if job.get("keepApiCalls") is None else f"{job['keepApiCalls']:,} for others"),
@@ -127,9 +127,9 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
     "--type",
     "job_type",
     multiple=True,
-    type=click.Choice(JOB_TYPES, case_sensitive=False),
+    type=options.JobType(),
     metavar="TYPE",
-    help=f"{', '.join(JOB_TYPES)}; repeat it for several.",
+    help="A job type of `quotejob jobtypes`, or sample data; repeat it for several.",
 )
 @click.option("--created-from", type=times.Moment(), help="This time or later: ISO 8601, or 2h for two hours ago.")
 @click.option("--created-to", type=times.Moment(), help="Before this time.")

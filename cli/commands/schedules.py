@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli import find, options, render, times
 from cli.api import Json
-from cli.commands.jobs import JOB_TYPES, submitted
+from cli.commands.jobs import submitted
 from cli.options import F, Session, common, examples
 from cli.problems import OK
 
@@ -30,6 +30,7 @@ WIRE_NAMES = {
     "time_zone": "timeZone",
     "job_type": "jobType",
     "clause": "soqlWhereClause",
+    "parameters": "parameters",
     "opportunities": "numberOfOpportunities",
     "start": "startTime",
     "end": "endTime",
@@ -45,11 +46,12 @@ _DEFINITION = (
     click.option(
         "--type",
         "job_type",
-        type=click.Choice(JOB_TYPES, case_sensitive=False),
+        type=options.JobType(),
         metavar="TYPE",
-        help=f"{', '.join(JOB_TYPES)}; of a new one BatchQuote.",
+        help="A job type of `quotejob jobtypes`, or SampleDataCreate or SampleDataDelete; of a new one BatchQuote.",
     ),
-    click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of a BatchQuote."),
+    options.parameters,
+    click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of its records."),
     click.option(
         "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
     ),
@@ -131,6 +133,7 @@ def _details(screen: Console, schedule: Json) -> None:
         ("Time zone", schedule["timeZone"]),
         ("Type", schedule["jobType"]),
         ("Clause", schedule["soqlWhereClause"]),
+        ("Parameters", options.said(schedule.get("parameters", []))),
         ("Opportunities", "" if number is None else times.number(number)),
         *following,
         ("Fired last", times.both(schedule["previousFireTime"]) if schedule["previousFireTime"] else ""),
@@ -151,6 +154,7 @@ def _details(screen: Console, schedule: Json) -> None:
     epilog=examples(
         "quotejob schedules create Nightly --cron '0 0 22 ? * MON-FRI' \\",
         "    --time-zone Europe/Zurich --clause 'IsClosed = false' --authorization worker",
+        "quotejob schedules create Renewals --cron '0 0 6 1 * ?' --type Renewals --parameter months=24",
     )
 )
 @click.argument("name")

@@ -26,7 +26,7 @@ from cli.problems import CommandError
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
 @click.option("--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]")
-@click.option("--parameter", "given", multiple=True, metavar="NAME=VALUE", help="For --type; repeat it for several.")
+@options.parameters
 @click.option("--name", metavar="TEXT", help="A name for people, at most 80 characters.")
 @click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
 @click.option(
@@ -44,7 +44,7 @@ def run(
     clause: str | None,
     file: TextIO | None,
     job_type: str | None,
-    given: tuple[str, ...],
+    parameters: list[Json] | None,
     name: str | None,
     depends_on: tuple[str, ...],
     depends_on_outcome: str | None,
@@ -58,7 +58,7 @@ def run(
     CLAUSE is the condition after WHERE; `-` reads it from standard input. A job type of your own may not need one.
     """
     body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
-    body |= _of_type(job_type, given)
+    body |= _of_type(job_type, parameters)
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -75,16 +75,13 @@ def run(
     return submitted(session, answer["jobId"], wait)
 
 
-def _of_type(job_type: str | None, given: tuple[str, ...]) -> Json:
+def _of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
     """Return the fields of a request that name a job type and its parameters."""
     if job_type is None:
-        if given:
+        if parameters:
             raise click.UsageError("--parameter needs --type.")
         return {}
-    pairs = [each.partition("=") for each in given]
-    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
-        raise click.UsageError(f"--parameter {wrong[0]!r} should be NAME=VALUE.")
-    return {"jobType": job_type, "parameters": [{"name": name, "value": value} for name, _, value in pairs]}
+    return {"jobType": job_type, "parameters": parameters or []}
 
 
 def clause_of(clause: str | None, file: TextIO | None) -> str:

@@ -44,7 +44,7 @@ class Events:
         self._allowance = allowance
         self._sent: list[_Sent] = []
         self.kept = kept
-        self.on_sent: Callable[[], None] = lambda: None  # called in the database thread
+        self.listeners: list[Callable[[], None]] = []  # called in the database thread
         allowance.resume(kept.by_minute(clock() - timedelta(hours=1)))
 
     def publish(self, user: User, sobject: SObject, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,8 @@ class Events:
         """Tell the subscribers that there are new messages."""
         if self._sent:
             self._sent.clear()
-            self.on_sent()
+            for tell in tuple(self.listeners):
+                tell()
 
 
 def _payload(sobject: SObject, body: Mapping[str, Any]) -> dict[str, Any]:

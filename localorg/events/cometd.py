@@ -57,9 +57,9 @@ async def delivering(app: web.Application) -> AsyncIterator[None]:
     def wake() -> None:
         loop.call_soon_threadsafe(subscribers.wake)
 
-    app[ORG].events.on_sent = wake
+    app[ORG].events.listeners.append(wake)
     yield
-    app[ORG].events.on_sent = lambda: None
+    app[ORG].events.listeners.remove(wake)
 
 
 async def release(app: web.Application) -> None:

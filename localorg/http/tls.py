@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,17 +23,18 @@ _DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate in use: the TLS settings of the server, and the part that clients may see, in PEM."""
+    """A certificate in use: the TLS settings of the server, and both parts in PEM. Clients see the public one."""
 
     context: ssl.SSLContext
     public: str
+    private: bytes = field(repr=False)
 
     @classmethod
     def kept(cls, certificate: Path, key: Path) -> Certificate:
         """Read a certificate from two PEM files; raise OSError or ValueError when they cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        return cls(context, certificate.read_text("ascii"))
+        return cls(context, certificate.read_text("ascii"), key.read_bytes())
 
     @classmethod
     def made(cls, host: str) -> Certificate:

@@ -69,6 +69,11 @@ def rounds_off(job: Job, progress: Progress) -> bool:
     return job.job_type in _HANDLERS and _HANDLERS[job.job_type].rounds_off(job, progress)
 
 
+def known() -> list[str]:
+    """Return the names of the job types, those that come with quotejob first."""
+    return list(_HANDLERS)
+
+
 def names() -> str:
     """Return the names of the job types, separated by commas, for a message."""
     return ", ".join(_HANDLERS)

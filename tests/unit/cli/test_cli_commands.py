@@ -22,11 +22,13 @@ class Fake(BaseHTTPRequestHandler):
     """An org that knows everybody, and an API with one answer for each path."""
 
     answers: dict[str, list[tuple[int, Any, dict[str, str]]]] = {}
+    sent: list[tuple[str, Any]] = []  # paths and bodies
 
     def do_GET(self) -> None:
         """Give the path's answers in order, the last one for ever."""
         path = self.path.partition("?")[0]
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.sent.append((path, json.loads(body) if body.startswith(b"{") else None))
         queued = self.answers.get(path, [(404, {"code": "NOT_FOUND", "message": "Nothing here"}, {})])
         status, body, headers = queued.pop(0) if len(queued) > 1 else queued[0]
         self.send_response(status)
@@ -44,6 +46,7 @@ class Fake(BaseHTTPRequestHandler):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fake]]:
     """The API's answers, to be filled; the environment names it and the org."""
+    Fake.sent = []
     Fake.answers = {"/services/oauth2/userinfo": [(200, {}, {})]}
     with ThreadingHTTPServer(("127.0.0.1", 0), Fake) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -132,6 +135,9 @@ def test_a_short_id(fake: type[Fake]) -> None:
         ["queue", "--json", "move", "1f0c", "--front"],
         ["results", "1f0c", "--csv", "--json"],
         ["schedules", "create", "x"],
+        ["schedules", "create", "x", "--cron", "0 0 22 * * ?", "--parameter", "months"],
+        ["run", "--type", "Renewals", "--parameter", "=24"],
+        ["run", "Id != null", "--parameter", "months=24"],
         ["schedules", "edit", "x"],
         ["schedules", "edit", "x", "--end", "1d", "--no-end"],
         ["nonsense"],
@@ -158,3 +164,15 @@ def test_every_help_has_examples() -> None:
         assert done.exit_code == 0
         assert "Examples:" in done.stdout, words
     assert "69" in call("--help").stdout
+
+
+def test_a_schedule_of_a_job_type_of_ones_own(fake: type[Fake]) -> None:
+    """Its name is sent as it is typed, the parameters in their order; that of a built-in one in any case."""
+    fake.answers["/api/schedules"] = [(201, {"scheduleId": IDS[0]}, {})]
+    create = ["schedules", "create", "Yearly", "--json", "--cron", "0 0 6 1 * ?", "--type"]
+    assert call(*create, "renewals", "--parameter", "months=24", "--parameter", "rule=a=b").exit_code == 0
+    assert call(*create, "batchquote", "--clause", "Id != null").exit_code == 0
+    own, built_in = [body for path, body in fake.sent if path == "/api/schedules"]
+    given = [{"name": "months", "value": "24"}, {"name": "rule", "value": "a=b"}]
+    assert (own["jobType"], own["parameters"], "soqlWhereClause" in own) == ("renewals", given, False)
+    assert (built_in["jobType"], "parameters" in built_in) == ("BatchQuote", False)

@@ -1,0 +1,74 @@
+"""Schedules of users' own job types on the console's pages: listed, shown, changed, and refused with the form kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from flask.testing import FlaskClient
+from marshmallow import Schema, fields
+
+import api
+import console
+from cli.local import LocalOrg
+from quotejob.jobtypes import registry
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.usercode import JobType, Row, updates
+
+Csrf = Callable[[FlaskClient], str]
+
+
+class Account(Row, frozen=True, kw_only=True):
+    Name: str
+
+
+class Parameters(Schema):
+    months = fields.Integer(required=True)
+
+
+class YearlyRenewals(JobType[Account]):
+    parameters = Parameters
+    writes = (updates("Account", "Rating"),)
+
+    def start(self, context):  # type: ignore[no-untyped-def]
+        return context.where or "Name != null"
+
+    def execute(self, records: Sequence[Account], context):  # type: ignore[no-untyped-def]
+        return (one.update(Rating="Hot") for one in records)
+
+
+@pytest.fixture
+def app(settings: Settings, local_org: LocalOrg, logging_restored: None, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """The application with the local org as AppLink, and with a job type of a user."""
+    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
+    registry.add(YearlyRenewals)
+    url = f"{local_org.url}/localorg/applink"
+    made = api.create_app(replace(settings, authorization="worker", applink_api_url=url, applink_token="add-on token"))
+    console.install(made)
+    return made
+
+
+def test_a_schedule_of_a_job_type_of_ones_own(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg
+) -> None:
+    """It is made and changed with parameters; what does not fit stays in the form."""
+    assert "<option>YearlyRenewals" in browser.get("/console/schedules/new").text
+    assert "YearlyRenewals" in browser.get("/console/jobs").text
+    form = {"name": "Yearly", "cron": "0 0 6 1 * ?", "job_type": "YearlyRenewals", "misfire": "skip", "overlap": "skip"}
+    form |= {"number": "10", "csrf": csrf(browser)}
+    for wrong, said in [("months", "should be NAME=VALUE"), ("weeks=1", "parameters.weeks"), ("months=x", "integer")]:
+        answer = browser.post("/console/schedules", data=form | {"parameters": wrong})
+        assert said in answer.text
+        assert f">{wrong}</textarea>" in answer.text
+    assert browser.post("/console/schedules", data=form | {"parameters": " months = 24 \n\n"}).status_code in (302, 303)
+    [made] = services.schedules.list_for_org(local_org.org_id)
+    assert (made.job_type, made.parameters) == ("YearlyRenewals", (("months", "24"),))
+    at = f"/console/schedules/{made.schedule_id}"
+    assert "months=24" in browser.get(at).text
+    edit = browser.get(f"{at}/edit").text
+    assert "<option selected>YearlyRenewals" in edit
+    assert ">months=24</textarea>" in edit
+    assert browser.post(f"{at}/edit", data=form | {"parameters": "months=36"}).status_code in (302, 303)
+    assert services.schedules.get(made.schedule_id).parameters == (("months", "36"),)
