@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from redis import Redis
+
 from cli.client import ENDED, Json, facts
 from harness.chaos.system import REFUSED, System, Violation, patient
 from harness.timetable import PLANS, Plan, check_schedule, seconds
 from harness.verdict import check_job
 
 STUCK_AFTER = 150.0  # seconds without any progress after all is healed
+LONGEST_MIRROR = 60.0  # seconds until an org was told of the end of its jobs
 # Parts of an ended job that must not be in Redis any more.
 GONE_WITH_THE_JOB = ("leases", "deaths", "faults", "context", "quotes", "left", "marks", "batches", "pages")
 
@@ -70,14 +73,20 @@ class Checks:
         if quotes != self._system.figures.quotes:
             raise Violation(f"the org has {quotes} quotes, {self._system.figures.quotes} were checked")
         with self._system.redis() as client:
-            left = [
-                key.decode()
-                for job_id in (*self._system.jobs, *self._scheduled)
-                for key in client.scan_iter(f"quotejob:job:{job_id}:*", count=1000)
-                if key.decode().rpartition(":")[2] in GONE_WITH_THE_JOB
-            ]
+            end = time.monotonic() + LONGEST_MIRROR
+            while (left := self._left(client)) and time.monotonic() < end:
+                time.sleep(1)
         if left:
             raise Violation(f"left in Redis: {left[:5]}")
+
+    def _left(self, client: Redis) -> list[str]:
+        """Return the keys of ended jobs that should be gone. A session stays until its org was told of the end."""
+        return [
+            key.decode()
+            for job_id in (*self._system.jobs, *self._scheduled)
+            for key in client.scan_iter(f"quotejob:job:{job_id}:*", count=1000)
+            if key.decode().rpartition(":")[2] in GONE_WITH_THE_JOB
+        ]
 
     def make_schedules(self) -> None:
         """Create every schedule of PLANS while nothing is broken."""

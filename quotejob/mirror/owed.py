@@ -17,7 +17,7 @@ from quotejob.store.client import RedisClient
 
 BETWEEN = 5.0  # seconds between two requests to an org at least
 LEASE = 22.0  # seconds that one process may take; then somebody else does it
-LONGEST_PAUSE = 300.0  # seconds after faults
+LONGEST_PAUSE = 20.0  # seconds after faults: an org that answers again is told of everything within half a minute
 CALLS_BETWEEN = 200  # org calls of a job between two reports of its progress: half a percent
 LONGEST_SILENCE = 120.0  # seconds after which progress is reported however few calls the job makes
 OFF_FOR = 900  # seconds until an org without the objects is asked again

@@ -88,12 +88,15 @@ def executed(api: Api, name: str, **ids: str) -> Any:
 
 
 def test_what_swagger_ui_fills_in_can_be_executed(front_door: Api) -> None:
-    """Every operation succeeds as it is filled in; the others say by {jobId} or {scheduleId} that they need an id."""
+    """Every operation succeeds as it is filled in; the others say by {jobId} or {scheduleId} that they need an id.
+
+    A callback needs an address of the caller's own org, which the document cannot know.
+    """
     for schedule in front_door.get("/api/schedules")["schedules"]:
         front_door.request("DELETE", f"/api/schedules/{schedule['scheduleId']}")  # names are unique
     made = {}
     for _, path, operation in OPERATIONS:
-        if "{" not in path and not operation["operationId"].startswith("move"):
+        if "{" not in path and not operation["operationId"].startswith(("move", "executeBatchWithCallback")):
             made[operation["operationId"]] = executed(front_door, operation["operationId"])
     assert len(made) == 9
     for name in ("getJob", "getJobResults", "abortJob", "resumeJob"):

@@ -160,6 +160,7 @@ def test_an_org_of_sf_and_a_lost_terminal(checkout: Checkout, local_org: LocalOr
 
     process, terminal = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, for what it starts too
         os.environ.update(checkout.environment, QUOTEJOB_LOCAL_ORG="1")
         os.execvp(sys.executable, checkout.command("--org", "my-org"))
     text = b""
