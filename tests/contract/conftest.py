@@ -50,6 +50,13 @@ def installed_localorg(distribution: Path, tmp_path_factory: pytest.TempPathFact
     return environment / "bin"
 
 
+@pytest.fixture(autouse=True)
+def _no_checkout_on_the_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bin/test puts the checkout on the path. What is installed must do without it."""
+    if "installed_localorg" in request.fixturenames:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+
+
 @pytest.fixture(scope="session")
 def reader(org: LocalOrg) -> OrgReader:
     """The org's rows, read without any of the clients under test."""
