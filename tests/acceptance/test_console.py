@@ -197,7 +197,7 @@ def test_ticked_jobs_are_aborted_after_a_question(page: Page, api: Api, held: li
 def test_a_schedule_from_its_first_to_its_last_day(page: Page, api: Api, name: str) -> None:
     """Created, changed, paused, resumed, run now, deleted."""
     page.goto("/console/schedules/new")
-    page.get_by_label("Name").fill(f"{name} {HTML}")
+    page.get_by_label("Name", exact=True).fill(f"{name} {HTML}")
     page.get_by_label("Expression").fill("0 0 25 * * ?")
     expect(page.locator("#fires")).to_contain_text("Hours")
     page.get_by_label("Expression").fill("0 0 22 ? * MON-FRI")
