@@ -91,18 +91,7 @@ class Progress:
             total += len(ids)
             self._redis.hset(draft, str(count - 1), rows.squeeze(list(ids)))
             self._redis.expire(draft, 3600)
-        taken = scripts.run(
-            self._redis,
-            "plan/fix",
-            job=keys.job(job_id),
-            draft=draft,
-            pages=keys.job(job_id, "pages"),
-            page_count=count,
-            record_count=total,
-            waves=-(-count // wave_size),
-            api_calls=api_calls(),
-        )
-        return bool(taken)
+        return self._fix_plan(job_id, draft, (count, total, -(-count // wave_size)), api_calls())
 
     def add_wave(self, job_id: str, wave: int, first: int, pages: Sequence[Sequence[str]]) -> bool:
         """Add a wave to a plan that is still being made, so that its pages may run. Return False if it was not added.
@@ -131,15 +120,21 @@ class Progress:
 
     def end_plan(self, job_id: str, waves: Sequence[range], record_count: int, api_calls: int) -> bool:
         """Fix a plan whose waves were added. Return whether it is this one."""
+        pages = waves[-1].stop if waves else 0
+        return self._fix_plan(job_id, keys.job(job_id, "draft:none"), (pages, record_count, len(waves)), api_calls)
+
+    def _fix_plan(self, job_id: str, draft: str, sizes: tuple[int, int, int], api_calls: int) -> bool:
+        """Fix the plan, with the pages of ``draft`` if it exists. ``sizes``: its pages, records and waves."""
+        page_count, record_count, waves = sizes
         taken = scripts.run(
             self._redis,
             "plan/fix",
             job=keys.job(job_id),
-            draft=keys.job(job_id, "draft:none"),
+            draft=draft,
             pages=keys.job(job_id, "pages"),
-            page_count=waves[-1].stop if waves else 0,
+            page_count=page_count,
             record_count=record_count,
-            waves=len(waves),
+            waves=waves,
             api_calls=api_calls,
         )
         return bool(taken)
