@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 import pytest
-from _runs import caller_of, forget_org, run_to_end
+from _runs import caller_of, run_to_end
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
@@ -16,8 +16,6 @@ from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobtypes import registry
 from quotejob.run.receipt import Outcome
 from quotejob.services import Services
-from quotejob.settings import Settings
-from quotejob.store.client import RedisClient
 from quotejob.usercode.context import Context, Finish
 from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.rows import Row
@@ -51,22 +49,7 @@ class Marking(JobType[Account]):
         yield finish.insert("Opportunity", Name=name, StageName="New", CloseDate=finish.context.today)
 
 
-@pytest.fixture(autouse=True)
-def types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
-    registry.add(Marking)
-
-
-@pytest.fixture
-def services(settings: Settings, client: RedisClient, local_org: LocalOrg) -> Iterator[Services]:
-    made = Services(settings, client)
-    yield made
-    forget_org(made, local_org)
-
-
-@pytest.fixture
-def org(local_org: LocalOrg) -> OrgReader:
-    return OrgReader(local_org)
+ALL = (Marking,)
 
 
 @pytest.fixture

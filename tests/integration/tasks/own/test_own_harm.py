@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _runs import caller_of, forget_org, run_to_end
+from _runs import caller_of, run_to_end
 from own_jobs import harmful
 
 from cli.local import LocalOrg
@@ -21,7 +21,6 @@ from quotejob.run.context import begin
 from quotejob.run.receipt import Outcome, Result
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store.client import RedisClient
 from quotejob.usercode.jobtype import JobType
 
 ALL: tuple[type[JobType[Any]], ...] = (
@@ -34,25 +33,6 @@ ALL: tuple[type[JobType[Any]], ...] = (
     harmful.Away,
 )
 Submit = Callable[..., Job]
-
-
-@pytest.fixture(autouse=True)
-def types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
-    for job in ALL:
-        registry.add(job)
-
-
-@pytest.fixture
-def org(local_org: LocalOrg) -> OrgReader:
-    return OrgReader(local_org)
-
-
-@pytest.fixture
-def services(settings: Settings, client: RedisClient, local_org: LocalOrg) -> Iterator[Services]:
-    made = Services(settings, client)
-    yield made
-    forget_org(made, local_org)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _runs import caller_of, forget_org, run_to_end
+from _runs import caller_of, run_to_end
 from marshmallow import Schema, fields, validate
 
 from cli.local import LocalOrg
@@ -22,8 +22,6 @@ from quotejob.jobs.job import Job, Status
 from quotejob.jobtypes import registry
 from quotejob.run.receipt import Result
 from quotejob.services import Services
-from quotejob.settings import Settings
-from quotejob.store.client import RedisClient
 from quotejob.usercode.context import Context, Finish
 from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.rows import Row, path
@@ -120,26 +118,6 @@ class Unready(JobType[Account]):
 
 
 ALL: tuple[type[JobType[Any]], ...] = (Renewals, Upserting, Deleting, Broken, Unready)
-
-
-@pytest.fixture(autouse=True)
-def types(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job types of this file, in this process only."""
-    monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
-    for job in ALL:
-        registry.add(job)
-
-
-@pytest.fixture
-def org(local_org: LocalOrg) -> OrgReader:
-    return OrgReader(local_org)
-
-
-@pytest.fixture
-def services(settings: Settings, client: RedisClient, local_org: LocalOrg) -> Iterator[Services]:
-    made = Services(settings, client)
-    yield made
-    forget_org(made, local_org)
 
 
 @pytest.fixture
