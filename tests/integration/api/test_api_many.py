@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from cli.local import LocalOrg
 from quotejob.errors import StoreUnavailable
 from quotejob.jobs import many
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -42,7 +42,7 @@ def test_a_count_comes_first_and_more_than_that_are_not_changed(
 ) -> None:
     """Without atMost nothing changes; with too few neither; jobs of another kind and of other orgs are left alone."""
     foreign = caller.from_header(headers(orgId=caller.to18("00D000000000098"))["x-client-context"])
-    others, _ = store_of_jobs.submit(foreign, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=1)
+    others, _ = store_of_jobs.submit(foreign, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=1)
     kept = accepted(submit(client, headers()))
     said = ask("abortjobs")
     assert (said["matched"], said["changed"], said["nextCursor"]) == (5, 0, None)
@@ -129,7 +129,7 @@ def test_a_store_that_goes_away_ends_the_list(made: list[str], store_of_jobs: Jo
         return store_of_jobs.abort(job_id)
 
     def change(cursor: str | None = None) -> many.Changes:
-        wanted = JobFilter(job_types=frozenset({JobType.SAMPLE_DATA_CREATE}))
+        wanted = JobFilter(job_types=frozenset({BuiltIn.SAMPLE_DATA_CREATE}))
         return many.change(search, local_org.org_id, wanted, many.ABORT, make, at_most=5, limit=5, cursor=cursor)
 
     done = change()
