@@ -49,7 +49,7 @@ class CheckedStart(bootsteps.StartStopStep):
         try:
             pages.rules(current().pricing_rules)
             _check_own_pricing()
-            registry.load(current().jobs)
+            registry.load(current().jobs, current().code_version)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)

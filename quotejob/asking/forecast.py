@@ -22,7 +22,7 @@ from quotejob import clock
 from quotejob.asking.proof import judging
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
 from quotejob.jobtypes.quotes import calls
@@ -35,7 +35,7 @@ from quotejob.salesforce.clause import count_opportunities, is_nested
 from quotejob.services import Services
 from quotejob.store.intake import free_memory
 
-FORECAST = (JobType.BATCH_QUOTE,)  # the job types that can be forecast
+FORECAST = (BuiltIn.BATCH_QUOTE,)  # the job types that can be forecast
 SAMPLE = 200  # Opportunities of a sample
 
 

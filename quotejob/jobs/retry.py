@@ -14,9 +14,9 @@ import orjson
 
 from quotejob import formats
 from quotejob.errors import JobConflict
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 
-NOT_RETRYABLE = (JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE)
+NOT_RETRYABLE = (BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE)
 
 
 @dataclass(frozen=True, slots=True)

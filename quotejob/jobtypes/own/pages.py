@@ -25,9 +25,10 @@ _GONE = "The record was deleted, or is no longer visible to the user, since the 
 log = structlog.get_logger()
 
 
-def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None:
-    """Decide one page. Twice, or at the same time, is harmless: the first receipt wins, with its decisions.
+def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version: str) -> None:
+    """Decide one page, by this version of the job's code.
 
+    Twice, or at the same time, is harmless: the first receipt wins, with its decisions.
     Raises OrgClosed if more records have failed than the job type allows.
     """
     run.go_on()
@@ -50,6 +51,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None
         to_write=len(writing),
         api_calls=run.org.calls,
         totals=tuple(as_tallies(counted)),
+        code_version=version,
     )
     run.progress.record_page(run.id, wave, receipt, parcels.pack(writing) if writing else b"")
     log.info(f"Decided a page of {len(ids)} records", page=page)
