@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _versions import last_release, next_release, start, start_web, start_worker
+from systems.versions import last_release, next_release, start, start_web, start_worker
 
 from cli.client import Api, new_session
 from harness.org_reader import OrgReader
