@@ -167,9 +167,10 @@ class Blueprint(SmorestBlueprint):
 
         def decorate(view: View[P]) -> View[P]:
             described = f"{says}. The header Location has its address" if status in MADE else says
-            wrapped = self.response(status, answer, description=described or None)(_answering(status, view))
-            for error in errors + ALWAYS:
-                wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
+            wrapped = _answering(status, view)
+            for error in errors + ALWAYS:  # first, and by a name: each decorator copies all that was declared before
+                wrapped = self.alt_response(error, schema="Error", description=ERRORS[error])(wrapped)
+            wrapped = self.response(status, answer, description=described or None)(wrapped)
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
                     more = {"example": example} if location == "json" else {}
