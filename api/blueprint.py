@@ -21,7 +21,6 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import Headers, MultiDict
 
 from api.external_services import ACTION, ALIASES, APPLINK
-from api.wire.errors import ErrorSchema
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 
