@@ -23,9 +23,24 @@ class JobStore(Submission, Moves):
         """Raise StoreUnavailable if Redis does not answer."""
         self._redis.ping()
 
-    def context(self, job_id: str) -> CallerContext:
-        """Return the caller that the job works for. Raises SessionExpired if the session is no longer stored."""
-        return tokens.unseal(self._redis.value(keys.job(job_id, "context")), self._settings)
+    def context(self, job_id: str, part: str = "context") -> CallerContext:
+        """Return the caller that the job works for, or who has "lent" a session to its clean-up.
+
+        Raises SessionExpired if the session is no longer stored.
+        """
+        return tokens.unseal(self._redis.value(keys.job(job_id, part)), self._settings)
+
+    def lend(self, job_id: str, context: CallerContext) -> None:
+        """Store another session of the same org for an ended job, if its clean-up still needs one."""
+        scripts.run(
+            self._redis,
+            "run/lend",
+            clean_ups=keys.CLEAN_UPS,
+            id=job_id,
+            lent=keys.job(job_id, "lent"),
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.TIME_TO_LIVE,
+        )
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
         """Store a context with a fresh token for the job, unless the job has ended."""
