@@ -68,6 +68,10 @@ class Settings:
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
+    hourly_jobs: int = 3600  # that one org may submit within an hour
+    kept_jobs: int = 20_000  # of one org; beyond these the oldest that have ended are forgotten
+    most_records: int = 2_000_000  # of one job
+    managers: frozenset[str] | None = None  # ids (15) of users who may change what others made; None: everybody
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
     keep_calls: Kept = Kept()  # API calls of an org's day that jobs leave for others
@@ -171,6 +175,27 @@ def load() -> Settings:
         active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
         holding_jobs=_read(
             "QUOTEJOB_HOLDING_JOBS", env.int, whole.format(0, 10_000), 100, validate=validate.Range(0, 10_000)
+        ),
+        hourly_jobs=_read(
+            "QUOTEJOB_HOURLY_JOBS", env.int, whole.format(1, 1_000_000), 3600, validate=validate.Range(1, 1_000_000)
+        ),
+        kept_jobs=_read(
+            "QUOTEJOB_KEPT_JOBS", env.int, whole.format(100, 1_000_000), 20_000, validate=validate.Range(100, 1_000_000)
+        ),
+        most_records=_read(
+            "QUOTEJOB_MOST_RECORDS",
+            env.int,
+            whole.format(1, 100_000_000),
+            2_000_000,
+            validate=validate.Range(1, 100_000_000),
+        ),
+        managers=_read(
+            "QUOTEJOB_MANAGERS",
+            env.list,
+            "ids of users, comma-separated, such as 005000000000001AAA",
+            None,
+            validate=lambda ids: all(re.fullmatch(r"005[0-9A-Za-z]{12}([0-9A-Z]{3})?", each.strip()) for each in ids),
+            convert=lambda ids: frozenset(each.strip()[:15] for each in ids),
         ),
         reserve_minutes=_read(
             "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)

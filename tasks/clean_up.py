@@ -2,8 +2,8 @@
 
 The sweep sends :func:`clean_up`, which works with the job's own session. If that session has ended too, the next job
 of the same org lends its session: see :func:`clean_up_for_others`. It removes the Quotes at once, or the next
-:func:`clean_up` does, if a step may still write them or a late request may still arrive. Until then the job's results and its extendedStatus
-name the Quote. A resumed job completes the Quote instead.
+:func:`clean_up` does, if a step may still write them or a late request may still arrive. Until then the job's results
+and its extendedStatus name the Quote. A resumed job completes the Quote instead.
 """
 
 from __future__ import annotations

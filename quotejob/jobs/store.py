@@ -53,6 +53,16 @@ class JobStore(Submission, Moves):
             context_kept=tokens.TIME_TO_LIVE,
         )
 
+    def seal_anew(self) -> int:
+        """Seal every stored session with the newest key. Return how many were not. Twice at once is harmless."""
+        count = 0
+        for part in ("context", "lent"):
+            for key in self._redis.scan_iter(keys.job("*", part), count=1000):
+                old = self._redis.value(key.decode())
+                if old is not None and (new := tokens.sealed_anew(old, self._settings)):
+                    count += scripts.run(self._redis, "jobs/seal_anew", context=key.decode(), old=old, new=new)
+        return count
+
     def open(self) -> list[tuple[str, float]]:
         """Return every job that has a slot, with the seconds since its last sign of life, by Redis's clock.
 
