@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from quotejob import audit, clock, rights
+from quotejob import audit, clock, formats, rights
 from quotejob.errors import FlexQueueFull, JobConflict, TooManyJobs
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
@@ -82,13 +82,14 @@ class Submission(JobReader):
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,
         }
+        fields = {name: value for name, value in described.items() if value is not None}
         answer, *found = self.run(
             "jobs/submit",
             now=now,
             id=job_id,
             org=org,
             created=clock.us(now),
-            fields={name: value for name, value in described.items() if value is not None},
+            fields=fields | formats.stored(fields),
             parents=conditions.depends_on,
             passes_full=guaranteed,
             context=tokens.seal(context, self._settings),
@@ -115,10 +116,10 @@ class Submission(JobReader):
         """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
 
         Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
-        the queue is full; NotAManager.
+        the queue is full; NewerVersion if only a newer version understands it; NotAManager.
         """
         self._intake.check()
-        job = self.get(job_id, context.org_id)
+        job = self.get_mine(job_id, context.org_id)
         rights.check(self._settings, job.created_by_id)
         answer = self.run(
             "jobs/resume",
