@@ -25,8 +25,11 @@ BASES = {"earlierRuns": "by earlier runs", "latency": "by how long the org took 
 @click.argument("clause", required=False)
 @click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
 @options.keep_calls
+@options.commit_by
 @common
-def forecast(session: Session, clause: str | None, file: TextIO | None, keep_calls: int | None) -> int:
+def forecast(
+    session: Session, clause: str | None, file: TextIO | None, keep_calls: int | None, commit_by: str | None
+) -> int:
     """Say what a job would do and cost. Nothing is submitted.
 
     CLAUSE is the condition after WHERE; `-` reads it from standard input.
@@ -34,6 +37,8 @@ def forecast(session: Session, clause: str | None, file: TextIO | None, keep_cal
     body: Json = {"soqlWhereClause": clause_of(clause, file)}
     if keep_calls is not None:
         body["keepApiCalls"] = keep_calls
+    if commit_by is not None:
+        body["commitBy"] = commit_by
     found = session.api.post("/api/forecast", body)
     session.show(found, lambda screen: _details(screen, found))
     return OK

@@ -22,10 +22,10 @@ from quotejob import clock
 from quotejob.asking.proof import judging
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import CommitBy, Job, JobType, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
-from quotejob.jobtypes.quotes import calls
+from quotejob.jobtypes.quotes import calls, how
 from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
 from quotejob.jobtypes.quotes.pages import rules
 from quotejob.run.silence import silence_of
@@ -70,6 +70,9 @@ def forecast(
         usage, org_calls = org.usage, org.calls
     shape = _shape(services, context.org_id, job_type)
     counted = found.calls(shape)
+    commit_by = _commit_by(services, options, records, usage)
+    if commit_by is CommitBy.BULK:
+        counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     if options.dry_run:
         counted = replace(counted, write=0)
     expected, basis, end = _time(services, context, job_type, found, counted, latency, shape.places)
@@ -91,6 +94,14 @@ def forecast(
     if not options.dry_run:
         services.forecast_notes.keep(context.org_id, job_type, clause, counted.total, expected)
     return replace(made, warnings=_warnings(made, found, services))
+
+
+def _commit_by(services: Services, options: Options, records: int, usage: tuple[int, int] | None) -> CommitBy:
+    """Return how the job would write."""
+    asked = options.commit_by or CommitBy(services.settings.commit_by)
+    if asked is not CommitBy.AUTO:
+        return asked
+    return how.best(records, usage, options.keep_api_calls, services.settings)
 
 
 def _look(org: OrgClient, clause: str, records: int) -> _Found:

@@ -19,11 +19,12 @@ from quotejob.jobtypes.units import REFUSALS, Group, UnitWriter, raised, spread,
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.waves import batched
 from quotejob.salesforce import MAX_NODES, Graph, Kind, Node, NodeError, OrgClient
 
-__all__ = ["REFUSALS", "Writer", "key_of", "nodes", "written"]
+__all__ = ["REFUSALS", "Writer", "key_of", "lines_there", "nodes", "written"]
 
-_MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
+_MAX_IDS_PER_QUERY = 400  # the URI of a query takes 16 KiB
 
 
 def nodes(quote: PricedQuote) -> int:
@@ -39,12 +40,24 @@ def key_of(key_id: str, record_id: str) -> str:
 def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict[str, str]:
     """Return the Quotes with a job's keys that the org has for these Opportunities: Opportunity id -> Quote id."""
     found: dict[str, str] = {}
-    for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
-        some = opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
-        keys = ", ".join(f"'{key_of(key_id, record_id)}'" for record_id in some)
-        rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {key_field.NAME} IN ({keys})")
+    for some in batched(opportunity_ids, _MAX_IDS_PER_QUERY):
+        ids = ",".join(f"'{record_id}'" for record_id in some)
+        mine = f"{key_field.NAME} LIKE '{key_id}:%'"
+        rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE OpportunityId IN ({ids}) AND {mine}")
         with org.reading("the ids of the Quotes"):
             found |= {row["OpportunityId"]: row["Id"] for row in rows}
+    return found
+
+
+def lines_there(org: OrgClient, quote_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return which lines of Opportunities the org has as lines of these Quotes: Quote id -> ids of these lines."""
+    found: dict[str, set[str]] = {}
+    for some in batched(quote_ids, _MAX_IDS_PER_QUERY):
+        ids = ",".join(f"'{quote_id}'" for quote_id in some)
+        rows = org.query(f"SELECT QuoteId, OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId IN ({ids})")
+        with org.reading("the lines of the Quotes"):
+            for row in rows:
+                found.setdefault(row["QuoteId"], set()).add(row["OpportunityLineItemId"])
     return found
 
 
@@ -123,9 +136,7 @@ class Writer(UnitWriter[PricedQuote]):
 
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
         """Return the lines that the org does not have."""
-        rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
-        with self._org.reading("the lines of the Quote"):
-            have = {row["OpportunityLineItemId"] for row in rows}
+        have = lines_there(self._org, [quote_id]).get(quote_id, set())
         return [line for line in quote.lines if line.opportunity_line_id not in have]
 
     # -- what a quote is as a unit -------------------------------------------------------------------------------------
@@ -142,7 +153,7 @@ class Writer(UnitWriter[PricedQuote]):
 
     def _nodes(self, group: Sequence[PricedQuote]) -> Iterator[Node]:
         for quote in group:
-            yield Node(quote.opportunity_id, "POST", "Quote", self._quote_body(quote))
+            yield Node(quote.opportunity_id, "POST", "Quote", self.quote_body(quote))
             for line in quote.lines:
                 yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=self._keyed)
 
@@ -162,7 +173,8 @@ class Writer(UnitWriter[PricedQuote]):
             record_name=opportunity_name(unit.name),
         )
 
-    def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
+    def quote_body(self, quote: PricedQuote) -> dict[str, Any]:
+        """Return the fields of the new Quote."""
         return {
             **quote.copied,
             "Name": quote.name,
@@ -173,9 +185,13 @@ class Writer(UnitWriter[PricedQuote]):
         }
 
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
+        body = {"QuoteId": quote_id, **self.line_body(line, keyed=keyed)}
+        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body)
+
+    def line_body(self, line: PricedLine, *, keyed: bool) -> dict[str, Any]:
+        """Return the fields of the new line, without its Quote."""
         body = {
             **line.copied,
-            "QuoteId": quote_id,
             "PricebookEntryId": line.pricebook_entry_id,
             "OpportunityLineItemId": line.opportunity_line_id,
             "Quantity": line.quantity,
@@ -184,7 +200,7 @@ class Writer(UnitWriter[PricedQuote]):
         if line.line_discount is not None:
             body["Discount"] = line.line_discount
         key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
-        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
+        return body | key
 
     def _key(self, record_id: str) -> str:
         return key_of(self._job_id, record_id)
