@@ -12,9 +12,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.orgside import apex, metadata
-from harness.orgside.tools import CHECKS, JEST, installed
+from harness.npm import installed
+from harness.orgside import apex, metadata, project
+from harness.process import ROOT
 
+HERE = Path(__file__).resolve().parent
+CHECKS, JEST = HERE / "node", HERE / "jest"
+CLIENTS = ROOT / "tests" / "contract" / "node"  # has the sf command and the Node that it needs
 PAGES = ("README.md", "docs/deploying.md", "docs/org/in-the-org.md")
 
 
@@ -69,6 +73,11 @@ def xml(root: Path) -> list[str]:
     return metadata.wrong(root, known)
 
 
+def as_shipped(root: Path) -> list[str]:
+    """Check that sf converts, and lists in a manifest, exactly the components that the files are."""
+    return project.not_as_shipped(root, installed(CLIENTS))
+
+
 def _quiet() -> dict[str, str]:
     return {**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1"}
 
@@ -80,4 +89,5 @@ GATES: dict[str, Callable[[Path], list[str]]] = {
     "app.json": app_json,
     "components": components,
     "xml": xml,
+    "project": as_shipped,
 }

@@ -22,7 +22,7 @@ from quotejob import clock
 from quotejob.asking.proof import judging
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
-from quotejob.jobs.job import CommitBy, Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
 from quotejob.jobtypes.quotes import calls, how
@@ -35,7 +35,7 @@ from quotejob.salesforce.clause import count_opportunities, is_nested
 from quotejob.services import Services
 from quotejob.store.intake import free_memory
 
-FORECAST = (JobType.BATCH_QUOTE,)  # the job types that can be forecast
+FORECAST = (BuiltIn.BATCH_QUOTE,)  # the job types that can be forecast
 SAMPLE = 200  # Opportunities of a sample
 
 
@@ -68,7 +68,7 @@ def forecast(
         latency = time.perf_counter() - began
         found = _look(org, clause, records) if records else _Found(0, 0, 0, ())
         usage, org_calls = org.usage, org.calls
-    shape = _shape(services, context.org_id, job_type)
+    shape = _shape(services, context.org_id, job_type, dry_run=options.dry_run)
     counted = found.calls(shape)
     commit_by = _commit_by(services, options, records, usage)
     if commit_by is CommitBy.BULK:
@@ -134,10 +134,10 @@ def _sample(org: OrgClient, clause: str, records: int) -> _Found:
     return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)))
 
 
-def _shape(services: Services, org_id: str, job_type: str) -> Shape:
-    settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type)
+def _shape(services: Services, org_id: str, job_type: str, *, dry_run: bool) -> Shape:
+    settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type, dry_run=dry_run)
     if known is None:
-        known = calls.plan_calls(rules(settings.pricing_rules))
+        known = calls.plan_calls(rules(settings.pricing_rules)) + dry_run
     return Shape(settings.page_size, services.gate.places_when_idle(org_id), known)
 
 

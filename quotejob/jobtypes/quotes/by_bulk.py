@@ -23,10 +23,10 @@ from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.bulk_jobs import Checkpoint, reason, show_life
 from quotejob.jobtypes.quotes import commit, packed
-from quotejob.jobtypes.quotes.writer import Writer, key_of, lines_there, written
+from quotejob.jobtypes.quotes.writer import Writer, key_of, line_body, lines_there, quote_body, written
 from quotejob.jobtypes.units import BY_COMPANY, REFUSALS, raised
 from quotejob.pricing import opportunity_name
-from quotejob.pricing.model import PricedQuote
+from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.incomplete import WAVE, IncompleteQuote
 from quotejob.run.leases import Lease
@@ -181,15 +181,19 @@ class _Wave:
         return list(dict.fromkeys(chain(every, chain.from_iterable(one(quote) for quote in self._stored()))))
 
     def _quote_rows(self) -> Iterator[dict[str, str]]:
-        return (row for quote in self._stored() if _fits(row := _row(self._writer().quote_body(quote))))
+        return (
+            row for quote in self._stored() if _fits(row := _row(quote_body(quote, self._key(quote.opportunity_id))))
+        )
 
     def _line_rows(self, ids: Collection[str]) -> Iterator[dict[str, str]]:
-        writer = self._writer()
         for quote in self._stored():
             if quote.opportunity_id in ids:
-                key = self._key(quote.opportunity_id)
-                rows = [_row(writer.line_body(line, keyed=True)) | {PARENT: key} for line in quote.lines]
+                rows = [self._line_row(line, quote.opportunity_id) for line in quote.lines]
                 yield from rows if all(map(_fits, rows)) else ()
+
+    def _line_row(self, line: PricedLine, opportunity_id: str) -> dict[str, str]:
+        key = self._key(line.opportunity_line_id)
+        return _row(line_body(line, "")) | {PARENT: self._key(opportunity_id), key_field.NAME: key}
 
     def _stored(self) -> Iterator[PricedQuote]:
         """Yield the priced quotes, one page after the other. So memory does not grow with the wave."""

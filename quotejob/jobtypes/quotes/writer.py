@@ -61,6 +61,31 @@ def lines_there(org: OrgClient, quote_ids: Sequence[str]) -> dict[str, set[str]]
     return found
 
 
+def quote_body(quote: PricedQuote, key: str) -> dict[str, Any]:
+    """Return the fields of the new Quote."""
+    return {
+        **quote.copied,
+        "Name": quote.name,
+        "OpportunityId": quote.opportunity_id,
+        "Pricebook2Id": quote.pricebook2_id,
+        "ExpirationDate": quote.expiration_date.isoformat(),
+        key_field.NAME: key,
+    }
+
+
+def line_body(line: PricedLine, quote_id: str) -> dict[str, Any]:
+    """Return the fields of a new line of a Quote, without a key."""
+    body = {
+        **line.copied,
+        "QuoteId": quote_id,
+        "PricebookEntryId": line.pricebook_entry_id,
+        "OpportunityLineItemId": line.opportunity_line_id,
+        "Quantity": line.quantity,
+        "UnitPrice": line.unit_price,
+    }
+    return body if line.line_discount is None else body | {"Discount": line.line_discount}
+
+
 class Writer(UnitWriter[PricedQuote]):
     """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
@@ -153,7 +178,7 @@ class Writer(UnitWriter[PricedQuote]):
 
     def _nodes(self, group: Sequence[PricedQuote]) -> Iterator[Node]:
         for quote in group:
-            yield Node(quote.opportunity_id, "POST", "Quote", self.quote_body(quote))
+            yield Node(quote.opportunity_id, "POST", "Quote", quote_body(quote, self._key(quote.opportunity_id)))
             for line in quote.lines:
                 yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=self._keyed)
 
@@ -173,34 +198,9 @@ class Writer(UnitWriter[PricedQuote]):
             record_name=opportunity_name(unit.name),
         )
 
-    def quote_body(self, quote: PricedQuote) -> dict[str, Any]:
-        """Return the fields of the new Quote."""
-        return {
-            **quote.copied,
-            "Name": quote.name,
-            "OpportunityId": quote.opportunity_id,
-            "Pricebook2Id": quote.pricebook2_id,
-            "ExpirationDate": quote.expiration_date.isoformat(),
-            key_field.NAME: self._key(quote.opportunity_id),
-        }
-
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
-        body = {"QuoteId": quote_id, **self.line_body(line, keyed=keyed)}
-        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body)
-
-    def line_body(self, line: PricedLine, *, keyed: bool) -> dict[str, Any]:
-        """Return the fields of the new line, without its Quote."""
-        body = {
-            **line.copied,
-            "PricebookEntryId": line.pricebook_entry_id,
-            "OpportunityLineItemId": line.opportunity_line_id,
-            "Quantity": line.quantity,
-            "UnitPrice": line.unit_price,
-        }
-        if line.line_discount is not None:
-            body["Discount"] = line.line_discount
         key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
-        return body | key
+        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", line_body(line, quote_id) | key)
 
     def _key(self, record_id: str) -> str:
         return key_of(self._job_id, record_id)

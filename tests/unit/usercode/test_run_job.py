@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from marshmallow import Schema, fields
 
+from quotejob import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
 from quotejob.errors import InvalidRequest
 from quotejob.testing import MemoryOrg, run_job
-from quotejob.usercode import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
 from quotejob.usercode.catalog import find
 from quotejob.usercode.jobtype import JobTypeError, check
 from quotejob.usercode.parameters import describe

@@ -12,7 +12,7 @@ from cli.client import Json
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
-from quotejob.jobs.job import CommitBy, Job, JobType
+from quotejob.jobs.job import BuiltIn, CommitBy, Job
 from quotejob.jobs.options import Options
 from quotejob.jobtypes.quotes import by_bulk
 from quotejob.run import incomplete, leases
@@ -80,7 +80,7 @@ def submit(services: Services, local: LocalOrg) -> Callable[..., Job]:
 
     def give(commit_by: CommitBy = CommitBy.BULK, clause: str = "Id != null") -> Job:
         options = Options(commit_by=commit_by)
-        job, _ = services.jobs.submit(caller_of(local), JobType.BATCH_QUOTE, soql_where_clause=clause, options=options)
+        job, _ = services.jobs.submit(caller_of(local), BuiltIn.BATCH_QUOTE, soql_where_clause=clause, options=options)
         return job
 
     return give
