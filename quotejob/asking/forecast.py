@@ -71,7 +71,7 @@ def forecast(
     shape = _shape(services, context.org_id, job_type, dry_run=options.dry_run)
     counted = found.calls(shape)
     commit_by = _commit_by(services, options, records, usage)
-    if commit_by is CommitBy.BULK:
+    if commit_by is CommitBy.BULK and not options.dry_run:
         counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     if options.dry_run:
         counted = replace(counted, write=0)

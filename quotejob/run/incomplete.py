@@ -17,7 +17,7 @@ FIRST_PAUSE = 15.0  # seconds between the first two tries to remove a Quote; mor
 LONGEST_PAUSE = 600.0  # seconds between two tries
 JOBS_PER_SWEEP = 100  # ended jobs whose Quotes one sweep sends to be removed
 NOTES_KEPT_FOR = 30 * 24 * 3600  # seconds; longer than an ended job is
-WAVE = "wave"  # in place of the Quote's id: the note stands for all Quotes of a batch that is written by Bulk
+WAVE = "wave"  # in place of the Quote's id: all Quotes of a batch by Bulk.
 REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request could still write it again
 REMOVING = "~"  # before the Quote's id: it is being removed
 

@@ -99,7 +99,7 @@ def ingest(
     A row has text for each of ``columns``: ISO dates, "" or nothing for a missing value, "#N/A" for null. More than
     ``max_upload`` bytes are divided into several jobs. A job's id is saved before its rows are uploaded, and the org
     begins only after the start. So a repeat with the same ``checkpoint`` and the same rows in the same order writes no
-    row twice: an open job gets its rows again, which replaces them, and the others are only waited for. ``on_look``
+    row twice. An open job gets its rows again, which replaces them, and the others are only waited for. ``on_look``
     gets the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` are
     the seconds before the first look, and the most between two. After ``deadline`` seconds it raises OrgUnreachable,
     code BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
