@@ -155,7 +155,7 @@ class Client:
     def describe(self, object_name: str) -> dict[str, Any]:
         """Return an object with the fields that a job sets."""
         self._request("describe")
-        settable = {"unique": True, "createable": True}
+        settable = {"unique": True, "createable": True, "updateable": True}
         return {"name": object_name, "fields": [{"name": name} | settable for name in ("QuoteJobKey__c", "Status")]}
 
     def explain(self, _: str) -> None:
@@ -223,12 +223,19 @@ class Client:
         if soql.startswith("SELECT Id FROM Opportunity"):
             return [{"Id": deal.id} for deal in org.deals.values() if deal.group in named]
         if "FROM QuoteLineItem" in soql:
-            quote = org.quotes.get(named[0])
-            return [{"OpportunityLineItemId": line} for line in sorted(quote.lines)] if quote else []
+            quotes = [org.quotes[quote_id] for quote_id in named if quote_id in org.quotes]
+            return [
+                {"QuoteId": each.id, "OpportunityLineItemId": line} for each in quotes for line in sorted(each.lines)
+            ]
         if "FROM Quote WHERE" in soql:
-            found = [quote for quote in org.quotes.values() if quote.key in named]
+            *ids, mine = named
+            found = [each for each in org.quotes.values() if each.opportunity_id in ids and _like(each.key, mine)]
             return [{"Id": quote.id, "OpportunityId": quote.opportunity_id} for quote in found]
         return [_opportunity(org.deals[record_id]) for record_id in named]
+
+
+def _like(text: str, pattern: str) -> bool:
+    return text.startswith(pattern.removesuffix("%"))
 
 
 def _opportunity(deal: Deal) -> dict[str, Any]:
