@@ -13,6 +13,7 @@
     ├── ScheduleNotFound        404  no such schedule in the caller's org
     ├── JobConflict             409  the job is not in a state that allows this
     ├── ScheduleConflict        409  the schedule's state or name does not allow this, or its guarantee cannot be kept
+    ├── NewerVersion            409  only a newer version of quotejob understands this job or schedule
     ├── IdempotencyKeyReused    422  the Idempotency-Key came before with another request
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
     ├── TooManySchedules        429  the org already has as many schedules as allowed
@@ -131,6 +132,13 @@ class JobConflict(QuotejobError):
     """The job's state does not allow this."""
 
     code = "JOB_CONFLICT"
+    status = 409
+
+
+class NewerVersion(QuotejobError):
+    """Only a newer version of quotejob understands this job or schedule, so this one leaves it alone."""
+
+    code = "NEWER_VERSION"
     status = 409
 
 

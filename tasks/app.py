@@ -116,6 +116,12 @@ def _note_alive(sender: Any, **_: Any) -> None:
         reading.note_alive(Services.connected(current()).client, sender.eventer.hostname)
 
 
+@signals.task_unknown.connect
+def _tell_of_unknown(name: str, **_: Any) -> None:
+    """Say what Celery's own error means: the message is dropped, and nothing is lost."""
+    log.warning(f"A newer version of quotejob has sent {name}, which this one does not know; it will send it again")
+
+
 tally.hand_to(lambda counts: reading.store(services().client, counts))
 
 

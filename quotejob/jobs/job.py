@@ -136,6 +136,7 @@ class Job(msgspec.Struct, frozen=True):
     end_guess: Guess | None = None
     estimated_start: datetime | None = None  # both estimates are computed on request: see quotejob.forecast
     estimated_end: datetime | None = None
+    format: int = 1  # the format that it needs: see quotejob.formats
 
     @property
     def ended(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from quotejob import formats
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import BuiltIn, Job
 
@@ -36,7 +37,8 @@ class Retry:
             raise JobConflict("A dry run has written nothing, so there is nothing to retry; submit a new job")
 
     def check(self) -> None:
-        """Raise JobConflict if the job has not ended, or none of its records failed."""
+        """Raise JobConflict if the job has not ended, or none of its records failed; NewerVersion."""
+        formats.check(f"Job {self.of.job_id}", self.of.format)
         if not self.of.ended:
             raise JobConflict(f"Only a job that has ended can be retried; this one is {self.of.status}")
         if not self.of.failed:

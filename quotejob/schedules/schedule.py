@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 
-from quotejob import clock
+from quotejob import clock, formats
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import BuiltIn
 from quotejob.schedules.cron import Cron
@@ -73,6 +73,11 @@ class Schedule:
     times_triggered: int = 0
     times_skipped: int = 0
     last_job_id: str | None = None
+    format: int = 1  # the format that it needs: see quotejob.formats
+
+    def check(self) -> None:
+        """Raise NewerVersion if only a newer version understands this schedule."""
+        formats.check(f"Schedule {self.schedule_id}", self.format)
 
     @cached_property
     def cron(self) -> Cron:

@@ -40,7 +40,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version
         decided, others = dry.without_changed(run, page, decided, names)
         results += others
     if run.job.dry_run:
-        decided, planned = dry.planned(decided, names)
+        decided, planned = dry.planned(run, decided, names)
         results += planned
     results += [_result(one, names.get(one.source)) for one in decided if one.outcome != "write"]
     writing = [one for one in decided if one.outcome == "write"]
