@@ -25,6 +25,7 @@ from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
 from quotejob import logs
+from quotejob.doors import Doors, is_origin
 from quotejob.errors import SettingsError
 from quotejob.webhook import Webhook
 
@@ -90,6 +91,7 @@ class Settings:
     app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
     authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
     authorizations: frozenset[str] | None = None  # those that may be used; None: every one
+    doors: Doors = field(default_factory=Doors)  # of the console
 
 
 def load() -> Settings:
@@ -251,6 +253,45 @@ def load() -> Settings:
             None,
             validate=lambda names: all(_is_developer_name(name.strip()) for name in names),
             convert=lambda names: frozenset(name.strip() for name in names),
+        ),
+        doors=_doors(env),
+    )
+
+
+def _doors(env: Env) -> Doors:
+    address = "https://host, without a path"
+    client_id = _read("QUOTEJOB_CONSOLE_CLIENT_ID", env.str, "the consumer key of an app in the org", None)
+    tab = _read("QUOTEJOB_CONSOLE_CANVAS_SECRET", env.str, "the consumer secret of a canvas app", None, secret=True)
+    needed = ... if client_id or tab else None
+    return Doors(
+        url=_read("QUOTEJOB_CONSOLE_URL", env.str, address, needed, validate=is_origin),
+        logins=_read(
+            "QUOTEJOB_CONSOLE_LOGIN",
+            env.list,
+            f"one or more addresses where people log in, comma-separated: {address}",
+            Doors().logins,
+            validate=lambda urls: all(is_origin(url.strip()) for url in urls),
+            convert=lambda urls: tuple(url.strip() for url in urls),
+        ),
+        client_id=client_id,
+        client_secret=_read(
+            "QUOTEJOB_CONSOLE_CLIENT_SECRET", env.str, "the consumer secret of that app", None, secret=True
+        ),
+        canvas_secret=tab,
+        orgs=_read(
+            "QUOTEJOB_CONSOLE_ORGS",
+            env.list,
+            "ids of orgs (00D...), comma-separated",
+            needed or frozenset(),
+            validate=lambda ids: all(re.fullmatch(r"00D\w{12}(\w{3})?", each.strip(), re.ASCII) for each in ids),
+            convert=lambda ids: frozenset(each.strip()[:15] for each in ids),
+        ),
+        operators=_read(
+            "QUOTEJOB_CONSOLE_OPERATORS",
+            env.list,
+            "usernames, comma-separated",
+            frozenset(),
+            convert=lambda names: frozenset(name.strip().lower() for name in names),
         ),
     )
 
