@@ -13,8 +13,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from quotejob.tracing import Value
-
 _HEADER = "traceparent"
 
 
@@ -29,7 +27,7 @@ class Telemetry:
         self._places = TraceContextTextMapPropagator()
 
     @contextmanager
-    def span(self, name: str, kind: str, parent: str | None, about: Mapping[str, Value]) -> Iterator[Span]:
+    def span(self, name: str, kind: str, parent: str | None, about: Mapping[str, str | int]) -> Iterator[Span]:
         """Make a span, and make it the current one meanwhile."""
         context = None if parent is None else self._places.extract({_HEADER: parent}, Context())
         with self._tracer.start_as_current_span(

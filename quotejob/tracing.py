@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from quotejob.errors import SettingsError
-from quotejob.settings import Settings
 
 Value = str | int
 
@@ -50,10 +49,13 @@ _NOTHING: AbstractContextManager[Span] = nullcontext(_Nothing())
 _tracer: Tracer | None = None
 
 
-def start(settings: Settings) -> None:
-    """Send the spans of this process to the endpoint of the settings, if there is one. Raises SettingsError."""
+def start(endpoint: str | None, service: str) -> None:
+    """Send the spans of this process, which is part of ``service``, to the endpoint, if there is one.
+
+    Raises SettingsError.
+    """
     global _tracer
-    if settings.otel_endpoint is None or _tracer is not None:
+    if endpoint is None or _tracer is not None:
         return
     try:
         telemetry = importlib.import_module("quotejob.telemetry")
@@ -62,7 +64,7 @@ def start(settings: Settings) -> None:
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
             f"pip install -r requirements-otel.txt ({missing})"
         ) from None
-    _tracer = telemetry.Telemetry(settings.otel_endpoint, settings.otel_service)
+    _tracer = telemetry.Telemetry(endpoint, service)
 
 
 def span(

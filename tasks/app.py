@@ -104,7 +104,7 @@ def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
     settings = or_exit(current)
     logs.configure(settings.log_level, settings.log_format)
-    or_exit(lambda: tracing.start(settings))
+    or_exit(lambda: tracing.start(settings.otel_endpoint, settings.otel_service))
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

@@ -9,9 +9,6 @@ import pytest
 
 from quotejob import tracing
 from quotejob.errors import SettingsError
-from quotejob.settings import Settings
-
-WANTED = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(), otel_endpoint="http://127.0.0.1:9")
 
 
 def test_nothing_is_imported_without_an_endpoint() -> None:
@@ -39,4 +36,4 @@ def test_missing_packages_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs them."""
     monkeypatch.setitem(sys.modules, "quotejob.telemetry", None)
     with pytest.raises(SettingsError, match=r"pip install -r requirements-otel\.txt"):
-        tracing.start(WANTED)
+        tracing.start("http://127.0.0.1:9", "quotejob")
