@@ -85,6 +85,7 @@ class Settings:
     otel_service: str = "quotejob"  # what they call this service
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
+    flower_url: str | None = None  # the console has a link to it
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
@@ -235,6 +236,7 @@ def load() -> Settings:
             validate=lambda token: re.fullmatch(r"[!-~]{16,200}", token) is not None,
             secret=True,
         ),
+        flower_url=_read("QUOTEJOB_FLOWER_URL", env.str, "an http or https URL", None, validate=_is_web_url),
         metrics_orgs=_read("QUOTEJOB_METRICS_ORGS", env.bool, "1 or 0", False),
         applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None, validate=_is_web_url),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
