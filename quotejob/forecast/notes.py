@@ -32,9 +32,9 @@ class ForecastNotes:
             self._redis.set(
                 _plan_calls(job.org_id, job.job_type, dry_run=job.dry_run), max(0, beside), ex=RATIOS_KEPT_FOR
             )
-        if job.dry_run or job.forecast_calls is not None or job.soql_where_clause is None:
+        if job.dry_run or job.forecast_calls is not None or job.retry_of is not None:
             return
-        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause))
+        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause or ""))
         if found is not None:
             calls, seconds = found.decode().split()
             self._redis.hset(keys.job(job.job_id), items=["forecastCalls", calls, "forecastSeconds", seconds])

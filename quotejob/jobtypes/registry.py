@@ -62,6 +62,12 @@ def is_known(job_type: str) -> bool:
     return job_type in _HANDLERS
 
 
+def of_user(job_type: str) -> type[JobType[Any]] | None:
+    """Return the class of a job type that a user has written. None: it comes with quotejob."""
+    handler = handler_of(job_type)
+    return handler.job if isinstance(handler, OwnJob) else None
+
+
 def is_slow(job_type: str) -> bool:
     """Return whether the pages of a job type may take an hour. False for one that this process does not know."""
     return job_type in _HANDLERS and _HANDLERS[job_type].slow
