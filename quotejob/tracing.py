@@ -62,7 +62,7 @@ def start(endpoint: str | None, service: str) -> None:
     except ImportError as missing:
         raise SettingsError(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
-            f"pip install -r requirements-otel.txt ({missing})"
+            f"pip install -r ops/requirements-otel.txt ({missing})"
         ) from None
     _tracer = telemetry.Telemetry(endpoint, service)
 

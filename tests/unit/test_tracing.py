@@ -35,5 +35,5 @@ def test_a_span_is_nothing_then() -> None:
 def test_missing_packages_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs them."""
     monkeypatch.setitem(sys.modules, "quotejob.telemetry", None)
-    with pytest.raises(SettingsError, match=r"pip install -r requirements-otel\.txt"):
+    with pytest.raises(SettingsError, match=r"pip install -r ops/requirements-otel\.txt"):
         tracing.start("http://127.0.0.1:9", "quotejob")
