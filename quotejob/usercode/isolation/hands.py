@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,14 +73,20 @@ class Hands:
             self._about = self._start()
         return self._about
 
-    def call(self, body: bytes, patience: float = 1) -> bytes | Broken:
+    def call(self, body: bytes, patience: float = 1, reply: Callable[[bytes], bytes] = lambda _: b"") -> bytes | Broken:
         """Let the child do one call. ``patience``: how many times ``Limits.seconds`` it may give no sign of life.
 
-        Raises Retry if users' code does, Unfit if a new child cannot be started.
+        ``reply`` answers its questions; that time is not the child's. Raises Retry if users' code does, Unfit if a new
+        child cannot be started, and what ``reply`` raises: then the child has to be stopped.
         """
         self.start()
         self._mark(0)
-        answer = self._exchange(frames.frame(frames.CALL, body), self.kind.limits.seconds * patience)
+        longest = self.kind.limits.seconds * patience
+        answer = self._exchange(frames.frame(frames.CALL, body), longest)
+        while not isinstance(answer, Broken) and answer[0] == frames.QUESTION:
+            said = reply(answer[1])
+            self._mark(self._mark.seen()[0])
+            answer = self._exchange(frames.frame(frames.CALL, said), longest)
         if isinstance(answer, Broken):
             self.stop()
             return answer
