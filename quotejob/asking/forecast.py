@@ -68,7 +68,7 @@ def forecast(
         latency = time.perf_counter() - began
         found = _look(org, clause, records) if records else _Found(0, 0, 0, ())
         usage, org_calls = org.usage, org.calls
-    shape = _shape(services, context.org_id, job_type)
+    shape = _shape(services, context.org_id, job_type, latency)
     counted = found.calls(shape)
     if options.dry_run:
         counted = replace(counted, write=0)
@@ -123,11 +123,12 @@ def _sample(org: OrgClient, clause: str, records: int) -> _Found:
     return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)))
 
 
-def _shape(services: Services, org_id: str, job_type: str) -> Shape:
+def _shape(services: Services, org_id: str, job_type: str, latency: float) -> Shape:
     settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type)
     if known is None:
         known = calls.plan_calls(rules(settings.pricing_rules))
-    return Shape(settings.page_size, services.gate.places_when_idle(org_id), known)
+    prompt = services.gate.is_prompt(org_id, latency)
+    return Shape(settings.page_size, services.gate.places_when_idle(org_id), known, prompt)
 
 
 def _time(

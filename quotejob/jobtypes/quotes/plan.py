@@ -5,6 +5,7 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobtypes import key_field
+from quotejob.jobtypes.quotes.packing import EXPECTED, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
@@ -20,6 +22,7 @@ from quotejob.run import dry_runs
 from quotejob.run.context import Run
 from quotejob.run.waves import stream_plan
 from quotejob.salesforce.clause import select_opportunities
+from quotejob.salesforce.queries import Counted
 from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
 
@@ -37,7 +40,11 @@ class Currencies(NamedTuple):
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     book = rules(run.settings.pricing_rules)
+    began = time.perf_counter()
     currencies = check_org(run, book)
+    seconds = (time.perf_counter() - began) / max(1, run.org.calls)
+    if run.gate is not None and run.gate.is_prompt(run.job.org_id, seconds):
+        run.progress.note(run.id, PROMPT, "1")
     run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
@@ -53,6 +60,8 @@ def _records(run: Run) -> Iterator[str]:
         yield from dry_runs.records(run.progress, run.id, run.settings.page_size)
         return
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
+    if isinstance(found, Counted):
+        run.progress.note(run.id, EXPECTED, str(found.count))
     with run.org.reading("the ids of the Opportunities"):
         yield from (row["Id"] for row in found)
 
