@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load()
     logs.configure(settings.log_level, settings.log_format)
-    registry.load(settings.jobs)
+    registry.load(settings.jobs, settings.code_version)
     app = Flask("api", static_folder=None)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the document is the order of the answer

@@ -19,7 +19,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from api import external_services
-from api.operations import audit, callback, diagnosis, dryrun, flexqueue, forecast, jobs, jobtypes, schedules
+from api.operations import audit, callback, diagnosis, dryrun, flexqueue, forecast, jobtypes, many, schedules
 from api.wire.errors import ErrorSchema
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
@@ -58,7 +58,7 @@ def make(app: Flask) -> Any:
             "and namespace may be left out. The AppLink service mesh adds this header to the calls of an org",
         },
     )
-    api.register_blueprint(jobs.blueprint)
+    api.register_blueprint(many.blueprint)  # that of jobs, with the operations of both files
     api.register_blueprint(jobtypes.blueprint)
     api.register_blueprint(flexqueue.blueprint)
     api.register_blueprint(schedules.blueprint)

@@ -23,7 +23,7 @@ from flask.testing import FlaskClient
 
 from api import create_app
 from quotejob import testing
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.services import Services
@@ -60,7 +60,7 @@ def fill_org(services: Services, count: int) -> None:
         api_version=API_VERSION, namespace="", access_token="t", user_id=to18("005RO0000000001"), username="u",
     )  # fmt: skip
     for _ in range(count):
-        services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Amount > 1")
+        services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Amount > 1")
     for job_id in services.jobs.promote(caller.org_id):
         services.jobs.move(job_id, Status.PREPARING)
         for page in range(2):
@@ -72,7 +72,7 @@ def add_ended(services: Services, count: int) -> None:
     pipe = services.client.pipeline(transaction=False)
     for number in range(count):
         job_id = str(uuid.uuid4())
-        pipe.hset(keys.job(job_id), mapping={"jobType": JobType.BATCH_QUOTE, "status": Status.COMPLETED, "orgId": "o"})
+        pipe.hset(keys.job(job_id), mapping={"jobType": BuiltIn.BATCH_QUOTE, "status": Status.COMPLETED, "orgId": "o"})
         pipe.zadd(keys.jobs_of("o", "jobs"), {job_id: number})
         if number % 1000 == 999:
             pipe.execute()

@@ -28,7 +28,7 @@ from quotejob import clock, testing
 from quotejob.forecast.estimate import PastRun, Slots, estimate
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter, Sort, Sorting
 from quotejob.jobs.moves import PAST_RUNS
 from quotejob.jobs.search import JobSearch
@@ -71,7 +71,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
         created = now - timedelta(seconds=60 * (count - number))
         job_id = str(uuid.uuid4())
         mapping: dict[Any, Any] = {
-            "jobType": JobType.BATCH_QUOTE, "status": Status.COMPLETED, "orgId": caller.org_id,
+            "jobType": BuiltIn.BATCH_QUOTE, "status": Status.COMPLETED, "orgId": caller.org_id,
             "createdDate": created.isoformat(), "createdById": caller.user_id, "soqlWhereClause": CLAUSE,
             "startedDate": (created + timedelta(seconds=1 + number % 7)).isoformat(),
             "completedDate": (created + timedelta(seconds=20 + number % 31)).isoformat(),
@@ -91,7 +91,7 @@ def fill(jobs: JobStore, caller: CallerContext, count: int) -> None:
     parent = None
     for number in range(105):
         conditions = Conditions((parent,) if parent and number % 10 == 0 else ())
-        parent = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause=CLAUSE, conditions=conditions)[0].job_id
+        parent = jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=CLAUSE, conditions=conditions)[0].job_id
         if number < 5:
             jobs.promote(caller.org_id)
             jobs.move(parent, Status.PREPARING)
@@ -112,7 +112,7 @@ def measure(jobs: JobStore, forecast: Forecast, org_id: str, count: int) -> None
 
     opened, _ = forecast.open_jobs_with_estimates(org_id)
     past = [PastRun(500 + 37 * number, 10 + 0.411 * number) for number in range(PAST_RUNS)]
-    history: dict[str, list[PastRun]] = {JobType.BATCH_QUOTE: past}
+    history: dict[str, list[PastRun]] = {BuiltIn.BATCH_QUOTE: past}
     held: list[Job] = [job for job in opened if job.status is Status.HOLDING]
     [first, *_] = [job for job in opened if job.status is not Status.HOLDING]
     row("listJobs, the newest 50", page(JobFilter()))

@@ -22,7 +22,7 @@ from quotejob import testing
 from quotejob.errors import FlexQueueFull
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import QueuePlace
-from quotejob.jobs.job import ENDED, DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import ENDED, BuiltIn, DependsOnOutcome, Status
 from quotejob.schedules.schedule import Overlap, Schedule
 from quotejob.store import keys
 from quotejob.testing import Fate, Ran, SandboxOrg
@@ -209,7 +209,7 @@ class Load:
             conditions, fate = self._conditions(org), self._fate(org)
             try:
                 job, _ = self.simulation.jobs.submit(
-                    org.caller, JobType.BATCH_QUOTE, soql_where_clause="a", conditions=conditions
+                    org.caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a", conditions=conditions
                 )
             except FlexQueueFull:
                 assert len(self.model.queues[org.id]) >= HOLDING, "refused, and there is room"

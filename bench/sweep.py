@@ -38,7 +38,7 @@ def main() -> None:
 
 def measure(jobs: int, client: redis.Redis) -> None:
     """Print one line for each sweep."""
-    from quotejob.jobs.job import JobType
+    from quotejob.jobs.job import BuiltIn
     from quotejob.salesforce import API_VERSION
     from quotejob.salesforce.caller import CallerContext, to18
     from tasks.app import services
@@ -50,7 +50,7 @@ def measure(jobs: int, client: redis.Redis) -> None:
             request_id="r", org_id=org, org_domain_url="http://127.0.0.1:1", api_version=API_VERSION, namespace="",
             access_token="x", user_id=to18("005RO0000000001"), username="u@x.org",
         )  # fmt: skip
-        services().jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+        services().jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")
         client.sadd(f"quotejob:org:{org}:active", "none")  # its one slot is taken
     time.sleep(10)
     trips = count_round_trips()

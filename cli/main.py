@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from cli import options
-from cli.commands import audit, doctor, dryrun, forecast, jobs, jobtypes, queue, results, schedules, submit
+from cli.commands import audit, changes, doctor, dryrun, forecast, jobs, jobtypes, queue, results, schedules, submit
 from cli.commands import up as starting
 from cli.commands.bulk import group as bulk
 from cli.options import Session, common, examples
@@ -97,8 +97,8 @@ def _open(session: Session, url: str) -> int:
 
 for _command in (
     submit.run, jobtypes.jobtypes, forecast.forecast, dryrun.dryrun, jobs.jobs, jobs.job, results.results,
-    results.failures, jobs.abort, jobs.resume, jobs.retry, queue.queue, schedules.schedules, submit.data, bulk.bulk,
-    starting.up, audit.audit, doctor.doctor, open_console, open_docs,
+    results.failures, changes.abort, changes.resume, jobs.retry, queue.queue, schedules.schedules, submit.data,
+    bulk.bulk, starting.up, audit.audit, doctor.doctor, open_console, open_docs,
 ):  # fmt: skip
     quotejob.add_command(_command)
 

@@ -97,7 +97,7 @@ def job_id(command: F) -> F:
         return command(given=find.LAST if last else given, **values)
 
     wrapped = click.option("--last", is_flag=True, help="The newest job of the org, in place of ID.")(wrapped)
-    return click.argument("given", metavar="ID", required=False)(wrapped)  # type: ignore[return-value]
+    return click.argument("given", metavar="[ID]", required=False)(wrapped)  # type: ignore[return-value]
 
 
 class JobType(click.ParamType[str]):

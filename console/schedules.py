@@ -12,7 +12,7 @@ from console.submit import whole_number
 from console.words import zone
 from quotejob.asking import proof
 from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
-from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
@@ -26,7 +26,7 @@ from tasks import workers
 PLAIN = {
     "cron": "0 0 22 ? * MON-FRI",
     "number": "10",
-    "job_type": str(JobType.BATCH_QUOTE),
+    "job_type": str(BuiltIn.BATCH_QUOTE),
     "misfire": "runOnce",
     "overlap": "skip",
 }
@@ -105,7 +105,7 @@ def store_schedule(schedule_id: str) -> Response:
 def _checked(context: CallerContext, given: dict[str, str]) -> dict[str, Any]:
     """Return the fields of the form, once the org has accepted its clause and its authorization."""
     fields = _fields(given)
-    if fields["soql_where_clause"] and fields["job_type"] == JobType.BATCH_QUOTE:
+    if fields["soql_where_clause"] and fields["job_type"] == BuiltIn.BATCH_QUOTE:
         proof.check_clause_in_org(context, fields["soql_where_clause"], services())
     name = proof.check_authorization(context, given.get("authorization") or None, services().settings)
     return {**fields, "authorization": name}

@@ -11,7 +11,7 @@ from console.pages import blueprint, page, person, proven, services, told
 from quotejob.asking import proof
 from quotejob.asking.forecast import forecast
 from quotejob.errors import InvalidRequest, QuotejobError
-from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
 from quotejob.jobs.options import Options
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
@@ -35,7 +35,7 @@ def _checked(text: str) -> dict[str, Any]:
     try:
         clause = check_clause(text)
         context = person()
-        return {"found": forecast(context, JobType.BATCH_QUOTE, clause, services()), "error": None}
+        return {"found": forecast(context, BuiltIn.BATCH_QUOTE, clause, services()), "error": None}
     except InvalidRequest as refusal:
         return {"found": None, "error": refusal.details[0]["message"]}
     except QuotejobError as refusal:
@@ -55,7 +55,7 @@ def run() -> Response:
         key = request.form.get("once") or None
         job, _ = services().jobs.submit(
             context,
-            JobType.BATCH_QUOTE,
+            BuiltIn.BATCH_QUOTE,
             name=name or None,
             soql_where_clause=clause,
             options=Options(dry_run=bool(request.form.get("dry"))),
@@ -71,7 +71,7 @@ def run() -> Response:
 def samples() -> Response:
     """Make sample Opportunities."""
     context, number = proven(), whole_number(request.form.get("number", ""))
-    job, _ = services().jobs.submit(context, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=number)
+    job, _ = services().jobs.submit(context, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=number)
     workers.dispatch_org(services(), context.org_id)
     return told(url_for("console.job", job_id=job.job_id), "Accepted.")
 

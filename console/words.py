@@ -17,14 +17,14 @@ from console.pages import ZONE, person
 from console.sessions import Role
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 from quotejob.schedules.cron import time_zone_named
 
 LONGEST_TITLE = 80  # characters
 TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
 _KINDS = {
-    JobType.SAMPLE_DATA_CREATE: "Make sample data",
-    JobType.SAMPLE_DATA_DELETE: "Delete sample data",
+    BuiltIn.SAMPLE_DATA_CREATE: "Make sample data",
+    BuiltIn.SAMPLE_DATA_DELETE: "Delete sample data",
 }
 
 
@@ -100,9 +100,9 @@ def title(job: Job) -> str:
         return job.name
     if job.retry_of:
         return f"Retry of {job.retry_of[:8]}"
-    if job.job_type == JobType.SAMPLE_DATA_CREATE and job.number_of_opportunities:
-        return f"{_KINDS[JobType.SAMPLE_DATA_CREATE]}, {job.number_of_opportunities:,} Opportunities"
-    said = _KINDS.get(JobType(job.job_type)) if job.job_type in list(JobType) else None
+    if job.job_type == BuiltIn.SAMPLE_DATA_CREATE and job.number_of_opportunities:
+        return f"{_KINDS[BuiltIn.SAMPLE_DATA_CREATE]}, {job.number_of_opportunities:,} Opportunities"
+    said = _KINDS.get(BuiltIn(job.job_type)) if job.job_type in list(BuiltIn) else None
     said = said or job.soql_where_clause or job.job_type
     return said if len(said) <= LONGEST_TITLE else f"{said[: LONGEST_TITLE - 1]}…"
 

@@ -20,6 +20,7 @@ from quotejob.store.client import RedisClient, server_time
 from quotejob.store.intake import concerns
 
 MOST_TICK_AGE = 15.0  # seconds since the last tick or sweep
+NEWER = "start these; or go back to the version that the jobs were submitted to"
 MOST_SKEW = 5.0  # seconds between two clocks
 LEAST_LEFT = 0.1  # share of API calls, and of memory
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -59,10 +60,15 @@ class Diagnosis:
 
 def diagnose(services: Services, org: OrgClient, org_id: str, served: Callable[[], dict[str, list[str]]]) -> Diagnosis:
     """Look at everything. ``served`` asks which worker serves which queues. It is asked if Redis answers."""
-    return Diagnosis([*_store(services, served), *_org(org), *_settings(services.settings, org_id)])
+    return Diagnosis([*of_store(services, org_id, served), *of_org(services, org, org_id)])
 
 
-def _store(services: Services, served: Callable[[], dict[str, list[str]]]) -> Iterator[Check]:
+def of_org(services: Services, org: OrgClient, org_id: str) -> list[Check]:
+    """Look at the org, and at the settings. This costs four API calls."""
+    return [*_org(org), *_settings(services.settings, org_id)]
+
+
+def of_store(services: Services, org_id: str, served: Callable[[], dict[str, list[str]]]) -> Iterator[Check]:
     """Check Redis, and what is known only through it."""
     try:
         found = reading.read(services.client)
@@ -77,7 +83,9 @@ def _store(services: Services, served: Callable[[], dict[str, list[str]]]) -> It
         yield Check(Subject.REDIS, False, worry)
     if not worries:
         yield Check(Subject.REDIS, True, f"Answers, and uses {found.memory['used_memory'] / 1e6:,.0f} MB")
-    yield from _workers(served())
+    yield from _workers(served(), services.workers.versions())
+    if left := services.workers.waiting_for_newer(org_id):
+        yield Check(Subject.WORKERS, False, f"{left} jobs need workers of a newer version: {NEWER}")
     yield _scheduler(found)
     if skew > MOST_SKEW:
         yield Check(Subject.CLOCK, False, f"The clocks of the API and of Redis differ by {skew:.0f} s: set both by NTP")
@@ -97,7 +105,7 @@ def _worries(client: RedisClient, found: Reading, settings: Settings) -> Iterato
         yield "Redis is on another machine and has no password: set one, and put it into REDIS_URL"
 
 
-def _workers(served: dict[str, list[str]]) -> Iterator[Check]:
+def _workers(served: dict[str, list[str]], versions: Iterable[str]) -> Iterator[Check]:
     if not served:
         yield Check(Subject.WORKERS, False, "No worker answers: start one with: celery -A tasks worker")
         return
@@ -106,7 +114,8 @@ def _workers(served: dict[str, list[str]]) -> Iterator[Check]:
         yield Check(Subject.WORKERS, False, f"No worker serves the queue {' and '.join(missing)}: start one without -Q")
     else:
         noun = "worker answers" if len(served) == 1 else "workers answer"
-        yield Check(Subject.WORKERS, True, f"{len(served)} {noun}: {', '.join(sorted(served))}")
+        said = f"{len(served)} {noun}: {', '.join(sorted(served))}; version {' and '.join(sorted(versions))}"
+        yield Check(Subject.WORKERS, True, said)
 
 
 def _scheduler(found: Reading) -> Check:

@@ -13,6 +13,7 @@
     ├── ScheduleNotFound        404  no such schedule in the caller's org
     ├── JobConflict             409  the job is not in a state that allows this
     ├── ScheduleConflict        409  the schedule's state or name does not allow this, or its guarantee cannot be kept
+    ├── NewerVersion            409  only a newer version of quotejob understands this job or schedule
     ├── IdempotencyKeyReused    422  the Idempotency-Key came before with another request
     ├── FlexQueueFull           429  the org already holds as many waiting jobs as it may
     ├── TooManySchedules        429  the org already has as many schedules as allowed
@@ -20,6 +21,7 @@
     ├── JobStopped              the job ended (Aborted, Failed) while a step still worked on it
     ├── LeaseLost               another step works on this unit of the job
     ├── UnknownJobType          this process does not know the job's type
+    │   └── NoWorkerHas         no worker that runs knows it
     └── OrgError                the org refused a request, or did not answer; there are four kinds
         ├── OrgUnreachable      retry        connection, timeout, 5xx, row lock: try again shortly
         │   └── OrgSilent       503  the org did not answer several calls: nothing is sent to it for now
@@ -133,6 +135,13 @@ class JobConflict(QuotejobError):
     status = 409
 
 
+class NewerVersion(QuotejobError):
+    """Only a newer version of quotejob understands this job or schedule, so this one leaves it alone."""
+
+    code = "NEWER_VERSION"
+    status = 409
+
+
 class IdempotencyKeyReused(QuotejobError):
     """The Idempotency-Key came before with another request; a new request needs a new key."""
 
@@ -169,9 +178,22 @@ class LeaseLost(QuotejobError):
 
 
 class UnknownJobType(QuotejobError):
-    """This process does not know the job type. Another version of quotejob, or a plug-in, knows it."""
+    """This process does not know the job type, or not in this version. Another process may know it.
+
+    ``lacking``: the name of the job type, and the version of its code; None: any.
+    """
 
     code = "UNKNOWN_JOB_TYPE"
+
+    def __init__(self, message: str, *, lacking: tuple[str, str | None] | None = None) -> None:
+        super().__init__(message)
+        self.lacking = lacking
+
+
+class NoWorkerHas(UnknownJobType):
+    """No worker that runs has the job type, or not in this version."""
+
+    code = "NO_WORKER_HAS"
 
 
 class OrgError(QuotejobError):

@@ -15,6 +15,7 @@ from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.jobs.workers import Workers
+from quotejob.jobtypes.living import Living
 from quotejob.mirror.owed import MirrorNotes
 from quotejob.notices.outbox import Outbox
 from quotejob.run.budget import Budget
@@ -130,6 +131,11 @@ class Services:
     def workers(self) -> Workers:
         """The signs of life of all workers."""
         return Workers(self.client)
+
+    @cached_property
+    def living(self) -> Living:
+        """The job types of users that the living workers have."""
+        return Living(self.client)
 
     @cached_property
     def flexqueue(self) -> FlexQueue:

@@ -49,7 +49,7 @@ class CheckedStart(bootsteps.StartStopStep):
         try:
             pages.rules(current().pricing_rules)
             _check_own_pricing()
-            registry.load(current().jobs)
+            registry.load(current().jobs, current().code_version)
             with client(current().redis_url, attempts=1, timeout=2) as briefly:
                 for concern in concerns(briefly):
                     log.warning(concern)
@@ -113,6 +113,12 @@ def _note_alive(sender: Any, **_: Any) -> None:
     """Store a sign of life of this worker, for the metrics. Celery sends it every two seconds from its main process."""
     with contextlib.suppress(QuotejobError):
         reading.note_alive(Services.connected(current()).client, sender.eventer.hostname)
+
+
+@signals.task_unknown.connect
+def _tell_of_unknown(name: str, **_: Any) -> None:
+    """Say what Celery's own error means: the message is dropped, and nothing is lost."""
+    log.warning(f"A newer version of quotejob has sent {name}, which this one does not know; it will send it again")
 
 
 tally.hand_to(lambda counts: reading.store(services().client, counts))

@@ -16,6 +16,7 @@ from quotejob.errors import (
     JobNotFound,
     JobStopped,
     LeaseLost,
+    NewerVersion,
     OrgUnreachable,
     QuotejobError,
     SessionExpired,
@@ -29,7 +30,13 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.settings import current
 from tasks.app import app, services
 
-PASSING = (JobStopped, LeaseLost, OrgUnreachable, StoreUnavailable)  # nothing to tell users; the next try is set
+PASSING = (
+    JobStopped,
+    LeaseLost,
+    NewerVersion,
+    OrgUnreachable,
+    StoreUnavailable,
+)  # nothing to tell users; the next try is set
 MARK = "Incomplete in the org: "  # the beginning of the sentence in extendedStatus
 ADVICE = "Resume this job to complete it; or it is removed when the next job of this org runs"
 NAMED = 5  # Quotes that the sentence names
@@ -55,7 +62,7 @@ def clean_up_for_others(run: Run) -> None:
 def _clean_up(job_id: str, org_id: str | None = None, context: CallerContext | None = None) -> None:
     with structlog.contextvars.bound_contextvars(job_id=job_id, task="clean_up"):
         try:
-            _remove(services().jobs.get(job_id), context)
+            _remove(services().jobs.get_mine(job_id), context)
         except JobNotFound:
             services().progress.incomplete.forget(job_id, org_id)
         except PASSING as fault:

@@ -10,6 +10,8 @@ from celery import bootsteps
 
 from quotejob.errors import StoreUnavailable
 from quotejob.jobs.workers import INTERVAL, Workers
+from quotejob.jobtypes import registry
+from quotejob.jobtypes.living import Living
 from quotejob.settings import current
 from quotejob.store.client import client
 
@@ -17,7 +19,10 @@ log = structlog.get_logger()
 
 
 class SignsOfLife(bootsteps.StartStopStep):
-    """Notes every few seconds which queues this worker serves, as long as it is connected to the broker."""
+    """Notes every few seconds which queues this worker serves, and which job types of users it has.
+
+    As long as it is connected to the broker.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -43,6 +48,7 @@ def note(queues: list[str]) -> None:
     with closing(client(current().redis_url, attempts=0, timeout=1, connections=1)) as briefly:
         try:
             Workers(briefly).note(queues)
+            Living(briefly).note(registry.versions())
         except StoreUnavailable as away:
             log.debug(f"No sign of life was noted: {away}")
         finally:

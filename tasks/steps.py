@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, NoReturn, ParamSpec
@@ -24,6 +24,7 @@ from quotejob.errors import (
     JobNotFound,
     JobStopped,
     LeaseLost,
+    NewerVersion,
     OrgExhausted,
     OrgSilent,
     OrgUnreachable,
@@ -32,6 +33,7 @@ from quotejob.errors import (
     StoreUnavailable,
     UnknownJobType,
 )
+from quotejob.jobtypes.living import MOST_MINUTES, nobody_has
 from quotejob.run.context import Run, begin, renewed_session
 from quotejob.run.leases import LONGEST_WORK
 from quotejob.run.processes import ROOM
@@ -48,6 +50,8 @@ LONGEST_OUTAGE = 1800.0  # seconds of passing faults with no success in between,
 MAX_UNEXPECTED_ERRORS = 2
 SHORTEST_PAUSE = 2.0  # seconds after the first fault; the pause grows as long as faults go on
 LONGEST_PAUSE = 60.0  # seconds after a fault
+HANDED_ON = 1.0  # seconds until a unit that this worker cannot do is sent again: another worker has its type or version
+LONGEST_LOOK = 10.0  # seconds between two looks whether a worker has the job type
 WAIT_FOR_ROOM = (1.0, 3.0)  # seconds until a unit that must run alone tries to be alone again
 LONGEST_EXHAUSTED_PAUSE = 300.0  # seconds between two tries when the org's daily API allocation is used up
 
@@ -110,7 +114,7 @@ class _Passage:
     """A step's passage through the gate, and whether its org had trouble. Without an org there is no gate."""
 
     def __init__(self, org_id: str | None, task_id: str) -> None:
-        self._org_id = org_id
+        self.org_id = org_id
         self._task_id = task_id
         self.well = True
 
@@ -119,19 +123,19 @@ class _Passage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._org_id is not None:
-            services().gate.leave(self._org_id, self._task_id, well=self.well and kind is None)
+        if self.org_id is not None:
+            services().gate.leave(self.org_id, self._task_id, well=self.well and kind is None)
 
     def stay(self) -> None:
         """Say that the step is still under way."""
-        if self._org_id is not None:
-            services().gate.stay(self._org_id, self._task_id)
+        if self.org_id is not None:
+            services().gate.stay(self.org_id, self._task_id)
 
     def trouble(self) -> None:
         """Note that the org did not answer, or refused the request for now."""
         self.well = False
-        if self._org_id is not None:
-            services().gate.shrink(self._org_id)
+        if self.org_id is not None:
+            services().gate.shrink(self.org_id)
 
 
 class _Attempt:
@@ -154,15 +158,18 @@ class _Attempt:
         except (JobStopped, JobNotFound, LeaseLost) as gone:  # also while an error is handled
             log.info(str(gone))
             self._release()
+        except NewerVersion as newer:
+            log.warning(str(newer))
+            self._leave()
 
     def _run_or_handle(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
         try:
             self._do(work, numbers)
             self._release()
-        except (JobStopped, JobNotFound, LeaseLost):
+        except (JobStopped, JobNotFound, LeaseLost, NewerVersion):
             raise
         except PASSING as fault:
-            self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
+            self._pass(fault)
         except OrgExhausted as fault:
             kept = isinstance(fault, CallsKept)
             used_up = "Waiting: the org's daily API allocation is used up; the job goes on by itself"
@@ -215,6 +222,21 @@ class _Attempt:
             return
         log.error(f"Giving up: {reason}")
         self._give_up(run, **numbers)
+
+    def _pass(self, fault: BaseException) -> None:
+        """Give the unit back after a fault that passes.
+
+        That another worker has the job type is none. If no worker has it, the job says so, and waits for some minutes.
+        """
+        lacking = fault.lacking if isinstance(fault, UnknownJobType) else None
+        if lacking is None:
+            self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
+        elif services().living.has(*lacking):
+            self._release(wait=HANDED_ON)
+        else:
+            nobody = nobody_has(*lacking)
+            services().jobs.explain(self._job_id, f"{nobody.code}: {nobody}")
+            self._again(nobody, "no worker has", LONGEST_LOOK, lambda faults: faults.waited >= MOST_MINUTES * 60)
 
     def _again(self, fault: BaseException, kind: str, longest_pause: float, too_many: Callable[[Faults], bool]) -> None:
         """Release the unit with a pause, after which the sweep sends it again. After too many faults, fail the job.
@@ -284,6 +306,12 @@ class _Attempt:
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
         self._release()
         app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})
+
+    def _leave(self) -> None:
+        """Leave the unit to a worker of a newer version: the sweep of one sends it again after a pause."""
+        with suppress(JobStopped, LeaseLost):
+            if self._unit:
+                services().leases.claim(self._job_id, self._unit, self._passage.org_id or "").release(wait=HANDED_ON)
 
     def _release(self, *, wait: float = 0) -> None:
         if self._run is not None and self._run.lease is not None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 
 import structlog
 from celery import Signature
 
-from quotejob.errors import JobNotFound, QuotejobError, StoreUnavailable
-from quotejob.jobs.job import Status
+from quotejob.errors import JobNotFound, NewerVersion, QuotejobError, StoreUnavailable
+from quotejob.jobs.job import Job, Status
 from quotejob.run.leases import SENT_AGAIN
 from quotejob.run.outstanding import outstanding
 from tasks.app import app, services
@@ -77,18 +77,11 @@ def _isolated() -> Iterator[None]:
 
 def _send_lost(job_id: str, silence: float, held: dict[str, str], queued: Queued) -> None:
     """Send the lost units of a job: those whose lease has ended, and after SILENT_AFTER those that are in no queue."""
-    jobs = services().jobs
     silent = silence > SILENT_AFTER
     if not silent and not held:
         return
-    if silent:  # in any case, the next search in the queues is at least SILENT_AFTER later
-        jobs.touch(job_id)
-    try:
-        job = jobs.get(job_id)
-    except JobNotFound:
-        jobs.forget(job_id)
-        return
-    if job.ended or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
+    job = _looked_at(job_id, silent=silent)
+    if job is None or job.ended or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
         return
     for lacking in outstanding(job, services().progress):
         messages = signatures(job, lacking)
@@ -98,6 +91,31 @@ def _send_lost(job_id: str, silence: float, held: dict[str, str], queued: Queued
         if again:
             log.warning(f"Sending again what nobody works on: {', '.join(again)}")
             send(job, lacking, again)
+
+
+def _looked_at(job_id: str, *, silent: bool) -> Job | None:
+    """Return the job, or None if it is gone, or left to a newer version. A silent one then counts as looked at.
+
+    So the next search in the queues for it is at least SILENT_AFTER later, also if the job cannot be read.
+    """
+    jobs = services().jobs
+    newer = False
+    try:
+        return jobs.get_mine(job_id)
+    except JobNotFound:
+        jobs.forget(job_id)
+    except NewerVersion as leave:
+        newer = True  # a sweep of that version goes by the job's silence
+        _tell_once(job_id, str(leave))
+    finally:
+        if silent and not newer:
+            jobs.touch(job_id)
+    return None
+
+
+@lru_cache(maxsize=1000)
+def _tell_once(job_id: str, why: str) -> None:  # noqa: ARG001 (once for each job)
+    log.warning(why)
 
 
 def _is_lost(lease: str | None, message: Signature, queued: Queued | None) -> bool:

@@ -32,7 +32,7 @@ from api.wire.status import JobStatusSchema
 from api.wire.summary import JobSummarySchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobs.listing import Sorting
 from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
@@ -89,7 +89,7 @@ def submit_batch(body: dict[str, Any], headers: dict[str, Any], callback_url: st
     check_clause_in_org(context, clause, caller.services())
     options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"), callback_url=callback_url)
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
-    return accept(context, JobType.BATCH_QUOTE, headers, **asked)
+    return accept(context, BuiltIn.BATCH_QUOTE, headers, **asked)
 
 
 @blueprint.operation(
@@ -110,7 +110,7 @@ def data_create(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, str
     QuoteJobKey__c, by which datadelete finds it again.
     """
     count = query["number_of_opportunities"]
-    return accept(caller.authenticated(), JobType.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
+    return accept(caller.authenticated(), BuiltIn.SAMPLE_DATA_CREATE, headers, number_of_opportunities=count)
 
 
 @blueprint.operation(
@@ -129,7 +129,7 @@ def data_delete(headers: dict[str, Any]) -> dict[str, str]:
     Moves what datacreate made, and its lines and Quotes, to the recycle bin. It goes by the key in the field
     QuoteJobKey__c, never by a name.
     """
-    return accept(caller.authenticated(), JobType.SAMPLE_DATA_DELETE, headers)
+    return accept(caller.authenticated(), BuiltIn.SAMPLE_DATA_DELETE, headers)
 
 
 @blueprint.operation("/jobs/<jobId>", name="getJob", answer=JobSchema, says="The job as it is now", errors=(404,))

@@ -12,7 +12,7 @@ from api.wire.jobtypes import JobTypeListSchema, SubmitJobRequestSchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import registry
 
@@ -47,7 +47,7 @@ def submit_job(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
         raise InvalidRequest.field("dryRun", f"is not possible for {job_type}; leave it out")
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
-    if job_type == JobType.BATCH_QUOTE:
+    if job_type == BuiltIn.BATCH_QUOTE:
         check_clause_in_org(context, asked["soql_where_clause"], caller.services())
     options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
     return accept(context, job_type, headers, name=body.get("name"), conditions=conditions, options=options, **asked)

@@ -12,7 +12,7 @@ from api.wire.jobs import DEFAULT_OPPORTUNITIES, BatchExecutionResponseSchema
 from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.errors import ScheduleNotFound
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
@@ -218,5 +218,5 @@ def _what(body: dict[str, Any]) -> dict[str, Any]:
 
 def _check_in_org(context: CallerContext, job_type: str, clause: str | None) -> None:
     """Let the org check a clause for Opportunities. Other clauses are checked when their jobs are planned."""
-    if clause and job_type == JobType.BATCH_QUOTE:
+    if clause and job_type == BuiltIn.BATCH_QUOTE:
         check_clause_in_org(context, clause, caller.services())

@@ -9,13 +9,13 @@ from marshmallow import fields
 from api.wire.fields import NULLABLE, CamelCase, Instant, described, word
 from api.wire.jobtypes import SubmitJobRequestSchema, job_type_in_body
 from quotejob.forecast.ahead import Basis, WarningCode
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 
 
 class ForecastRequestSchema(SubmitJobRequestSchema):
     """The job to forecast: as it would be submitted."""
 
-    job_type = job_type_in_body(load_default=JobType.BATCH_QUOTE)
+    job_type = job_type_in_body(load_default=BuiltIn.BATCH_QUOTE)
 
 
 class CallsSchema(CamelCase):

@@ -22,7 +22,7 @@ from api.wire.fields import (
 from api.wire.given import given_parameters
 from api.wire.jobs import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from api.wire.jobtypes import job_type_in_body, parameters_in_body
-from quotejob.jobs.job import MAX_NAME_LENGTH, JobType
+from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
@@ -44,7 +44,7 @@ class ScheduleRequestSchema(CamelCase):
     )
     time_zone = text("IANA name of the zone whose clock counts", 64, "Europe/Zurich", load_default="UTC")
     job_type = job_type_in_body(
-        "What to run: a name of listJobTypes, SampleDataCreate or SampleDataDelete", load_default=JobType.BATCH_QUOTE
+        "What to run: a name of listJobTypes, SampleDataCreate or SampleDataDelete", load_default=BuiltIn.BATCH_QUOTE
     )
     soql_where_clause = text(
         "Which records, as in submitJob. A BatchQuote needs it; sample data takes none",

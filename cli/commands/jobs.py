@@ -1,18 +1,16 @@
-"""jobs, job, abort, resume, retry: watch jobs, stop them and go on."""
+"""jobs, job, retry: watch jobs, and try again what failed."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 from rich.console import Console
 
 from cli import find, options, render, times, wait
 from cli.api import Json, new_key
+from cli.filters import Query, filters
 from cli.options import Session, common, examples
 from cli.problems import NAME, OK
 
-STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
 SORTS = ("createdDate", "startedDate", "completedDate", "status", "jobType")
 COLUMNS = (
     render.Column("ID"),
@@ -116,30 +114,7 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
         "quotejob jobs --json | jq -r '.jobs[].jobId'",
     )
 )
-@click.option(
-    "--status",
-    multiple=True,
-    type=click.Choice(STATUSES, case_sensitive=False),
-    metavar="STATUS",
-    help=f"{', '.join(STATUSES)}; repeat it for several.",
-)
-@click.option(
-    "--type",
-    "job_type",
-    multiple=True,
-    type=options.JobType(),
-    metavar="TYPE",
-    help="A job type of `quotejob jobtypes`, or sample data; repeat it for several.",
-)
-@click.option("--created-from", type=times.Moment(), help="This time or later: ISO 8601, or 2h for two hours ago.")
-@click.option("--created-to", type=times.Moment(), help="Before this time.")
-@click.option("--completed-from", type=times.Moment(), help="Ended at this time or later.")
-@click.option("--completed-to", type=times.Moment(), help="Ended before this time.")
-@click.option("--name", metavar="TEXT", help="This text is in the job's name.")
-@click.option("--schedule", metavar="ID|NAME", help="Submitted by this schedule.")
-@click.option("--parent", metavar="ID", help="Jobs that depend on this job.")
-@click.option("--has-errors/--no-errors", default=None, help="Jobs in which a record failed, or none failed.")
-@click.option("--reason", metavar="TEXT", help="This text is in the job's reason (extendedStatus).")
+@filters
 @click.option(
     "--sort",
     type=click.Choice(SORTS, case_sensitive=False),
@@ -153,26 +128,9 @@ def job_table(screen: Console, jobs: list[Json]) -> None:
     "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="The most jobs to list."
 )
 @common
-def jobs(session: Session, limit: int, schedule: str | None, parent: str | None, **filters: Any) -> int:
+def jobs(session: Session, query: Query, limit: int, sort: str, order: str) -> int:
     """List the org's jobs, the newest first."""
-    query = {
-        "status": filters["status"],
-        "jobType": filters["job_type"],
-        "createdFrom": filters["created_from"],
-        "createdTo": filters["created_to"],
-        "completedFrom": filters["completed_from"],
-        "completedTo": filters["completed_to"],
-        "hasErrors": None if filters["has_errors"] is None else str(filters["has_errors"]).lower(),
-        "name": filters["name"],
-        "extendedStatus": filters["reason"],
-        "sort": filters["sort"],
-        "order": filters["order"],
-    }
-    if schedule is not None:
-        query["scheduleId"] = find.schedule(session.api, schedule)["scheduleId"]
-    if parent is not None:
-        query["parentId"] = find.job(session.api, parent)
-    wanted = {name: value for name, value in query.items() if value}
+    wanted = {**query(session), "sort": sort, "order": order}
     listed = list(session.api.pages("/api/jobs", "jobs", limit=limit, **wanted))
     if not listed and not session.as_json:
         click.echo("No jobs.", err=True)
@@ -192,29 +150,6 @@ def job(session: Session, given: str, wait: float | None) -> int:
         return submitted(session, found, wait)
     shown = session.api.get(f"/api/jobs/{found}")
     session.show(shown, lambda screen: details(screen, shown))
-    return OK
-
-
-@click.command(epilog=examples("quotejob abort 1f0c", "quotejob abort --last"))
-@options.job_id
-@common
-def abort(session: Session, given: str) -> int:
-    """Stop a job. Quotes that are written stay."""
-    stopped = session.api.post(f"/api/jobs/{find.job(session.api, given)}/abort")
-    session.say(stopped, f"Job {stopped['jobId']} is {stopped['status']}.")
-    return OK
-
-
-@click.command(epilog=examples("quotejob resume 1f0c --wait 10", "quotejob resume --last"))
-@options.job_id
-@options.wait
-@common
-def resume(session: Session, given: str, wait: float | None) -> int:
-    """Continue a Failed or Aborted job."""
-    resumed = session.api.post(f"/api/jobs/{find.job(session.api, given)}/resume")
-    if wait is not None:
-        return submitted(session, resumed["jobId"], wait)
-    session.say(resumed, f"Job {resumed['jobId']} goes on; it is {resumed['status']}.")
     return OK
 
 

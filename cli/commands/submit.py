@@ -58,7 +58,7 @@ def run(
     CLAUSE is the condition after WHERE; `-` reads it from standard input. A job type of your own may not need one.
     """
     body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
-    body |= _of_type(job_type, parameters)
+    body |= of_type(job_type, parameters)
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -75,7 +75,7 @@ def run(
     return submitted(session, answer["jobId"], wait)
 
 
-def _of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
+def of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
     """Return the fields of a request that name a job type and its parameters."""
     if job_type is None:
         if parameters:

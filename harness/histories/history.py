@@ -15,7 +15,7 @@ from harness.histories.patched import Client, patched
 from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
 from quotejob.errors import FlexQueueFull, JobConflict, StoreUnavailable
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -109,7 +109,7 @@ class History:
         group, caller = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS))
         with contextlib.suppress(StoreUnavailable):
             clause = f"Name = '{group}'"
-            job, _ = self._made.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause=clause)
+            job, _ = self._made.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause)
             self._accepted(job.job_id, group, caller.org_id)
 
     def _accepted(self, job_id: str, group: str, org_id: str) -> None:
@@ -165,7 +165,7 @@ class History:
         last = []
         for org_id in ORGS:  # the next session of an org removes what sessions that had ended left
             job, _ = self._made.jobs.submit(
-                self._caller(org_id), JobType.BATCH_QUOTE, soql_where_clause="Name = 'nobody'"
+                self._caller(org_id), BuiltIn.BATCH_QUOTE, soql_where_clause="Name = 'nobody'"
             )
             self._accepted(job.job_id, "nobody", org_id)
             last.append(job.job_id)

@@ -12,9 +12,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.orgside import apex, metadata
-from harness.orgside.tools import CHECKS, JEST, installed
+from harness.npm import installed
+from harness.orgside import apex, metadata, project
+from harness.process import ROOT
 
+HERE = Path(__file__).resolve().parent
+CHECKS, JEST = HERE / "node", HERE / "jest"
+CLIENTS = ROOT / "tests" / "contract" / "node"  # has the sf command and the Node that it needs
 PAGES = ("README.md", "docs/deploying.md", "docs/org/in-the-org.md")
 
 
@@ -63,10 +67,36 @@ def components(root: Path) -> list[str]:
     return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
 
 
+def form(root: Path) -> list[str]:
+    """Check that Apex and components have the form that prettier gives them. Its parser of Apex is Salesforce's own."""
+    patterns = [str(root / folder / "**/*.{cls,js,html}") for folder in apex.FOLDERS]
+    program = installed(CHECKS) / ".bin" / "prettier"
+    config = ["--config", str(CHECKS / "prettier.config.mjs"), "--no-editorconfig"]
+    return _lines([str(program), "--list-different", *config, *patterns], root)
+
+
+def rules_of_components(root: Path) -> list[str]:
+    """Check the components by Salesforce's rules for eslint."""
+    program = installed(CHECKS) / ".bin" / "eslint"
+    config = ["--config", str(CHECKS / "eslint.config.mjs"), "--format", "json", "--max-warnings", "0"]
+    return _lines([str(program), *config, "force-app/main/default/lwc"], root)
+
+
 def xml(root: Path) -> list[str]:
     """Check that the metadata files have only elements that their types know, and name only what is there."""
     known = metadata.Types.read(installed(CHECKS) / "@salesforce" / "types" / "lib" / "metadata.d.ts")
     return metadata.wrong(root, known)
+
+
+def as_shipped(root: Path) -> list[str]:
+    """Check that sf converts, and lists in a manifest, exactly the components that the files are."""
+    return project.not_as_shipped(root, installed(CLIENTS))
+
+
+def _lines(command: list[str], root: Path) -> list[str]:
+    """Run a program in ``root``. Return what it says if it fails."""
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=_quiet())
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
 
 
 def _quiet() -> dict[str, str]:
@@ -79,5 +109,8 @@ GATES: dict[str, Callable[[Path], list[str]]] = {
     "description": description,
     "app.json": app_json,
     "components": components,
+    "form": form,
+    "rules of components": rules_of_components,
     "xml": xml,
+    "project": as_shipped,
 }

@@ -29,10 +29,12 @@ class ForecastNotes:
         """Note in a job that has just been planned what was forecast of it, and keep what its plan has cost."""
         if job.retry_of is None and job.api_calls:
             beside = job.api_calls - max(1, ceil(job.total / ROWS))
-            self._redis.set(_plan_calls(job.org_id, job.job_type), max(0, beside), ex=RATIOS_KEPT_FOR)
-        if job.dry_run or job.forecast_calls is not None or job.soql_where_clause is None:
+            self._redis.set(
+                _plan_calls(job.org_id, job.job_type, dry_run=job.dry_run), max(0, beside), ex=RATIOS_KEPT_FOR
+            )
+        if job.dry_run or job.forecast_calls is not None or job.retry_of is not None:
             return
-        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause))
+        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause or ""))
         if found is not None:
             calls, seconds = found.decode().split()
             self._redis.hset(keys.job(job.job_id), items=["forecastCalls", calls, "forecastSeconds", seconds])
@@ -54,9 +56,9 @@ class ForecastNotes:
         """Return the actual seconds of the last jobs, as multiples of what was forecast."""
         return [float(ratio) for ratio in self._redis.items(_ratios(org_id, job_type))]
 
-    def plan_calls(self, org_id: str, job_type: str) -> int | None:
+    def plan_calls(self, org_id: str, job_type: str, *, dry_run: bool) -> int | None:
         """Return how many calls the last plan has sent beside those that read the ids. None: there was none."""
-        found = self._redis.value(_plan_calls(org_id, job_type))
+        found = self._redis.value(_plan_calls(org_id, job_type, dry_run=dry_run))
         return None if found is None else int(found)
 
 
@@ -65,8 +67,8 @@ def _key(org_id: str, job_type: str, clause: str) -> str:
     return keys.jobs_of(org_id, f"forecast:{asked}")
 
 
-def _plan_calls(org_id: str, job_type: str) -> str:
-    return keys.jobs_of(org_id, f"plan-calls:{job_type}")
+def _plan_calls(org_id: str, job_type: str, *, dry_run: bool) -> str:
+    return keys.jobs_of(org_id, f"plan-calls:{job_type}{':dry' if dry_run else ''}")
 
 
 def _ratios(org_id: str, job_type: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 MAX_NAME_LENGTH = 80  # characters of the name of a job or a schedule
 
 
-class JobType(StrEnum):
+class BuiltIn(StrEnum):
     """The names of the built-in job types. :mod:`quotejob.jobtypes.registry` has all job types."""
 
     BATCH_QUOTE = "BatchQuote"
@@ -84,7 +84,7 @@ class Job(msgspec.Struct, frozen=True):
     """
 
     job_id: str
-    job_type: str  # a JobType, or the name of a job type from another version or a plug-in
+    job_type: str  # a BuiltIn, or the name of a job type from another version or a plug-in
     status: Status
     org_id: str
     created_date: datetime
@@ -135,6 +135,7 @@ class Job(msgspec.Struct, frozen=True):
     end_guess: Guess | None = None
     estimated_start: datetime | None = None  # both estimates are computed on request: see quotejob.forecast
     estimated_end: datetime | None = None
+    format: int = 1  # the format that it needs: see quotejob.formats
 
     @property
     def ended(self) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 
 # The place of a job in an order: whether it has a value, the value, when the job was created (us), its id.
 ListPosition = tuple[bool, int, int, str]
 _STATUSES = list(Status)
-_JOB_TYPES: list[str] = list(JobType)
+_JOB_TYPES: list[str] = list(BuiltIn)
 
 
 @dataclass(frozen=True, slots=True)

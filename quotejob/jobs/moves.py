@@ -52,8 +52,11 @@ class Moves(JobReader):
         return [org_id.decode() for org_id in found]
 
     def move(self, job_id: str, status: Status, **also: Any) -> bool:
-        """Move the job to ``status`` if MOVES allows it. Return whether it did. ``also``: more fields to set."""
-        job, now = self.get(job_id), self._now()
+        """Move the job to ``status`` if MOVES allows it. Return whether it did. ``also``: more fields to set.
+
+        Raises NewerVersion if only a newer version understands the job.
+        """
+        job, now = self.get_mine(job_id), self._now()
         if status in ENDED:
             also["completedDate"] = now.isoformat()
         elif status is Status.PREPARING and job.started_date is None:

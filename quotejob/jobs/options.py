@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from quotejob import formats
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 
@@ -22,8 +23,10 @@ class Options:
     callback_url: str | None = None  # in the caller's org: where the end of the job is told
 
     def check(self) -> None:
-        """Raise JobConflict if the job to follow is not a dry run that is Completed."""
+        """Raise JobConflict if the job to follow is not a dry run that is Completed; NewerVersion."""
         seen = self.after_dry_run
+        if seen is not None:
+            formats.check(f"Job {seen.job_id}", seen.format)
         if seen is not None and not seen.dry_run:
             raise JobConflict("This job is no dry run; it has written its records itself")
         if seen is not None and seen.status is not Status.COMPLETED:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from quotejob import clock
+from quotejob import clock, formats
 from quotejob.errors import JobNotFound
 from quotejob.jobs.conditions import waiting
 from quotejob.jobs.job import Job, Status
@@ -39,6 +39,12 @@ class JobReader:
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {days} days")
         return self._with_waiting([read_job(job_id, found)])[0]
 
+    def get_mine(self, job_id: str, org_id: str | None = None) -> Job:
+        """Return the job, to change it. Raises NewerVersion if only a newer version understands it."""
+        job = self.get(job_id, org_id)
+        formats.check(f"Job {job_id}", job.format)
+        return job
+
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
         """Return those of the jobs that exist and that this version can read, in the given order."""
         stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
@@ -56,6 +62,7 @@ class JobReader:
             script,
             now=simulated,
             now_iso=now.isoformat(),
+            format=formats.FORMAT,
             kept=ENDED_JOB_KEPT_FOR,
             webhooks=[webhook.name for webhook in self._settings.webhooks],
             notices_kept=NOTICES_KEPT_FOR,

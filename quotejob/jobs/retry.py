@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
+from quotejob import formats
 from quotejob.errors import JobConflict
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 
-NOT_RETRYABLE = (JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE)
+NOT_RETRYABLE = (BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Retry:
             raise JobConflict("A dry run has written nothing, so there is nothing to retry; submit a new job")
 
     def check(self) -> None:
-        """Raise JobConflict if the job has not ended, or none of its records failed."""
+        """Raise JobConflict if the job has not ended, or none of its records failed; NewerVersion."""
+        formats.check(f"Job {self.of.job_id}", self.of.format)
         if not self.of.ended:
             raise JobConflict(f"Only a job that has ended can be retried; this one is {self.of.status}")
         if not self.of.failed:

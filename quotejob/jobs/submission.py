@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from quotejob import audit, clock
+from quotejob import audit, clock, formats
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
@@ -80,13 +80,14 @@ class Submission(JobReader):
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,
         }
+        fields = {name: value for name, value in described.items() if value is not None}
         answer, *found = self.run(
             "jobs/submit",
             now=now,
             id=job_id,
             org=org,
             created=clock.us(now),
-            fields={name: value for name, value in described.items() if value is not None},
+            fields=fields | formats.stored(fields),
             parents=conditions.depends_on,
             passes_full=guaranteed,
             context=tokens.seal(context, self._settings),
@@ -109,10 +110,10 @@ class Submission(JobReader):
         """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
 
         Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
-        the queue is full.
+        the queue is full; NewerVersion if only a newer version understands it.
         """
         self._intake.check()
-        job = self.get(job_id, context.org_id)
+        job = self.get_mine(job_id, context.org_id)
         answer = self.run(
             "jobs/resume",
             id=job_id,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 
-from quotejob.jobs.job import Guess, Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Guess, Job, Status
 
 # The fields of a job's hash that are read, in addition to ALWAYS.
 FIELDS = (
@@ -102,7 +102,7 @@ def summarise(jobs: Iterable[Job]) -> Summary:
         if job.status is Status.COMPLETED:
             ends.add(job.end_guess, job.completed_date)
             forecasts.add(job, seconds)
-    job_types = list(dict.fromkeys([*JobType, *(job_type for _, job_type in kinds)]))
+    job_types = list(dict.fromkeys([*BuiltIn, *(job_type for _, job_type in kinds)]))
     return Summary(
         total=kinds.total(),
         by_status=[Count(sum(kinds[one, kind] for kind in job_types), status=one) for one in Status],

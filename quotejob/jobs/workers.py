@@ -6,13 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from quotejob import formats
 from quotejob.jobs.job import Job, Waiting
-from quotejob.store import keys
+from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
+from quotejob.version import VERSION
 
 INTERVAL = 5.0  # seconds between two signs of a worker
 KEPT_FOR = 16  # seconds that a sign counts: three may be missed
 NEEDED = ("control", "pages")  # the queues that the steps of a job wait in
+NEWER_WORKER = Waiting(
+    "Waits for workers of a newer version, which alone understand this job: start some; then it goes on by itself"
+)
 NO_WORKER = Waiting("No worker runs: start one with `celery -A tasks worker`; then the job goes on by itself")
 
 
@@ -28,17 +33,50 @@ class Workers:
         for queue in queues:
             pipe.set(keys.worker(queue), 1, ex=KEPT_FOR)
         pipe.execute()
+        scripts.run(self._redis, "metrics/alive", workers=keys.VERSIONS, worker=f"{VERSION} {formats.FORMAT}")
+
+    def versions(self) -> dict[str, int]:
+        """Return the versions of the workers that live, and the newest format that each understands."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.zrange(keys.VERSIONS, 0, -1, withscores=True)
+        (seconds, _), found = pipe.execute()
+        alive = [member.decode().split() for member, at in found if seconds - at / 1000 <= KEPT_FOR]
+        return {version: int(number) for version, number in alive}
 
     def are_there(self) -> bool:
         """Return whether workers serve all the queues that the steps of a job wait in."""
         return self._redis.exists(*map(keys.worker, NEEDED)) == len(NEEDED)
 
     def with_lack(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs. If no worker runs, those that have not ended wait for one, and have no estimates."""
-        if all(job.ended for job in jobs) or self.are_there():
+        """Return the jobs. If no worker runs, those that have not ended wait for one, and have no estimates.
+
+        The same is true of those that only newer workers understand, if none of these runs. Their extendedStatus says
+        so.
+        """
+        if all(job.ended for job in jobs):
             return list(jobs)
-        return [job if job.ended else _lacking(job) for job in jobs]
+        if not self.are_there():
+            return [job if job.ended else _lacking(job, NO_WORKER) for job in jobs]
+        newest = self._newest([job.format for job in jobs])
+        return [job if job.ended or job.format <= newest else _left(job) for job in jobs]
+
+    def waiting_for_newer(self, org_id: str) -> int:
+        """Return how many jobs of an org, Holding or with a slot, only workers of a newer version understand."""
+        active = self._redis.members(keys.jobs_of(org_id, "active"))
+        ids = [*self._redis.ranked(keys.jobs_of(org_id, "holding")), *active]
+        found = [int(each or 1) for each in self._redis.field_of_each(map(keys.job, ids), "format")]
+        newest = self._newest(found)
+        return sum(each > newest for each in found)
+
+    def _newest(self, needed: Sequence[int]) -> int:
+        """Return the newest format that a worker understands. 1 is the oldest, and then nobody is asked."""
+        return max(self.versions().values(), default=1) if max(needed, default=1) > 1 else 1
 
 
-def _lacking(job: Job) -> Job:
-    return replace(job, waiting_for=(*job.waiting_for, NO_WORKER), estimated_start=None, estimated_end=None)
+def _lacking(job: Job, lack: Waiting) -> Job:
+    return replace(job, waiting_for=(*job.waiting_for, lack), estimated_start=None, estimated_end=None)
+
+
+def _left(job: Job) -> Job:
+    return replace(_lacking(job, NEWER_WORKER), extended_status=job.extended_status or NEWER_WORKER.message)

@@ -18,6 +18,7 @@ from quotejob.run.progress import Progress
 from quotejob.salesforce.clause import FIELD, check_clause
 from quotejob.usercode import catalog, parameters
 from quotejob.usercode.jobtype import JobType, JobTypeError
+from quotejob.usercode.version import version_of
 
 _HANDLERS: dict[str, JobHandler] = {}
 
@@ -28,20 +29,21 @@ def register(handler: JobHandler) -> None:
         raise ValueError(f"There is already a job type {handler.name}")
 
 
-def load(modules: Sequence[str]) -> None:
+def load(modules: Sequence[str], version: str | None = None) -> None:
     """Register the job types of users: those of these modules (QUOTEJOB_JOBS), and those of installed packages.
 
-    A second call with the same job types changes nothing. Raises JobTypeError for what cannot run.
+    ``version``: of all their code; None: a hash of each one's files. A second call with the same job types changes
+    nothing. Raises JobTypeError for what cannot run.
     """
     for job in catalog.find(modules).values():
-        add(job)
+        add(job, version)
 
 
-def add(job: type[JobType[Any]]) -> None:
+def add(job: type[JobType[Any]], version: str | None = None) -> None:
     """Register a job type that a user has written, once. Raises JobTypeError if its name is taken."""
     known = _HANDLERS.get(job.__name__)
     if known is None:
-        register(OwnJob(job))
+        register(OwnJob(job, version or version_of(job)))
     elif not (isinstance(known, OwnJob) and known.job is job):
         raise JobTypeError(f"{job.__module__}.{job.__name__}: there is already a job type of this name; rename it")
 
@@ -51,12 +53,19 @@ def handler_of(job_type: str) -> JobHandler:
     try:
         return _HANDLERS[job_type]
     except KeyError:
-        raise UnknownJobType(f"This process does not know the job type {job_type}; it knows {names()}") from None
+        message = f"This process does not know the job type {job_type}; it knows {names()}"
+        raise UnknownJobType(message, lacking=(job_type, None)) from None
 
 
 def is_known(job_type: str) -> bool:
     """Return whether this process has a handler of this name."""
     return job_type in _HANDLERS
+
+
+def of_user(job_type: str) -> type[JobType[Any]] | None:
+    """Return the class of a job type that a user has written. None: it comes with quotejob."""
+    handler = handler_of(job_type)
+    return handler.job if isinstance(handler, OwnJob) else None
 
 
 def is_slow(job_type: str) -> bool:
@@ -80,8 +89,8 @@ def names() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the names of all job types that this process knows, with the versions of those that users wrote."""
-    return {name: (about.version or "") if (about := each.about()) else "" for name, each in _HANDLERS.items()}
+    """Return the names of the job types of users that this process knows, with the versions of their code."""
+    return {name: each.version for name, each in _HANDLERS.items() if isinstance(each, OwnJob)}
 
 
 def abouts() -> list[About]:

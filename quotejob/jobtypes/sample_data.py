@@ -18,7 +18,7 @@ from decimal import Decimal
 import structlog
 
 from quotejob.errors import OrgClosed
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.base import JobHandler
 from quotejob.run.context import Run
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 class SampleDataCreate(JobHandler):
     """Create sample Opportunities with their lines."""
 
-    name = JobType.SAMPLE_DATA_CREATE
+    name = BuiltIn.SAMPLE_DATA_CREATE
     slow = True
 
     def purpose(self, job: Job) -> str:
@@ -66,7 +66,7 @@ class SampleDataCreate(JobHandler):
 class SampleDataDelete(JobHandler):
     """Delete the sample Opportunities and their Quotes."""
 
-    name = JobType.SAMPLE_DATA_DELETE
+    name = BuiltIn.SAMPLE_DATA_DELETE
     nothing = "The org has no sample Opportunity of this service, so there was nothing to delete"
     slow = True
 

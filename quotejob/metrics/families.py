@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from quotejob.jobs.job import ALIVE, JobType, Status
+from quotejob.jobs.job import ALIVE, BuiltIn, Status
 from quotejob.metrics.reading import Reading
 from quotejob.run.receipt import Outcome
 from quotejob.tally import BEYOND, BUCKETS
@@ -24,7 +24,7 @@ _COUNTERS = (
 )
 # Labels that are shown with 0 before anything is counted: Prometheus sees no increase from nothing to 1.
 _FROM_THE_START = {
-    "job_moves": [f"{status} {kind}" for status in Status for kind in JobType],
+    "job_moves": [f"{status} {kind}" for status in Status for kind in BuiltIn],
     "schedule_fires": ["fired", "skipped"],
     "schedule_errors": [""],
 }
@@ -92,7 +92,7 @@ class _Families(Collector):
     def _jobs(self) -> Metric:
         """Count every status that is not an end for every built-in type, also if it is 0, so that alerts see it."""
         family = GaugeMetricFamily("quotejob_jobs", "Jobs that have not ended", labels=("status", "job_type"))
-        found = {f"{status} {kind}": 0 for status in ALIVE for kind in JobType} | self._reading.state.jobs
+        found = {f"{status} {kind}": 0 for status in ALIVE for kind in BuiltIn} | self._reading.state.jobs
         for name, number in found.items():
             family.add_metric(name.split(" ", 1), number)
         return family

@@ -85,9 +85,10 @@ def begin(
 ) -> Run:
     """Begin a step of the job, and take the lease of ``unit``. Sends no request to the org or to AppLink.
 
-    Raises JobStopped if the job has ended, LeaseLost if another step works on the unit.
+    Raises JobStopped if the job has ended, LeaseLost if another step works on the unit, NewerVersion if only a newer
+    version understands the job.
     """
-    job = jobs.get(job_id)
+    job = jobs.get_mine(job_id)
     if job.ended:
         raise JobStopped(f"Job {job_id} has ended: it is {job.status}")
     lease = leases.claim(job_id, unit, job.org_id) if unit else None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from quotejob import audit
 from quotejob.errors import JobConflict
-from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
 from quotejob.jobs.options import Options
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
 from quotejob.run.results import Results
-from quotejob.run.retries import COPIED_AT_ONCE, submit_with_list
+from quotejob.run.retries import ListedJobs
 from quotejob.run.waves import batched
-from quotejob.salesforce import session
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store.client import RedisClient
 
@@ -114,34 +110,17 @@ class DryRuns:
         seen = options.after_dry_run
         if seen is None:
             raise ValueError("no dry run is named")
-        asked = {"jobType": seen.job_type, **options.stored()}
-        known = idempotency.known(self._redis, context.org_id, idempotency_key, idempotency.fingerprint(asked))
-        if known is not None:
-            return self._jobs.get(known), False
-        options.check()
-        job_id = str(uuid.uuid4())
-
-        def copy() -> None:
-            parts = batched(self._seen(seen), COPIED_AT_ONCE)
-            if not self._progress.store_chosen(job_id, parts, session.WHILE_HOLDING):
-                raise JobConflict("This dry run has no records, or its results are no longer kept; start a new one")
-
-        job, new = submit_with_list(
-            self._progress,
-            job_id,
-            copy,
-            lambda: self._jobs.submit(
-                context, seen.job_type, options=options, idempotency_key=idempotency_key, job_id=job_id
-            ),
-        )
-        if new:
-            audit.note(self._redis, context.org_id, "runAfterDryRun", job_id=seen.job_id, name=seen.name)
-        return job, new
+        lists = ListedJobs(self._redis, self._jobs, self._progress)
+        return lists.submit(context, seen, options, self._seen(seen), _nothing, idempotency_key, options=options)
 
     def _seen(self, job: Job) -> Iterator[str]:
         """Yield each record of a dry run, with the fingerprint of what was planned for it, if anything."""
         for result in self._results.stream(job.job_id):
             yield f"{result.planned.fingerprint if result.planned else NOT_SHOWN} {result.record_id}"
+
+
+def _nothing() -> JobConflict:
+    return JobConflict("This dry run has no records, or its results are no longer kept; start a new one")
 
 
 def records(progress: Progress, job_id: str, page_size: int) -> Iterator[str]:

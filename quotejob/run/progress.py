@@ -267,6 +267,10 @@ class Progress:
         found = self._redis.hash(keys.job(job_id, "marks"))
         return [value.decode() for name, value in found.items() if name.decode().startswith(beginning)]
 
+    def add_calls(self, job_id: str, calls: int) -> None:
+        """Count requests to the org that no receipt counts."""
+        self._redis.hincrby(keys.job(job_id), "apiCalls", calls)
+
     def another_fault(self, job_id: str, kind: str) -> Faults:
         """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""
         longest = int(LONGEST_COUNTED_PAUSE * 1000)

@@ -1,14 +1,17 @@
-"""Retries: submit a new job for the failed records of a job that has ended."""
+"""Retries: submit a new job for the failed records of a job that has ended. And what else has a list of records."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from quotejob import audit
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import Job
+from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry, nothing_to_retry
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
@@ -38,26 +41,6 @@ class Retries:
         what a resume adds to them. Raises JobConflict if there is nothing to retry, FlexQueueFull, and
         IdempotencyKeyReused.
         """
-        asked = {"jobType": retry.of.job_type, **retry.stored()}
-        known = idempotency.known(self._redis, context.org_id, idempotency_key, idempotency.fingerprint(asked))
-        if known is not None:
-            return self._jobs.get(known), False
-        retry.check()
-        job_id = str(uuid.uuid4())
-        job, new = submit_with_list(
-            self._progress,
-            job_id,
-            lambda: self._copy_failed(job_id, retry),
-            lambda: self._jobs.submit(
-                context, retry.of.job_type, retry=retry, idempotency_key=idempotency_key, job_id=job_id
-            ),
-        )
-        if new:
-            audit.note(self._redis, context.org_id, "retryFailedRecords", job_id=retry.of.job_id, name=retry.of.name)
-        return job, new
-
-    def _copy_failed(self, job_id: str, retry: Retry) -> None:
-        """Store the ids of the records to retry for the new job. One part of the results is in memory at a time."""
         seen: set[str] = set()
 
         def chosen() -> Iterator[str]:
@@ -66,22 +49,53 @@ class Retries:
                 if retry.takes(result.code):
                     yield result.record_id
 
-        if not self._progress.store_chosen(job_id, batched(chosen(), COPIED_AT_ONCE), session.WHILE_HOLDING):
-            raise nothing_to_retry(retry, seen)
+        lists = ListedJobs(self._redis, self._jobs, self._progress)
+        return lists.submit(
+            context, retry.of, retry, chosen(), lambda: nothing_to_retry(retry, seen), idempotency_key, retry=retry
+        )
 
 
-def submit_with_list(
-    progress: Progress, job_id: str, copy: Callable[[], None], submit: Callable[[], tuple[Job, bool]]
-) -> tuple[Job, bool]:
-    """Copy the list of a job's records, then submit the job. The list is deleted if the job is not accepted."""
-    copy()
-    try:
-        job, new = submit()
-    except StoreUnavailable:  # the job may be there: it needs its list, which expires by itself
-        raise
-    except QuotejobError:
-        progress.forget_chosen(job_id)
-        raise
-    if not new:
-        progress.forget_chosen(job_id)
-    return job, new
+@dataclass(frozen=True)
+class ListedJobs:
+    """Submits a job whose records are a list, made from another job's results."""
+
+    redis: RedisClient
+    jobs: JobStore
+    progress: Progress
+
+    def submit(
+        self,
+        context: CallerContext,
+        of: Job,
+        asked: Retry | Options,
+        records: Iterable[str],
+        none: Callable[[], QuotejobError],
+        idempotency_key: str | None,
+        **how: Any,
+    ) -> tuple[Job, bool]:
+        """Copy the list, then submit the job, with ``how``. Return it and whether it is new. It is in the audit trail.
+
+        The list is read only if there is no job with this key. ``asked`` is checked then. A list without records raises
+        what ``none`` returns. The list is deleted if the job is not accepted.
+        """
+        request = idempotency.fingerprint({"jobType": of.job_type, **asked.stored()})
+        known = idempotency.known(self.redis, context.org_id, idempotency_key, request)
+        if known is not None:
+            return self.jobs.get(known), False
+        asked.check()
+        job_id = str(uuid.uuid4())
+        if not self.progress.store_chosen(job_id, batched(records, COPIED_AT_ONCE), session.WHILE_HOLDING):
+            raise none()
+        try:
+            job, new = self.jobs.submit(context, of.job_type, idempotency_key=idempotency_key, job_id=job_id, **how)
+        except StoreUnavailable:  # the job may be there: it needs its list, which expires by itself
+            raise
+        except QuotejobError:
+            self.progress.forget_chosen(job_id)
+            raise
+        if new:
+            action = "retryFailedRecords" if isinstance(asked, Retry) else "runAfterDryRun"
+            audit.note(self.redis, context.org_id, action, job_id=of.job_id, name=of.name)
+        else:
+            self.progress.forget_chosen(job_id)
+        return job, new

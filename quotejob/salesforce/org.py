@@ -31,6 +31,7 @@ class Identity:
     organization_id: str  # 18 characters, 00D...
     username: str
     name: str  # for people
+    permissions: frozenset[str] = frozenset()  # custom ones, if the app may see them
 
 
 class OrgClient:
@@ -221,7 +222,9 @@ class OrgClient:
         answer: Any = self._connection.salesforce.oauth2("userinfo")
         with self.reading("a user"):
             username = answer["preferred_username"]
-            return Identity(answer["user_id"], answer["organization_id"], username, answer.get("name") or username)
+            held = frozenset(name for name, has in (answer.get("custom_permissions") or {}).items() if has is True)
+            name = answer.get("name") or username
+            return Identity(answer["user_id"], answer["organization_id"], username, name, held)
 
     def _get(self, path: str, **params: str) -> Any:
         # Not SFType: it forgets parse_float, and an object named like a method of Salesforce would be that method.

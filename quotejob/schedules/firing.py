@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quotejob import audit, clock
+from quotejob import audit, clock, formats
 from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
 from quotejob.jobs.store import JobStore
 from quotejob.jobtypes import registry
@@ -78,6 +78,7 @@ class Firing:
         when the job before has not ended and ``overlap`` is skip.
         """
         schedule, now, job_id = self._schedules.get(schedule_id, org_id), self._now(), str(uuid.uuid4())
+        schedule.check()
         if not registry.is_known(schedule.job_type):
             raise ScheduleConflict(f"It cannot run: {_unknown(schedule.job_type)}")
         if self._decide(schedule, job_id, now) == "busy":
@@ -116,8 +117,14 @@ class Firing:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _due(self, now: datetime) -> list[Schedule]:
-        found = self._redis.scored(keys.DUE, "-inf", clock.ms(now), DUE_PAGE_SIZE)
-        return rows.get_many(self._redis, [schedule_id for schedule_id, _ in found])
+        """Return the schedules that are due. Those that only a newer version understands wait for that version."""
+        low: float | str = "-inf"
+        while found := self._redis.scored(keys.DUE, low, clock.ms(now), DUE_PAGE_SIZE):
+            due = rows.get_many(self._redis, [schedule_id for schedule_id, _ in found])
+            if mine := [schedule for schedule in due if schedule.format <= formats.FORMAT]:
+                return mine
+            low = f"({found[-1][1]:.0f}"  # nothing of this page can be fired here
+        return []
 
     def _decide(
         self,
@@ -155,6 +162,7 @@ class Firing:
         known = {
             schedule.schedule_id: schedule
             for schedule in rows.get_many(self._redis, list({schedule_id for schedule_id, _ in fired}))
+            if schedule.format <= formats.FORMAT
         }
         orgs: dict[str, None] = {}
         full: dict[str, str] = {}  # org without room -> the refusal; its other jobs are not tried in this tick

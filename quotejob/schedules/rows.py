@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from quotejob import clock
+from quotejob import clock, formats
 from quotejob.schedules.schedule import Schedule
 from quotejob.store import keys, rows
 from quotejob.store.client import RedisClient
@@ -42,13 +42,13 @@ def to_row(schedule: Schedule) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in Schedule.__dataclass_fields__:
         value = getattr(schedule, name)
-        if name != "schedule_id" and value is not None and value != ():
+        if name not in ("schedule_id", "format") and value is not None and value != ():
             if isinstance(value, datetime):
                 value = clock.ms(value)
             elif isinstance(value, tuple):
                 value = orjson.dumps(value).decode()
             row[camel(name)] = int(value) if isinstance(value, bool) else value
-    return row
+    return row | formats.stored(row)
 
 
 def camel(field: str) -> str:

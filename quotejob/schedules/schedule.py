@@ -10,9 +10,9 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 
-from quotejob import clock
+from quotejob import clock, formats
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.schedules.cron import Cron
 
 PREVIEW_FIRE_TIMES = 5  # how many of the next fire times a schedule shows
@@ -57,7 +57,7 @@ class Schedule:
     created_date: datetime
     created_by_id: str
     created_by_name: str | None = None
-    job_type: str = JobType.BATCH_QUOTE
+    job_type: str = BuiltIn.BATCH_QUOTE
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
     parameters: tuple[tuple[str, str], ...] = ()  # of a user's own job type: names and texts, as they were sent
@@ -73,6 +73,11 @@ class Schedule:
     times_triggered: int = 0
     times_skipped: int = 0
     last_job_id: str | None = None
+    format: int = 1  # the format that it needs: see quotejob.formats
+
+    def check(self) -> None:
+        """Raise NewerVersion if only a newer version understands this schedule."""
+        formats.check(f"Schedule {self.schedule_id}", self.format)
 
     @cached_property
     def cron(self) -> Cron:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from quotejob import audit, clock
-from quotejob.errors import InvalidRequest, ScheduleConflict, ScheduleNotFound, TooManySchedules
+from quotejob.errors import InvalidRequest, NewerVersion, ScheduleConflict, ScheduleNotFound, TooManySchedules
 from quotejob.jobs.job import ENDED
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import guarantee, rows
@@ -130,13 +130,12 @@ class ScheduleStore:
     def stop(self, schedule_id: str, reason: str) -> None:
         """Put a schedule whose jobs cannot run into ERROR. ``reason`` becomes its extendedStatus.
 
-        Does nothing when the schedule does not exist.
+        Does nothing when the schedule does not exist, or when only a newer version understands it.
         """
         try:
-            schedule = self.get(schedule_id)
-        except ScheduleNotFound:
+            self._move(self.get(schedule_id), State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
+        except (ScheduleNotFound, NewerVersion):
             return
-        self._move(schedule, State.ERROR, (State.WAITING, State.PAUSED, State.COMPLETE), reason)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -169,10 +168,11 @@ class ScheduleStore:
 
     def _store_change(self, row: Row, before: Schedule, after: Schedule) -> str:
         """Run schedules/change and return its answer. ``row`` is what ``before`` was read from."""
+        before.check()
         fires = after.next_fire_time
         may_clash = after.guaranteed and (not before.guaranteed or _timing(after) != _timing(before))
         new = rows.to_row(after)
-        names = [rows.camel(field) for field in (*CHANGEABLE, "state", "next_fire_time")]
+        names = [rows.camel(field) for field in (*CHANGEABLE, "state", "next_fire_time", "format")]
         answer: bytes = scripts.run(
             self._redis,
             "schedules/change",
@@ -236,8 +236,10 @@ class ScheduleStore:
     def _move(self, schedule: Schedule, state: State, origins: Sequence[State], reason: str = "") -> str:
         """Move the schedule if it is in one of the origins. Return its state before, "" when it did not exist.
 
-        "stale": the org's guaranteed schedules changed; try again.
+        "stale": the org's guaranteed schedules changed; try again. Raises NewerVersion.
         """
+        if state is not State.DELETED:  # what is to go needs not be understood
+            schedule.check()
         fires = state is State.WAITING and schedule.next_fire_time is not None
         revision = self._revision_without_clash(schedule, self.now()) if fires else None
         answer: bytes = scripts.run(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobtypes import registry
 from quotejob.salesforce.clause import FIELD
 from quotejob.usercode import parameters
 
-_SAMPLE_DATA = (JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE)
+_SAMPLE_DATA = (BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE)
 
 
 def what_to_submit(
@@ -28,5 +28,5 @@ def what_to_submit(
     for field, sent in ((FIELD, clause is not None), (parameters.FIELD, bool(given))):
         if sent:
             raise InvalidRequest.field(field, f"has no meaning for {job_type}; leave it out")
-    number = number_of_opportunities if job_type == JobType.SAMPLE_DATA_CREATE else None
+    number = number_of_opportunities if job_type == BuiltIn.SAMPLE_DATA_CREATE else None
     return {"soql_where_clause": None, "parameters": (), "number_of_opportunities": number}

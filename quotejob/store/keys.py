@@ -21,6 +21,8 @@ METRICS = "quotejob:metrics"  # counters by name; the scripts add to it too
 API_CALLS = "quotejob:metrics:api-calls"  # host of an org -> "calls used, calls allowed, when (ms)"
 HOLDING_TYPES = "quotejob:holding:types"  # the number of Holding jobs by type
 WORKERS = "quotejob:workers"  # Celery workers by their last sign of life (ms, by the clock of Redis)
+VERSIONS = "quotejob:versions"  # "version format" of the workers, by their last sign of life (ms, the same clock)
+JOB_TYPES = "quotejob:jobtypes"  # "name version" of users' job types, by the last sign of life of a worker with it
 TICKED = "quotejob:ticked"  # when a tick or a sweep ran last (ms, by the clock of Redis)
 
 # The parts of a job beside its hash, by how long they stay. The script lua/jobs/queue.lua decides about "context" and

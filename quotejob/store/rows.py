@@ -13,6 +13,9 @@ import orjson
 import structlog
 import zstandard
 
+from quotejob import formats
+from quotejob.errors import NewerVersion
+
 T = TypeVar("T")
 Row = dict[bytes, bytes]  # a hash, or some of its fields
 Reader = Callable[[str], Any]
@@ -38,13 +41,18 @@ def read(kind: type[T], row: Row, readers: Mapping[str, Reader], **known: Any) -
 
     Names in Redis are camelCase as in the API, names in Python are snake_case. The type of a field says how its text is
     read: a whole number, an ISO time, a word of an enum, "1" for True. ``readers`` are for fields of another form.
-    Fields of a newer version are ignored, missing ones have their default. Raises ValueError if a text does not fit.
+    Fields of a newer version are ignored, missing ones have their default. Raises ValueError if a text does not fit,
+    NewerVersion if that is so because the row needs a newer format.
     """
-    fields = known
-    for name, raw in row.items():
-        field, text = snake(name.decode()), raw.decode()
-        fields[field] = readers[field](text) if field in readers else text
-    return _first_alone(kind, lambda: msgspec.convert(fields, kind, strict=False))
+    fields = dict(known)
+    try:
+        for name, raw in row.items():
+            field, text = snake(name.decode()), raw.decode()
+            fields[field] = readers[field](text) if field in readers else text
+        return _first_alone(kind, lambda: msgspec.convert(fields, kind, strict=False))
+    except ValueError:
+        formats.check(f"{kind.__name__} {next(iter(known.values()))}", int(row.get(b"format", 1)))
+        raise
 
 
 def _first_alone(kind: Any, make: Callable[[], T]) -> T:
@@ -69,7 +77,7 @@ def readable(read_one: Callable[[str, Row], T], found: Iterable[tuple[str, Row]]
         if row:
             try:
                 yield read_one(row_id, row)
-            except ValueError as error:
+            except (ValueError, NewerVersion) as error:
                 log.warning(f"This version cannot read what Redis has of {row_id}: {error}")
 
 

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from quotejob.dispatch import Dispatcher
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import QueuePlace
-from quotejob.jobs.job import DependsOnOutcome, Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, DependsOnOutcome, Job, Status
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.address import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
@@ -107,7 +107,7 @@ class SandboxOrg:
         found = []
         for _ in range(n):
             job, _ = self.jobs.submit(
-                self.caller, JobType.BATCH_QUOTE, soql_where_clause=SANDBOX_CLAUSE, conditions=conditions
+                self.caller, BuiltIn.BATCH_QUOTE, soql_where_clause=SANDBOX_CLAUSE, conditions=conditions
             )
             self._simulation.decide(job.job_id, fate)
             found.append(job.job_id)

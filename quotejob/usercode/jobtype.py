@@ -42,6 +42,7 @@ class JobType(Generic[R]):
     seconds_a_record: ClassVar[float] = 1.0  # without a sign of life, until the record counts as lost
     megabytes: ClassVar[int] = 512  # of memory for ``execute``
     queries_a_page: ClassVar[int] = 0  # calls of context.query
+    pinned: ClassVar[bool] = False  # only workers with the version of the code that has begun a job go on with it
 
     def __init_subclass__(cls) -> None:
         for base in getattr(cls, "__orig_bases__", ()):

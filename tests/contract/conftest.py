@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _clients import OPPORTUNITIES, InstallError, Node, Sf, installed
+from _clients import OPPORTUNITIES, Node, Sf, installed
 
 from cli.local import LocalOrg
+from harness.npm import ToolError
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import Stack
@@ -68,7 +69,7 @@ def node(optional_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathF
     """Node and the npm packages of node/package-lock.json."""
     try:
         program = installed(optional_tool("npm"))
-    except InstallError as error:
+    except ToolError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))

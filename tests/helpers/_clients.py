@@ -1,20 +1,16 @@
 """Runs the third-party clients of tests/contract as their users would: Node scripts, sf, a session for requests.
 
-node/package-lock.json pins the clients written in JavaScript and the Node they run on; `npm ci` puts both into
-node/node_modules at first use and again whenever the lock file changes.
+node/package-lock.json pins the clients written in JavaScript and the Node they run on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,14 +22,13 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce.exceptions import SalesforceError
 
 from cli.local import LocalOrg
+from harness.npm import installed as npm_packages
 
 Untyped: TypeAlias = Any  # of simple-salesforce, whose own types do not know what its attributes give
 NODE = Path(__file__).parents[1] / "contract" / "node"
 MODULES = NODE / "node_modules"
 COMPILED = MODULES / ".compiled"  # where Node keeps what it compiled, so that each sf command starts sooner
-_NOTE = MODULES / ".contract-installed"  # the lock file's hash
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-INSTALL_SECONDS = 900
 SF_ALONE = {  # sf asks nobody else, starts no update of itself and uses no keychain of the machine
     "SF_AUTOUPDATE_DISABLE": "true",
     "SF_DISABLE_LOG_FILE": "true",
@@ -44,43 +39,9 @@ SF_ALONE = {  # sf asks nobody else, starts no update of itself and uses no keyc
 OPPORTUNITIES = 2500  # in the org of the contract tests: more than a page of 2,000
 
 
-class InstallError(Exception):
-    """npm could not install the clients; the message holds its last words."""
-
-
 def installed(npm: str) -> Path:
     """The node program in node_modules, installed with everything else by npm if it is not yet there."""
-    wanted = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()
-    with _alone():
-        if not (_NOTE.exists() and _NOTE.read_text() == wanted):
-            _install(npm)
-            _NOTE.write_text(wanted)
-    return MODULES / ".bin" / "node"
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Two test runs at once wait for each other; the lock is on the folder, so no lock file is left behind."""
-    folder = os.open(NODE, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _install(npm: str) -> None:
-    done = subprocess.run(
-        [npm, "ci", "--loglevel=error"],
-        cwd=NODE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=INSTALL_SECONDS,
-    )
-    if done.returncode != 0:
-        raise InstallError(f"npm ci in tests/contract/node failed:\n{done.stdout[-2000:]}")
+    return npm_packages(NODE, npm) / ".bin" / "node"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import redis
 
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 
@@ -22,7 +22,7 @@ def sent(client: redis.Redis, task: str) -> list[dict[str, Any]]:
 
 def submit(jobs: JobStore, caller: CallerContext, **what: Any) -> str:
     """Submit a job; its id."""
-    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", **what)[0].job_id
+    return jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a", **what)[0].job_id
 
 
 def dispatched(client: redis.Redis, caller: CallerContext) -> int:

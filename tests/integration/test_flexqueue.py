@@ -16,7 +16,7 @@ from quotejob import clock
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
-from quotejob.jobs.job import DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import BuiltIn, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -49,7 +49,7 @@ def store_of_jobs(redis_url: str, clock: Callable[[], datetime] = clock.now) -> 
 
 
 def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> str:
-    return jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, **also)[0].job_id
+    return jobs.submit(caller, BuiltIn.SAMPLE_DATA_DELETE, **also)[0].job_id
 
 
 def run(jobs: JobStore, job_id: str, end: Status = Status.COMPLETED) -> None:
@@ -222,7 +222,7 @@ def test_a_parent_that_has_ended_is_looked_at_at_once(jobs: JobStore, caller: Ca
     jobs.promote(caller.org_id)
     run(jobs, done)
     jobs.fail(failed, "x" * 990 + "äöü" * 10)
-    job, new = jobs.submit(caller, JobType.SAMPLE_DATA_DELETE, conditions=after(done, failed))
+    job, new = jobs.submit(caller, BuiltIn.SAMPLE_DATA_DELETE, conditions=after(done, failed))
     assert (new, job.status) == (True, Status.ABORTED)
     assert len((job.extended_status or "").encode()) <= 1000
     either = submit(jobs, caller, conditions=after(done, failed, outcome=DependsOnOutcome.FINISHED))

@@ -28,7 +28,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.flexqueue import FlexQueue, QueuePlace
-from quotejob.jobs.job import MOVES, DependsOnOutcome, JobType, Status
+from quotejob.jobs.job import MOVES, BuiltIn, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -188,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         at = None if delay is None else self.model.now + timedelta(seconds=delay)
         conditions, key = Conditions(tuple(sorted(chosen)), outcome, at), str(uuid.uuid4())
         heard = self.together(
-            lambda: self.jobs.submit(self.caller, JobType.BATCH_QUOTE, conditions=conditions, idempotency_key=key)
+            lambda: self.jobs.submit(self.caller, BuiltIn.BATCH_QUOTE, conditions=conditions, idempotency_key=key)
         )
         plain = Plain(waits=set(chosen), outcome=outcome, not_before=at)
         if heard[0] is FlexQueueFull:
@@ -370,7 +370,7 @@ class Actor:
     def submit(self) -> None:
         parents = tuple(self.dice.sample(self.there, min(len(self.there), self.dice.randrange(3))))
         conditions = Conditions(parents, self.dice.choice(list(DependsOnOutcome)))
-        made, _ = self.jobs.submit(self.who, JobType.BATCH_QUOTE, conditions=conditions)
+        made, _ = self.jobs.submit(self.who, BuiltIn.BATCH_QUOTE, conditions=conditions)
         self.entered[made.job_id] += 1
 
     def promote(self) -> None:

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from quotejob.forecast import org as forecast
 from quotejob.forecast.org import Forecast
 from quotejob.jobs.conditions import Conditions
-from quotejob.jobs.job import Guess, Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Guess, Job, Status
 from quotejob.jobs.moves import PAST_RUNS, PAST_RUNS_KEPT_FOR
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
@@ -71,7 +71,7 @@ def forecasts(services: Services) -> Forecast:
 
 
 def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> str:
-    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", **also)[0].job_id
+    return jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a", **also)[0].job_id
 
 
 def set_going(jobs: JobStore, job_id: str, pages: int = 4) -> None:

@@ -14,7 +14,7 @@ import redis
 from cryptography.fernet import Fernet
 
 from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -35,7 +35,7 @@ def jobs(redis_url: str) -> JobStore:
 
 
 def submit(jobs: JobStore, caller: CallerContext, **also: Any) -> Job:
-    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]
+    return jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null", **also)[0]
 
 
 def begun(jobs: JobStore, caller: CallerContext, pages: list[list[str]]) -> str:
@@ -49,9 +49,9 @@ def begun(jobs: JobStore, caller: CallerContext, pages: list[list[str]]) -> str:
 
 def test_a_job_is_accepted_as_it_was_asked(jobs: JobStore, caller: CallerContext) -> None:
     """Everything is there again, times are aware UTC, and the caller's token is stored in no readable form."""
-    job, new = jobs.submit(caller, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=7)
+    job, new = jobs.submit(caller, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=7)
     assert new
-    assert (job.status, job.job_type, job.number_of_opportunities) == (Status.HOLDING, JobType.SAMPLE_DATA_CREATE, 7)
+    assert (job.status, job.job_type, job.number_of_opportunities) == (Status.HOLDING, BuiltIn.SAMPLE_DATA_CREATE, 7)
     assert job.created_date.utcoffset() is not None
     assert jobs.get(job.job_id, caller.org_id) == job
     assert jobs.context(job.job_id) == caller
@@ -80,9 +80,9 @@ def test_another_orgs_job_is_not_there(jobs: JobStore, caller: CallerContext) ->
 
 def test_the_same_key_gives_the_same_job(jobs: JobStore, caller: CallerContext) -> None:
     """Within one org; another org's same key is another job."""
-    first = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
-    again = jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
-    other = jobs.submit(replace(caller, org_id=to18("00DBBBBBBBBBBBB")), JobType.BATCH_QUOTE, idempotency_key="k")
+    first = jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
+    again = jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
+    other = jobs.submit(replace(caller, org_id=to18("00DBBBBBBBBBBBB")), BuiltIn.BATCH_QUOTE, idempotency_key="k")
     assert (first[1], again[1], other[1]) == (True, False, True)
     assert first[0] == again[0]
     assert other[0].job_id != first[0].job_id
@@ -218,7 +218,7 @@ def test_jobs_are_listed_newest_first(jobs: JobStore, caller: CallerContext) -> 
     ] == [ids[0]]
     assert (
         JobSearch(jobs._redis, jobs).recent(
-            caller.org_id, JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_DELETE]))
+            caller.org_id, JobFilter(job_types=frozenset([BuiltIn.SAMPLE_DATA_DELETE]))
         )[0]
         == []
     )

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort, Sorting
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -31,7 +31,7 @@ REASONS = [None, "UNABLE_TO_LOCK_ROW: Straße 1", "Aborted on request", "100 % o
 FILTERS = [
     JobFilter(),
     JobFilter(statuses=frozenset([Status.FAILED, Status.COMPLETED])),
-    JobFilter(job_types=frozenset([JobType.SAMPLE_DATA_CREATE])),
+    JobFilter(job_types=frozenset([BuiltIn.SAMPLE_DATA_CREATE])),
     JobFilter(created_from=NOON + timedelta(seconds=10), created_to=NOON + timedelta(seconds=60)),
     JobFilter(created_from=NOON + timedelta(seconds=30), created_to=NOON + timedelta(seconds=30)),
     JobFilter(created_from=datetime(1, 1, 1, tzinfo=UTC), created_to=datetime(9999, 12, 31, tzinfo=UTC)),
@@ -80,7 +80,7 @@ def some(org_id: str, count: int, seed: int = 1) -> list[Job]:
         completed = started and chance.choice([None, started + timedelta(seconds=chance.randrange(30, 60))])
         found.append(
             Job(
-                job_id=str(uuid.UUID(int=chance.getrandbits(128))), job_type=chance.choice(list(JobType)),
+                job_id=str(uuid.UUID(int=chance.getrandbits(128))), job_type=chance.choice(list(BuiltIn)),
                 status=chance.choice(list(Status)), org_id=org_id, created_by_id="u",
                 created_date=NOON + timedelta(microseconds=chance.choice([30_000_000, chance.randrange(90_000_000)])),
                 extended_status=chance.choice(REASONS), started_date=started, completed_date=completed,
@@ -119,7 +119,7 @@ def expected(jobs: list[Job], wanted: JobFilter, sorting: Sorting) -> list[str]:
             case Sort.STATUS:
                 return list(Status).index(job.status)
             case Sort.JOB_TYPE:
-                return [str(each) for each in JobType].index(job.job_type)
+                return [str(each) for each in BuiltIn].index(job.job_type)
             case _:
                 found: datetime | None = getattr(job, sorting.sort.replace("Date", "_date"))
                 return found

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from quotejob.errors import JobStopped, LeaseLost
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.run import waves
 from quotejob.run.context import Run, begin
 from quotejob.run.outstanding import Outstanding, outstanding
@@ -30,7 +30,7 @@ def services(redis_url: str) -> Services:
 def run(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A job whose plan is being made; a wave begins with four records."""
     monkeypatch.setattr(waves, "FIRST_WAVE", 4)
-    job, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="Name != null")
+    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
     services.jobs.promote(caller.org_id)
     services.jobs.move(job.job_id, Status.PREPARING)
     return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.orgside.tools import CHECKS, JEST, ToolError, installed
+from harness.npm import ToolError, installed
+from harness.orgside.gates import CHECKS, CLIENTS, JEST
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,8 +16,8 @@ def tools(optional_tool: Callable[[str], str]) -> None:
     for name in ("npm", "node", "java"):
         optional_tool(name)
     try:
-        installed(CHECKS)
-        installed(JEST)
+        for folder in (CHECKS, JEST, CLIENTS):
+            installed(folder)
     except ToolError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))

@@ -28,7 +28,8 @@ def test_each_planted_fault_is_found(gate: str, tmp_path: Path) -> None:
     """All faults of a kind are planted in one copy, and each has a finding of its own."""
     for folder in ("force-app", "force-app-published"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for name in ("openapi.yaml", "app.json", "sfdx-project.json", *(page for page in PAGES if (ROOT / page).is_file())):
+    copied = ("openapi.yaml", "app.json", "sfdx-project.json", ".forceignore")
+    for name in (*copied, *(page for page in PAGES if (ROOT / page).is_file())):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     mine = [fault for fault in PLANTED if fault["gate"] == gate]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from quotejob.forecast.estimate import MAX_ESTIMATE_SECONDS, Estimate, Pace, Paces, PastRun, Slots, estimate
-from quotejob.jobs.job import ALIVE, Job, JobType, Status, Waiting
+from quotejob.jobs.job import ALIVE, BuiltIn, Job, Status, Waiting
 
 NOW = datetime(2031, 5, 1, 12, tzinfo=UTC)
-QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE
+QUOTES, CREATE, DELETE = BuiltIn.BATCH_QUOTE, BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE
 History = dict[str, list[PastRun]]
 TEN_SECONDS: History = {QUOTES: [PastRun(100, 10.0)]}
 
@@ -254,7 +254,7 @@ runs = st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 1e7))
         st.builds(
             structs.replace,
             st.builds(
-                job, st.uuids().map(str), st.sampled_from(ALIVE), job_type=st.sampled_from(list(JobType)),
+                job, st.uuids().map(str), st.sampled_from(ALIVE), job_type=st.sampled_from(list(BuiltIn)),
             ),
             started_date=st.none() | moments,
             resumed_date=st.none() | moments,
@@ -268,7 +268,7 @@ runs = st.builds(PastRun, st.integers(0, 10**9), st.floats(0, 1e7))
         max_size=15, unique_by=lambda one: one.job_id,
     ),
     st.builds(Slots, st.integers(1, 5), st.integers(0, 5)),
-    st.dictionaries(st.sampled_from(list(JobType)), st.lists(runs, max_size=9)),
+    st.dictionaries(st.sampled_from(list(BuiltIn)), st.lists(runs, max_size=9)),
 )  # fmt: skip
 def test_whatever_is_stored_no_time_is_in_the_past(jobs: list[Job], slots: Slots, history: History) -> None:
     """Fields that contradict each other too: an answer for each, no error, no end before the start or before now."""

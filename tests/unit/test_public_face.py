@@ -21,8 +21,10 @@ def test_every_name_that_is_offered_can_be_imported() -> None:
 
 def test_names_imported_at_first_use_are_those_of_their_modules() -> None:
     from quotejob.jobtypes.base import JobHandler
+    from quotejob.usercode.jobtype import JobType
 
     assert quotejob.JobHandler is JobHandler
+    assert quotejob.JobType is JobType, "not the names of the built-in ones"
     assert set(quotejob._LATER) <= set(quotejob.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Nope'"):
         _ = quotejob.Nope

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotejob.jobs.job import Guess, Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Guess, Job, Status
 from quotejob.jobs.summary import Count, Figures, Quality, summarise
 
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
-QUOTES, CREATE, DELETE = JobType.BATCH_QUOTE, JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE
+QUOTES, CREATE, DELETE = BuiltIn.BATCH_QUOTE, BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE
 
 
 def at(seconds: float) -> datetime:

@@ -25,19 +25,19 @@ AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 
 def start(run: Run, job: type[JobType[Any]]) -> str | Keys:
     """Return what ``start`` gives. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
-    with _translated():
+    with translated():
         return _apart(run, job).start(_known(run))
 
 
 def execute(run: Run, job: type[JobType[Any]], records: Records) -> list[Decision]:
     """Return the decision of each record. Raises OrgUnreachable if it raises Retry, OrgClosed if it cannot be used."""
-    with _translated():
+    with translated():
         return _apart(run, job).execute(_known(run), records)
 
 
 def finish(run: Run, job: type[JobType[Any]], sums: Sums) -> Decision:
     """Return what ``finish`` decides. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
-    with _translated():
+    with translated():
         return _apart(run, job).finish(_known(run), sums)
 
 
@@ -57,7 +57,8 @@ def _known(run: Run) -> Known:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Let the block call users' code. Its failures are OrgClosed, its Retry is OrgUnreachable."""
     try:
         yield
     except Retry as away:

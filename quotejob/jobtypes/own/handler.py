@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from quotejob.errors import UnknownJobType
 from quotejob.jobs.job import Job
 from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.own import commit, finishing, pages
@@ -12,7 +13,6 @@ from quotejob.run.context import Run
 from quotejob.run.progress import Progress
 from quotejob.usercode.jobtype import JobType, described_object, needs_clause
 from quotejob.usercode.parameters import describe
-from quotejob.usercode.version import version_of
 from quotejob.usercode.writes import May
 
 
@@ -22,8 +22,9 @@ class OwnJob(JobHandler):
     dry = True
     nothing = "No record matched when the job ran, so there was nothing to do"
 
-    def __init__(self, job: type[JobType[Any]]) -> None:
+    def __init__(self, job: type[JobType[Any]], version: str) -> None:
         self.job = job
+        self.version = version  # of its code, when this process started
         self.name = job.__name__  # type: ignore[misc]  # of this handler, not of its class
 
     def about(self) -> About:
@@ -31,7 +32,7 @@ class OwnJob(JobHandler):
         return About(
             name=self.name,
             object=described_object(self.job) or None,
-            version=version_of(self.job),
+            version=self.version,
             needs_clause=needs_clause(self.job),
             schema=self.job.parameters,
             parameters=tuple(describe(self.job.parameters)),
@@ -47,6 +48,7 @@ class OwnJob(JobHandler):
 
     def plan(self, run: Run) -> None:
         """Fix which records the job has."""
+        self._check_version(run)
         plan(run, self.job)
 
     def remark(self, run: Run) -> str | None:
@@ -55,7 +57,8 @@ class OwnJob(JobHandler):
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
         """Read and decide one page."""
-        pages.decide_page(run, self.job, wave, page)
+        self._check_version(run)
+        pages.decide_page(run, self.job, wave, page, self.version)
 
     def pack(self, run: Run, wave: int) -> int | None:
         """Fix the wave's batches. Returns how many there are, or None if they were fixed before."""
@@ -75,7 +78,19 @@ class OwnJob(JobHandler):
 
     def round_off(self, run: Run) -> None:
         """Do what ``finish`` says."""
+        self._check_version(run)
         finishing.do(run, self.job)
+
+    def _check_version(self, run: Run) -> None:
+        """Raise UnknownJobType if the job is pinned to another version: that of the worker that has begun it.
+
+        Or that has begun it again, when it was resumed.
+        """
+        if self.job.pinned:
+            begun = run.progress.first_note(run.id, f"pinned {run.job.resumed_date or ''}", self.version)
+            if begun != self.version:
+                message = f"This process has version {self.version} of {self.name}; the job has begun with {begun}"
+                raise UnknownJobType(message, lacking=(self.name, begun))
 
 
 def _sentence(may: May) -> str:

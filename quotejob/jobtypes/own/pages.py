@@ -25,9 +25,10 @@ _GONE = "The record was deleted, or is no longer visible to the user, since the 
 log = structlog.get_logger()
 
 
-def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None:
-    """Decide one page. Twice, or at the same time, is harmless: the first receipt wins, with its decisions.
+def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version: str) -> None:
+    """Decide one page, by this version of the job's code.
 
+    Twice, or at the same time, is harmless: the first receipt wins, with its decisions.
     Raises OrgClosed if more records have failed than the job type allows.
     """
     run.go_on()
@@ -39,7 +40,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None
         decided, others = dry.without_changed(run, page, decided, names)
         results += others
     if run.job.dry_run:
-        decided, planned = dry.planned(decided, names)
+        decided, planned = dry.planned(run, decided, names)
         results += planned
     results += [_result(one, names.get(one.source)) for one in decided if one.outcome != "write"]
     writing = [one for one in decided if one.outcome == "write"]
@@ -50,6 +51,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int) -> None
         to_write=len(writing),
         api_calls=run.org.calls,
         totals=tuple(as_tallies(counted)),
+        code_version=version,
     )
     run.progress.record_page(run.id, wave, receipt, parcels.pack(writing) if writing else b"")
     log.info(f"Decided a page of {len(ids)} records", page=page)

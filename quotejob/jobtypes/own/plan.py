@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused
+from quotejob.jobtypes import foreseen
 from quotejob.jobtypes.own import calling
 from quotejob.jobtypes.own.problems import problems, sentence
 from quotejob.run import dry_runs
@@ -25,9 +26,12 @@ def plan(run: Run, job: type[JobType[Any]]) -> None:
     Raises OrgClosed with all problems if the org cannot take the job's writes, or ``start`` gave no clause that works.
     """
     with run.org.reading("the fields of its objects"):
-        found = problems(job, cache(run.org.describe))
+        describe = cache(run.org.describe)
+        found = problems(job, describe)
     if found:
         raise OrgClosed(sentence(found), code="NOT_READY")
+    if run.job.dry_run:
+        foreseen.keep(run, [describe(name) for name in dict.fromkeys(may.sobject for may in job.writes)])
     wave_size = max(1, MAX_RECORDS_PER_WAVE // job.page_size)
     store_plan(run, _records(run, job), page_size=job.page_size, wave_size=wave_size)
 

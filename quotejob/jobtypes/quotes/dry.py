@@ -7,23 +7,31 @@ Quote would be written than the one that was seen, it has another fingerprint.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from quotejob.jobtypes import foreseen
+from quotejob.jobtypes.foreseen import Fields, Write
 from quotejob.jobtypes.quotes import packed
-from quotejob.pricing import Rules
+from quotejob.jobtypes.quotes.writer import line_body, quote_body
+from quotejob.pricing import Rules, opportunity_name
 from quotejob.pricing.model import Opportunity, PricedLine, PricedQuote
 from quotejob.pricing.rules import region_name
 from quotejob.run.context import Run
 from quotejob.run.dry_runs import changed
 from quotejob.run.receipt import Outcome, Planned, PlannedQuote, Result
+from quotejob.usercode.writes import Verb
 
 FINGERPRINT_BYTES = 8
 
 
-def planned(quotes: Iterable[PricedQuote], found: Mapping[str, Opportunity], book: Rules) -> list[Result]:
-    """Return the results of quotes that are not written. ``found``: their Opportunities, by id."""
-    return [_planned(quote, found[quote.opportunity_id], book) for quote in quotes]
+def planned(run: Run, quotes: Iterable[PricedQuote], found: Mapping[str, Opportunity], book: Rules) -> list[Result]:
+    """Return the results of quotes that are not written. ``found``: their Opportunities, by id.
+
+    Those that the org will refuse, as far as it is known, have failed.
+    """
+    known = foreseen.kept(run, ("Quote", "QuoteLineItem"))
+    return [_refused(quote, known) or _planned(quote, found[quote.opportunity_id], book) for quote in quotes]
 
 
 def without_changed(run: Run, page: int, quotes: Sequence[PricedQuote]) -> tuple[list[PricedQuote], list[Result]]:
@@ -42,6 +50,19 @@ def without_changed(run: Run, page: int, quotes: Sequence[PricedQuote]) -> tuple
 def fingerprint(quote: PricedQuote) -> str:
     """Return the fingerprint of what would be written, as hexadecimal digits."""
     return hashlib.blake2b(packed.row(quote), digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+def _refused(quote: PricedQuote, known: Mapping[str, Fields]) -> Result | None:
+    refused = foreseen.refusal(known, _writes(quote))
+    if refused is None:
+        return None
+    name = opportunity_name(quote.name)
+    return Result(quote.opportunity_id, Outcome.FAILED, code=refused[0], message=refused[1], record_name=name)
+
+
+def _writes(quote: PricedQuote) -> Iterator[Write]:
+    yield Verb.INSERT, "Quote", quote_body(quote, "a key")
+    yield from ((Verb.INSERT, "QuoteLineItem", line_body(line, quote.opportunity_id)) for line in quote.lines)
 
 
 def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quotejob.jobs.job import Job, JobType
+from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.quotes import commit, pages, unknown
@@ -13,7 +13,7 @@ from quotejob.run.context import Run
 class BatchQuote(JobHandler):
     """Plan by plan.py, price pages by pages.py, pack and write batches by commit.py."""
 
-    name = JobType.BATCH_QUOTE
+    name = BuiltIn.BATCH_QUOTE
     dry = True
     nothing = "No Opportunity matched the WHERE clause when the job ran, so there was nothing to price"
 

@@ -47,7 +47,7 @@ def price_page(run: Run, wave: int, page: int) -> None:
         quotes, changed = dry.without_changed(run, page, quotes)
         results += changed
     if run.job.dry_run:
-        results += dry.planned(quotes, found, book)
+        results += dry.planned(run, quotes, found, book)
         quotes = []
     if run.job.retry_of is not None:
         quotes, there = _without_written(run, quotes)

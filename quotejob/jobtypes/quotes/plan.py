@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
-from quotejob.jobtypes import key_field
+from quotejob.jobtypes import foreseen, key_field
 from quotejob.jobtypes.quotes.packing import EXPECTED, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
@@ -78,6 +78,8 @@ def check_org(run: Run, book: Rules) -> Currencies:
         raise OrgClosed("The org has no Quote object, or the user may not see it; enable Quotes in Setup") from cause
     with run.org.reading("the fields of its objects, and its currencies"):
         key_field.check(described)
+        if run.job.dry_run:
+            foreseen.keep(run, [described, run.org.describe("QuoteLineItem")])
         fields: dict[str, dict[str, Any]] = {field["name"]: field for field in described["fields"]}
         _check_fields(run, book, fields)
         if "CurrencyIsoCode" not in fields:

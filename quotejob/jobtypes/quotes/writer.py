@@ -48,6 +48,31 @@ def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict
     return found
 
 
+def quote_body(quote: PricedQuote, key: str) -> dict[str, Any]:
+    """Return the fields of the new Quote."""
+    return {
+        **quote.copied,
+        "Name": quote.name,
+        "OpportunityId": quote.opportunity_id,
+        "Pricebook2Id": quote.pricebook2_id,
+        "ExpirationDate": quote.expiration_date.isoformat(),
+        key_field.NAME: key,
+    }
+
+
+def line_body(line: PricedLine, quote_id: str) -> dict[str, Any]:
+    """Return the fields of a new line of a Quote, without a key."""
+    body = {
+        **line.copied,
+        "QuoteId": quote_id,
+        "PricebookEntryId": line.pricebook_entry_id,
+        "OpportunityLineItemId": line.opportunity_line_id,
+        "Quantity": line.quantity,
+        "UnitPrice": line.unit_price,
+    }
+    return body if line.line_discount is None else body | {"Discount": line.line_discount}
+
+
 class Writer(UnitWriter[PricedQuote]):
     """Writes the quotes of one batch. ``results``, by Opportunity id, grows as the org answers."""
 
@@ -142,7 +167,7 @@ class Writer(UnitWriter[PricedQuote]):
 
     def _nodes(self, group: Sequence[PricedQuote]) -> Iterator[Node]:
         for quote in group:
-            yield Node(quote.opportunity_id, "POST", "Quote", self._quote_body(quote))
+            yield Node(quote.opportunity_id, "POST", "Quote", quote_body(quote, self._key(quote.opportunity_id)))
             for line in quote.lines:
                 yield self._line_node(line, f"@{{{quote.opportunity_id}.id}}", keyed=self._keyed)
 
@@ -162,29 +187,9 @@ class Writer(UnitWriter[PricedQuote]):
             record_name=opportunity_name(unit.name),
         )
 
-    def _quote_body(self, quote: PricedQuote) -> dict[str, Any]:
-        return {
-            **quote.copied,
-            "Name": quote.name,
-            "OpportunityId": quote.opportunity_id,
-            "Pricebook2Id": quote.pricebook2_id,
-            "ExpirationDate": quote.expiration_date.isoformat(),
-            key_field.NAME: self._key(quote.opportunity_id),
-        }
-
     def _line_node(self, line: PricedLine, quote_id: str, *, keyed: bool) -> Node:
-        body = {
-            **line.copied,
-            "QuoteId": quote_id,
-            "PricebookEntryId": line.pricebook_entry_id,
-            "OpportunityLineItemId": line.opportunity_line_id,
-            "Quantity": line.quantity,
-            "UnitPrice": line.unit_price,
-        }
-        if line.line_discount is not None:
-            body["Discount"] = line.line_discount
         key = {key_field.NAME: self._key(line.opportunity_line_id)} if keyed else {}
-        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", body | key)
+        return Node(line.opportunity_line_id, "POST", "QuoteLineItem", line_body(line, quote_id) | key)
 
     def _key(self, record_id: str) -> str:
         return key_of(self._job_id, record_id)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from quotejob.usercode import Context, Finish, JobType, Key, Keys, Retry, Row, Write, Yielded, inserts, updates
+from quotejob import Context, Finish, JobType, Key, Keys, Retry, Row, Write, Yielded, inserts, updates
 
 HIDDEN = ("REDIS_URL", "QUOTEJOB_SECRET_KEY", "OTHER_NAME_OF_THE_URL")
 

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from cli.local import LocalOrg
 from quotejob import audit, clock
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
@@ -118,7 +118,7 @@ def test_a_wrong_question_is_400(client: FlaskClient, headers: Headers, query: s
 def test_another_org_sees_nothing_of_it(client: FlaskClient, headers: Headers, store_of_jobs: JobStore) -> None:
     """And hostile names stay text."""
     other = caller.from_header(headers(orgId=caller.to18("00D000000000099"))["x-client-context"])
-    job, _ = store_of_jobs.submit(other, JobType.SAMPLE_DATA_DELETE, name="\u202e<b>\x00")
+    job, _ = store_of_jobs.submit(other, BuiltIn.SAMPLE_DATA_DELETE, name="\u202e<b>\x00")
     audit.acts("005000000000009AAA", "Eve\n")
     store_of_jobs.abort(job.job_id)
     assert client.get("/api/audit", headers=headers()).get_json() == {"entries": [], "nextCursor": None}

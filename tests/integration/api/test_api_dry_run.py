@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import Job, Status
+from quotejob.salesforce import OrgClient
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 
@@ -158,6 +159,27 @@ def test_what_has_changed_is_not_written(
     assert (job.succeeded, job.skipped) == (1, 2)
     assert {results[one]["code"], results[none]["code"]} == {"CHANGED_SINCE_DRY_RUN"}
     assert results[two]["outcome"] == "succeeded"
+
+
+def test_a_quote_that_the_org_will_refuse_has_failed(
+    dry_run: Run, deals: tuple[str, list[str]], services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the org's describe of Quotes and lines says: here a name has less room than it has in the local org."""
+    describe = OrgClient.describe
+
+    def short(org: OrgClient, name: str) -> dict[str, Any]:
+        found = describe(org, name)
+        for field in found["fields"]:
+            field["length"] = 9 if (name, field["name"]) == ("Quote", "Name") else field["length"]
+        return found
+
+    monkeypatch.setattr(OrgClient, "describe", short)
+    name, (two, *_) = deals
+    job = dry_run(name)
+    assert (job.status, job.planned, job.skipped, job.failed) == (Status.COMPLETED, 0, 1, 2)
+    results = {one.record_id: one for one in services.results.page(job.job_id)[0]}
+    assert (results[two].code, results[two].record_name) == ("STRING_TOO_LONG", name)
+    assert str(results[two].message).startswith("Quote.Name holds 9 characters, and the text has ")
 
 
 def test_only_a_completed_dry_run_can_be_run(

@@ -19,7 +19,7 @@ from api import create_app
 from cli.client import facts
 from cli.local import LocalOrg
 from quotejob import logs
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -71,7 +71,7 @@ def jobs(settings: Settings, local_org: LocalOrg) -> Iterator[JobStore]:
 def foreign(jobs: JobStore, client: FlaskClient) -> Iterator[str]:
     """A job of another org."""
     context = caller.from_header(client.environ_base["HTTP_X_CLIENT_CONTEXT"])
-    job, _ = jobs.submit(replace(context, org_id=caller.to18("00D000000000099")), JobType.SAMPLE_DATA_DELETE)
+    job, _ = jobs.submit(replace(context, org_id=caller.to18("00D000000000099")), BuiltIn.SAMPLE_DATA_DELETE)
     yield job.job_id
     jobs.abort(job.job_id)
 

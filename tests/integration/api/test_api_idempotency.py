@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from cli.local import LocalOrg
 from quotejob.errors import IdempotencyKeyReused
 from quotejob.jobs import idempotency
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.store import JobStore
 
 BATCH, CREATE, DELETE = "/api/executebatch", "/api/data/create", "/api/data/delete"
@@ -169,9 +169,9 @@ def test_what_is_kept_of_a_key_goes_after_a_day(
 def test_orgs_do_not_share_keys(store_of_jobs: JobStore) -> None:
     """The same key and another request, of two orgs: two jobs."""
     one, other = new_caller(), new_caller()
-    first, _ = store_of_jobs.submit(one, JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
-    second, new = store_of_jobs.submit(other, JobType.BATCH_QUOTE, soql_where_clause="b", idempotency_key="k")
+    first, _ = store_of_jobs.submit(one, BuiltIn.BATCH_QUOTE, soql_where_clause="a", idempotency_key="k")
+    second, new = store_of_jobs.submit(other, BuiltIn.BATCH_QUOTE, soql_where_clause="b", idempotency_key="k")
     assert new
     assert first.job_id != second.job_id
     with pytest.raises(IdempotencyKeyReused, match=first.job_id):
-        store_of_jobs.submit(one, JobType.BATCH_QUOTE, soql_where_clause="b", idempotency_key="k")
+        store_of_jobs.submit(one, BuiltIn.BATCH_QUOTE, soql_where_clause="b", idempotency_key="k")

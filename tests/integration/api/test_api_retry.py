@@ -11,7 +11,7 @@ from _api import CLAUSE, Headers, accepted, refused, submit
 from flask.testing import FlaskClient
 
 from cli.local import LocalOrg
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
@@ -33,7 +33,7 @@ def ended(store_of_jobs: JobStore, local_org: LocalOrg, headers: Headers) -> Ite
         for job in JobSearch(store_of_jobs._redis, store_of_jobs).recent(local_org.org_id, limit=200)[0]:
             if not job.ended:
                 store_of_jobs.abort(job.job_id)
-        job_id = store_of_jobs.submit(context, JobType.BATCH_QUOTE, name="First", soql_where_clause=CLAUSE)[0].job_id
+        job_id = store_of_jobs.submit(context, BuiltIn.BATCH_QUOTE, name="First", soql_where_clause=CLAUSE)[0].job_id
         assert store_of_jobs.promote(local_org.org_id) == [job_id]
         progress = Progress(store_of_jobs._redis)
         store_of_jobs.move(job_id, Status.PREPARING)
@@ -48,7 +48,7 @@ def ended(store_of_jobs: JobStore, local_org: LocalOrg, headers: Headers) -> Ite
         return job_id
 
     yield make
-    store_of_jobs._redis.delete(keys.jobs_of(local_org.org_id, f"runs:{JobType.BATCH_QUOTE}"))
+    store_of_jobs._redis.delete(keys.jobs_of(local_org.org_id, f"runs:{BuiltIn.BATCH_QUOTE}"))
 
 
 @pytest.fixture

@@ -287,7 +287,7 @@ def test_sample_data_by_the_clock(ask: Ask) -> None:
 
 RENEWALS = """
 from marshmallow import Schema, fields, validate
-from quotejob.usercode import JobType, Row, updates
+from quotejob import JobType, Row, updates
 
 class Account(Row, frozen=True, kw_only=True):
     Name: str

@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 from api import create_app, health
 from cli.local import LocalOrg
 from harness.stack import Stack
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
@@ -40,7 +40,7 @@ from tasks import workers
 def foreign_job(store_of_jobs: JobStore, headers: Headers) -> Iterator[str]:
     """A job of another org."""
     header = headers(orgId=caller.to18("00D000000000099"))["x-client-context"]
-    job, _ = store_of_jobs.submit(caller.from_header(header), JobType.SAMPLE_DATA_DELETE)
+    job, _ = store_of_jobs.submit(caller.from_header(header), BuiltIn.SAMPLE_DATA_DELETE)
     yield job.job_id
     store_of_jobs.abort(job.job_id)
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.run.receipt import Outcome, Planned, PlannedQuote, Receipt, Result
 from quotejob.services import Services
@@ -26,7 +26,7 @@ def dry(services: Services, local_org: LocalOrg) -> Job:
     """A dry run that is Completed, of one Opportunity; its region has HTML in its name."""
     options = Options(dry_run=True)
     job, _ = services.jobs.submit(
-        caller_of(local_org), JobType.BATCH_QUOTE, soql_where_clause="Id != null", options=options
+        caller_of(local_org), BuiltIn.BATCH_QUOTE, soql_where_clause="Id != null", options=options
     )
     services.jobs.promote(local_org.org_id)
     services.jobs.move(job.job_id, Status.PREPARING)

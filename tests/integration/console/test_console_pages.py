@@ -10,9 +10,13 @@ import pytest
 from _runs import caller_of
 from flask.testing import FlaskClient
 
+import api
+import console
 from cli.local import LocalOrg
-from quotejob.jobs.job import JobType
+from console import health
+from quotejob.jobs.job import BuiltIn
 from quotejob.services import Services
+from quotejob.settings import Settings
 from quotejob.store.client import RedisClient
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -24,7 +28,7 @@ def job_id(services: Services, local_org: LocalOrg) -> str:
     """A Holding job whose name and clause have HTML in them."""
     clause = f"Name = '{HTML}'"
     context = caller_of(local_org)
-    return services.jobs.submit(context, JobType.BATCH_QUOTE, name=HTML, soql_where_clause=clause)[0].job_id
+    return services.jobs.submit(context, BuiltIn.BATCH_QUOTE, name=HTML, soql_where_clause=clause)[0].job_id
 
 
 def parts(job_id: str) -> list[str]:
@@ -57,7 +61,7 @@ def test_an_unchanged_part_costs_one_read(
             if again.status_code == 304:
                 break
         assert (again.status_code, again.data, commands) == (304, b"", ["MGET"]), path
-        services.jobs.submit(caller_of(local_org), JobType.SAMPLE_DATA_DELETE)
+        services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE)
         assert browser.get(path, headers={"HX-PTag": tag}).status_code == 200
 
 
@@ -71,7 +75,7 @@ def test_what_people_wrote_is_shown_as_text(browser: FlaskClient, job_id: str, p
 def test_a_job_of_another_org_is_not_there(browser: FlaskClient, services: Services, local_org: LocalOrg) -> None:
     """Neither its page nor a part of it, nor its results, nor a change."""
     stranger = replace(caller_of(local_org), org_id="00D000000000099EAA")
-    foreign = services.jobs.submit(stranger, JobType.SAMPLE_DATA_DELETE)[0].job_id
+    foreign = services.jobs.submit(stranger, BuiltIn.SAMPLE_DATA_DELETE)[0].job_id
     for path in ("jobs/{}", "part/jobs/{}/progress", "part/jobs/{}/reasons", "jobs/{}/results.csv"):
         assert browser.get(f"/console/{path.format(foreign)}").status_code == 404, path
     assert foreign not in browser.get(f"/console/part/jobs?ids={foreign}").text
@@ -89,7 +93,7 @@ def test_a_move_names_a_neighbour(
 ) -> None:
     """The answer is the whole list; a neighbour that has left is explained with 409."""
     token = {"X-CSRF-Token": csrf(browser)}
-    second = services.jobs.submit(caller_of(local_org), JobType.SAMPLE_DATA_DELETE)[0].job_id
+    second = services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE)[0].job_id
     moved = browser.post("/console/queue/move", data={"job": second, "place": "before", "other": job_id}, headers=token)
     assert moved.status_code == 200
     assert moved.text.index(f"q-{second}") < moved.text.index(f"q-{job_id}")
@@ -123,3 +127,27 @@ def test_a_form_that_is_sent_twice_makes_one_job(browser: FlaskClient, csrf: Csr
     form = {"csrf": csrf(browser), "clause": "Id != null", "once": "key-1"}
     first, second = (browser.post("/console/submit", data=form) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_health_says_what_the_doctor_says(
+    browser: FlaskClient,
+    services: Services,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    logging_restored: None,
+) -> None:
+    """One judge: no worker answers here. The org is asked once a minute, however often the page asks."""
+    monkeypatch.setattr(health, "_kept", health._Kept())
+    page = browser.get("/console/health").text
+    assert "No worker answers: start one with: celery -A tasks worker" in page
+    assert "The session works, the key fields are there" in page
+    assert "Flower" not in page
+    monkeypatch.setattr(health, "of_org", lambda *_: pytest.fail("the org was asked again"))
+    browser.get("/console/part/health", headers={"HX-Request": "true"})
+    linked = api.create_app(replace(settings, flower_url="https://flower.example"))
+    console.install(linked)
+    other = linked.test_client()
+    kept = browser.get_cookie("quotejob_console", path="/console")
+    assert kept
+    other.set_cookie("quotejob_console", kept.value, path="/console")
+    assert 'href="https://flower.example"' in other.get("/console/health").text

@@ -12,10 +12,10 @@ from marshmallow import Schema, fields
 import api
 import console
 from cli.local import LocalOrg
+from quotejob import JobType, Row, updates
 from quotejob.jobtypes import registry
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.usercode import JobType, Row, updates
 
 Csrf = Callable[[FlaskClient], str]
 

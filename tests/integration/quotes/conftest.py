@@ -17,7 +17,7 @@ from cli.client import Json
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
-from quotejob.jobs.job import JobType
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobtypes.quotes import pages
 from quotejob.services import Services
 from quotejob.settings import Settings, current
@@ -84,7 +84,7 @@ def run(local: LocalOrg, settings: Settings) -> Callable[[str], Ran]:
     def work(clause: str) -> Ran:
         services = Services(current(), store.client(current().redis_url, attempts=1))
         caller = replace(new_caller(), org_id=local.org_id, org_domain_url=local.url, access_token=local.token)
-        job, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause=clause)
+        job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause)
         [ended] = run_to_end(services, job.job_id)
         return Ran(ended, services.results.stream(job.job_id))
 

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from quotejob.dispatch import Claims, Dispatcher
 from quotejob.errors import ScheduleConflict
-from quotejob.jobs.job import JobType, Status
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -46,7 +46,7 @@ def create(schedules: ScheduleStore, caller: CallerContext, cron: str, **what: A
 
 
 def submit(jobs: JobStore, caller: CallerContext) -> str:
-    return jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")[0].job_id
+    return jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")[0].job_id
 
 
 def test_a_slot_is_kept_free_and_the_queue_passed(

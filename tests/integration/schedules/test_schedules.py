@@ -25,7 +25,7 @@ from quotejob.errors import (
     ScheduleNotFound,
     TooManySchedules,
 )
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.run.context import begin, session
@@ -77,14 +77,14 @@ def test_a_schedule_is_kept_as_it_was_asked(schedules: ScheduleStore, caller: Ca
     start, stop = datetime(2031, 3, 1, tzinfo=UTC), datetime(2031, 3, 3, 12, tzinfo=UTC)
     made_one = create(
         schedules, caller, "0 0 22 * * ?", name="Nightly", time_zone="Europe/Zurich", misfire=Misfire.SKIP,
-        start_time=start, end_time=stop, job_type=JobType.SAMPLE_DATA_CREATE, number_of_opportunities=7,
+        start_time=start, end_time=stop, job_type=BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=7,
     )  # fmt: skip
     found = schedules.get(made_one.schedule_id, caller.org_id)
     assert found == made_one
     assert (found.name, found.time_zone, found.misfire, found.overlap) == (
         "Nightly", "Europe/Zurich", Misfire.SKIP, Overlap.QUEUE,
     )  # fmt: skip
-    assert (found.job_type, found.number_of_opportunities) == (JobType.SAMPLE_DATA_CREATE, 7)
+    assert (found.job_type, found.number_of_opportunities) == (BuiltIn.SAMPLE_DATA_CREATE, 7)
     assert (found.start_time, found.end_time, found.state) == (start, stop, State.WAITING)
     assert found.next_fire_times == [datetime(2031, 3, 1, 21, tzinfo=UTC), datetime(2031, 3, 2, 21, tzinfo=UTC)]
     assert schedules.list_for_org(caller.org_id) == [found]
@@ -260,7 +260,7 @@ def test_a_full_flex_queue_delays_and_loses_nothing(
     """What has fired waits outside and goes in as soon as there is room."""
     schedule = create(schedules, caller)
     for _ in range(5):
-        jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+        jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")
     assert schedule.next_fire_time
     for minute in range(2):
         firing.tick(schedule.next_fire_time + minute * MINUTE)

@@ -17,7 +17,7 @@ from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.errors import FlexQueueFull, IdempotencyKeyReused, JobConflict, JobNotFound, StoreUnavailable
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.retry import Retry
 from quotejob.run.receipt import Outcome, Receipt, Result
@@ -71,7 +71,7 @@ def _no_faults(org: LocalOrg, reader: OrgReader) -> Iterator[None]:
 def run(services: Services, org: LocalOrg, ids: list[str]) -> Job:
     """Run a job for these Opportunities."""
     clause = "Id IN ({})".format(", ".join(f"'{each}'" for each in ids))
-    job, _ = services.jobs.submit(caller_of(org), JobType.BATCH_QUOTE, soql_where_clause=clause)
+    job, _ = services.jobs.submit(caller_of(org), BuiltIn.BATCH_QUOTE, soql_where_clause=clause)
     return run_to_end(services, job.job_id)[0]
 
 
@@ -179,7 +179,7 @@ def test_it_prices_what_is_there_now(services: Services, org: LocalOrg, reader: 
 def job_with(services: Services, org: LocalOrg | CallerContext, codes: dict[str, str | None]) -> Job:
     """A Completed job, one page, whose records failed with these codes. None: it succeeded."""
     caller = caller_of(org) if isinstance(org, LocalOrg) else org
-    job, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")
     services.jobs.promote(caller.org_id)
     services.jobs.move(job.job_id, Status.PREPARING)
     services.progress.store_plan(job.job_id, [list(codes)], 1, lambda: 0)
@@ -282,7 +282,7 @@ def test_a_large_quote_that_is_there_in_part_is_completed(
 def test_a_resume_after_a_retry(services: Services, org: LocalOrg, ids: list[str], quotes: Quotes) -> None:
     """A retry of an Aborted job has what had failed by then; the resumed job does the rest. Each has one Quote."""
     clause = "Id IN ({})".format(", ".join(f"'{each}'" for each in ids[:8]))
-    first, _ = services.jobs.submit(caller_of(org), JobType.BATCH_QUOTE, soql_where_clause=clause)
+    first, _ = services.jobs.submit(caller_of(org), BuiltIn.BATCH_QUOTE, soql_where_clause=clause)
     flow.dispatch(org_id=org.org_id)
     flow.plan(job_id=first.job_id)
     lost = services.progress.page(first.job_id, 0)
@@ -305,14 +305,14 @@ def test_a_resume_after_a_retry(services: Services, org: LocalOrg, ids: list[str
 def test_a_job_that_has_not_ended_is_not_retried(services: Services, status: Status) -> None:
     """409, as long as it goes on."""
     caller = new_caller()
-    job, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")
     services.client.hset(keys.job(job.job_id), mapping={"status": status, "failed": 3})
     with pytest.raises(JobConflict, match=f"this one is {status}"):
         services.retries.submit(caller, Retry(services.jobs.get(job.job_id)))
 
 
-@pytest.mark.parametrize("job_type", [JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE])
-def test_sample_data_is_not_retried(services: Services, job_type: JobType) -> None:
+@pytest.mark.parametrize("job_type", [BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE])
+def test_sample_data_is_not_retried(services: Services, job_type: BuiltIn) -> None:
     """The failed records of sample data are numbers, or gone."""
     job, _ = services.jobs.submit(new_caller(), job_type, number_of_opportunities=3)
     with pytest.raises(JobConflict, match=f"{job_type} jobs cannot be retried; submit a new one"):
@@ -368,7 +368,7 @@ def test_what_was_chosen_goes_with_the_job(services: Services, org: LocalOrg, id
     with pytest.raises(JobConflict):
         retry(services, org, first.job_id, "NO_CODE")
     full = Services(replace(services.settings, active_jobs=1, holding_jobs=0), services.client)
-    waiting = services.jobs.submit(caller_of(org), JobType.BATCH_QUOTE, soql_where_clause="a")[0].job_id
+    waiting = services.jobs.submit(caller_of(org), BuiltIn.BATCH_QUOTE, soql_where_clause="a")[0].job_id
     with pytest.raises(FlexQueueFull):
         retry(full, org, first.job_id)
     services.jobs.abort(waiting)
@@ -405,7 +405,7 @@ def test_one_key_is_one_retry(services: Services, org: LocalOrg, ids: list[str])
     with pytest.raises(IdempotencyKeyReused):
         retry(services, org, other.job_id, "A_CODE", "B_CODE", key=key)
     with pytest.raises(IdempotencyKeyReused):
-        services.jobs.submit(caller_of(org), JobType.BATCH_QUOTE, soql_where_clause="a", idempotency_key=key)
+        services.jobs.submit(caller_of(org), BuiltIn.BATCH_QUOTE, soql_where_clause="a", idempotency_key=key)
     services.client.hset(keys.job(first.job_id), mapping={"status": "Processing"})
     assert retry(services, org, first.job_id, "A_CODE", "B_CODE", key=key).job_id == made.job_id
 
@@ -413,7 +413,7 @@ def test_one_key_is_one_retry(services: Services, org: LocalOrg, ids: list[str])
 def test_many_failed_records_are_a_stream(services: Services) -> None:
     """100,000: seconds to submit and to plan, and little memory."""
     caller = new_caller()
-    first, _ = services.jobs.submit(caller, JobType.BATCH_QUOTE, soql_where_clause="a")
+    first, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="a")
     services.client.hset(keys.job(first.job_id), mapping={"status": "Completed", "failed": 100_000})
     for page in range(500):
         found = tuple(

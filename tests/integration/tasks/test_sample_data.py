@@ -12,7 +12,7 @@ from _runs import caller_of, forget_org, run_to_end
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store.client import RedisClient
@@ -47,7 +47,7 @@ def services(settings: Settings, client: RedisClient, org: LocalOrg) -> Iterator
     forget_org(services, org)
 
 
-def run(services: Services, org: LocalOrg, job_type: JobType, **what: Any) -> Job:
+def run(services: Services, org: LocalOrg, job_type: BuiltIn, **what: Any) -> Job:
     return run_to_end(services, services.jobs.submit(caller_of(org), job_type, **what)[0].job_id)[0]
 
 
@@ -64,7 +64,7 @@ def test_what_was_created_is_deleted_and_nothing_else(services: Services, org: L
     quote = reader.create("Quote", {"Name": "ours", "OpportunityId": named[0], "QuoteJobKey__c": f"sample:{JOB}:1"})
     before = {name: ids(reader, name) for name in ("Opportunity", "OpportunityLineItem", "Account", "PricebookEntry")}
 
-    made = run(services, org, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=12)
+    made = run(services, org, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=12)
     assert (made.status, made.succeeded) == (Status.COMPLETED, 12)
     created = {row["QuoteJobKey__c"]: row["Id"] for row in reader.query(
         f"SELECT Id, QuoteJobKey__c FROM Opportunity WHERE QuoteJobKey__c LIKE 'sample:{made.job_id}:%'")}  # fmt: skip
@@ -73,7 +73,7 @@ def test_what_was_created_is_deleted_and_nothing_else(services: Services, org: L
     reader.update("Opportunity", created[f"sample:{made.job_id}:7"], {"Name": "A deal"})
     reader.create("Quote", {"Name": "of a sample", "OpportunityId": created[f"sample:{made.job_id}:3"]})
 
-    gone = run(services, org, JobType.SAMPLE_DATA_DELETE)
+    gone = run(services, org, BuiltIn.SAMPLE_DATA_DELETE)
     assert (gone.status, gone.total, gone.succeeded) == (Status.COMPLETED, 12, 12)
     assert before == {name: ids(reader, name) for name in before}
     assert set(named + keyed) <= ids(reader, "Opportunity")
@@ -83,15 +83,15 @@ def test_what_was_created_is_deleted_and_nothing_else(services: Services, org: L
 def test_two_creations_have_keys_of_their_own(services: Services, org: LocalOrg) -> None:
     """Their names are the same; one deletion takes both."""
     for _ in range(2):
-        assert run(services, org, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=2).succeeded == 2
-    assert run(services, org, JobType.SAMPLE_DATA_DELETE).succeeded == 4
-    nothing = run(services, org, JobType.SAMPLE_DATA_DELETE)
+        assert run(services, org, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=2).succeeded == 2
+    assert run(services, org, BuiltIn.SAMPLE_DATA_DELETE).succeeded == 4
+    nothing = run(services, org, BuiltIn.SAMPLE_DATA_DELETE)
     assert (nothing.status, nothing.total) == (Status.COMPLETED, 0)
     assert "nothing to delete" in (nothing.extended_status or "")
 
 
-@pytest.mark.parametrize("job_type", [JobType.SAMPLE_DATA_CREATE, JobType.SAMPLE_DATA_DELETE])
-def test_an_org_without_the_field_is_told_so(services: Services, tmp_path: Path, job_type: JobType) -> None:
+@pytest.mark.parametrize("job_type", [BuiltIn.SAMPLE_DATA_CREATE, BuiltIn.SAMPLE_DATA_DELETE])
+def test_an_org_without_the_field_is_told_so(services: Services, tmp_path: Path, job_type: BuiltIn) -> None:
     """Nothing is made that could not be found again, and nothing is deleted by its name."""
     (tmp_path / "source").mkdir()
     with Stack(tmp_path / "stack") as stack:
@@ -112,7 +112,7 @@ def test_samples_have_one_currency(services: Services, tmp_path: Path) -> None:
         for entry in list(reader.query("SELECT Product2Id, Pricebook2Id FROM PricebookEntry ORDER BY Id LIMIT 20")):
             wanted = {name: entry[name] for name in ("Product2Id", "Pricebook2Id")}
             reader.create("PricebookEntry", {**wanted, "CurrencyIsoCode": "USD", "UnitPrice": 1, "IsActive": True})
-        job = run(services, org, JobType.SAMPLE_DATA_CREATE, number_of_opportunities=150)
+        job = run(services, org, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=150)
         assert (job.status, job.failed) == (Status.COMPLETED, 0)
         assert reader.count("SELECT COUNT() FROM OpportunityLineItem") == 300
         forget_org(services, org)

@@ -32,7 +32,9 @@ SUBMITTING = (
     "retryFailedRecords",
     "runAfterDryRun",
 )  # with an Idempotency-Key
-JOB_CONFLICTS = ("abortJob", "resumeJob", "retryFailedRecords", "getDryRun", "runAfterDryRun")
+JOB_CONFLICTS = (
+    "abortJob", "resumeJob", "abortJobs", "resumeJobs", "retryFailedRecords", "getDryRun", "runAfterDryRun",
+)  # fmt: skip
 SCHEDULE_CONFLICTS = ("createSchedule", "updateSchedule", "pauseSchedule", "resumeSchedule", "runScheduleNow")
 BY_ID = {operation["operationId"]: (method, path, operation) for method, path, operation in operations()}
 
@@ -67,6 +69,8 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
         "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
         "retryFailedRecords": ("post", "/api/jobs/{jobId}/retry", "202"),
+        "abortJobs": ("post", "/api/abortjobs", "200"),
+        "resumeJobs": ("post", "/api/resumejobs", "200"),
         "getFlexQueue": ("get", "/api/flexqueue", "200"),
         "moveJobToFront": ("post", "/api/flexqueue/moveJobToFront", "200"),
         "moveJobToEnd": ("post", "/api/flexqueue/moveJobToEnd", "200"),

@@ -23,10 +23,13 @@ class Fake(BaseHTTPRequestHandler):
 
     answers: dict[str, list[tuple[int, Any, dict[str, str]]]] = {}
     sent: list[tuple[str, Any]] = []  # paths and bodies
+    asked: list[str] = []  # whole addresses of calls of the API
 
     def do_GET(self) -> None:
         """Give the path's answers in order, the last one for ever."""
         path = self.path.partition("?")[0]
+        if path.startswith("/api/"):
+            self.asked.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.sent.append((path, json.loads(body) if body.startswith(b"{") else None))
         queued = self.answers.get(path, [(404, {"code": "NOT_FOUND", "message": "Nothing here"}, {})])
@@ -46,7 +49,7 @@ class Fake(BaseHTTPRequestHandler):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fake]]:
     """The API's answers, to be filled; the environment names it and the org."""
-    Fake.sent = []
+    Fake.sent, Fake.asked = [], []
     Fake.answers = {"/services/oauth2/userinfo": [(200, {}, {})]}
     with ThreadingHTTPServer(("127.0.0.1", 0), Fake) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -126,6 +129,12 @@ def test_a_short_id(fake: type[Fake]) -> None:
         ["job", "1f0c", "--last"],
         ["retry"],
         ["jobs", "--has-errors", "true"],
+        ["abort"],
+        ["abort", "1f0c", "--all"],
+        ["abort", "--last", "--status", "Holding"],
+        ["abort", "1f0c", "--yes"],
+        ["resume", "--all", "--wait", "5"],
+        ["resume", "--all", "--status", "Nonsense"],
         ["run"],
         ["run", "a", "--file", __file__],
         ["jobs", "--created-from", "yesterday"],
@@ -176,3 +185,46 @@ def test_a_schedule_of_a_job_type_of_ones_own(fake: type[Fake]) -> None:
     given = [{"name": "months", "value": "24"}, {"name": "rule", "value": "a=b"}]
     assert (own["jobType"], own["parameters"], "soqlWhereClause" in own) == ("renewals", given, False)
     assert (built_in["jobType"], "parameters" in built_in) == ("BatchQuote", False)
+
+
+def changed(count: int, **more: Any) -> dict[str, Any]:
+    """Return an answer of abortJobs about the first ``count`` of IDS; the last one could not be changed."""
+    jobs = [
+        {"jobId": job_id, "status": "Aborted", "jobType": "BatchQuote", "changed": True}
+        | dict.fromkeys(("name", "soqlWhereClause", "code", "message"))
+        for job_id in IDS[:count]
+    ]
+    return {"matched": count, "changed": count, "jobs": jobs, "nextCursor": None, **more}
+
+
+def test_all_that_match_are_aborted_only_with_yes(fake: type[Fake]) -> None:
+    """In a pipe and with --json nobody can be asked; with --yes the number that was seen is the bound."""
+    fake.answers["/api/abortjobs"] = [(200, changed(2), {})]
+    for words in (["abort", "--all"], ["abort", "--all", "--json"]):
+        done = call(*words, "--status", "holding")
+        assert done.exit_code == 2
+        assert "Abort these 2 jobs? Nobody can be asked here: add --yes." in done.stderr
+    assert len(fake.asked) == 2
+    fake.asked.clear()
+    done = call("abort", "--all", "--status", "holding", "--name", "a b", "--yes")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "2 jobs are aborted.")
+    assert fake.asked == [
+        "/api/abortjobs?status=Holding&name=a+b",
+        "/api/abortjobs?status=Holding&name=a+b&atMost=2",
+    ]
+    fake.answers["/api/abortjobs"] = [(200, changed(0), {})]
+    done = call("abort", "--all")
+    assert (done.exit_code, done.stdout) == (0, "No job matches.\n")
+
+
+def test_what_could_not_be_changed_is_said(fake: type[Fake]) -> None:
+    """All pages are asked for; the exit code is 2, and the object has each job."""
+    first, second = changed(2, nextCursor="1:2"), changed(1)
+    second["jobs"][0] |= {"changed": False, "code": "JOB_CONFLICT", "message": "It has ended."}
+    fake.answers["/api/resumejobs"] = [(200, changed(2), {}), (200, first, {}), (200, second, {})]
+    done = call("resume", "--all", "--yes", "--json")
+    assert done.exit_code == 2
+    assert "1 of 3 jobs could not be changed" in done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["matched"], answer["changed"], len(answer["jobs"])) == (2, 2, 3)
+    assert fake.asked[1:] == ["/api/resumejobs?atMost=2", "/api/resumejobs?atMost=2&cursor=1%3A2"]

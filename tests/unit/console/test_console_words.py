@@ -10,7 +10,7 @@ from flask import Flask
 
 from console import words
 from quotejob import clock
-from quotejob.jobs.job import Job, JobType, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def a_job(job_type: str, **more: object) -> Job:
 
 def test_a_title_says_what_the_job_does() -> None:
     """The words of the clause if there are no others, and never too many of them."""
-    assert words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="Id != null")) == "Id != null"
-    assert len(words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="x" * 9000))) == words.LONGEST_TITLE
-    assert words.title(a_job(JobType.SAMPLE_DATA_DELETE)) == "Delete sample data"
-    assert words.title(a_job(JobType.BATCH_QUOTE, soql_where_clause="Id != null", name="Nightly")) == "Nightly"
+    assert words.title(a_job(BuiltIn.BATCH_QUOTE, soql_where_clause="Id != null")) == "Id != null"
+    assert len(words.title(a_job(BuiltIn.BATCH_QUOTE, soql_where_clause="x" * 9000))) == words.LONGEST_TITLE
+    assert words.title(a_job(BuiltIn.SAMPLE_DATA_DELETE)) == "Delete sample data"
+    assert words.title(a_job(BuiltIn.BATCH_QUOTE, soql_where_clause="Id != null", name="Nightly")) == "Nightly"
     assert words.title(a_job("OfAPlugin")) == "OfAPlugin"

@@ -1,5 +1,6 @@
 -- needs jobs/queue
--- Make ready jobs Queued while the org has a free slot, in the order of the flex queue.
+-- Make ready jobs Queued while the org has a free slot, in the order of the flex queue. Those that only a newer version
+-- understands wait for a call of that version; others pass them.
 -- args  org, most_active, reserved (slots to leave free), first (a job that goes before all others and may take a reserved
 --       slot, or nil), context_kept (s; how long the context of a promoted job is stored from now on)
 -- Returns the ids of the jobs that this call promoted.
@@ -22,10 +23,11 @@ end
 
 wake(owner)
 if reserved > 0 then redis.call('SET', org(owner, 'reserved'), reserved) else redis.call('DEL', org(owner, 'reserved')) end
-if first and free(0) and redis.call('ZSCORE', org(owner, 'ready'), first) then promote(first) end
+if first and free(0) and redis.call('ZSCORE', org(owner, 'ready'), first) and not is_newer(first) then promote(first) end
+local passed = 0
 while free(reserved) do
-  local id = redis.call('ZRANGE', org(owner, 'ready'), 0, 0)[1]
+  local id = redis.call('ZRANGE', org(owner, 'ready'), passed, passed)[1]
   if not id then break end
-  promote(id)
+  if is_newer(id) then passed = passed + 1 else promote(id) end
 end
 return promoted

@@ -2,6 +2,7 @@
 -- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
 --       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing),
+--       format (the newest format that the caller understands: quotejob/formats.py),
 --       webhooks (names of those that are told of ends), notices_kept (s; how long a notice is tried)
 -- Sorted sets of an org:
 --   holding  every Holding job, by its place
@@ -21,6 +22,9 @@ local function job(id, part) return 'quotejob:job:' .. id .. (part and ':' .. pa
 local function org(id, part) return 'quotejob:org:' .. id .. ':' .. part end
 local function changed(owner) redis.call('INCR', org(owner, 'version')) end
 local function number(value) return string.format('%.0f', value) end
+
+-- Return whether only a newer version understands the job. Then it is left alone: neither started nor ended here.
+local function is_newer(id) return tonumber(redis.call('HGET', job(id), 'format') or 1) > args.format end
 
 local function set_fields(key, fields)
   local flat = {}
@@ -176,7 +180,7 @@ local function arrange(ids)
     next_one = next_one + 1
     local status, owner, outcome, time = unpack(
       redis.call('HMGET', job(id), 'status', 'orgId', 'dependsOnOutcome', 'notBefore'))
-    if status == 'Holding' then
+    if status == 'Holding' and not is_newer(id) then
       local parent, ended = vain(id, outcome, true)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from _runs import caller_of, run_to_end
@@ -49,7 +50,31 @@ class Marking(JobType[Account]):
         yield finish.insert("Opportunity", Name=name, StageName="New", CloseDate=finish.context.today)
 
 
-ALL = (Marking,)
+class Wrong(JobType[Account]):
+    """Writes what its Site says: most of it the org refuses."""
+
+    writes = (inserts("Opportunity", key="QuoteJobKey__c"), updates("Account"))
+
+    def execute(self, records: Sequence[Account], context: Context) -> Iterator[Yielded]:
+        good: dict[str, Any] = {"Name": "Wrong or not", "StageName": "New", "CloseDate": context.today}
+        bodies: dict[str, dict[str, Any]] = {
+            "fine": good,
+            "long": good | {"Name": "x" * 121},
+            "missing": {"Name": "Wrong", "StageName": "New"},
+            "empty": good | {"StageName": None},
+            "unknown": good | {"NoSuchField__c": "x"},
+            "read only": good | {"IsWon": True},
+        }
+        for account in records:
+            if account.Site == "clear":
+                yield account.update(Name=None)
+            elif account.Site == "computed":
+                yield account.update(LastModifiedDate=context.now)
+            else:
+                yield account.insert("Opportunity", **bodies[account.Site or "fine"])
+
+
+ALL: tuple[type[JobType[Any]], ...] = (Marking, Wrong)
 
 
 @pytest.fixture
@@ -66,9 +91,9 @@ def lot(org: OrgReader) -> tuple[str, list[str]]:
 def submit(services: Services, local_org: LocalOrg) -> Submit:
     """Submit a job and run it to its end in this process."""
 
-    def run(clause: str, options: Options = PLAIN) -> Job:
-        asked = registry.checked("Marking", clause, [])
-        job, _ = services.jobs.submit(caller_of(local_org), "Marking", options=options, **asked)
+    def run(clause: str, options: Options = PLAIN, job_type: str = "Marking") -> Job:
+        asked = registry.checked(job_type, clause, [])
+        job, _ = services.jobs.submit(caller_of(local_org), job_type, options=options, **asked)
         return run_to_end(services, job.job_id)[0]
 
     return run
@@ -107,3 +132,20 @@ def test_finish_writes_only_in_a_real_run(org: OrgReader, lot: tuple[str, list[s
     assert org.count(count) == before
     submit(clause)
     assert org.count(count) == before + 1
+
+
+def test_what_the_org_will_refuse_is_known_before(services: Services, org: OrgReader, submit: Submit) -> None:
+    """The dry run fails the records that the real run fails, with the same codes, and plans the others."""
+    lot = uuid.uuid4().hex[:8]
+    sites = ("fine", "long", "missing", "empty", "unknown", "read only", "clear", "computed", "fine")
+    of = {org.create("Account", {"Name": f"{lot} {n}", "Site": site}): site for n, site in enumerate(sites)}
+    said = []
+    for options in (Options(dry_run=True), PLAIN):
+        job = submit(f"Name LIKE '{lot}%'", options, "Wrong")
+        assert (job.status, job.failed) == (Status.COMPLETED, 7)
+        said.append({result.record_id: result for result in services.results.page(job.job_id)[0]})
+    before, after = said
+    assert {key: one.code for key, one in before.items()} == {key: one.code for key, one in after.items()}
+    [long] = [before[key].message for key, site in of.items() if site == "long"]
+    assert long == "Opportunity.Name holds 120 characters, and the text has 121"
+    assert [site for key, site in of.items() if before[key].outcome is Outcome.PLANNED] == ["fine", "fine"]

@@ -34,7 +34,8 @@ test("a button moves a job, and the list shows it at once", async () => {
 
 test("Alt and an arrow key do the same; without Alt, and past the ends, nothing happens", async () => {
     const root = await show("a", "b");
-    const press = (key, altKey) => root.querySelector("li").dispatchEvent(new KeyboardEvent("keydown", { key, altKey }));
+    const press = (key, altKey) =>
+        root.querySelector("li").dispatchEvent(new KeyboardEvent("keydown", { key, altKey }));
     press("ArrowDown", false);
     press("ArrowUp", true);
     await settled();

@@ -5,9 +5,17 @@ import change from "@salesforce/apex/QuoteJobSteps.change";
 
 jest.mock("@salesforce/apex/QuoteJobController.jobs", () => ({ default: jest.fn() }), { virtual: true });
 jest.mock("@salesforce/apex/QuoteJobSteps.change", () => ({ default: jest.fn() }), { virtual: true });
-jest.mock("@salesforce/apex/QuoteJobController.failures", () => ({ default: jest.fn(async () => []) }), { virtual: true });
+jest.mock("@salesforce/apex/QuoteJobController.failures", () => ({ default: jest.fn(async () => []) }), {
+    virtual: true
+});
 
-const RUNNING = { JobId__c: "a", Name: "Weekly", Status__c: "Processing", TotalJobItems__c: 4, JobItemsProcessed__c: 1 };
+const RUNNING = {
+    JobId__c: "a",
+    Name: "Weekly",
+    Status__c: "Processing",
+    TotalJobItems__c: 4,
+    JobItemsProcessed__c: 1
+};
 const FAILED = { JobId__c: "b", Name: "Old", Status__c: "Failed", RecordsFailed__c: 2, ExtendedStatus__c: "ROW_LOCK" };
 const settled = () => new Promise((done) => setTimeout(done, 0));
 

@@ -1,4 +1,4 @@
-"""Installs what the checks of the org's side need, with npm, beside their scripts. Java 17 has to be there."""
+"""Installs the npm packages of a folder's package-lock.json beside it: clients written by others, and checks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from harness.venv import alone
 
-HERE = Path(__file__).resolve().parent
-CHECKS, JEST = HERE / "node", HERE / "jest"
 PATIENCE = 900  # seconds
 
 
