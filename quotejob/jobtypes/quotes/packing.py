@@ -4,8 +4,8 @@ Every request counts against the org's daily allocation, so batches are full. Bu
 the org's places empty: 31 batches with 23 places are one round of 23 and one of 8, which takes as long. So the batches
 of the last round are cut smaller, and go side by side.
 
-A job of several waves whose size is known in advance is shared out: the batches of its first wave take nearly all
-places at once, and those of the later waves come to whole rounds.
+A job of several waves is shared out if its size is known in advance. The batches of its first wave take nearly all
+places at once. Those of the later waves come to whole rounds.
 """
 
 from __future__ import annotations
