@@ -72,6 +72,7 @@ class Settings:
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
     keep_calls: Kept = Kept()  # API calls of an org's day that jobs leave for others
+    commit_by: str = "graph"  # how Quote jobs write that do not say it themselves: graph, bulk, auto
     redis_full_at: int = 90  # percent of Redis's maxmemory in use, above which no new jobs are accepted
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
@@ -188,6 +189,13 @@ def load() -> Settings:
             Kept(),
             validate=lambda text: re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2})(\.[0-9]+)?%", text.strip()) is not None,
             convert=_kept,
+        ),
+        commit_by=_read(
+            "QUOTEJOB_COMMIT_BY",
+            env.str,
+            "graph, bulk or auto",
+            "graph",
+            validate=validate.OneOf(["graph", "bulk", "auto"]),
         ),
         redis_full_at=_read(
             "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)

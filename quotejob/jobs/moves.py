@@ -10,7 +10,7 @@ from typing import Any
 
 from quotejob import audit, clock
 from quotejob.errors import JobConflict
-from quotejob.jobs.job import ENDED, MOVES, Job, Status
+from quotejob.jobs.job import ENDED, MOVES, CommitBy, Job, Status
 from quotejob.jobs.reading import JobReader
 from quotejob.salesforce import session as tokens
 from quotejob.store import keys
@@ -101,6 +101,11 @@ class Moves(JobReader):
             self._redis, before.org_id, "abortJob", job_id=job_id, name=before.name, before={"status": before.status}
         )
         return self.get(job_id)
+
+    def decide(self, job_id: str, commit_by: CommitBy) -> None:
+        """Store how a job writes, when it is planned."""
+        if self._redis.exists(keys.job(job_id)):
+            self._redis.hset(keys.job(job_id), items=["commitBy", commit_by])
 
     def explain(self, job_id: str, reason: str | None) -> None:
         """Set extendedStatus to what a job that has not ended waits for. None: it continues."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
-from quotejob.salesforce.bulk import Checkpoint, IngestResult
+from quotejob.salesforce.bulk import IngestResult
 from quotejob.salesforce.connection import Connection, Watch
 from quotejob.salesforce.graphs import Graph, GraphOutcome, NodeError, Part, Said
 from quotejob.salesforce.guard import MAX_ANSWER
@@ -194,15 +194,15 @@ class OrgClient:
         columns: Sequence[str],
         *,
         external_id_field: str | None = None,
-        checkpoint: Checkpoint | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-        deadline: float = 3600,
+        **options: Any,
     ) -> IngestResult:
-        """Write many rows with Bulk API 2.0; see :func:`quotejob.salesforce.bulk.ingest`."""
+        """Write many rows with Bulk API 2.0; see :func:`quotejob.salesforce.bulk.ingest`, also for the options."""
         job = bulk.NewJob(_name(object_name), operation, external_id_field)
-        return bulk.ingest(
-            self._connection, job, rows, columns, checkpoint=checkpoint, on_progress=on_progress, deadline=deadline
-        )
+        return bulk.ingest(self._connection, job, rows, columns, **options)
+
+    def stop_ingest(self, job_ids: Sequence[str]) -> IngestResult:
+        """Abort Bulk jobs that have not ended, and return the results; see :func:`quotejob.salesforce.bulk.stop`."""
+        return bulk.stop(self._connection, job_ids)
 
     @contextmanager
     def _served(self) -> Iterator[None]:

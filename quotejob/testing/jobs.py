@@ -20,15 +20,11 @@ from quotejob.jobtypes.own.writer import OwnWriter
 from quotejob.jobtypes.units import Patience
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import Graph, GraphOutcome, Node, NodeError
-from quotejob.usercode import deciding
-from quotejob.usercode import parameters as read
+from quotejob.usercode import deciding, parameters
 from quotejob.usercode.context import Context, Finish
-from quotejob.usercode.decisions import Decision, as_tallies, summed
-from quotejob.usercode.isolation.crew import Crew
-from quotejob.usercode.jobs.apart import Apart
-from quotejob.usercode.jobs.words import Known, Sums
+from quotejob.usercode.decisions import Decision, summed
 from quotejob.usercode.jobtype import JobType, check
-from quotejob.usercode.rows import Row, values
+from quotejob.usercode.rows import Row
 
 R = TypeVar("R", bound=Row)
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
@@ -162,29 +158,19 @@ def run_job(
     org: MemoryOrg | None = None,
     where: str = "",
     now: datetime = NOW,
-    isolated: bool = False,
 ) -> JobRan:
     """Run a job over these records in memory, from ``execute`` to the writes of ``finish``.
-
-    ``isolated``: its code runs in a process of its own, as it does in a worker. So an exit, a loop or a leak costs only
-    its record. Then the class has to be at the top of its module.
 
     Every page is decided twice. Raises AssertionError if the two differ, JobTypeError for a class that could not run,
     InvalidRequest for wrong parameters, Retry if the job raises it, and UserCodeFailed if ``finish`` fails.
     """
     check(job)
-    given = list((parameters or {}).items())
-    context = Context(JOB_ID, now, read.load(job.parameters, given), where)
-    code = _Apart(job, Known(JOB_ID, now, given, where, dry_run=False)) if isolated else _Here(job, context)
-    with contextlib.closing(code):
-        return _run(job, records, context, code, org or MemoryOrg())
-
-
-def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _Here | _Apart, org: MemoryOrg) -> JobRan:
+    context = _context(job, parameters or {}, where, now)
+    org = org or MemoryOrg()
     decided: dict[str, Decision] = {}
     for start in range(0, len(records), job.page_size):
         page = records[start : start + job.page_size]
-        first, second = (code.decide(page) for _ in range(2))
+        first, second = (_decide(job, page, context) for _ in range(2))
         different = [one.source for one, other in zip(first, second, strict=True) if one != other]
         if different:
             raise AssertionError(f"execute decided differently the second time: {', '.join(different[:5])}")
@@ -195,7 +181,7 @@ def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _H
     totals: Mapping[tuple[str, str], Decimal] = summed(tally for one in well for tally in one.tallies)
     succeeded, skipped, failed = counts[Outcome.SUCCEEDED], counts[Outcome.SKIPPED], counts[Outcome.FAILED]
     finish = Finish(context, succeeded, skipped, failed, totals)
-    last = code.finish(finish)
+    last = deciding.finished(job, finish)
     if last.nodes:
         [written] = _write(org, [last], context).values()
         if written.outcome is Outcome.FAILED:
@@ -203,42 +189,15 @@ def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _H
     return JobRan(results, decided, finish, org)
 
 
-@dataclass(frozen=True)
-class _Here:
-    """The job's code in the process of the test."""
-
-    job: type[JobType[Any]]
-    context: Context
-
-    def decide(self, page: Sequence[Row]) -> list[Decision]:
-        return deciding.decide(
-            [record.Id for record in page],
-            lambda places: deciding.attempt(self.job, [page[place] for place in places], self.context),
-        )
-
-    def finish(self, finish: Finish) -> Decision:
-        return deciding.finished(self.job, finish)
-
-    def close(self) -> None:
-        """Have nothing to end."""
+def _context(job: type[JobType[Any]], given: Mapping[str, str], where: str, now: datetime) -> Context:
+    return Context(JOB_ID, now, parameters.load(job.parameters, list(given.items())), where)
 
 
-class _Apart:
-    """The job's code in a process of its own."""
-
-    def __init__(self, job: type[JobType[Any]], known: Known) -> None:
-        self._crew = Crew(1)
-        self._apart, self._known = Apart(job, self._crew), known
-
-    def decide(self, page: Sequence[Row]) -> list[Decision]:
-        return self._apart.execute(self._known, [(record.Id, values(record)) for record in page])
-
-    def finish(self, finish: Finish) -> Decision:
-        sums = Sums(finish.succeeded, finish.skipped, finish.failed, as_tallies(finish.totals))
-        return self._apart.finish(self._known, sums)
-
-    def close(self) -> None:
-        self._crew.stop()
+def _decide(job: type[JobType[Any]], page: Sequence[Row], context: Context) -> list[Decision]:
+    return deciding.decide(
+        [record.Id for record in page],
+        lambda places: deciding.attempt(job, [page[place] for place in places], context),
+    )
 
 
 def _write(org: MemoryOrg, decided: Sequence[Decision], context: Context) -> dict[str, Result]:

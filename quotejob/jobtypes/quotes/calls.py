@@ -12,8 +12,7 @@ from itertools import islice
 from math import ceil
 
 from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.packing import Size
-from quotejob.jobtypes.quotes.plan import MAX_RECORDS_PER_WAVE
+from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE, Size
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
 from quotejob.run.waves import streamed_sizes
@@ -21,6 +20,7 @@ from quotejob.salesforce import MAX_NODES
 
 ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
 CHILDREN = 499  # rows of one parent that come with it; the others are asked for by themselves
+CALLS_A_WAVE = 9  # by Bulk: two jobs are created, filled, started and looked at; the ids of the Quotes are fetched
 BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
 BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
@@ -95,6 +95,11 @@ def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
         else:
             write += _shared(shares, waves, number - 1, mean)
     return Calls(_plan(records, shape), pages * max(1, ceil(rows / ROWS)), write)
+
+
+def by_bulk(quotes: int, shape: Shape) -> int:
+    """Return the calls that write so many quotes by Bulk API 2.0, with one look at each job."""
+    return sum(CALLS_A_WAVE if wave > 1 else 1 for wave in _waves(quotes, shape))
 
 
 def redis_bytes(records: int, lines: int) -> int:

@@ -17,6 +17,7 @@ from math import ceil
 from quotejob.run.progress import Batch
 from quotejob.salesforce import MAX_NODES
 
+MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 LEAST_NODES = 60  # a batch is not cut smaller: what a request costs by itself would be more than its records
 # More requests than full batches would need, for a small wave. The last wave may have half as many again, and the last
 # of several a quarter of all.
@@ -95,6 +96,13 @@ def batches(sizes: Sequence[Size], places: int, before: int = 0, *, last: bool =
     nodes = sum(size.nodes for size in part)
     count = cut_into(len(full), places, nodes, before, last=last)
     return [_batch(part) for part in [*full[:-rest], *_cut(part, -(-nodes // count))]]
+
+
+def in_one(sizes: Sequence[Size]) -> list[Batch]:
+    """Return one batch of all quotes, and behind it one for each quote that is too large for one request."""
+    small = [size for size in sizes if size.nodes <= MAX_NODES]
+    large = [[size] for size in sizes if size.nodes > MAX_NODES]
+    return [_batch(part) for part in ([small] if small else []) + large]
 
 
 def last_round(full: int, places: int, before: int = 0, *, last: bool = True) -> int:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
+from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import foreseen, key_field
-from quotejob.jobtypes.quotes.packing import EXPECTED, PROMPT
+from quotejob.jobtypes.quotes import how
+from quotejob.jobtypes.quotes.packing import EXPECTED, MAX_RECORDS_PER_WAVE, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
@@ -27,7 +29,6 @@ from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity
-MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 
 
 class Currencies(NamedTuple):
@@ -40,9 +41,14 @@ class Currencies(NamedTuple):
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     book = rules(run.settings.pricing_rules)
-    began = time.perf_counter()
+    commit_by = how.decided(run)
+    run.jobs.decide(run.id, commit_by)
+    if commit_by is CommitBy.BULK and not run.job.dry_run:
+        with run.org.reading("the fields of its lines"):
+            key_field.check(run.org.describe("QuoteLineItem"))
+    began, before = time.perf_counter(), run.org.calls
     currencies = check_org(run, book)
-    seconds = (time.perf_counter() - began) / max(1, run.org.calls)
+    seconds = (time.perf_counter() - began) / max(1, run.org.calls - before)
     if run.gate is not None and run.gate.is_prompt(run.job.org_id, seconds):
         run.progress.note(run.id, PROMPT, "1")
     run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())

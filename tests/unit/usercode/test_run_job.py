@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from marshmallow import Schema, fields
-from own_jobs import harmful
 
 from quotejob import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
 from quotejob.errors import InvalidRequest
@@ -146,19 +145,6 @@ def test_two_records_of_a_page_do_not_fight_over_a_field() -> None:
     )
     ran = run_job(job, [contract(1), contract(2)])
     assert [result.code for result in ran.results.values()] == [None, "SAME_TARGET"]
-
-
-def test_in_a_process_of_its_own_harm_costs_its_record() -> None:
-    """An exit would end the test. The tallies and finish go there and back too."""
-    accounts = [
-        harmful.Account(Id=f"001{n:015}", Name="x", Site=site, NumberOfEmployees=7)
-        for n, site in enumerate(("fine", "exit", "raise", "fine"))
-    ]
-    ran = run_job(harmful.Harmful, accounts, isolated=True)
-    codes = [ran.results[account.Id].code for account in accounts]
-    assert codes == [None, "USER_CODE_DIED", "USER_CODE_ERROR", None]
-    [made] = ran.org.records["Opportunity"].values()
-    assert made["Name"] == "2 with 14, 2 failed"
 
 
 def test_parameters_are_described_and_checked() -> None:
