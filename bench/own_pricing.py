@@ -73,13 +73,14 @@ def measure(name: str, pages: Sequence[Sequence[Pair]], processes: int) -> None:
     (used, waited), own, began = spent(children), time.process_time(), time.perf_counter()
     with ThreadPoolExecutor(25) as threads:
         done = sum(len(made) for made in threads.map(pricer.price, pages))
+    sizes = [child.memory_info().rss for child in psutil.Process().children()]
     wall, own = time.perf_counter() - began, time.process_time() - own
     used, waited = (after - before for after, before in zip(spent(children), (used, waited), strict=True))
     print(
         f"{name}: {done:,} Opportunities in {wall:.1f} s; {processes} processes used {used:.1f} s of CPU, "
         f"at work {100 * (used + waited) / (processes * wall):.0f} % of the time; "
         f"the worker itself {own / done * 1e6:.0f} microseconds an Opportunity; "
-        f"{children[0].memory_info().rss / 1e6:.0f} MB a process"
+        f"{max(size / 1e6 for size in sizes):.0f} MB a process"
     )
     crew.stop()
 
