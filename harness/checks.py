@@ -1,10 +1,9 @@
 """bin/test, inside .venv: the checks, then the tests; all run even when one fails, and any failure fails the whole.
 
 Unit, integration and contract tests run side by side on two processes, each with its own Redis and local org. The
-acceptance tests run afterwards on four processes: each starts whole systems of its own, and three quarters of their time
-are waiting (for leases to end, for an org that hangs). Pytest's summary of them is the last line. What failed before is
-said once more just above that line, and then the exit code is not 0 either (tests/conftest.py reads
-QUOTEJOB_FAILED_CHECKS).
+acceptance tests run afterwards on four processes: each starts whole systems, and mostly waits
+(for leases to end, for an org that hangs). Pytest's summary of them is the last line. What failed before is said once
+more just above that line, and then the exit code is not 0 either (tests/conftest.py reads QUOTEJOB_FAILED_CHECKS).
 """
 
 from __future__ import annotations
