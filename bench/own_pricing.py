@@ -28,9 +28,6 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cli.client import Api
-from harness.org_reader import OrgReader
-from harness.stack import Stack
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.usercode.isolation.crew import Crew
 from quotejob.usercode.isolation.hands import Limits
@@ -100,6 +97,11 @@ def measure(name: str, pages: Sequence[Sequence[Pair]], processes: int) -> None:
 
 def measure_job(opportunities: int, processes: int) -> None:
     """Price so many Opportunities by a job with the busy function, and print how busy its processes were."""
+    # Here, because the processes import this file too.
+    from cli.client import Api
+    from harness.org_reader import OrgReader
+    from harness.stack import Stack
+
     root = Path(__file__).resolve().parent.parent
     extra = {
         "QUOTEJOB_PRICING": "bench.own_pricing:busy", "QUOTEJOB_CODE_PROCESSES": str(processes),
