@@ -31,7 +31,7 @@ from quotejob.webhook import Webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
-_OURS = ("quotejob_", "redis", "heroku_applink", "celery")  # how the names of our own variables begin
+_OURS = ("quotejob_", "redis", "heroku_applink", "celery", "otel_")  # how the names of our own variables begin
 _LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
@@ -82,6 +82,8 @@ class Settings:
     webhook_secret: str | None = field(default=None, repr=False)  # signs what they are told
     log_level: str = "INFO"
     log_format: logs.Form = logs.Form.TEXT
+    otel_endpoint: str | None = None  # traces go there
+    otel_service: str = "quotejob"  # what they call this service
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
     flower_url: str | None = None  # the console has a link to it
@@ -231,6 +233,8 @@ def load() -> Settings:
             validate=lambda name: name in list(logs.Form),
             convert=logs.Form,
         ),
+        otel_endpoint=_read("OTEL_EXPORTER_OTLP_ENDPOINT", env.str, "an http or https URL", None, validate=_is_web_url),
+        otel_service=_read("OTEL_SERVICE_NAME", env.str, "a name", "quotejob"),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(
             "QUOTEJOB_METRICS_TOKEN",

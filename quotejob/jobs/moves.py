@@ -35,7 +35,11 @@ class Moves(JobReader):
             first=first,
             context_kept=tokens.TIME_TO_LIVE,
         )
-        return [job_id.decode() for job_id in promoted]
+        ids = [job_id.decode() for job_id in promoted]
+        if ids and not self._simulated:
+            for job in self.get_many(ids):
+                self.log_move(job, Status.QUEUED, Status.HOLDING)
+        return ids
 
     def waking(self) -> list[str]:
         """Return the orgs in which the time of a waiting job has come. Call promote() for each of them."""
@@ -85,7 +89,10 @@ class Moves(JobReader):
             runs_remembered=PAST_RUNS,
             runs_kept=PAST_RUNS_KEPT_FOR,
         ).decode()
-        return before in origins
+        if before not in origins:
+            return False
+        self.log_move(job, status, before, calls=job.api_calls)
+        return True
 
     def fail(self, job_id: str, reason: str) -> bool:
         """End the job as Failed with this reason. Return whether this call did it."""
