@@ -35,6 +35,7 @@ def forecast_job(body: dict[str, Any]) -> JobForecast:
     context, job_type = caller.claimed(), body["job_type"]
     given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
     asked = registry.checked(job_type, body.get("soql_where_clause"), given)
-    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    registry.check_commit_by(job_type, body.get("commit_by"))
+    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"), commit_by=body.get("commit_by"))
     context = caller.authenticate(context)
     return forecast(context, job_type, asked["soql_where_clause"], caller.services(), options, given)

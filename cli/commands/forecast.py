@@ -28,6 +28,7 @@ BASES = {"earlierRuns": "by earlier runs", "latency": "by how long the org took 
 @click.option("--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]")
 @options.parameters
 @options.keep_calls
+@options.commit_by
 @common
 def forecast(
     session: Session,
@@ -36,6 +37,7 @@ def forecast(
     job_type: str | None,
     parameters: list[Json] | None,
     keep_calls: int | None,
+    commit_by: str | None,
 ) -> int:
     """Say what a job would do and cost. Nothing is submitted.
 
@@ -45,6 +47,8 @@ def forecast(
     body |= of_type(job_type, parameters)
     if keep_calls is not None:
         body["keepApiCalls"] = keep_calls
+    if commit_by is not None:
+        body["commitBy"] = commit_by
     found = session.api.post("/api/forecast", body)
     session.show(found, lambda screen: _details(screen, found))
     return OK

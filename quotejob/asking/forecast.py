@@ -26,12 +26,12 @@ from quotejob.asking.own import OwnFound, look
 from quotejob.asking.proof import judging
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
-from quotejob.jobs.job import Job, Status
+from quotejob.jobs.job import CommitBy, Job, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
 from quotejob.jobtypes import registry
 from quotejob.jobtypes.own.calls import plan_calls as own_plan_calls
-from quotejob.jobtypes.quotes import calls
+from quotejob.jobtypes.quotes import calls, how
 from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
 from quotejob.jobtypes.quotes.pages import rules
 from quotejob.run.silence import silence_of
@@ -81,8 +81,10 @@ def forecast(
     with judging(context, clause or "", services, silence, keep=job is None) as org:
         found = look(org, job, clause, parameters, services.settings) if job else _ask(org, clause or "")
         usage, org_calls, records = org.usage, org.calls, found.records
-    shape = _shape(services, context.org_id, job_type, job, dry_run=options.dry_run)
+    shape = _shape(services, context.org_id, job_type, job, found.latency, dry_run=options.dry_run)
     counted = found.calls(shape)
+    if isinstance(found, _Found) and _commit_by(services, options, records, usage) is CommitBy.BULK:
+        counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     if options.dry_run:
         counted = replace(counted, write=0)
     expected, basis, end = _time(services, context, job_type, found, counted, shape.places)
@@ -104,6 +106,16 @@ def forecast(
     if not options.dry_run:
         services.forecast_notes.keep(context.org_id, job_type, clause or "", counted.total, expected)
     return replace(made, warnings=_warnings(made, found, services))
+
+
+def _commit_by(services: Services, options: Options, records: int, usage: tuple[int, int] | None) -> CommitBy:
+    """Return how a Quote job would write. A dry run writes nothing, and plans as for graphs."""
+    if options.dry_run:
+        return CommitBy.GRAPH
+    asked = options.commit_by or CommitBy(services.settings.commit_by)
+    if asked is not CommitBy.AUTO:
+        return asked
+    return how.best(records, usage, options.keep_api_calls, services.settings)
 
 
 def _ask(org: OrgClient, clause: str) -> _Found:
@@ -143,11 +155,14 @@ def _sample(org: OrgClient, clause: str, records: int, latency: float) -> _Found
     return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)), latency)
 
 
-def _shape(services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, *, dry_run: bool) -> Shape:
+def _shape(
+    services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, latency: float, *, dry_run: bool
+) -> Shape:
     settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type, dry_run=dry_run)
     if known is None:
         known = own_plan_calls(job) if job else calls.plan_calls(rules(settings.pricing_rules)) + dry_run
-    return Shape(job.page_size if job else settings.page_size, services.gate.places_when_idle(org_id), known)
+    places, prompt = services.gate.places_when_idle(org_id), services.gate.is_prompt(org_id, latency)
+    return Shape(job.page_size if job else settings.page_size, places, known, prompt and job is None)
 
 
 def _time(

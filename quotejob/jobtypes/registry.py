@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quotejob.errors import InvalidRequest, UnknownJobType
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import CommitBy, Job
 from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.own.handler import OwnJob
 from quotejob.jobtypes.quotes.handler import BatchQuote
@@ -118,6 +118,12 @@ def checked(job_type: str, clause: str | None, given: parameters.Pairs) -> Mappi
         "soql_where_clause": None if clause is None else check_clause(clause),
         "parameters": [(name, text) for name, text in given],
     }
+
+
+def check_commit_by(job_type: str, commit_by: CommitBy | None) -> None:
+    """Raise InvalidRequest if the jobs of a type have no choice how they write."""
+    if commit_by is not None and job_type != BatchQuote.name:
+        raise InvalidRequest.field("commitBy", f"has no meaning for {job_type}; leave it out")
 
 
 register(BatchQuote())
