@@ -339,6 +339,22 @@ def redis_ca() -> str:
     )
 
 
+def redis_certificate() -> str:
+    """Return QUOTEJOB_REDIS_CERTIFICATE: the PEM file with our certificate and its key, for a server that wants one.
+
+    "" means none. Raises SettingsError.
+    """
+    return str(
+        _read(
+            "QUOTEJOB_REDIS_CERTIFICATE",
+            Env().str,
+            "the path of a PEM file with a certificate and its key",
+            "",
+            validate=lambda value: _readable_file(Path(value)),
+        )
+    )
+
+
 @cache
 def current() -> Settings:
     """Return the settings of this process. They are read once. Raises SettingsError."""

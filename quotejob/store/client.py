@@ -18,7 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from quotejob.errors import StoreUnavailable
-from quotejob.settings import Settings, redis_ca
+from quotejob.settings import Settings, redis_ca, redis_certificate
 from quotejob.store.reasons import reason
 
 # Parts of the errors that mean: reads work, and no write is accepted. Redis 6.2, Redis 7 and Valkey all have them in
@@ -201,15 +201,19 @@ def client(url: str, *, attempts: int, timeout: float = 10, connections: int = 4
 
 
 def tls(url: str) -> dict[str, Any]:
-    """Return the TLS options for rediss://, by QUOTEJOB_REDIS_CA. Unverified only if it says so. {} for redis://."""
+    """Return the TLS options for rediss://, by QUOTEJOB_REDIS_CA and _CERTIFICATE. {} for redis://.
+
+    The server is unverified only if QUOTEJOB_REDIS_CA says so.
+    """
     if not url.startswith("rediss:"):
         return {}
-    authority = redis_ca()
+    authority, certificate = redis_ca(), redis_certificate()
+    ours = {"ssl_certfile": certificate, "ssl_keyfile": certificate} if certificate else {}
     if authority == "unverified":
-        return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+        return {"ssl_cert_reqs": "none", "ssl_check_hostname": False, **ours}
     if authority:  # a pinned certificate usually does not have the host's name
-        return {"ssl_cert_reqs": "required", "ssl_ca_certs": authority, "ssl_check_hostname": False}
-    return {"ssl_cert_reqs": "required"}
+        return {"ssl_cert_reqs": "required", "ssl_ca_certs": authority, "ssl_check_hostname": False, **ours}
+    return {"ssl_cert_reqs": "required", **ours}
 
 
 def server_time(client: RedisClient) -> datetime:

@@ -17,7 +17,7 @@ _LOGIN = "Redis does not accept the user name and password: correct them in REDI
 _NO_LOGIN = "Redis has no password, but REDIS_URL has one: remove it there"
 _NO_HOST = "The host in REDIS_URL is not known: correct its name, or look at the network's DNS"
 _NO_DATABASE = "Redis has no database with the number at the end of REDIS_URL: write 0"
-_NO_PERMISSION = "The Redis user in REDIS_URL may not do what quotejob needs: give it ~* &* +@all -@dangerous"
+_NO_PERMISSION = "The Redis user in REDIS_URL may not do what quotejob needs: give it those of docs/guides/redis.md"
 _REPLICA = "REDIS_URL leads to a replica, which cannot be written: use the primary; after a failover, try again shortly"
 CLUSTER = "REDIS_URL leads to a cluster: use a Redis without cluster mode"
 
