@@ -86,7 +86,7 @@ class Chaos:
         where = f"({where}) OR Name LIKE 'Refused %'"
         self._system.figures.jobs += 1
         headers = self._system.api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
-        body = {"soqlWhereClause": where}
+        body = {"soqlWhereClause": where, "commitBy": self._system.dice.choice(["graph", "bulk"])}
         return str(patient(lambda: self._system.api.post("/api/executebatch", body, headers=headers))["jobId"])
 
     def measure_recovery(self) -> None:
