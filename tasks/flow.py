@@ -35,7 +35,7 @@ from tasks.queues import share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
-FIRST_WRITE = 3  # the highest priority of a batch: first pages go before all writes
+FIRST_WRITE = 4  # the highest priority of a batch: the first 15 pages of a wave go before all writes
 WAVES_APART = 10  # places between the first batches of two waves: what an earlier wave has left goes first
 
 log = structlog.get_logger()
@@ -175,7 +175,8 @@ def finish(run: Run) -> None:
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
         if refused is not None:
             codes = Counter(result.code for result in (refused, *failed)).most_common()
-            log.warning(f"Failed records by code: {', '.join(f'{code} {count}' for code, count in codes)}")
+            for code, count in codes:
+                log.warning(f"Failed records: {code} {count}", code=code, records=count)
         if remark is not None:
             (log.warning if run.job.total else log.info)(remark)
     dispatch.delay(org_id=run.job.org_id)

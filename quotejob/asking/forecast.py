@@ -81,7 +81,7 @@ def forecast(
     with judging(context, clause or "", services, silence, keep=job is None) as org:
         found = look(org, job, clause, parameters, services.settings) if job else _ask(org, clause or "")
         usage, org_calls, records = org.usage, org.calls, found.records
-    shape = _shape(services, context.org_id, job_type, job, dry_run=options.dry_run)
+    shape = _shape(services, context.org_id, job_type, job, found.latency, dry_run=options.dry_run)
     counted = found.calls(shape)
     if isinstance(found, _Found) and _commit_by(services, options, records, usage) is CommitBy.BULK:
         counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
@@ -155,11 +155,14 @@ def _sample(org: OrgClient, clause: str, records: int, latency: float) -> _Found
     return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)), latency)
 
 
-def _shape(services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, *, dry_run: bool) -> Shape:
+def _shape(
+    services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, latency: float, *, dry_run: bool
+) -> Shape:
     settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type, dry_run=dry_run)
     if known is None:
         known = own_plan_calls(job) if job else calls.plan_calls(rules(settings.pricing_rules)) + dry_run
-    return Shape(job.page_size if job else settings.page_size, services.gate.places_when_idle(org_id), known)
+    places, prompt = services.gate.places_when_idle(org_id), services.gate.is_prompt(org_id, latency)
+    return Shape(job.page_size if job else settings.page_size, places, known, prompt and job is None)
 
 
 def _time(

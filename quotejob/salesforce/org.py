@@ -91,13 +91,16 @@ class OrgClient:
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
         """Yield all rows of a query, page after page. A sub-query is a plain list, empty if it has no rows.
 
-        Numbers with a fraction are Decimal; JSON integers stay int. Raises OrgUnreachable with code
-        INVALID_QUERY_LOCATOR if the org no longer has the other rows: run the query again.
+        They are queries.Counted: the first answer says how many there are. Numbers with a fraction are Decimal; JSON
+        integers stay int. Raises OrgUnreachable with code INVALID_QUERY_LOCATOR if the org no longer has the other
+        rows: run the query again.
         """
         self._check_length("q", soql)
         with self._served():
             first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
-        return queries.rows(first, self._more, queries.child_names(soql))
+        rows = queries.rows(first, self._more, queries.child_names(soql))
+        count = first.get("totalSize")
+        return queries.Counted(rows, count if isinstance(count, int) else 0)
 
     def first_page(self, soql: str) -> list[dict[str, Any]]:
         """Return the rows of the first answer to a query, by one call. A sub-query is as the org answers it."""

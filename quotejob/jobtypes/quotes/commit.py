@@ -27,6 +27,7 @@ from quotejob.run.receipt import Outcome, Receipt, Result, lost
 from quotejob.run.waves import open_waves, planned
 from quotejob.salesforce import MAX_NODES
 
+_SHARES = "shares"  # a note of a job that is shared out: packing.Shares
 LATE_REQUESTS = 30  # seconds after the timeout of a request; later, the org does not begin to work on it
 
 log = structlog.get_logger()
@@ -40,9 +41,33 @@ def pack(run: Run, wave: int) -> int | None:
         batches = packing.in_one(sizes)
         return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
     before, under_way = _requests(run, waves[:wave])
-    places = run.gate.places(run.job.org_id) + under_way if run.gate is not None else 0
-    batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
+    cuts = run.gate is not None and run.progress.note(run.id, packing.PROMPT) is None
+    places = run.gate.places(run.job.org_id, under_way) if run.gate is not None and cuts else 0
+    count = _share(run, waves, wave, sum(size.nodes for size in sizes), places) if places else None
+    if count is None:
+        batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
+    else:
+        batches = packing.evenly(sizes, count)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
+
+
+def _share(run: Run, waves: Sequence[range], wave: int, nodes: int, places: int) -> int | None:
+    """Return how many batches the wave gets of those of the job. None: the job is not shared out.
+
+    The first wave says how large the job is, if the org has said how many records there are.
+    """
+    of_page = nodes / len(waves[wave])
+    if wave == 0:
+        expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / run.settings.page_size  # pages
+        shares = packing.shared_out(nodes, of_page * expected, places)
+        if shares is None:
+            return None
+        run.progress.note(run.id, _SHARES, f"{shares.first} {shares.nodes}")
+        return shares.first
+    noted = (run.progress.note(run.id, _SHARES) or "").split()
+    if not noted:
+        return None
+    return packing.Shares(int(noted[0]), float(noted[1])).count(of_page * (waves[wave].start - waves[0].stop), nodes)
 
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
@@ -77,6 +102,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
         _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
+        log.info(f"Wrote a batch of {len(writer.results)} Quotes", wave=wave, batch=batch, **run.figures())
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:

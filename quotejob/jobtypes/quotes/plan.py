@@ -5,6 +5,7 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import foreseen, key_field
 from quotejob.jobtypes.quotes import how
-from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE
+from quotejob.jobtypes.quotes.packing import EXPECTED, MAX_RECORDS_PER_WAVE, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
@@ -23,6 +24,7 @@ from quotejob.run import dry_runs
 from quotejob.run.context import Run
 from quotejob.run.waves import stream_plan
 from quotejob.salesforce.clause import select_opportunities
+from quotejob.salesforce.queries import Counted
 from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
 
@@ -44,7 +46,11 @@ def plan_quotes(run: Run) -> None:
     if commit_by is CommitBy.BULK and not run.job.dry_run:
         with run.org.reading("the fields of its lines"):
             key_field.check(run.org.describe("QuoteLineItem"))
+    began, before = time.perf_counter(), run.org.calls
     currencies = check_org(run, book)
+    seconds = (time.perf_counter() - began) / max(1, run.org.calls - before)
+    if run.gate is not None and run.gate.is_prompt(run.job.org_id, seconds):
+        run.progress.note(run.id, PROMPT, "1")
     run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
@@ -60,6 +66,8 @@ def _records(run: Run) -> Iterator[str]:
         yield from dry_runs.records(run.progress, run.id, run.settings.page_size)
         return
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
+    if isinstance(found, Counted):
+        run.progress.note(run.id, EXPECTED, str(found.count))
     with run.org.reading("the ids of the Opportunities"):
         yield from (row["Id"] for row in found)
 

@@ -73,7 +73,7 @@ def make(local_org: LocalOrg, name: str, count: int) -> None:
 def test_calls_are_those_of_the_real_job(
     count: int, ask: Ask, client: FlaskClient, headers: Headers, local_org: LocalOrg, services: Services
 ) -> None:
-    """100 are counted exactly, 2,500 from totals within 2 %. The forecast takes two requests. Nothing is submitted."""
+    """100 are counted exactly, 2,500 from totals within 3 %. The forecast takes two requests. Nothing is submitted."""
     name = f"Forecast {count}"
     make(local_org, name, count)
     org = OrgReader(local_org)
@@ -85,7 +85,7 @@ def test_calls_are_those_of_the_real_job(
     job_id = accepted(client.post("/api/executebatch", json={"soqlWhereClause": f"Name = '{name}'"}, headers=headers()))
     [job] = run_to_end(services, job_id)
     error = abs(found["calls"]["total"] - job.api_calls) / job.api_calls
-    assert error <= (0.02 if count > 2_000 else 0), (found["calls"], job.api_calls)
+    assert error <= (0.03 if count > 2_000 else 0), (found["calls"], job.api_calls)
     assert (job.forecast_calls, found["basis"]) == (found["calls"]["total"], "latency")
     again = ask(f"Name = '{name}'")
     assert again["basis"] == "earlierRuns"
