@@ -68,6 +68,11 @@ class OrgReader:
         """Return the counts of requests to the local org since its start or since :meth:`reset_stats`."""
         return self._get("/localorg/stats")
 
+    def requests(self) -> list[Json]:
+        """Return the requests that the local org has answered since its start or since :meth:`reset_stats`."""
+        found: list[Json] = self._get("/localorg/requests")["requests"]
+        return found
+
     def reset_stats(self) -> None:
         """Set the counts to zero."""
         self._post("/localorg/reset", None)

@@ -108,15 +108,19 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
 
 
 @contextmanager
-def judging(context: CallerContext, clause: str, services: Services, silent_for: float) -> Iterator[OrgClient]:
+def judging(
+    context: CallerContext, clause: str, services: Services, silent_for: float, *, keep: bool = True
+) -> Iterator[OrgClient]:
     """Let the block send the clause to the org. If the org takes it, it is not asked about it for a minute.
 
-    Raises InvalidRequest with the org's own message if the org refuses the clause.
+    Without ``keep`` it is: what an org says of a clause holds for one object. Raises InvalidRequest with the org's own
+    message if the org refuses the clause.
     """
     try:
         with asked(context, silent_for) as org:
             yield org
-        services.client.set(_clause_key(context, clause, services), 1, ex=CLAUSE_KEPT_FOR)
+        if keep:
+            services.client.set(_clause_key(context, clause, services), 1, ex=CLAUSE_KEPT_FOR)
     except OrgClosed as closed:
         if closed.code != NOT_SERVED:
             raise

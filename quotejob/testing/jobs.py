@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -22,15 +22,17 @@ from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import Graph, GraphOutcome, Node, NodeError
 from quotejob.usercode import deciding
 from quotejob.usercode import parameters as read
-from quotejob.usercode.context import Context, Finish
+from quotejob.usercode.context import Context, Finish, QueryRefused, limited
 from quotejob.usercode.decisions import Decision, as_tallies, summed
 from quotejob.usercode.isolation.crew import Crew
 from quotejob.usercode.jobs.apart import Apart
 from quotejob.usercode.jobs.words import Known, Sums
 from quotejob.usercode.jobtype import JobType, check
 from quotejob.usercode.rows import Row, values
+from quotejob.usercode.trouble import Broken
 
 R = TypeVar("R", bound=Row)
+Query = Callable[[type[Row], str], Sequence[Row]]
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 JOB_ID = "00000000-0000-4000-8000-000000000001"
 _MADE = "2026-12-01T08:00:01.000+0000"
@@ -163,11 +165,14 @@ def run_job(
     where: str = "",
     now: datetime = NOW,
     isolated: bool = False,
+    query: Query | None = None,
 ) -> JobRan:
     """Run a job over these records in memory, from ``execute`` to the writes of ``finish``.
 
     ``isolated``: its code runs in a process of its own, as it does in a worker. So an exit, a loop or a leak costs only
     its record. Then the class has to be at the top of its module.
+
+    ``query`` gives what ``context.query`` asks for: a class of rows and the clause -> the rows. Not if ``isolated``.
 
     Every page is decided twice. Raises AssertionError if the two differ, JobTypeError for a class that could not run,
     InvalidRequest for wrong parameters, Retry if the job raises it, and UserCodeFailed if ``finish`` fails.
@@ -175,7 +180,7 @@ def run_job(
     check(job)
     given = list((parameters or {}).items())
     context = Context(JOB_ID, now, read.load(job.parameters, given), where)
-    code = _Apart(job, Known(JOB_ID, now, given, where, dry_run=False)) if isolated else _Here(job, context)
+    code = _Apart(job, Known(JOB_ID, now, given, where, dry_run=False)) if isolated else _Here(job, context, query)
     with contextlib.closing(code):
         return _run(job, records, context, code, org or MemoryOrg())
 
@@ -203,6 +208,10 @@ def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _H
     return JobRan(results, decided, finish, org)
 
 
+def _no_org(row: type[Row], where: str) -> Sequence[Row]:
+    raise QueryRefused(f"The job asks for {row.__name__} rows where {where}: give run_job a query")
+
+
 @dataclass(frozen=True)
 class _Here:
     """The job's code in the process of the test."""
@@ -210,11 +219,14 @@ class _Here:
     job: type[JobType[Any]]
     context: Context
 
+    query: Query | None
+
     def decide(self, page: Sequence[Row]) -> list[Decision]:
-        return deciding.decide(
-            [record.Id for record in page],
-            lambda places: deciding.attempt(self.job, [page[place] for place in places], self.context),
-        )
+        def attempt(places: Sequence[int]) -> list[Decision] | Broken:
+            asking = replace(self.context, ask=limited(self.query or _no_org, self.job.queries_a_page))
+            return deciding.attempt(self.job, [page[place] for place in places], asking)
+
+        return deciding.decide([record.Id for record in page], attempt)
 
     def finish(self, finish: Finish) -> Decision:
         return deciding.finished(self.job, finish)
