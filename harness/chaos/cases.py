@@ -31,6 +31,7 @@ class Case:
     token: str = ""  # of its own session
     first: str = ""  # of a retry: the job whose keys it writes with
     met: bool = False  # what its ending asks for was done
+    by_bulk: bool = False  # of a Quote job: it writes by Bulk API 2.0
     struck: set[tuple[str, str]] = field(default_factory=set)  # the faults that came while it ran, each with the step
 
     @property
@@ -45,7 +46,8 @@ class Case:
         if self.kind in OWN:
             return "/api/jobs", {"jobType": self.kind.title(), "soqlWhereClause": self.where}
         clause = f"({self.where}) OR Name LIKE 'Refused %'"
-        return "/api/executebatch", {"soqlWhereClause": clause, "dryRun": self.kind == "dry", "keepApiCalls": 10}
+        how = {"commitBy": "bulk" if self.by_bulk else "graph"}
+        return "/api/executebatch", {"soqlWhereClause": clause, "dryRun": self.kind == "dry", "keepApiCalls": 10, **how}
 
 
 def drawn(dice: Random, kind: str, reader: OrgReader, mark: str) -> Case:
@@ -56,7 +58,7 @@ def drawn(dice: Random, kind: str, reader: OrgReader, mark: str) -> Case:
     if kind in ("updates", "deletes"):
         where = f"Name LIKE '{mark} %'"
         reader.graph([reader.node(f"a{n}", "Account", {"Name": f"{mark} {n}"}) for n in range(ACCOUNTS)])
-    return Case(kind, where, dice.choices(ENDINGS, (3, 2, 1, 1, 1))[0])
+    return Case(kind, where, dice.choices(ENDINGS, (3, 2, 1, 1, 1))[0], by_bulk=dice.random() < 0.3)
 
 
 def wrong(reader: OrgReader, case: Case, job: Json, results: list[Json]) -> list[str]:

@@ -32,6 +32,7 @@ STEPS: dict[str, dict[str, str]] = {
     "submit": {"resource": "*userinfo*"},
     "plan and pages": {"resource": "query"},
     "writes": {"resource": "composite/graph"},
+    "writes by Bulk": {"resource": "jobs/ingest*"},
     "mirror": {"object": "QuoteJob__c"},
 }
 FORGETTING = ("cut Redis's file", "older copy of Redis")  # after these Redis does not know what it accepted last
