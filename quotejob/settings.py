@@ -324,35 +324,17 @@ def redis_url() -> str:
 
 
 def redis_ca() -> str:
-    """Return QUOTEJOB_REDIS_CA: the file that the certificate of a rediss:// server is checked with, or "unverified".
-
-    "" means the certificate authorities of the system. Raises SettingsError.
-    """
-    return str(
-        _read(
-            "QUOTEJOB_REDIS_CA",
-            Env().str,
-            "the path of a certificate file, or the word unverified",
-            "",
-            validate=lambda value: value == "unverified" or _readable_file(Path(value)),
-        )
-    )
+    """Return QUOTEJOB_REDIS_CA: the file that a rediss:// server is checked with, or "unverified". "": the system's."""
+    return _redis_file("QUOTEJOB_REDIS_CA", "the path of a certificate file, or the word unverified", "unverified")
 
 
 def redis_certificate() -> str:
-    """Return QUOTEJOB_REDIS_CERTIFICATE: the PEM file with our certificate and its key, for a server that wants one.
+    """Return QUOTEJOB_REDIS_CERTIFICATE: the PEM file with our certificate and its key. "": none."""
+    return _redis_file("QUOTEJOB_REDIS_CERTIFICATE", "the path of a PEM file with a certificate and its key")
 
-    "" means none. Raises SettingsError.
-    """
-    return str(
-        _read(
-            "QUOTEJOB_REDIS_CERTIFICATE",
-            Env().str,
-            "the path of a PEM file with a certificate and its key",
-            "",
-            validate=lambda value: _readable_file(Path(value)),
-        )
-    )
+
+def _redis_file(name: str, expected: str, *words: str) -> str:
+    return str(_read(name, Env().str, expected, "", validate=lambda it: it in words or _readable_file(Path(it))))
 
 
 @cache
