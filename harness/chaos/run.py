@@ -37,7 +37,8 @@ from harness.chaos.system import Figures, Platform, System, Violation, patient
 from harness.process import StackError
 from harness.timetable import RedisClock
 
-JOBS = 24  # of a round
+JOBS, LATER = 24, 5  # of a round; of these, jobs that are submitted while things break
+STRIKES = 3  # before each of them
 WITH_SCHEDULES = 6  # one of so many rounds
 LONGEST_WAIT = 20.0  # seconds that a job of another tenant may take once all is healed
 NO_JUMPS = "does not jump: this machine has no libfaketime (Debian: the package faketime) that its redis-server goes by"
@@ -68,13 +69,14 @@ class Chaos:
         cases = [self._drawn(kind) for kind in dice.sample(kinds, len(kinds))]
         step = dice.choice(list(STEPS))
         self._faults.hold(step)
-        for case in cases[: JOBS // 2]:
+        for case in cases[:-LATER]:
             self._submit(case)
-        for case in cases[JOBS // 2 :]:
-            self._faults.strike(step)
+        for case in cases[-LATER:]:
+            for _ in range(STRIKES):
+                self._faults.strike(step)
+                self._bring_about(system.in_flight())
+                time.sleep(dice.uniform(0.02, 0.4))
             self._submit(case)
-            self._bring_about(system.in_flight())
-            time.sleep(dice.uniform(0.02, 0.4))
         system.heal()
         paused = self._checks.pause_schedules() if scheduled else {}
         self._ask_of_the_tenant()
@@ -182,7 +184,7 @@ def main() -> int:
 def run(asked: argparse.Namespace, folder: Path) -> None:
     """Run rounds until the time is over. Raise Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT), "QUOTEJOB_JOBS": "harness.chaos.own",
-             "QUOTEJOB_ACTIVE_JOBS": "8", "QUOTEJOB_PAGE_SIZE": "7"}  # fmt: skip
+             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7"}  # fmt: skip
     kinds = QUOTES + OWN if asked.jobtype is None else tuple(asked.jobtype) or OWN
     with Platform(folder, extra=extra) as stack, neighbours() as others:
         clock = RedisClock.of_this_machine(folder)

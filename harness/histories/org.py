@@ -155,7 +155,10 @@ class Client:
     def describe(self, object_name: str) -> dict[str, Any]:
         """Return an object with the fields that a job sets."""
         self._request("describe")
-        settable = {"unique": True, "createable": True, "updateable": True}
+        settable: dict[str, Any] = dict.fromkeys(
+            ("unique", "createable", "updateable", "nillable", "defaultedOnCreate"), True
+        )
+        settable |= {"type": "string", "length": 255}
         return {"name": object_name, "fields": [{"name": name} | settable for name in ("QuoteJobKey__c", "Status")]}
 
     def explain(self, _: str) -> None:
