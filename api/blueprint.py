@@ -21,7 +21,6 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import Headers, MultiDict
 
 from api.external_services import ACTION, ALIASES, APPLINK
-from api.wire.errors import ErrorSchema
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 
@@ -167,9 +166,10 @@ class Blueprint(SmorestBlueprint):
 
         def decorate(view: View[P]) -> View[P]:
             described = f"{says}. The header Location has its address" if status in MADE else says
-            wrapped = self.response(status, answer, description=described or None)(_answering(status, view))
-            for error in errors + ALWAYS:
-                wrapped = self.alt_response(error, schema=ErrorSchema, description=ERRORS[error])(wrapped)
+            wrapped = _answering(status, view)
+            for error in errors + ALWAYS:  # first, and by a name: each decorator copies all that was declared before
+                wrapped = self.alt_response(error, schema="Error", description=ERRORS[error])(wrapped)
+            wrapped = self.response(status, answer, description=described or None)(wrapped)
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
                     more = {"example": example} if location == "json" else {}

@@ -12,7 +12,7 @@ import structlog
 from flask import current_app, g, request
 
 from quotejob.asking import proof
-from quotejob.errors import JobNotFound
+from quotejob.errors import JobNotFound, Unauthenticated
 from quotejob.jobs.job import Job
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
@@ -22,6 +22,7 @@ from quotejob.store import keys
 
 SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
 HEADER = "x-client-context"
+ORG_URL = "x-org-url"  # beside Authorization: Bearer, for callers outside AppLink
 
 
 def services() -> Services:
@@ -35,12 +36,25 @@ def claimed() -> CallerContext:
     Raises Unauthenticated without a usable context, OrgNotAllowed if the org's host is not allowed.
     """
     if "claimed" not in g:
-        context = contexts.from_header(request.headers.get(HEADER))
+        context = _of_bearer() or contexts.from_header(request.headers.get(HEADER))
         structlog.contextvars.bind_contextvars(org_id=context.org_id)
         contexts.check_org(context.org_domain_url, services().settings)
         proof.org_of(context)  # refuses here what the client of the org would refuse later
         g.claimed = context
     return cast(CallerContext, g.claimed)
+
+
+def _of_bearer() -> CallerContext | None:
+    """Return the context of a caller with a token and the address of its org, as the org knows it; None: no token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if HEADER in request.headers or scheme.lower() != "bearer":
+        return None
+    if not (url := request.headers.get(ORG_URL, "")):
+        raise Unauthenticated(
+            f"Authorization: Bearer needs the header {ORG_URL} too, with the address of the org, such as "
+            "https://example.my.salesforce.com"
+        )
+    return proof.identify(url, token.strip(), services())[0]
 
 
 def authenticate(context: CallerContext) -> CallerContext:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify
 
 from api import caller, errors
 from quotejob.errors import StoreUnavailable
+from quotejob.version import VERSION
 from tasks import workers
 
 log = structlog.get_logger("api")
@@ -23,8 +24,8 @@ KEPT_FOR = 5.0  # seconds the last answer is kept
 @blueprint.get("/health")
 @blueprint.get("/healthcheck", endpoint="healthcheck")  # the AppLink mesh's default route
 def health() -> Response:
-    """Answer 200 while the process is up. Asks no other process."""
-    return jsonify({"status": "ok"})
+    """Answer 200 and the version while the process is up. Asks no other process."""
+    return jsonify({"status": "ok", "version": VERSION})
 
 
 @blueprint.get("/ready")

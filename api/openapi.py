@@ -21,6 +21,7 @@ from flask_smorest import Api
 from api import external_services
 from api.operations import audit, callback, diagnosis, dryrun, flexqueue, forecast, jobtypes, many, schedules
 from api.wire.errors import ErrorSchema
+from quotejob.version import VERSION
 
 PATH = Path(__file__).resolve().parent.parent / "openapi.yaml"
 _HEAD = "# Made from the code in api/ by bin/openapi; change the code, not this file.\n"
@@ -28,7 +29,7 @@ _TOP = ("openapi", "info", "servers", "security", "x-sfdc", "tags", "paths", "co
 _OPERATION = ("operationId", "summary", "description", "tags", "parameters", "requestBody", "responses")
 _INFO = {
     "title": "quotejob",
-    "version": "1.0.0",
+    "version": VERSION,
     "openapi_version": "3.0.3",
     "info": {
         "description": "Does the work of a batch outside the org. It takes a SOQL WHERE clause, and writes one Quote "

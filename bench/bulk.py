@@ -5,7 +5,8 @@ The seven rows are inserts of 250,000, 500,000 and 1,000,000 rows, a soft delete
 batches of 10,000 rows and reads a result for each batch, `load_two` sends one file and reads two result files. Calls
 are counted by the org; those that only look whether a job has ended are left out. On a busy machine compare the
 processor seconds of the org, and not the seconds of the clock. `--profile seed` adds the org's model of a real org's
-times.
+times. Each load has an org of its own. `--keep FILE` keeps each measurement in a file, and the next run with this file
+measures only what is not there yet; with `--for SECONDS` a run begins no load later than that.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import argparse
 import csv
 import inspect
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -179,42 +182,71 @@ def measured(org: Org, load: Load, operation: str, number: int) -> tuple[float, 
     return seconds, org.cpu() - cpu, org.calls() - calls - looks
 
 
+Kept = dict[str, tuple[float, float, int]]
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Print the table."""
+    """Measure what is not measured yet, and print the table. Return 1 if it is not complete."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of rows (default 1)")
     parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
+    parser.add_argument("--keep", type=Path, help="file of what is measured already")
+    parser.add_argument("--for", type=float, default=float("inf"), dest="seconds", help="begin no load after so long")
     given = parser.parse_args(arguments)
+    kept: Kept = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else {}
+    until = time.monotonic() + given.seconds
+    for operation, full in ROWS:
+        for name, load in CLIENTS.items():
+            number = max(1, int(full * given.scale))
+            key = f"{given.profile} {operation} {number} {name}"
+            if key not in kept and time.monotonic() < until:
+                with started(given.profile) as org:
+                    kept[key] = measured(org, load, operation, number)
+                if given.keep:
+                    given.keep.write_text(json.dumps(kept, indent=1))
+    return table(kept, given.profile, given.scale)
+
+
+@contextmanager
+def started(profile: str) -> Iterator[Org]:
+    """Run a local org while the block runs."""
     with tempfile.TemporaryDirectory() as folder:
         schema = Path(folder) / "schema.yaml"
         schema.write_text(SCHEMA)
-        words = ["-m", "localorg", "--port", "0", "--schema", str(schema), "--profile", given.profile]
+        words = ["-m", "localorg", "--port", "0", "--schema", str(schema), "--profile", profile]
         process = subprocess.Popen([sys.executable, *words], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout
             ready = _READY.fullmatch(process.stdout.readline())
             assert ready, "the local org did not start"
-            table(Org(process, ready[1], ready[2], requests.Session()), given.scale)
+            org = Org(process, ready[1], ready[2], requests.Session())
+            org.session.trust_env = False
+            yield org
         finally:
             process.terminate()
             process.wait()
-    return 0
 
 
-def table(org: Org, scale: float) -> None:
-    """Measure the seven rows and print them."""
-    org.session.trust_env = False
-    sizes = {name: len(inspect.getsource(load).splitlines()) for name, load in (("1.0", load_one), ("2.0", load_two))}
+def table(kept: Kept, profile: str, scale: float) -> int:
+    """Print the rows that are measured. Return 1 if some are not."""
     print("| operation | rows | 1.0: s | 2.0: s | 1.0: CPU s | 2.0: CPU s | 1.0: calls | 2.0: calls |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    lacking = 0
     for operation, full in ROWS:
         number = max(1, int(full * scale))
-        one = measured(org, load_one, operation, number)
-        two = measured(org, load_two, operation, number)
-        cells = [f"{one[0]:.1f}", f"{two[0]:.1f}", f"{one[1]:.1f}", f"{two[1]:.1f}", f"{one[2]:,}", f"{two[2]:,}"]
-        print(f"| {operation} | {number:,} | {' | '.join(cells)} |", flush=True)
-    print(f"\nLines of client code: 1.0 {sizes['1.0']}, 2.0 {sizes['2.0']}.")
+        pair = [kept.get(f"{profile} {operation} {number} {name}") for name in CLIENTS]
+        if None in pair:
+            lacking += 1
+            continue
+        seconds, cpu, calls = zip(*filter(None, pair), strict=True)
+        cells = [*(f"{each:.1f}" for each in seconds + cpu), *(f"{each:,}" for each in calls)]
+        print(f"| {operation} | {number:,} | {' | '.join(cells)} |")
+    sizes = ", ".join(f"{name} {len(inspect.getsource(load).splitlines())}" for name, load in CLIENTS.items())
+    print(f"\nLines of client code: {sizes}." + (f" Rows not measured yet: {lacking}." if lacking else ""))
+    return 1 if lacking else 0
 
+
+CLIENTS: dict[str, Load] = {"1.0": load_one, "2.0": load_two}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import timeline
 from cli.client import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
@@ -77,11 +79,18 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     workers = [process.pid for process in stack.processes if process.name.startswith("worker")]
     spent = cpu_seconds(workers)
     watch = Watch(client)
-    job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
+    submitted = time.time()
+    job_id = api.submit("Name LIKE 'Opportunity %'")
+    accepted = time.time()
+    job = api.follow(job_id, quiet=300)
     seconds = time.perf_counter() - began
     watch.stop()
+    told = reader.requests()
+    ended = datetime.fromisoformat(job["completedDate"]).timestamp()
     written = sum(reader.stats()["recordsWritten"].values())
     row(f"job of {job['records']['total']:,} Opportunities: {job['status']}", f"{seconds:.1f} s")
+    for part, (start, end) in timeline.split(told, submitted, accepted, ended).items():
+        row(f"  {part}", f"{start:.2f} to {end:.2f} s")
     row("Quotes a second", f"{job['quotesCreated'] / seconds:,.0f}")
     row("records written a second", f"{written / seconds:,.0f}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
@@ -92,6 +101,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]
     row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
+    print("\nrequests in flight: c check of the clause, p plan, r pages read, W writes")
+    print(*timeline.chart(told, submitted), sep="\n")
 
 
 class Watch:

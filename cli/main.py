@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -64,6 +66,9 @@ _COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)" 
         "quotejob failures --last",
     )
     + f"\n\n\b\nExit codes (1, 3 and 69 only with --wait):\n{_CODES}\n\n\b\n{_COMPLETION}",
+)
+@click.version_option(
+    tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["version"], prog_name=NAME
 )
 def quotejob() -> None:
     """Price the Opportunities of a Salesforce org, and watch the jobs.

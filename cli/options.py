@@ -133,6 +133,12 @@ parameters = click.option(
     help="For --type; repeat it for several.",
 )
 
+commit_by = click.option(
+    "--commit-by",
+    type=click.Choice(["graph", "bulk", "auto"]),
+    help="Write Quotes by graphs, or by Bulk API 2.0 with few calls.",
+)
+
 keep_calls = click.option(
     "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
 )

@@ -1,10 +1,10 @@
-"""The audit: who did what to which job or schedule."""
+"""The audit: who did what to which job or schedule, and who is signed in."""
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response, request, url_for
 
-from console.pages import blueprint, page, services, session
+from console.pages import blueprint, page, services, session, sessions, told
 from quotejob import audit
 from quotejob.store import keys
 
@@ -35,4 +35,15 @@ def audit_trail() -> Response:
         limit=ROWS,
         cursor=after,
     )
-    return page("audit.html", entries=found, older=older, after=after, concerns=concerns, actions=ACTIONS)
+    people = [] if concerns or after else sessions().people(session().org_id)
+    return page(
+        "audit.html", entries=found, older=older, after=after, concerns=concerns, actions=ACTIONS, people=people
+    )
+
+
+@blueprint.post("/people/end")
+def end_session() -> Response:
+    """End the session of a person of this org."""
+    ended = sessions().end_of(session().org_id, request.form.get("id", ""))
+    said = "That session is ended." if ended else "That session had ended already."
+    return told(url_for("console.audit_trail"), said)

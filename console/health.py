@@ -1,50 +1,48 @@
-"""Health: what is broken, and what to type."""
+"""Health: what is broken, and what to do. quotejob.diagnosis judges, as for `bin/quotejob doctor`."""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Response, render_template
 
 from console.pages import blueprint, page, part, person, services, session
 from quotejob.asking import proof
+from quotejob.diagnosis import Check, Subject, of_org, of_store
 from quotejob.errors import QuotejobError
 from quotejob.store import keys
-from quotejob.store.intake import concerns
 from tasks import workers
 
-ANSWER_WITHIN = 1.0  # seconds
-KEPT_FOR = 5.0  # seconds
+ANSWER_WITHIN = 1.0  # seconds that a worker has
+STORE_KEPT_FOR, ORG_KEPT_FOR = 5, 60  # seconds; a look at the org costs API calls
+MOST_KEPT = 1_000
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that is looked at."""
-
-    name: str
-    good: bool
-    said: str
-    do: str = ""  # a command or a hint
-
-
-class _Workers:
-    """Whether a worker answers, asked at most every 5 seconds by each web process. Safe for threads."""
+class _Kept:
+    """The last looks of this web process, by what was looked at. Safe for threads."""
 
     def __init__(self) -> None:
-        self._lock, self._asked, self._answer = threading.Lock(), float("-inf"), False
+        self._lock = threading.Lock()
+        self._looks: dict[str, tuple[float, list[Check]]] = {}
 
-    def answer(self) -> bool:
-        """Return the last answer, or a new one."""
+    def look(self, name: str, seconds: float, new: Callable[[], list[Check]]) -> list[Check]:
+        """Return the last look, or a new one if that is older."""
         with self._lock:
-            if time.monotonic() - self._asked >= KEPT_FOR:
-                self._answer, self._asked = workers.is_worker_running(ANSWER_WITHIN), time.monotonic()
-            return self._answer
+            seen = self._looks.get(name)
+        if seen is None or time.monotonic() - seen[0] >= seconds:
+            seen = time.monotonic(), new()
+            with self._lock:
+                if len(self._looks) >= MOST_KEPT:
+                    self._looks.clear()
+                self._looks[name] = seen
+        return seen[1]
 
 
-_workers = _Workers()
+_kept = _Kept()
 
 
 @blueprint.get("/health")
@@ -53,38 +51,30 @@ def health() -> Response:
     return page("health.html", **_health())
 
 
-@part("/health", tag=lambda: str(int(time.time() // KEPT_FOR)))
+@part("/health", tag=lambda: str(int(time.time() // STORE_KEPT_FOR)))
 def health_checks() -> str:
     """Show the same again."""
     return render_template("parts/health.html", **_health())
 
 
 def _health() -> dict[str, Any]:
-    said = concerns(services().client)
-    running = _workers.answer()
-    checks = [
-        Check(
-            "Workers",
-            running,
-            "A worker answers." if running else "No worker answers. Nothing is lost: jobs go on when one is back.",
-            "" if running else "celery -A tasks worker --without-gossip --without-mingle",
-        ),
-        Check("Redis", not said, "; ".join(said) or "It answers, and keeps what is accepted."),
-        _org(),
-    ]
     client, org_id = services().client, session().org_id
+    checks = [*_kept.look(f"store {org_id}", STORE_KEPT_FOR, _store), *_kept.look(f"org {org_id}", ORG_KEPT_FOR, _org)]
     waiting = {
         "Jobs in the flex queue": client.zcard(keys.jobs_of(org_id, "holding")),
         "Jobs with a slot": client.scard(keys.jobs_of(org_id, "active")),
         "Schedules": client.zcard(keys.jobs_of(org_id, "schedules")),
     }
-    return {"checks": checks, "waiting": waiting}
+    return {"checks": checks, "waiting": waiting, "flower": services().settings.flower_url}
 
 
-def _org() -> Check:
-    context = person()
+def _store() -> list[Check]:
+    return list(of_store(services(), session().org_id, partial(workers.served_queues, ANSWER_WITHIN)))
+
+
+def _org() -> list[Check]:
     try:
-        proof.prove(context, services())
+        context = proof.prove(person(), services())
+        return of_org(services(), proof.org_of(context), context.org_id)
     except QuotejobError as error:
-        return Check("Org", False, error.message, "Sign in again, or look at the org.")
-    return Check("Org", True, f"{context.org_domain_url} accepts your session.")
+        return [Check(Subject.ORG, False, f"{error.message}. Sign in again, or look at the org")]

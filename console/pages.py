@@ -20,7 +20,7 @@ import structlog
 from flask import Blueprint, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException, NotFound
 
-from console.sessions import Role, Session, Sessions
+from console.sessions import Door, Role, Session, Sessions
 from quotejob.asking import proof
 from quotejob.errors import QuotejobError, SessionExpired, Unauthenticated
 from quotejob.salesforce.caller import CallerContext
@@ -31,11 +31,12 @@ log = structlog.get_logger("console")
 blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates")
 
 COOKIE, SAID, ZONE = "quotejob_console", "quotejob_said", "quotejob_zone"
-OPEN = {"asset", "door", "enter", "make_link"}  # endpoints that need no session
+# endpoints that need no session
+OPEN = {"asset", "door", "enter", "make_link", "log_in", "come_back", "from_org", "not_from_org"}
 ESTIMATES_KEPT_FOR = 15  # seconds after which a part is made again, because estimates change without an event
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'self'; base-uri 'none'; frame-ancestors "
 )
 
 
@@ -70,7 +71,7 @@ def proven() -> CallerContext:
 @blueprint.before_request
 def _require_session() -> Any:
     endpoint = (request.endpoint or "").rpartition(".")[2]
-    g.session = sessions().find(request.cookies.get(COOKIE, ""))
+    g.session = sessions().find(request.cookies.getlist(COOKIE))
     if endpoint in OPEN:
         return None
     if g.session is None:
@@ -102,9 +103,51 @@ def _check_change(whose: Session) -> Response | None:
 
 @blueprint.after_request
 def _guard(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers.setdefault("Content-Security-Policy", _POLICY + _framed_by())
     response.headers.setdefault("Cache-Control", "no-store")
     return response
+
+
+def _framed_by() -> str:
+    """Return who may show a page in a frame: nobody, or for a tab in an org that org's own hosts."""
+    whose: Session | None = g.get("session")
+    if whose is None or whose.door is not Door.TAB:
+        return "'none'"
+    try:
+        return " ".join(hosts_of(whose.context(services().settings).org_domain_url))
+    except SessionExpired:
+        return "'none'"
+
+
+def hosts_of(org_url: str) -> list[str]:
+    """Return the origins at which an org shows pages with frames (Salesforce Help, "My Domain URL Formats")."""
+    before, mine, _ = org_url.partition(".my.salesforce.com")
+    if not mine:
+        return [org_url]
+    domain, dot, kind = before.partition(".")  # a sandbox is https://acme--dev.sandbox.my.salesforce.com
+    return [
+        org_url,
+        f"{before}.lightning.force.com",
+        f"{before}.my.salesforce-setup.com",
+        f"{domain}--c{dot}{kind}.vf.force.com",
+    ]
+
+
+def is_secure() -> bool:
+    """Return whether browsers reach the console by https, here or at a proxy before it."""
+    return request.is_secure or (services().settings.doors.url or "").startswith("https:")
+
+
+def cookie_rules(door: Door | None = None) -> dict[str, Any]:
+    """Return the rules of a cookie. Without a door: those of this request's session.
+
+    In a frame of another site a cookie has to be SameSite=None, and then also Secure. It is kept apart for each site
+    that shows the frame.
+    """
+    rules: dict[str, Any] = {"httponly": True, "path": "/console"}
+    if (door or session().door) is Door.TAB:
+        return rules | {"samesite": "None", "secure": True, "partitioned": True}
+    return rules | {"samesite": "Lax", "secure": is_secure()}
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -114,7 +157,8 @@ def _guard(response: Response) -> Response:
 def _ours(error: QuotejobError) -> Any:
     """Say what is wrong: on the page that the change came from, or on a page of its own."""
     if isinstance(error, Unauthenticated | SessionExpired):
-        sessions().end(session())
+        if g.session is not None:
+            sessions().end(session())
         return _ended()
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("A page failed", kind=type(error).__name__, exc_info=error)
@@ -154,9 +198,7 @@ def told(back: str, message: str, *, bad: bool = False) -> Response:
     """Go to a page of the console, and say something there once."""
     response = go(back)
     said = base64.urlsafe_b64encode(orjson.dumps({"text": message[:600], "bad": bad})).decode()
-    response.set_cookie(
-        SAID, said, max_age=60, httponly=True, samesite="Lax", path="/console", secure=request.is_secure
-    )
+    response.set_cookie(SAID, said, max_age=60, **cookie_rules())
     return response
 
 
@@ -165,7 +207,7 @@ def page(template: str, **values: Any) -> Response:
     said = _said()
     response = make_response(render_template(template, said=said, tag=current_tag(), **values))
     if said:
-        response.delete_cookie(SAID, path="/console", samesite="Lax", httponly=True)
+        response.delete_cookie(SAID, **cookie_rules())
     return response
 
 

@@ -32,6 +32,10 @@ class OrgReader:
         """Return the answer to a SELECT COUNT()."""
         return int(self._get(f"{self._data}/query", {"q": soql})["totalSize"])
 
+    def describe(self, object_name: str) -> Json:
+        """Return an object's fields and relationships."""
+        return self._get(f"{self._data}/sobjects/{object_name}/describe")
+
     def username(self) -> str:
         """Return the username of the token's user."""
         return str(self._get("/services/oauth2/userinfo")["preferred_username"])
@@ -63,6 +67,11 @@ class OrgReader:
     def stats(self) -> Json:
         """Return the counts of requests to the local org since its start or since :meth:`reset_stats`."""
         return self._get("/localorg/stats")
+
+    def requests(self) -> list[Json]:
+        """Return the requests that the local org has answered since its start or since :meth:`reset_stats`."""
+        found: list[Json] = self._get("/localorg/requests")["requests"]
+        return found
 
     def reset_stats(self) -> None:
         """Set the counts to zero."""

@@ -8,6 +8,7 @@ the process, then, after the grace time, SIGKILL to what is left of its group.
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,9 +102,25 @@ class Stack:
         """Start gunicorn with the API on loopback."""
         port = self._port("Web", port)
         command = [sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", f"127.0.0.1:{port}"]
-        process = self.start("web", command, {"PORT": str(port)})
         self.web_url = f"http://127.0.0.1:{port}"
+        process = self.start("web", command, {"PORT": str(port), **self._doors()})
         self._wait("Web", lambda: _answers(f"{self.web_url}/health"), process)
+
+    def _doors(self) -> dict[str, str]:
+        """Set up the local org as one whose people come into the console, and return the settings for it."""
+        if self.org is None:
+            return {}
+        secret = secrets.token_urlsafe(24)
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy between this machine and itself
+            app = {"url": f"{self.web_url}/console/canvas", "consumerSecret": secret}
+            session.post(f"{self.org.url}/localorg/canvas", json=app, timeout=10).raise_for_status()
+        doors = {
+            "URL": self.web_url, "LOGIN": self.org.url, "CLIENT_ID": "quotejob", "CLIENT_SECRET": secret,
+            "CANVAS_SECRET": secret, "ORGS": self.org.org_id, "OPERATORS": "worker@quotejob.example",
+        }  # fmt: skip
+        settings = {f"QUOTEJOB_CONSOLE_{name}": value for name, value in doors.items()}
+        return {name: value for name, value in settings.items() if name not in self.environment}
 
     def start_worker(self, number: int = 1, *options: str) -> Process:
         """Start one Celery worker, named worker<number>. The web process' /ready waits for it."""

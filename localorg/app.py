@@ -10,7 +10,7 @@ from localorg import bulk, bulk_one, control, front
 from localorg.events import cometd
 from localorg.http import strikes
 from localorg.http.middleware import conduct
-from localorg.login import identity, oauth, oauth_web, soap
+from localorg.login import apps, identity, oauth, oauth_web, soap
 from localorg.org import ORG, Org
 from localorg.rest import batch, graph, resources
 from localorg.rest import query as rest
@@ -25,11 +25,12 @@ def make_app(org: Org) -> web.Application:
     assert resources.LOADED
     app[ORG] = org
     app[oauth.GRANTS] = oauth.Grants()
+    app[apps.APPS] = {}
     app[bulk.BULK_JOBS] = bulk.BulkJobs(org)
     app[bulk_one.JOBS] = bulk_one.Jobs(org)
     app[bulk.CLASSIC_JOBS] = app[bulk_one.JOBS].since
     app[strikes.BULK_OBJECTS] = lambda request: bulk.objects_of(request) | bulk_one.objects_of(request)
-    for part in (front, graph, batch, rest, bulk, bulk_one, identity, oauth, oauth_web, soap, cometd, control):
+    for part in (front, graph, batch, rest, bulk, bulk_one, identity, oauth, oauth_web, soap, apps, cometd, control):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(_open)
     app.cleanup_ctx.append(bulk.working)

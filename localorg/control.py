@@ -29,6 +29,12 @@ async def stats(request: web.Request) -> web.StreamResponse:
     return answer(request.app[ORG].stats.body())
 
 
+@routes.get("/localorg/requests")
+async def requests(request: web.Request) -> web.StreamResponse:
+    """Answer with the newest 20,000 requests that were answered, oldest first, since the start or the last reset."""
+    return answer({"requests": [each.body() for each in request.app[ORG].stats.answered]})
+
+
 @routes.get("/localorg/faults")
 async def list_faults(request: web.Request) -> web.StreamResponse:
     """Answer with the active faults, and what is left of each."""

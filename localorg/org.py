@@ -82,6 +82,7 @@ class Org:
         self.recent = Recent()
         self.soql.noted = self._used
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
+        self._one_writes = asyncio.Lock()
 
     def _used(self, _kind: str, object_name: str, ids: Sequence[str]) -> None:
         """Note the rows that a query read FOR VIEW or FOR REFERENCE."""
@@ -123,8 +124,12 @@ class Org:
         return await loop.run_in_executor(self._thread, lambda: self._as(user, fn, *args, **kwargs))
 
     async def transaction(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function in the database thread in a transaction of its own; an exception undoes all of it."""
-        return await self.run(lambda: self.in_transaction(fn, *args, **kwargs))
+        """Run a function in the database thread in a transaction of its own; an exception undoes all of it.
+
+        Transactions wait here for each other, so a request that only reads waits for one of them at most.
+        """
+        async with self._one_writes:
+            return await self.run(lambda: self.in_transaction(fn, *args, **kwargs))
 
     # --- in the database thread -----------------------------------------------------------------------------------
 

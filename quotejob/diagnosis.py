@@ -60,10 +60,15 @@ class Diagnosis:
 
 def diagnose(services: Services, org: OrgClient, org_id: str, served: Callable[[], dict[str, list[str]]]) -> Diagnosis:
     """Look at everything. ``served`` asks which worker serves which queues. It is asked if Redis answers."""
-    return Diagnosis([*_store(services, org_id, served), *_org(org), *_settings(services.settings, org_id)])
+    return Diagnosis([*of_store(services, org_id, served), *of_org(services, org, org_id)])
 
 
-def _store(services: Services, org_id: str, served: Callable[[], dict[str, list[str]]]) -> Iterator[Check]:
+def of_org(services: Services, org: OrgClient, org_id: str) -> list[Check]:
+    """Look at the org, and at the settings. This costs four API calls."""
+    return [*_org(org), *_settings(services.settings, org_id)]
+
+
+def of_store(services: Services, org_id: str, served: Callable[[], dict[str, list[str]]]) -> Iterator[Check]:
     """Check Redis, and what is known only through it."""
     try:
         found = reading.read(services.client)

@@ -25,12 +25,13 @@ from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 
 from quotejob import logs
+from quotejob.doors import Doors, is_origin
 from quotejob.errors import SettingsError
 from quotejob.webhook import Webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
-_OURS = ("quotejob_", "redis", "heroku_applink", "celery")  # how the names of our own variables begin
+_OURS = ("quotejob_", "redis", "heroku_applink", "celery", "otel_")  # how the names of our own variables begin
 _LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
@@ -71,6 +72,7 @@ class Settings:
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
     keep_calls: Kept = Kept()  # API calls of an org's day that jobs leave for others
+    commit_by: str = "graph"  # how Quote jobs write that do not say it themselves: graph, bulk, auto
     redis_full_at: int = 90  # percent of Redis's maxmemory in use, above which no new jobs are accepted
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
@@ -80,14 +82,18 @@ class Settings:
     webhook_secret: str | None = field(default=None, repr=False)  # signs what they are told
     log_level: str = "INFO"
     log_format: logs.Form = logs.Form.TEXT
+    otel_endpoint: str | None = None  # traces go there
+    otel_service: str = "quotejob"  # what they call this service
     behind_proxy: bool = False  # the AppLink mesh passes the requests on, so every one comes from this machine
     metrics_token: str | None = field(default=None, repr=False)  # opens /metrics to other machines
+    flower_url: str | None = None  # the console has a link to it
     metrics_orgs: bool = False  # True shows the hosts of orgs in /metrics
     applink_api_url: str | None = None
     applink_token: str | None = field(default=None, repr=False)
     app_id: str | None = None  # HEROKU_APP_ID; requests to AppLink need it
     authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
     authorizations: frozenset[str] | None = None  # those that may be used; None: every one
+    doors: Doors = field(default_factory=Doors)  # of the console
 
 
 def load() -> Settings:
@@ -186,6 +192,13 @@ def load() -> Settings:
             validate=lambda text: re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2})(\.[0-9]+)?%", text.strip()) is not None,
             convert=_kept,
         ),
+        commit_by=_read(
+            "QUOTEJOB_COMMIT_BY",
+            env.str,
+            "graph, bulk or auto",
+            "graph",
+            validate=validate.OneOf(["graph", "bulk", "auto"]),
+        ),
         redis_full_at=_read(
             "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)
         ),
@@ -220,6 +233,8 @@ def load() -> Settings:
             validate=lambda name: name in list(logs.Form),
             convert=logs.Form,
         ),
+        otel_endpoint=_read("OTEL_EXPORTER_OTLP_ENDPOINT", env.str, "an http or https URL", None, validate=_is_web_url),
+        otel_service=_read("OTEL_SERVICE_NAME", env.str, "a name", "quotejob"),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(
             "QUOTEJOB_METRICS_TOKEN",
@@ -229,6 +244,7 @@ def load() -> Settings:
             validate=lambda token: re.fullmatch(r"[!-~]{16,200}", token) is not None,
             secret=True,
         ),
+        flower_url=_read("QUOTEJOB_FLOWER_URL", env.str, "an http or https URL", None, validate=_is_web_url),
         metrics_orgs=_read("QUOTEJOB_METRICS_ORGS", env.bool, "1 or 0", False),
         applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None, validate=_is_web_url),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
@@ -247,6 +263,45 @@ def load() -> Settings:
             None,
             validate=lambda names: all(_is_developer_name(name.strip()) for name in names),
             convert=lambda names: frozenset(name.strip() for name in names),
+        ),
+        doors=_doors(env),
+    )
+
+
+def _doors(env: Env) -> Doors:
+    address = "https://host, without a path"
+    client_id = _read("QUOTEJOB_CONSOLE_CLIENT_ID", env.str, "the consumer key of an app in the org", None)
+    tab = _read("QUOTEJOB_CONSOLE_CANVAS_SECRET", env.str, "the consumer secret of a canvas app", None, secret=True)
+    needed = ... if client_id or tab else None
+    return Doors(
+        url=_read("QUOTEJOB_CONSOLE_URL", env.str, address, needed, validate=is_origin),
+        logins=_read(
+            "QUOTEJOB_CONSOLE_LOGIN",
+            env.list,
+            f"one or more addresses where people log in, comma-separated: {address}",
+            Doors().logins,
+            validate=lambda urls: all(is_origin(url.strip()) for url in urls),
+            convert=lambda urls: tuple(url.strip() for url in urls),
+        ),
+        client_id=client_id,
+        client_secret=_read(
+            "QUOTEJOB_CONSOLE_CLIENT_SECRET", env.str, "the consumer secret of that app", None, secret=True
+        ),
+        canvas_secret=tab,
+        orgs=_read(
+            "QUOTEJOB_CONSOLE_ORGS",
+            env.list,
+            "ids of orgs (00D...), comma-separated",
+            needed or frozenset(),
+            validate=lambda ids: all(re.fullmatch(r"00D\w{12}(\w{3})?", each.strip(), re.ASCII) for each in ids),
+            convert=lambda ids: frozenset(each.strip()[:15] for each in ids),
+        ),
+        operators=_read(
+            "QUOTEJOB_CONSOLE_OPERATORS",
+            env.list,
+            "usernames, comma-separated",
+            frozenset(),
+            convert=lambda names: frozenset(name.strip().lower() for name in names),
         ),
     )
 

@@ -14,7 +14,7 @@ import structlog
 from celery import Celery, bootsteps, signals
 from celery.concurrency import prefork
 
-from quotejob import logs, tally
+from quotejob import logs, tally, tracing
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import registry
 from quotejob.jobtypes.quotes import pages
@@ -104,6 +104,7 @@ def _log_our_way(**_: Any) -> None:
     """Configure our logging. Celery does not configure logging if something handles this signal."""
     settings = or_exit(current)
     logs.configure(settings.log_level, settings.log_format)
+    or_exit(lambda: tracing.start(settings.otel_endpoint, settings.otel_service))
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).addFilter(quiet_housekeeping)
 

@@ -99,5 +99,10 @@ def _explain(job: Job, error: QuotejobError | None) -> None:
 
 
 def _names(left: list[IncompleteQuote]) -> str:
-    names = [f"Quote {quote.quote_id or '(id unknown)'} of {quote.opportunity_id}" for quote in left[:NAMED]]
+    names = [
+        f"Quotes of batch {quote.unit}"
+        if quote.is_wave
+        else f"Quote {quote.quote_id or '(id unknown)'} of {quote.opportunity_id}"
+        for quote in left[:NAMED]
+    ]
     return ", ".join(names) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")

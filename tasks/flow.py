@@ -21,7 +21,7 @@ import structlog
 from celery import Signature, chord
 
 from quotejob.errors import QuotejobError
-from quotejob.jobs.job import Job, Status
+from quotejob.jobs.job import CommitBy, Job, Status
 from quotejob.jobtypes.registry import handler_of, is_slow, rounds_off
 from quotejob.run import waves
 from quotejob.run.context import Run
@@ -35,7 +35,7 @@ from tasks.queues import share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
-FIRST_WRITE = 3  # the highest priority of a batch: first pages go before all writes
+FIRST_WRITE = 4  # the highest priority of a batch: the first 15 pages of a wave go before all writes
 WAVES_APART = 10  # places between the first batches of two waves: what an earlier wave has left goes first
 
 log = structlog.get_logger()
@@ -134,12 +134,15 @@ def _give_up_batch(run: Run, wave: int, batch: int) -> None:
     handler_of(run.job.job_type).give_up_batch(run, wave, batch)
 
 
-@step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)
-def write_batch(run: Run, wave: int, batch: int) -> None:
+def _write_batch(run: Run, wave: int, batch: int) -> None:
     """Write one batch into the org. May run twice: each Quote has a unique key. A dry run has no batches."""
     if run.job.dry_run:
         raise QuotejobError(f"{run.job.job_type} jobs cannot be dry runs: this one had something to write")
     handler_of(run.job.job_type).write_batch(run, wave, batch)
+
+
+write_batch = step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)(_write_batch)
+write_bulk = step("quotejob.write_bulk", unit="batch {wave} {batch}", give_up=_give_up_batch, **SLOW)(_write_batch)
 
 
 @step("quotejob.wave_written")
@@ -172,7 +175,8 @@ def finish(run: Run) -> None:
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
         if refused is not None:
             codes = Counter(result.code for result in (refused, *failed)).most_common()
-            log.warning(f"Failed records by code: {', '.join(f'{code} {count}' for code, count in codes)}")
+            for code, count in codes:
+                log.warning(f"Failed records: {code} {count}", code=code, records=count)
         if remark is not None:
             (log.warning if run.job.total else log.info)(remark)
     dispatch.delay(org_id=run.job.org_id)
@@ -217,7 +221,8 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
             pages = {f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers}
             return _in_turn(job, pages)
         case "batches":
-            batches = {f"batch {lacking.wave} {n}": write_batch.si(**of_wave, batch=n) for n in lacking.numbers}
+            batch = write_bulk if job.commit_by is CommitBy.BULK else write_batch
+            batches = {f"batch {lacking.wave} {n}": batch.si(**of_wave, batch=n) for n in lacking.numbers}
             return _in_turn(job, batches, FIRST_WRITE, WAVES_APART * lacking.wave)
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave

@@ -18,6 +18,7 @@ import structlog
 from celery import Task, states
 from kombu.exceptions import OperationalError
 
+from quotejob import tracing
 from quotejob.errors import (
     AuthorizationFailed,
     CallsKept,
@@ -191,6 +192,14 @@ class _Attempt:
         made = services()
         run = begin(self._job_id, made.jobs, made.progress, made.leases, current(), self._unit or None)
         self._run = run = replace(run, gate=made.gate)
+        name = self._unit.partition(" ")[0] or work.__name__
+        about = {"quotejob.job_id": run.id, "quotejob.org_id": run.job.org_id, "quotejob.unit": self._unit}
+        bound = structlog.contextvars.bound_contextvars(org_id=run.job.org_id)
+        with bound, tracing.span(name, "consumer", run.job.trace or "", about):
+            self._work(run, work, numbers)
+
+    def _work(self, run: Run, work: Callable[..., None], numbers: dict[str, int]) -> None:
+        made = services()
         if run.lease is None:
             work(run, **numbers)
             return

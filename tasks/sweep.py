@@ -6,13 +6,17 @@ delay it. It handles each job separately. An error with one job is logged, and t
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
+from typing import Any
 
 import structlog
-from celery import Signature
+from celery import Signature, signals
 
+from quotejob import formats
 from quotejob.errors import JobNotFound, NewerVersion, QuotejobError, StoreUnavailable
 from quotejob.jobs.job import Job, Status
 from quotejob.run.leases import SENT_AGAIN
@@ -26,6 +30,7 @@ from tasks.notices import notify
 from tasks.queues import Message, key, waiting
 
 SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
+BESIDE_OLDER = 3.0  # the same while workers of an older format run, and the seconds between two such sweeps
 HOLDING_PER_SWEEP = 200  # Holding jobs, and orgs, that one sweep checks; the same number for each
 
 Queued = Callable[[], set[Message]]  # the messages that no worker has taken yet, read once for each sweep
@@ -37,16 +42,38 @@ def sweep() -> None:
     """Send again the units that nobody works on. Several sweeps may run at once: only one of them may send a unit."""
     try:
         with turn(services().client, sweep.name) as mine:
-            _sweep(mine)
+            _sweep(mine, SILENT_AFTER, dispatch.delay)
     except StoreUnavailable as away:
         log.warning(f"The sweep stops here, the next one goes on: {away}")
 
 
-def _sweep(mine: Turn) -> None:
+@signals.worker_ready.connect
+def _begin(**_: Any) -> None:
+    if formats.FORMAT > 1:
+        threading.Thread(target=_go_on, name="sweep beside older", daemon=True).start()
+
+
+def _go_on() -> None:
+    while True:
+        time.sleep(BESIDE_OLDER)
+        with _isolated(), suppress(StoreUnavailable):
+            sweep_beside_older()
+
+
+def sweep_beside_older() -> None:
+    """Sweep in this process while workers of an older format run.
+
+    These may get every message of a sweep, and each message of a job that they leave alone.
+    """
+    if min(services().workers.versions().values(), default=formats.FORMAT) < formats.FORMAT:
+        _sweep(Turn(services().client, "beside older"), BESIDE_OLDER, dispatch)
+
+
+def _sweep(mine: Turn, silent_after: float, start: Callable[..., object]) -> None:
     jobs = services().jobs
     services().gate.look()
-    for org_id in {*jobs.waking(), *jobs.look_again(SILENT_AFTER, HOLDING_PER_SWEEP)}:
-        dispatch.delay(org_id=org_id)
+    for org_id in {*jobs.waking(), *jobs.look_again(silent_after, HOLDING_PER_SWEEP)}:
+        start(org_id=org_id)
     queued = cache(lambda: waiting(services().client))
     for job_id in services().progress.incomplete.due():
         clean_up.delay(job_id=job_id)
@@ -59,7 +86,7 @@ def _sweep(mine: Turn) -> None:
     for (job_id, silence), held in zip(opened, leases, strict=True):
         mine.go_on()
         with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
-            _send_lost(job_id, silence, held, queued)
+            _send_lost(job_id, held, queued, silent=silence > silent_after)
 
 
 @contextmanager
@@ -75,9 +102,8 @@ def _isolated() -> Iterator[None]:
         log.exception("The sweep skips this job after an unexpected error")
 
 
-def _send_lost(job_id: str, silence: float, held: dict[str, str], queued: Queued) -> None:
+def _send_lost(job_id: str, held: dict[str, str], queued: Queued, *, silent: bool) -> None:
     """Send the lost units of a job: those whose lease has ended, and after SILENT_AFTER those that are in no queue."""
-    silent = silence > SILENT_AFTER
     if not silent and not held:
         return
     job = _looked_at(job_id, silent=silent)

@@ -7,8 +7,7 @@ from typing import Any
 from api import caller
 from api.blueprint import Blueprint
 from api.wire.forecast import ForecastRequestSchema, ForecastSchema
-from quotejob.asking.forecast import FORECAST, forecast
-from quotejob.errors import InvalidRequest
+from quotejob.asking.forecast import forecast
 from quotejob.forecast.ahead import JobForecast
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import registry
@@ -34,10 +33,9 @@ def forecast_job(body: dict[str, Any]) -> JobForecast:
     earlier forecasts were.
     """
     context, job_type = caller.claimed(), body["job_type"]
-    if job_type not in FORECAST:
-        raise InvalidRequest.field("jobType", f"has no forecast; there is one for {', '.join(FORECAST)}")
     given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
     asked = registry.checked(job_type, body.get("soql_where_clause"), given)
-    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    registry.check_commit_by(job_type, body.get("commit_by"))
+    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"), commit_by=body.get("commit_by"))
     context = caller.authenticate(context)
-    return forecast(context, job_type, asked["soql_where_clause"], caller.services(), options)
+    return forecast(context, job_type, asked["soql_where_clause"], caller.services(), options, given)

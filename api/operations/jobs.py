@@ -87,7 +87,12 @@ def submit_batch(body: dict[str, Any], headers: dict[str, Any], callback_url: st
         check_callback(callback_url, OrgAddress.of(context))
     context = caller.authenticate(context)
     check_clause_in_org(context, clause, caller.services())
-    options = Options(body["dry_run"], keep_api_calls=body.get("keep_api_calls"), callback_url=callback_url)
+    options = Options(
+        body["dry_run"],
+        keep_api_calls=body.get("keep_api_calls"),
+        commit_by=body.get("commit_by"),
+        callback_url=callback_url,
+    )
     asked = {"name": body.get("name"), "soql_where_clause": clause, "conditions": conditions, "options": options}
     return accept(context, BuiltIn.BATCH_QUOTE, headers, **asked)
 
@@ -325,7 +330,8 @@ def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **wha
 def _dispatched(job: Job, *, new: bool) -> Job:
     """Return a job that was submitted, after the workers were told, if it or one before it may start."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
-    log.info("Job submitted" if new else "Job was submitted before with this key", job_type=job.job_type)
+    if not new:
+        log.info("Job was submitted before with this key", job_type=job.job_type)
     workers.dispatch_ready(caller.services(), job.org_id)
     return job
 

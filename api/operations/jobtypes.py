@@ -45,11 +45,14 @@ def submit_job(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     asked = registry.checked(job_type, body.get("soql_where_clause"), given)
     if body["dry_run"] and not registry.handler_of(job_type).dry:
         raise InvalidRequest.field("dryRun", f"is not possible for {job_type}; leave it out")
+    registry.check_commit_by(job_type, body.get("commit_by"))
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)
     if job_type == BuiltIn.BATCH_QUOTE:
         check_clause_in_org(context, asked["soql_where_clause"], caller.services())
-    options = Options(dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"))
+    options = Options(
+        dry_run=body["dry_run"], keep_api_calls=body.get("keep_api_calls"), commit_by=body.get("commit_by")
+    )
     return accept(context, job_type, headers, name=body.get("name"), conditions=conditions, options=options, **asked)
 
 

@@ -13,6 +13,7 @@ from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, 
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.errors import ScheduleNotFound
 from quotejob.jobs.job import BuiltIn
+from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore
@@ -97,7 +98,7 @@ def update_schedule(body: dict[str, Any], schedule_id: str) -> Schedule:
     """
     context, changes = caller.authenticated(), dict(body)
     before = _schedules().get(_checked_id(schedule_id), context.org_id)
-    if body.keys() & {"job_type", "soql_where_clause", "number_of_opportunities", "parameters"}:
+    if body.keys() & {"commit_by", "job_type", "soql_where_clause", "number_of_opportunities", "parameters"}:
         changes |= _what(_with_job_before(body, before))
     _check_in_org(context, changes.get("job_type", before.job_type), body.get("soql_where_clause"))
     if "authorization" in body:
@@ -212,6 +213,7 @@ def _with_job_before(body: dict[str, Any], before: Schedule) -> dict[str, Any]:
 
 
 def _what(body: dict[str, Any]) -> dict[str, Any]:
+    registry.check_commit_by(body["job_type"], body.get("commit_by"))
     given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
     return what_to_submit(body["job_type"], body["soql_where_clause"], body["number_of_opportunities"], given)
 

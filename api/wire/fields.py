@@ -10,6 +10,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import registry
 from quotejob.store import keys
 
@@ -182,6 +183,16 @@ def cursor() -> fields.String:
         ),
         metadata=described("nextCursor of the answer before"),
     )
+
+
+def commit_by(**options: Any) -> fields.Enum[Any]:
+    """Return the field for how a Quote job writes."""
+    text = (
+        "How Quotes are written. graph: by composite graphs, fast, and each Quote comes whole. bulk: by Bulk API 2.0, "
+        "with few calls; for a while Quotes are there without lines. auto: graphs, unless their calls are a large part "
+        "of those left. Without it: as the app is set"
+    )
+    return word(CommitBy, text, **options)
 
 
 MAX_KEPT = 1_000_000_000

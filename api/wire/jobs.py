@@ -15,6 +15,7 @@ from api.wire.fields import (
     Instant,
     OneOrMore,
     TrueOrFalse,
+    commit_by,
     cursor,
     described,
     id_in_query,
@@ -97,6 +98,7 @@ class BatchExecutionRequestSchema(CamelCase):
         ),
     )
     keep_api_calls = keep_api_calls()
+    commit_by = commit_by()
 
 
 class RetryRequestSchema(CamelCase):
@@ -223,6 +225,7 @@ class JobSchema(CamelCase):
         allow_none=NULLABLE,
         metadata=described("API calls of the org's day that it leaves for others; null: as many as the app keeps"),
     )
+    commit_by = commit_by(required=True, allow_none=NULLABLE)
     total_job_items = fields.Integer(required=True, metadata=described("Pages in all; 0 until the job is planned"))
     job_items_processed = fields.Integer(required=True)
     number_of_errors = fields.Integer(required=True, metadata=described("Pages with at least one failed record"))

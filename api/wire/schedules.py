@@ -12,6 +12,7 @@ from api.wire.fields import (
     Instant,
     JsonNumber,
     TrueOrFalse,
+    commit_by,
     described,
     name_of_job_type,
     text,
@@ -56,6 +57,7 @@ class ScheduleRequestSchema(CamelCase):
         MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES, "How many Opportunities a SampleDataCreate creates", JsonNumber
     )
     parameters = parameters_in_body()
+    commit_by = commit_by(load_default=None)
     start_time = zoned_time("There is no fire time before this")
     end_time = zoned_time("There is no fire time after this")
     misfire = word(
@@ -121,6 +123,7 @@ class ScheduleSchema(CamelCase):
     soql_where_clause = fields.String(required=True, allow_none=NULLABLE)
     number_of_opportunities = fields.Integer(required=True, allow_none=NULLABLE)
     parameters = given_parameters()
+    commit_by = commit_by(required=True, allow_none=NULLABLE)
     misfire = word(Misfire, required=True)
     overlap = word(Overlap, required=True)
     guaranteed = fields.Boolean(required=True)

@@ -65,6 +65,7 @@ def details(screen: Console, job: Json) -> None:
         ("Retry of", job.get("retryOf")),
         ("Dry run", "nothing is written" if job.get("dryRun") else job.get("afterDryRun")),
         ("Keeps calls", "" if job.get("keepApiCalls") is None else f"{job['keepApiCalls']:,} for others"),
+        ("Commits by", job.get("commitBy")),
         ("Opportunities", "" if job["numberOfOpportunities"] is None else f"{job['numberOfOpportunities']:,}"),
         ("Records", counts if records["total"] else ""),
         ("Pages", f"{job['jobItemsProcessed']:,} of {job['totalJobItems']:,}" if job["totalJobItems"] else ""),

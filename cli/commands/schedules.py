@@ -31,6 +31,7 @@ WIRE_NAMES = {
     "job_type": "jobType",
     "clause": "soqlWhereClause",
     "parameters": "parameters",
+    "commit_by": "commitBy",
     "opportunities": "numberOfOpportunities",
     "start": "startTime",
     "end": "endTime",
@@ -52,6 +53,7 @@ _DEFINITION = (
     ),
     options.parameters,
     click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of its records."),
+    options.commit_by,
     click.option(
         "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
     ),
@@ -134,6 +136,7 @@ def _details(screen: Console, schedule: Json) -> None:
         ("Type", schedule["jobType"]),
         ("Clause", schedule["soqlWhereClause"]),
         ("Parameters", options.said(schedule.get("parameters", []))),
+        ("Commits by", schedule.get("commitBy")),
         ("Opportunities", "" if number is None else times.number(number)),
         *following,
         ("Fired last", times.both(schedule["previousFireTime"]) if schedule["previousFireTime"] else ""),

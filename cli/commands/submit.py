@@ -37,6 +37,7 @@ from cli.problems import CommandError
 @click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: price everything, and show it with `quotejob dryrun`.")
 @options.keep_calls
+@options.commit_by
 @options.wait
 @common
 def run(
@@ -51,6 +52,7 @@ def run(
     not_before: str | None,
     dry_run: bool,
     keep_calls: int | None,
+    commit_by: str | None,
     wait: float | None,
 ) -> int:
     """Price the Opportunities of a SOQL WHERE CLAUSE, or run another job type.
@@ -58,7 +60,7 @@ def run(
     CLAUSE is the condition after WHERE; `-` reads it from standard input. A job type of your own may not need one.
     """
     body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
-    body |= _of_type(job_type, parameters)
+    body |= of_type(job_type, parameters)
     if name is not None:
         body["name"] = name
     if depends_on:
@@ -71,11 +73,13 @@ def run(
         body["dryRun"] = True
     if keep_calls is not None:
         body["keepApiCalls"] = keep_calls
+    if commit_by is not None:
+        body["commitBy"] = commit_by
     answer = session.api.post("/api/jobs" if job_type else "/api/executebatch", body, headers=new_key())
     return submitted(session, answer["jobId"], wait)
 
 
-def _of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
+def of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
     """Return the fields of a request that name a job type and its parameters."""
     if job_type is None:
         if parameters:

@@ -8,7 +8,8 @@
   // -- the reader's zone: the server writes all times in it
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && document.body.dataset.zone !== zone && !document.cookie.includes(`quotejob_zone=${zone}`)) {
-    document.cookie = `quotejob_zone=${zone}; path=/console; max-age=31536000; samesite=lax`;
+    const where = window.top === window ? "samesite=lax" : "samesite=none; secure; partitioned"; // in a tab of the org
+    document.cookie = `quotejob_zone=${zone}; path=/console; max-age=31536000; ${where}`;
     if (document.cookie.includes(`quotejob_zone=${zone}`)) location.reload();
   }
 
@@ -48,7 +49,7 @@
       status === 401
         ? "Your session has ended. Jobs go on without you, and what you typed is kept in this tab."
         : `No news since ${at}. What you see may be old.`;
-    box.querySelector("a").hidden = status !== 401;
+    box.querySelector(".acts > *").hidden = status !== 401;
     box.hidden = false;
     if (status === 401) held = true;
   }

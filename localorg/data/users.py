@@ -34,6 +34,7 @@ class Users:
             User(known.get(username) or ids.next(_PREFIX), username, zone, *names, profile)
             for username, names, profile in (*_PEOPLE, *(_alone(each) for each in more))
         )
+        self.custom_permissions: dict[str, frozenset[str]] = {}  # by the user's id
         self._by_id = {user.id: user for user in self.everyone}
         self._by_username = {user.username: user for user in self.everyone}
 

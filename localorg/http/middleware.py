@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import re
+import time
 import zlib
 from collections.abc import Awaitable
 
@@ -48,16 +49,19 @@ async def conduct(request: web.Request, handler: Handler) -> web.StreamResponse:
     org = request.app[ORG]
     request["work"] = Work()
     org.stats.enter()
+    began, now = time.time(), asyncio.get_running_loop().time
+    started = now()
     try:
         response = await _visit(org, request, handler)
     finally:
         org.stats.leave()
+        org.stats.remember(_resource_of(request), began, now() - started, request["work"])
     return await _dressed(org, request, response)
 
 
 async def _visit(org: Org, request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serve one request, and wait until it has taken the time that the cost profile says."""
-    name = resource(request.method, request.path, explain="explain" in request.query)
+    name = _resource_of(request)
     now = asyncio.get_running_loop().time
     started = now()
     try:
@@ -71,6 +75,10 @@ async def _visit(org: Org, request: web.Request, handler: Handler) -> web.Stream
     except TooManyLongRequests:
         org.stats.note(name, request["work"])
         return _answer_to(request, errors.request_limit_exceeded("ConcurrentPerOrgLongTxn Limit exceeded."))
+
+
+def _resource_of(request: web.Request) -> str:
+    return resource(request.method, request.path, explain="explain" in request.query)
 
 
 async def _serve(org: Org, request: web.Request, handler: Handler, name: str) -> web.StreamResponse:

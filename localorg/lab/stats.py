@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+MOST_REMEMBERED = 20_000  # requests
 
 
 @dataclass(slots=True)
@@ -30,6 +32,27 @@ class Work:
         return sum(self.written.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request that was answered."""
+
+    resource: str
+    began: float  # seconds since 1970
+    seconds: float
+    rows_read: int
+    rows_written: int
+
+    def body(self) -> dict[str, Any]:
+        """Return its entry in the answer of `GET /localorg/requests`."""
+        return {
+            "resource": self.resource,
+            "began": round(self.began, 4),
+            "seconds": round(self.seconds, 4),
+            "rowsRead": self.rows_read,
+            "rowsWritten": self.rows_written,
+        }
+
+
 class Stats:
     """The numbers of `GET /localorg/stats`, since the start or the last reset."""
 
@@ -43,6 +66,7 @@ class Stats:
         self._written: Counter[str] = Counter()
         self._rows_read = 0
         self._peak = self.in_flight
+        self.answered: deque[Answered] = deque(maxlen=MOST_REMEMBERED)
 
     def enter(self) -> None:
         """Count a request that starts."""
@@ -58,6 +82,10 @@ class Stats:
         self._requests[resource_name] += 1
         self._rows_read += work.rows_read
         self.wrote(work.written)
+
+    def remember(self, resource_name: str, began: float, seconds: float, work: Work) -> None:
+        """Note when a request began (seconds since 1970), and how long it was under way."""
+        self.answered.append(Answered(resource_name, began, seconds, work.rows_read, work.rows_written))
 
     def wrote(self, written: Mapping[str, int]) -> None:
         """Count rows written outside any request, as by a Bulk job."""

@@ -78,6 +78,7 @@ async def userinfo(request: web.Request) -> web.StreamResponse:
 def _identity(request: web.Request, user: User) -> dict[str, Any]:
     org = request.app[ORG]
     rest = f"{url_of(request)}/services/data/v{{version}}"
+    held = org.users.custom_permissions.get(user.id)
     return {
         "id": identity_url(request, user),
         "asserted_user": True,
@@ -100,4 +101,4 @@ def _identity(request: web.Request, user: User) -> dict[str, Any]:
             "query": f"{rest}/query/",
             "recent": f"{rest}/recent/",
         },
-    }
+    } | ({"custom_permissions": dict.fromkeys(sorted(held), True)} if held else {})

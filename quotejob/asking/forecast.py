@@ -1,5 +1,7 @@
 """The forecast of a job that is not submitted yet: two questions to its org, the rest from Redis.
 
+Of a user's own job: see :mod:`quotejob.asking.own`. Of a Quote job:
+
 The first question counts the records. Its answer also says how many API calls the org has left, and how long it takes
 says how far away the org is. The second asks for the lines, in one of three ways:
 
@@ -13,19 +15,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 from quotejob import clock
+from quotejob.asking.own import OwnFound, look
 from quotejob.asking.proof import judging
 from quotejob.forecast import ahead
 from quotejob.forecast.ahead import Allocation, Basis, JobForecast, Warned, WarningCode
-from quotejob.jobs.job import BuiltIn, Job, Status
+from quotejob.jobs.job import CommitBy, Job, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
-from quotejob.jobtypes.quotes import calls
+from quotejob.jobtypes import registry
+from quotejob.jobtypes.own.calls import plan_calls as own_plan_calls
+from quotejob.jobtypes.quotes import calls, how
 from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
 from quotejob.jobtypes.quotes.pages import rules
 from quotejob.run.silence import silence_of
@@ -34,8 +40,8 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import count_opportunities, is_nested
 from quotejob.services import Services
 from quotejob.store.intake import free_memory
+from quotejob.usercode.jobtype import JobType
 
-FORECAST = (BuiltIn.BATCH_QUOTE,)  # the job types that can be forecast
 SAMPLE = 200  # Opportunities of a sample
 
 
@@ -46,6 +52,7 @@ class _Found:
     records: int
     quotes: int  # Opportunities that have lines
     lines: int
+    latency: float  # seconds that the org took to answer
     sizes: tuple[int, ...] | None = None
     same_account: int = 0  # most nodes that records of one Account have; 0: not known
 
@@ -56,23 +63,31 @@ class _Found:
 
 
 def forecast(
-    context: CallerContext, job_type: str, clause: str, services: Services, options: Options = PLAIN
+    context: CallerContext,
+    job_type: str,
+    clause: str | None,
+    services: Services,
+    options: Options = PLAIN,
+    parameters: Sequence[tuple[str, str]] = (),
 ) -> JobForecast:
-    """Return what a job of a checked clause would do and cost, with at most two requests to the org.
+    """Return what a job would do and cost, with at most two requests to the org.
 
-    ``job_type`` is one of FORECAST. Raises InvalidRequest if the org refuses the clause; OrgUnreachable.
+    ``clause`` and ``parameters`` are checked as text. ``job_type`` is known here, and can be submitted by its name.
+    Raises InvalidRequest if the org refuses the clause, or the code of a user's own job cannot decide a sample;
+    OrgUnreachable.
     """
-    with judging(context, clause, services, silence_of(services.client, context.org_id)) as org:
-        began = time.perf_counter()
-        records = org.count(count_opportunities(clause))
-        latency = time.perf_counter() - began
-        found = _look(org, clause, records) if records else _Found(0, 0, 0, ())
-        usage, org_calls = org.usage, org.calls
-    shape = _shape(services, context.org_id, job_type, dry_run=options.dry_run)
+    job = registry.of_user(job_type)
+    silence = silence_of(services.client, context.org_id)
+    with judging(context, clause or "", services, silence, keep=job is None) as org:
+        found = look(org, job, clause, parameters, services.settings) if job else _ask(org, clause or "")
+        usage, org_calls, records = org.usage, org.calls, found.records
+    shape = _shape(services, context.org_id, job_type, job, found.latency, dry_run=options.dry_run)
     counted = found.calls(shape)
+    if isinstance(found, _Found) and _commit_by(services, options, records, usage) is CommitBy.BULK:
+        counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     if options.dry_run:
         counted = replace(counted, write=0)
-    expected, basis, end = _time(services, context, job_type, found, counted, latency, shape.places)
+    expected, basis, end = _time(services, context, job_type, found, counted, shape.places)
     kept = usage and Allocation(
         usage[1], usage[0], max(options.keep_api_calls or 0, services.settings.keep_calls.of(usage[1]))
     )
@@ -89,15 +104,32 @@ def forecast(
         org_calls=org_calls,
     )
     if not options.dry_run:
-        services.forecast_notes.keep(context.org_id, job_type, clause, counted.total, expected)
+        services.forecast_notes.keep(context.org_id, job_type, clause or "", counted.total, expected)
     return replace(made, warnings=_warnings(made, found, services))
 
 
-def _look(org: OrgClient, clause: str, records: int) -> _Found:
+def _commit_by(services: Services, options: Options, records: int, usage: tuple[int, int] | None) -> CommitBy:
+    """Return how a Quote job would write. A dry run writes nothing, and plans as for graphs."""
+    if options.dry_run:
+        return CommitBy.GRAPH
+    asked = options.commit_by or CommitBy(services.settings.commit_by)
+    if asked is not CommitBy.AUTO:
+        return asked
+    return how.best(records, usage, options.keep_api_calls, services.settings)
+
+
+def _ask(org: OrgClient, clause: str) -> _Found:
+    began = time.perf_counter()
+    records = org.count(count_opportunities(clause))
+    latency = time.perf_counter() - began
+    return _look(org, clause, records, latency) if records else _Found(0, 0, 0, latency, ())
+
+
+def _look(org: OrgClient, clause: str, records: int, latency: float) -> _Found:
     """Ask the second question."""
     with org.reading("how many lines the Opportunities have"):
         if is_nested(clause):
-            return _sample(org, clause, records)
+            return _sample(org, clause, records, latency)
         inside = f"FROM OpportunityLineItem WHERE OpportunityId IN (SELECT Id FROM Opportunity WHERE ({clause}))"
         if records <= ROWS:
             order = "Opportunity.AccountId, OpportunityId"
@@ -108,35 +140,37 @@ def _look(org: OrgClient, clause: str, records: int) -> _Found:
             for row in rows:
                 of_account[str(row["a"])] += 1 + int(row["n"])
             same = max((nodes for account, nodes in of_account.items() if account != "None"), default=0)
-            return _Found(records, len(sizes), sum(sizes), sizes, same)
+            return _Found(records, len(sizes), sum(sizes), latency, sizes, same)
         [row] = org.first_page(f"SELECT COUNT(Id) n, COUNT_DISTINCT(OpportunityId) q {inside}")
-        return _Found(records, int(row["q"]), int(row["n"]))
+        return _Found(records, int(row["q"]), int(row["n"]), latency)
 
 
-def _sample(org: OrgClient, clause: str, records: int) -> _Found:
+def _sample(org: OrgClient, clause: str, records: int, latency: float) -> _Found:
     lines = "(SELECT Id FROM OpportunityLineItems)"
     rows = org.first_page(f"SELECT Id, {lines} FROM Opportunity WHERE ({clause}) ORDER BY AccountId, Id LIMIT {SAMPLE}")
     sizes = tuple(int(block["totalSize"]) for row in rows if (block := row["OpportunityLineItems"]))
     if len(rows) >= records:
-        return _Found(records, len(sizes), sum(sizes), sizes)
+        return _Found(records, len(sizes), sum(sizes), latency, sizes)
     scale = records / max(1, len(rows))
-    return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)))
+    return _Found(records, round(scale * len(sizes)), round(scale * sum(sizes)), latency)
 
 
-def _shape(services: Services, org_id: str, job_type: str, *, dry_run: bool) -> Shape:
+def _shape(
+    services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, latency: float, *, dry_run: bool
+) -> Shape:
     settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type, dry_run=dry_run)
     if known is None:
-        known = calls.plan_calls(rules(settings.pricing_rules)) + dry_run
-    return Shape(settings.page_size, services.gate.places_when_idle(org_id), known)
+        known = own_plan_calls(job) if job else calls.plan_calls(rules(settings.pricing_rules)) + dry_run
+    places, prompt = services.gate.places_when_idle(org_id), services.gate.is_prompt(org_id, latency)
+    return Shape(job.page_size if job else settings.page_size, places, known, prompt and job is None)
 
 
 def _time(
     services: Services,
     context: CallerContext,
     job_type: str,
-    found: _Found,
+    found: _Found | OwnFound,
     counted: Calls,
-    latency: float,
     places: int,
 ) -> tuple[float, Basis, datetime | None]:
     """Return how long the job runs, what that is computed from, and when it ends if it is submitted now."""
@@ -149,12 +183,12 @@ def _time(
     basis = Basis.LATENCY if seconds is None else Basis.EARLIER_RUNS
     if seconds is None:
         seconds = ahead.seconds_by_latency(
-            counted, latency, places, records=found.records, lines=found.lines, quotes=found.quotes
+            counted, found.latency, places, records=found.records, lines=found.lines, quotes=found.quotes
         )
     return seconds, basis, None if start is None else start + timedelta(seconds=seconds)
 
 
-def _warnings(made: JobForecast, found: _Found, services: Services) -> list[Warned]:
+def _warnings(made: JobForecast, found: _Found | OwnFound, services: Services) -> list[Warned]:
     """Return what may be wrong, the most serious first."""
     free = free_memory(services.client)
     checks: tuple[tuple[bool, WarningCode, Callable[[], str]], ...] = (

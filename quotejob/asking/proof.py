@@ -8,15 +8,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+import orjson
 
 from quotejob import audit
 from quotejob.asking.door import door
-from quotejob.errors import AuthorizationFailed, InvalidRequest, OrgClosed, OrgRefused, OrgSilent, Unauthenticated
+from quotejob.errors import (
+    AuthorizationFailed,
+    InvalidRequest,
+    OrgClosed,
+    OrgRefused,
+    OrgSilent,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from quotejob.run.silence import with_silence
-from quotejob.salesforce import OrgAddress, OrgClient, applink
-from quotejob.salesforce.caller import CallerContext, to18
+from quotejob.salesforce import Identity, OrgAddress, OrgClient, applink
+from quotejob.salesforce.address import API_VERSION
+from quotejob.salesforce.caller import CallerContext, check_org, to18
 from quotejob.salesforce.clause import FIELD, likely_meant, select_opportunities
 from quotejob.salesforce.org import NOT_SERVED
 from quotejob.services import Services
@@ -45,6 +57,39 @@ def prove(context: CallerContext, services: Services) -> CallerContext:
     return proven
 
 
+def identify(url: str, token: str, services: Services) -> tuple[CallerContext, frozenset[str]]:
+    """Return whose token this is, as its org says, and the custom permissions of that user that the token may see.
+
+    For callers who bring nothing but a token and the address of its org. The answer is kept as that of prove().
+    Raises OrgNotAllowed, Unauthenticated, SessionExpired, OrgUnreachable.
+    """
+    check_org(url, services.settings)
+    unknown = CallerContext(
+        request_id="", org_id="", org_domain_url=url.rstrip("/"), api_version=API_VERSION, namespace="",
+        access_token=token, user_id="", username="",
+    )  # fmt: skip
+    key = _key("whose", unknown, services.settings)
+    with suppress(StoreUnavailable):  # the org can be asked without Redis
+        if kept := services.client.value(key):
+            return _identified(unknown, orjson.loads(kept))
+    said = asdict(_whoami(unknown))
+    said["permissions"] = sorted(said["permissions"])
+    with suppress(StoreUnavailable):
+        services.client.set(key, orjson.dumps(said), ex=IDENTITY_KEPT_FOR)
+    return _identified(unknown, said)
+
+
+def _identified(unknown: CallerContext, said: dict[str, Any]) -> tuple[CallerContext, frozenset[str]]:
+    found = replace(
+        unknown,
+        org_id=to18(said["organization_id"]),
+        user_id=to18(said["user_id"]),
+        username=said["username"],
+        user_name=said["name"],
+    )
+    return found, frozenset(said["permissions"])
+
+
 def prove_by_org(context: CallerContext) -> CallerContext:
     """Return the context as prove() does, by asking the org: it works without Redis."""
     return _proven(context, _ask_identity(context))
@@ -63,15 +108,19 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
 
 
 @contextmanager
-def judging(context: CallerContext, clause: str, services: Services, silent_for: float) -> Iterator[OrgClient]:
+def judging(
+    context: CallerContext, clause: str, services: Services, silent_for: float, *, keep: bool = True
+) -> Iterator[OrgClient]:
     """Let the block send the clause to the org. If the org takes it, it is not asked about it for a minute.
 
-    Raises InvalidRequest with the org's own message if the org refuses the clause.
+    Without ``keep`` it is: what an org says of a clause holds for one object. Raises InvalidRequest with the org's own
+    message if the org refuses the clause.
     """
     try:
         with asked(context, silent_for) as org:
             yield org
-        services.client.set(_clause_key(context, clause, services), 1, ex=CLAUSE_KEPT_FOR)
+        if keep:
+            services.client.set(_clause_key(context, clause, services), 1, ex=CLAUSE_KEPT_FOR)
     except OrgClosed as closed:
         if closed.code != NOT_SERVED:
             raise
@@ -135,15 +184,19 @@ def _proven(context: CallerContext, said: str) -> CallerContext:
 
 def _ask_identity(context: CallerContext, silent_for: float = 0) -> str:
     """Return what the org says of the token: its org and user on one line, the user's name on the next."""
+    identity = _whoami(context, silent_for)
+    return f"{_bearer(identity.organization_id, identity.user_id)}\n{identity.name}"
+
+
+def _whoami(context: CallerContext, silent_for: float = 0) -> Identity:
     try:
         with asked(context, silent_for) as org:
-            identity = org.whoami()
+            return org.whoami()
     except OrgRefused as refusal:
         raise Unauthenticated(
             "The org does not say whose access token this is: check orgDomainUrl, and log in again. It said: "
             f"{refusal.message}"
         ) from refusal
-    return f"{_bearer(identity.organization_id, identity.user_id)}\n{identity.name}"
 
 
 def _bearer(org_id: str, user_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from math import ceil
 
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import CommitBy, Job
 from quotejob.jobtypes.quotes.calls import ROWS
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
@@ -28,13 +28,15 @@ class ForecastNotes:
     def planned(self, job: Job) -> None:
         """Note in a job that has just been planned what was forecast of it, and keep what its plan has cost."""
         if job.retry_of is None and job.api_calls:
-            beside = job.api_calls - max(1, ceil(job.total / ROWS))
+            beside = (
+                job.api_calls - max(1, ceil(job.total / ROWS)) - (job.commit_by is CommitBy.BULK and not job.dry_run)
+            )
             self._redis.set(
                 _plan_calls(job.org_id, job.job_type, dry_run=job.dry_run), max(0, beside), ex=RATIOS_KEPT_FOR
             )
-        if job.dry_run or job.forecast_calls is not None or job.soql_where_clause is None:
+        if job.dry_run or job.forecast_calls is not None or job.retry_of is not None:
             return
-        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause))
+        found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause or ""))
         if found is not None:
             calls, seconds = found.decode().split()
             self._redis.hset(keys.job(job.job_id), items=["forecastCalls", calls, "forecastSeconds", seconds])

@@ -60,6 +60,14 @@ class DependsOnOutcome(StrEnum):
     FINISHED = "Finished"  # any end
 
 
+class CommitBy(StrEnum):
+    """How a Quote job writes."""
+
+    GRAPH = "graph"  # composite graphs: fast, and each Quote comes whole
+    BULK = "bulk"  # jobs of Bulk API 2.0: few calls
+    AUTO = "auto"  # one of these, decided when the job is planned
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What a job waits for: another job's end, a time, or (neither of these) a worker."""
@@ -111,6 +119,7 @@ class Job(msgspec.Struct, frozen=True):
     after_dry_run: str | None = None  # the dry run whose plan it writes, and nothing else
     as_of: datetime | None = None  # of a job after a dry run: when that was submitted, which is "now" for its code
     keep_api_calls: int | None = None  # of the org's day, for others
+    commit_by: CommitBy | None = None  # from the plan on never AUTO; None: as the setting says
     waited: bool = False  # for its org or its calls, while it ran: its time tells nothing of other jobs
     authorization: str | None = None  # AppLink authorization: gives the session of a job without a caller
     total_job_items: int = 0
@@ -126,6 +135,7 @@ class Job(msgspec.Struct, frozen=True):
     forecast_calls: int | None = None  # what was forecast of it, if somebody asked before it was submitted
     forecast_seconds: float | None = None
     callback_url: str | None = None  # where in its org its end is told; see quotejob.notices
+    trace: str | None = None  # its place in the trace of the request that submitted it; see quotejob.tracing
     ends: int = 0  # how often it has ended, if somebody is told
     waves: int | None = None  # None before the plan
     waves_begun: int = 0  # whose pages may run while the other records are still being read

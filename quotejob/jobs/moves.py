@@ -10,7 +10,7 @@ from typing import Any
 
 from quotejob import audit, clock
 from quotejob.errors import JobConflict
-from quotejob.jobs.job import ENDED, MOVES, Job, Status
+from quotejob.jobs.job import ENDED, MOVES, CommitBy, Job, Status
 from quotejob.jobs.reading import JobReader
 from quotejob.salesforce import session as tokens
 from quotejob.store import keys
@@ -35,7 +35,11 @@ class Moves(JobReader):
             first=first,
             context_kept=tokens.TIME_TO_LIVE,
         )
-        return [job_id.decode() for job_id in promoted]
+        ids = [job_id.decode() for job_id in promoted]
+        if ids and not self._simulated:
+            for job in self.get_many(ids):
+                self.log_move(job, Status.QUEUED, Status.HOLDING)
+        return ids
 
     def waking(self) -> list[str]:
         """Return the orgs in which the time of a waiting job has come. Call promote() for each of them."""
@@ -85,7 +89,10 @@ class Moves(JobReader):
             runs_remembered=PAST_RUNS,
             runs_kept=PAST_RUNS_KEPT_FOR,
         ).decode()
-        return before in origins
+        if before not in origins:
+            return False
+        self.log_move(job, status, before, calls=job.api_calls)
+        return True
 
     def fail(self, job_id: str, reason: str) -> bool:
         """End the job as Failed with this reason. Return whether this call did it."""
@@ -101,6 +108,11 @@ class Moves(JobReader):
             self._redis, before.org_id, "abortJob", job_id=job_id, name=before.name, before={"status": before.status}
         )
         return self.get(job_id)
+
+    def decide(self, job_id: str, commit_by: CommitBy) -> None:
+        """Store how a job writes, when it is planned."""
+        if self._redis.exists(keys.job(job_id)):
+            self._redis.hset(keys.job(job_id), items=["commitBy", commit_by])
 
     def explain(self, job_id: str, reason: str | None) -> None:
         """Set extendedStatus to what a job that has not ended waits for. None: it continues."""

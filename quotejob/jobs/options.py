@@ -9,7 +9,7 @@ import orjson
 
 from quotejob import formats
 from quotejob.errors import JobConflict
-from quotejob.jobs.job import Job, Status
+from quotejob.jobs.job import CommitBy, Job, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Options:
     dry_run: bool = False  # plan, read and decide everything, and write nothing
     after_dry_run: Job | None = None  # write what this dry run has shown, and nothing else
     keep_api_calls: int | None = None  # of the org's day, for others; None: as many as the setting says
-
+    commit_by: CommitBy | None = None  # None: as the setting says
     callback_url: str | None = None  # in the caller's org: where the end of the job is told
 
     def check(self) -> None:
@@ -39,6 +39,7 @@ class Options:
             "dryRun": 1 if self.dry_run else None,
             "afterDryRun": after and after.job_id,
             "keepApiCalls": self.keep_api_calls,
+            "commitBy": self.commit_by,
             "callbackUrl": self.callback_url,
             "name": after and after.name,
             "soqlWhereClause": after and after.soql_where_clause,

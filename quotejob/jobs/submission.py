@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from quotejob import audit, clock, formats
+from quotejob import audit, clock, formats, tracing
 from quotejob.errors import FlexQueueFull, JobConflict
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
@@ -80,23 +80,30 @@ class Submission(JobReader):
             "authorization": authorization,
             "guaranteed": 1 if guaranteed else None,
         }
-        fields = {name: value for name, value in described.items() if value is not None}
-        answer, *found = self.run(
-            "jobs/submit",
-            now=now,
-            id=job_id,
-            org=org,
-            created=clock.us(now),
-            fields=fields | formats.stored(fields),
-            parents=conditions.depends_on,
-            passes_full=guaranteed,
-            context=tokens.seal(context, self._settings),
-            context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
-            idempotency=idempotency.key_in_store(org, idempotency_key) if idempotency_key else None,
-            idempotency_kept=idempotency.KEPT_FOR,
-            request=idempotency.fingerprint(asked),
-            **self._room(),
-        )
+        about = {
+            "quotejob.job_id": job_id,
+            "quotejob.org_id": org,
+            "quotejob.job_type": job_type,
+        }
+        with tracing.span("submit", "producer", about=about):
+            described["trace"] = tracing.place()
+            fields = {name: value for name, value in described.items() if value is not None}
+            answer, *found = self.run(
+                "jobs/submit",
+                now=now,
+                id=job_id,
+                org=org,
+                created=clock.us(now),
+                fields=fields | formats.stored(fields),
+                parents=conditions.depends_on,
+                passes_full=guaranteed,
+                context=tokens.seal(context, self._settings),
+                context_kept=tokens.WHILE_HOLDING + conditions.seconds_to_wait(now),
+                idempotency=idempotency.key_in_store(org, idempotency_key) if idempotency_key else None,
+                idempotency_kept=idempotency.KEPT_FOR,
+                request=idempotency.fingerprint(asked),
+                **self._room(),
+            )
         if answer == b"full":
             raise self._full()
         if answer == b"strangers":
@@ -104,7 +111,10 @@ class Submission(JobReader):
         [known] = found
         if answer == b"reused":
             raise idempotency.reused(known.decode())
-        return self.get(known.decode()), answer == b"new"
+        job, new = self.get(known.decode()), answer == b"new"
+        if new:
+            self.log_move(job, Status.HOLDING)
+        return job, new
 
     def resume(self, job_id: str, context: CallerContext) -> Job:
         """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
@@ -131,6 +141,7 @@ class Submission(JobReader):
             raise vain(*parent)
         if before not in RESUMABLE:
             raise JobConflict(f"Only a Failed or Aborted job can be resumed; this one is {before or 'gone'}")
+        self.log_move(job, Status.HOLDING, before, calls=job.api_calls)
         audit.note(self._redis, job.org_id, "resumeJob", job_id=job_id, name=job.name, before={"status": before})
         return self.get(job_id)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quotejob.errors import InvalidRequest, UnknownJobType
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import CommitBy, Job
 from quotejob.jobtypes.base import About, JobHandler
 from quotejob.jobtypes.own.handler import OwnJob
 from quotejob.jobtypes.quotes.handler import BatchQuote
@@ -62,6 +62,12 @@ def is_known(job_type: str) -> bool:
     return job_type in _HANDLERS
 
 
+def of_user(job_type: str) -> type[JobType[Any]] | None:
+    """Return the class of a job type that a user has written. None: it comes with quotejob."""
+    handler = handler_of(job_type)
+    return handler.job if isinstance(handler, OwnJob) else None
+
+
 def is_slow(job_type: str) -> bool:
     """Return whether the pages of a job type may take an hour. False for one that this process does not know."""
     return job_type in _HANDLERS and _HANDLERS[job_type].slow
@@ -112,6 +118,12 @@ def checked(job_type: str, clause: str | None, given: parameters.Pairs) -> Mappi
         "soql_where_clause": None if clause is None else check_clause(clause),
         "parameters": [(name, text) for name, text in given],
     }
+
+
+def check_commit_by(job_type: str, commit_by: CommitBy | None) -> None:
+    """Raise InvalidRequest if the jobs of a type have no choice how they write."""
+    if commit_by is not None and job_type != BatchQuote.name:
+        raise InvalidRequest.field("commitBy", f"has no meaning for {job_type}; leave it out")
 
 
 register(BatchQuote())

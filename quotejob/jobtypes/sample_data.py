@@ -21,6 +21,7 @@ from quotejob.errors import OrgClosed
 from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.base import JobHandler
+from quotejob.jobtypes.bulk_jobs import Checkpoint, reason, show_life
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.waves import store_plan
@@ -97,20 +98,6 @@ class _Catalog:
     pricebook2_id: str
     entries: tuple[tuple[str, str], ...]  # (id, price)
     currency: str | None  # of the prices; None: the org has only one
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkpoint:
-    """The ids of a page's Bulk jobs, kept with the job's progress."""
-
-    run: Run
-    name: str
-
-    def load(self) -> list[str]:
-        return (self.run.progress.note(self.run.id, self.name) or "").split()
-
-    def save(self, job_ids: list[str]) -> None:
-        self.run.progress.note(self.run.id, self.name, " ".join(job_ids))
 
 
 def _check_key_field(run: Run) -> None:
@@ -206,17 +193,13 @@ def _ingest(
     run: Run, page: int, object_name: str, operation: str, rows: Iterator[dict[str, str]], columns: list[str]
 ) -> IngestResult:
     """Write the rows by a Bulk job, or continue the one that an earlier try began. Raises OrgClosed if it stopped."""
-    checkpoint = _Checkpoint(run, f"bulk:{object_name}:{page}")
-
-    def show_life(processed: int, failed: int) -> None:  # noqa: ARG001 (only that something happens counts)
-        run.jobs.touch(run.id)
-
-    result = run.org.ingest(object_name, operation, rows, columns, checkpoint=checkpoint, on_progress=show_life)
+    checkpoint = Checkpoint(run, f"bulk:{object_name}:{page}")
+    result = run.org.ingest(object_name, operation, rows, columns, checkpoint=checkpoint, on_look=show_life(run))
     if result.errors:
         raise OrgClosed(f"Bulk API 2.0 stopped the job for {object_name}: {result.errors[0]}")
     return result
 
 
 def _refused(record_id: str, row: Mapping[str, str]) -> Result:
-    code, _, message = row["sf__Error"].partition(":")
+    code, message = reason(row)
     return Result(record_id, Outcome.FAILED, code=code, message=message)

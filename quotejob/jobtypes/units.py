@@ -48,7 +48,7 @@ REFUSALS = frozenset(
 
 # Refusals that may be due to the other records of the same graph: their triggers, limits and duplicates. Such a record
 # gets a try of its own.
-_BY_COMPANY = frozenset(
+BY_COMPANY = frozenset(
     ("CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "DUPLICATE_VALUE", "DUPLICATES_DETECTED")
 )
 _MOST_REFUSED = 14  # graphs of one request; after one more the org stops
@@ -204,7 +204,7 @@ class UnitWriter(ABC, Generic[U]):
 
     def _settle_in_company(self, unit: U, error: NodeError) -> None:
         """Note the refusal of a unit that shared its graph with others, if it would come without these too."""
-        if error.code in REFUSALS - _BY_COMPANY:
+        if error.code in REFUSALS - BY_COMPANY:
             self._note(self._refused(unit, error))
 
     def _settle_alone(self, unit: U, error: NodeError, *, unsure: bool) -> None:

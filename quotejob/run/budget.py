@@ -16,14 +16,14 @@ from math import ceil
 from typing import Any
 
 from quotejob.errors import CallsKept
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import CommitBy, Job
 from quotejob.run.context import Run
 from quotejob.settings import Settings
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
-ASKING = ("plan", "page", "batch")  # the first words of the units that ask an org
-NEED = {"plan": 3, "page": 1, "batch": 1}  # calls of a unit, usually
+NEED = {"plan": 3, "page": 1, "batch": 1, "finish": 1}  # calls of a unit, by its first word, usually
+NEED_BY_BULK = 12  # of a batch that is written by Bulk: two jobs, and some looks at them
 FIRST_CLAIM = 10  # calls that a job claims while it is not known how many records it has
 RECORDS_A_BATCH = 100  # of a job that nobody has forecast
 RESERVED_FOR = 600.0  # seconds that a reservation holds, if its step has died
@@ -41,10 +41,11 @@ class Budget:
     def spending(self, run: Run, unit: str) -> Iterator[None]:
         """Let the block send the calls of a unit. Raises CallsKept if the job has to wait for them."""
         kind = unit.partition(" ")[0]
-        if kind not in ASKING or not self._keeps(run.job):
+        if kind not in NEED or not self._keeps(run.job):
             yield
             return
-        self._draw(run, unit, NEED[kind])
+        by_bulk = kind == "batch" and run.job.commit_by is CommitBy.BULK
+        self._draw(run, unit, NEED_BY_BULK if by_bulk else NEED[kind])
         before = _calls(run)
         try:
             yield
@@ -107,7 +108,9 @@ def claim(job: Job) -> int:
     elif job.waves is None:
         return FIRST_CLAIM
     else:
-        write = 0 if job.dry_run else ceil(job.total / RECORDS_A_BATCH)
+        by_bulk = job.commit_by is CommitBy.BULK
+        write = NEED_BY_BULK * job.waves if by_bulk else ceil(job.total / RECORDS_A_BATCH)
+        write = 0 if job.dry_run else write
         whole = ceil(job.total / 2_000) + 2 + job.total_job_items + write
     return max(1, whole - job.api_calls)
 

@@ -19,6 +19,9 @@ from quotejob.store.client import RedisClient
 HOLDS = 9.0  # seconds that a step or a worker counts without a renewal
 SHRINK_PAUSE = 2.0  # seconds between two times that the limit of an org shrinks
 
+PROMPT = 0.04  # seconds that a small request to an org on the same machine takes at most; over a network it takes more
+PROMPT_KEPT = 600  # seconds
+
 
 class Gate:
     """The gate of all orgs. Every method may raise StoreUnavailable if Redis does not answer."""
@@ -44,13 +47,25 @@ class Gate:
         """Let in what may go now, because steps or workers that have died no longer count."""
         self._run("gate/leave")
 
-    def places(self, org_id: str) -> int:
-        """Return how many more steps of an org may go now. If one job has its only slot, its own steps do not count."""
-        return int(self._run("gate/places", org=org_id))
+    def places(self, org_id: str, own: int = 0) -> int:
+        """Return how many steps of an org may go at a time for one of its jobs, beside those of its other jobs.
+
+        ``own``: how many of those under way may be the job's. If it has the org's only slot, all are.
+        """
+        return int(self._run("gate/places", org=org_id, own=own))
 
     def places_when_idle(self, org_id: str) -> int:
         """Return how many steps of an org may go at a time while it has no others."""
         return int(self._run("gate/places", org=org_id, idle=True))
+
+    def is_prompt(self, org_id: str, seconds: float) -> bool:
+        """Return whether the org answers at once, so that more requests make nothing quicker for it.
+
+        ``seconds``: how long a small request took just now. What was found first holds for some minutes.
+        """
+        key = keys.jobs_of(org_id, "prompt")
+        self._redis.set(key, int(seconds < PROMPT), ex=PROMPT_KEPT, nx=True)
+        return bool(self._redis.get(key) == b"1")
 
     def shrink(self, org_id: str) -> None:
         """Let fewer steps of an org be under way, because it has trouble."""

@@ -17,6 +17,7 @@ FIRST_PAUSE = 15.0  # seconds between the first two tries to remove a Quote; mor
 LONGEST_PAUSE = 600.0  # seconds between two tries
 JOBS_PER_SWEEP = 100  # ended jobs whose Quotes one sweep sends to be removed
 NOTES_KEPT_FOR = 30 * 24 * 3600  # seconds; longer than an ended job is
+WAVE = "wave"  # in place of the Quote's id: all Quotes of a batch by Bulk.
 REMOVED = "-"  # in place of the Quote's id: it was removed, and a late request could still write it again
 REMOVING = "~"  # before the Quote's id: it is being removed
 
@@ -30,6 +31,22 @@ class IncompleteQuote:
     unit: str  # its batch, "wave.batch"
     quote_id: str | None  # None: not known
     removed: bool  # it was removed once; it is looked for once more
+
+    @classmethod
+    def of_batch(cls, job_id: str, unit: str) -> str:
+        """Return what a note has in place of the Opportunity if it stands for a batch."""
+        return f"{job_id}/{unit}"
+
+    @property
+    def is_wave(self) -> bool:
+        """Whether it stands for all Quotes of a batch, which is written by Bulk."""
+        return "/" in self.opportunity_id
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        """The wave and the batch."""
+        wave, batch = self.unit.split(".")
+        return int(wave), int(batch)
 
 
 class IncompleteQuotes:

@@ -186,22 +186,24 @@ class Progress:
         return None if stored is None else rows.unsqueeze(stored, list[Batch])
 
     def record_batch(
-        self, job_id: str, wave: int, receipt: Receipt, *, whole: bool = True, in_several: str | None = None
+        self,
+        job_id: str,
+        wave: int,
+        receipt: Receipt,
+        *,
+        whole: bool = True,
+        incomplete: tuple[str, str, str | None] | None = None,
     ) -> bool:
         """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile.
 
-        ``in_several``: the batch is one Quote that is written in several requests; this is the Job.key_id. The note of
-        the Quote as incomplete ends with the receipt. If somebody has removed the Quote meanwhile, nothing is stored.
+        ``incomplete``: the batch was noted as incomplete; these are the Job.key_id, the record of the note and its
+        Quote. The note ends with the receipt. If somebody has removed the Quote meanwhile, nothing is stored.
         """
         pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
         large = None
-        if in_several is not None:
-            [result] = receipt.results
-            large = {
-                "incomplete": keys.job(in_several, "incomplete"),
-                "record": result.record_id,
-                "quote": result.quote_id,
-            }
+        if incomplete is not None:
+            key_id, record, quote = incomplete
+            large = {"incomplete": keys.job(key_id, "incomplete"), "record": record, "quote": quote}
         return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages, large)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
@@ -266,6 +268,10 @@ class Progress:
         """Return the values of all notes whose names begin so."""
         found = self._redis.hash(keys.job(job_id, "marks"))
         return [value.decode() for name, value in found.items() if name.decode().startswith(beginning)]
+
+    def add_calls(self, job_id: str, calls: int) -> None:
+        """Count requests to the org that no receipt counts."""
+        self._redis.hincrby(keys.job(job_id), "apiCalls", calls)
 
     def another_fault(self, job_id: str, kind: str) -> Faults:
         """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""

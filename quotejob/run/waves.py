@@ -93,12 +93,12 @@ def next_wave(job: Job, progress: Progress) -> int | None:
 
 
 def may_start(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave may be priced: the wave before it is priced, and there is room for its quotes.
+    """Return whether the wave may be priced: there is room for its quotes.
 
     So Redis holds the priced quotes of at most two waves of the largest size, even for a large job.
     """
     waves = planned(job, progress)
-    if wave >= len(waves) or (wave > 0 and not wave_is_priced(job, progress, wave - 1)):
+    if wave >= len(waves):
         return False
     pages = sum(len(waves[other]) for other in open_waves(job, progress, waves[:wave])) + len(waves[wave])
     return pages <= 2 * int(progress.note(job.job_id, _WAVE_SIZE) or max(map(len, waves)))

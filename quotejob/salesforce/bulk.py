@@ -15,24 +15,25 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
-from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
+from quotejob.errors import OrgRefused, OrgUnreachable
 from quotejob.salesforce.connection import Connection
 
 MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
 FIRST_PAUSE = 0.25  # seconds before a job's state is read for the first time
 LONGEST_PAUSE = 5.0  # seconds
-ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+GONE = "Gone"  # our word: the org has deleted the job
+ENDED = frozenset({"JobComplete", "Failed", "Aborted", GONE})
 
 
 class Checkpoint(Protocol):
-    """The storage for the ids of uploaded jobs, so that a killed run can be continued."""
+    """The storage for the ids of jobs, so that a killed run can be continued."""
 
     def load(self) -> list[str]:
         """Return the ids that an earlier run saved, in order; empty for none."""
         ...
 
     def save(self, job_ids: list[str]) -> None:
-        """Store these ids. Called after each uploaded part, with all ids so far."""
+        """Store these ids. Called before the rows of each part are uploaded, with all ids so far."""
         ...
 
 
@@ -88,31 +89,57 @@ def ingest(
     columns: Sequence[str],
     *,
     checkpoint: Checkpoint | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_look: Callable[[int, int], None] | None = None,
+    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
     deadline: float = 3600,
     max_upload: int = MAX_UPLOAD,
 ) -> IngestResult:
     """Upload rows, start the org's jobs, and wait for their end. Without rows: no job, and an empty result.
 
     A row has text for each of ``columns``: ISO dates, "" or nothing for a missing value, "#N/A" for null. More than
-    ``max_upload`` bytes are divided into several jobs. A job's id is saved after the upload and before the start. So a
-    repeat with the same ``checkpoint`` and the same rows in the same order writes no row twice. ``on_progress`` gets
-    the rows processed and the rows failed, when these change. After ``deadline`` seconds it raises OrgUnreachable, code
-    BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
+    ``max_upload`` bytes are divided into several jobs. A job's id is saved before its rows are uploaded, and the org
+    begins only after the start. So a repeat with the same ``checkpoint`` and the same rows in the same order writes no
+    row twice. An open job gets its rows again, which replaces them, and the others are only waited for. ``on_look``
+    gets the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` are
+    the seconds before the first look, and the most between two. After ``deadline`` seconds it raises OrgUnreachable,
+    code BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
     """
     until = time.monotonic() + deadline
     job_ids = list(checkpoint.load()) if checkpoint else []
-    uploaded = len(job_ids)
+    known = len(job_ids)
     for number, part in enumerate(parts(rows, columns, max_upload)):
         with part:
-            if number < uploaded:
+            if number < known - 1 or (number == known - 1 and _info(connection, job_ids[number])["state"] != "Open"):
                 continue
-            job_ids.append(_upload(connection, job, part))
-        if checkpoint:
-            checkpoint.save(list(job_ids))
-        _start(connection, job_ids[-1])
-    infos = _wait(connection, job_ids, on_progress, until)
-    return IngestResult(tuple(job_ids), *_counts(infos), tuple(_complaints(infos)), connection)
+            if number >= known:
+                job_ids.append(connection.safe(lambda: _create(connection, job)))
+            if checkpoint:
+                checkpoint.save(list(job_ids))
+            _upload(connection, job_ids[number], part)
+        _start(connection, job_ids[number])
+    return results(connection, job_ids, on_look, pauses, until)
+
+
+def results(
+    connection: Connection,
+    job_ids: Sequence[str],
+    on_look: Callable[[int, int], None] | None = None,
+    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
+    until: float = float("inf"),
+) -> IngestResult:
+    """Wait for the end of jobs whose rows are uploaded, and return their results; see :func:`ingest`."""
+    infos = _wait(connection, job_ids, on_look, pauses, until)
+    there = tuple(job_id for job_id, info in zip(job_ids, infos, strict=True) if info["state"] != GONE)
+    return IngestResult(there, *_counts(infos), tuple(_complaints(infos)), connection)
+
+
+def stop(connection: Connection, job_ids: Sequence[str]) -> IngestResult:
+    """Abort the jobs that have not ended, and return the results. Rows that are written stay written."""
+    for job_id in job_ids:
+        if _info(connection, job_id)["state"] not in ENDED:
+            with suppress(OrgRefused):  # it has ended just now
+                connection.safe(lambda job_id=job_id: _set_state(connection, job_id, "Aborted"))  # type: ignore[misc]
+    return results(connection, job_ids)
 
 
 def parts(rows: Iterable[Mapping[str, str]], columns: Sequence[str], max_upload: int) -> Iterator[IO[bytes]]:
@@ -148,21 +175,14 @@ def _rewound(part: IO[bytes]) -> IO[bytes]:
     return part
 
 
-def _upload(connection: Connection, job: NewJob, part: IO[bytes]) -> str:
-    """Upload the part into a new Open job. Return its id. Each try makes a new job: an unstarted job does nothing."""
+def _upload(connection: Connection, job_id: str, part: IO[bytes]) -> None:
+    """Upload the part into an open job. A repeat replaces the rows."""
 
-    def attempt() -> str:
-        job_id = _create(connection, job)
-        try:
-            part.seek(0)
-            _put(connection, job_id, part)
-        except Exception:
-            with suppress(OrgError):
-                connection.once(lambda: _set_state(connection, job_id, "Aborted"))
-            raise
-        return job_id
+    def attempt() -> None:
+        part.seek(0)
+        _put(connection, job_id, part)
 
-    return connection.safe(attempt)
+    connection.safe(attempt)
 
 
 def _create(connection: Connection, job: NewJob) -> str:
@@ -188,7 +208,12 @@ def _info(connection: Connection, job_id: str) -> dict[str, Any]:
             raise connection.unexpected("a job's state")
         return answer
 
-    return connection.safe(attempt)
+    try:
+        return connection.safe(attempt)
+    except OrgRefused as refused:
+        if refused.code != "NOT_FOUND":
+            raise
+        return {"id": job_id, "state": GONE, "errorMessage": f"Job {job_id} is no longer in the org."}
 
 
 def _start(connection: Connection, job_id: str) -> None:
@@ -201,20 +226,22 @@ def _start(connection: Connection, job_id: str) -> None:
 
 
 def _wait(
-    connection: Connection, job_ids: Sequence[str], on_progress: Callable[[int, int], None] | None, until: float
+    connection: Connection,
+    job_ids: Sequence[str],
+    on_look: Callable[[int, int], None] | None,
+    pauses: tuple[float, float],
+    until: float,
 ) -> list[dict[str, Any]]:
     """Wait until all jobs have ended. Return the org's information on each job."""
     infos: dict[str, dict[str, Any]] = {job_id: {"state": "unknown"} for job_id in job_ids}
-    reported = (0, 0)
-    pause = FIRST_PAUSE
+    pause, longest = pauses
     while waiting := [job_id for job_id, info in infos.items() if info["state"] not in ENDED]:
         _sleep(pause, until, waiting)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * 1.5, longest)
         for job_id in waiting:
             infos[job_id] = _poll(connection, job_id)
-        if on_progress and (counts := _counts(infos.values())) != reported:
-            reported = counts
-            on_progress(*counts)
+        if on_look:
+            on_look(*_counts(infos.values()))
     return list(infos.values())
 
 

@@ -42,7 +42,8 @@ def from_header(value: str | None) -> CallerContext:
     """Return the context in the header. Raises Unauthenticated, without the header's text, if there is no valid one."""
     if not value:
         raise Unauthenticated(
-            "The x-client-context header is missing; call through the AppLink service mesh, or with bin/quotejob"
+            "The x-client-context header is missing; call through the AppLink service mesh, with bin/quotejob, or with "
+            "Authorization: Bearer and x-org-url"
         )
     if len(value) > MAX_HEADER_BYTES:
         raise Unauthenticated(f"The x-client-context header is longer than {MAX_HEADER_BYTES} bytes")

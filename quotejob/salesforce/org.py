@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
-from quotejob.salesforce.bulk import Checkpoint, IngestResult
+from quotejob.salesforce.bulk import IngestResult
 from quotejob.salesforce.connection import Connection, Watch
 from quotejob.salesforce.graphs import Graph, GraphOutcome, NodeError, Part, Said
 from quotejob.salesforce.guard import MAX_ANSWER
@@ -31,6 +31,7 @@ class Identity:
     organization_id: str  # 18 characters, 00D...
     username: str
     name: str  # for people
+    permissions: frozenset[str] = frozenset()  # custom ones, if the app may see them
 
 
 class OrgClient:
@@ -90,13 +91,16 @@ class OrgClient:
     def query(self, soql: str) -> Iterator[dict[str, Any]]:
         """Yield all rows of a query, page after page. A sub-query is a plain list, empty if it has no rows.
 
-        Numbers with a fraction are Decimal; JSON integers stay int. Raises OrgUnreachable with code
-        INVALID_QUERY_LOCATOR if the org no longer has the other rows: run the query again.
+        They are queries.Counted: the first answer says how many there are. Numbers with a fraction are Decimal; JSON
+        integers stay int. Raises OrgUnreachable with code INVALID_QUERY_LOCATOR if the org no longer has the other
+        rows: run the query again.
         """
         self._check_length("q", soql)
         with self._served():
             first = self._connection.safe(lambda: self._first(self._connection.salesforce.query(soql)))
-        return queries.rows(first, self._more, queries.child_names(soql))
+        rows = queries.rows(first, self._more, queries.child_names(soql))
+        count = first.get("totalSize")
+        return queries.Counted(rows, count if isinstance(count, int) else 0)
 
     def first_page(self, soql: str) -> list[dict[str, Any]]:
         """Return the rows of the first answer to a query, by one call. A sub-query is as the org answers it."""
@@ -190,15 +194,15 @@ class OrgClient:
         columns: Sequence[str],
         *,
         external_id_field: str | None = None,
-        checkpoint: Checkpoint | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-        deadline: float = 3600,
+        **options: Any,
     ) -> IngestResult:
-        """Write many rows with Bulk API 2.0; see :func:`quotejob.salesforce.bulk.ingest`."""
+        """Write many rows with Bulk API 2.0; see :func:`quotejob.salesforce.bulk.ingest`, also for the options."""
         job = bulk.NewJob(_name(object_name), operation, external_id_field)
-        return bulk.ingest(
-            self._connection, job, rows, columns, checkpoint=checkpoint, on_progress=on_progress, deadline=deadline
-        )
+        return bulk.ingest(self._connection, job, rows, columns, **options)
+
+    def stop_ingest(self, job_ids: Sequence[str]) -> IngestResult:
+        """Abort Bulk jobs that have not ended, and return the results; see :func:`quotejob.salesforce.bulk.stop`."""
+        return bulk.stop(self._connection, job_ids)
 
     @contextmanager
     def _served(self) -> Iterator[None]:
@@ -218,7 +222,9 @@ class OrgClient:
         answer: Any = self._connection.salesforce.oauth2("userinfo")
         with self.reading("a user"):
             username = answer["preferred_username"]
-            return Identity(answer["user_id"], answer["organization_id"], username, answer.get("name") or username)
+            held = frozenset(name for name, has in (answer.get("custom_permissions") or {}).items() if has is True)
+            name = answer.get("name") or username
+            return Identity(answer["user_id"], answer["organization_id"], username, name, held)
 
     def _get(self, path: str, **params: str) -> Any:
         # Not SFType: it forgets parse_float, and an object named like a method of Salesforce would be that method.

@@ -12,6 +12,18 @@ More = Callable[[str], Record]  # nextRecordsUrl -> the page there
 _TOKEN = re.compile(r"'(?:\\.|[^'\\])*'|[()]|[\w.]+", re.DOTALL)
 
 
+class Counted(Iterator[Record]):
+    """Rows that are still being read, and how many there are."""
+
+    def __init__(self, rows: Iterator[Record], count: int) -> None:
+        self._rows = rows
+        self.count = count
+
+    def __next__(self) -> Record:
+        """Return the next row."""
+        return next(self._rows)
+
+
 def rows(page: Record, more: More, children: frozenset[str] = frozenset()) -> Iterator[Record]:
     """Yield the records of ``page`` and of the pages after it. Sub-queries become plain lists.
 

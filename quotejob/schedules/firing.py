@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from quotejob import audit, clock, formats
 from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
+from quotejob.jobs.options import Options
 from quotejob.jobs.store import JobStore
 from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
@@ -202,6 +203,7 @@ class Firing:
             soql_where_clause=schedule.soql_where_clause,
             number_of_opportunities=schedule.number_of_opportunities,
             parameters=schedule.parameters,
+            options=Options(commit_by=schedule.commit_by),
             job_id=job_id,
             guaranteed=schedule.guaranteed,
             schedule_id=schedule.schedule_id,

@@ -12,7 +12,7 @@ from itertools import islice
 
 from quotejob import clock, formats
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import BuiltIn
+from quotejob.jobs.job import BuiltIn, CommitBy
 from quotejob.schedules.cron import Cron
 
 PREVIEW_FIRE_TIMES = 5  # how many of the next fire times a schedule shows
@@ -61,6 +61,7 @@ class Schedule:
     soql_where_clause: str | None = None
     number_of_opportunities: int | None = None
     parameters: tuple[tuple[str, str], ...] = ()  # of a user's own job type: names and texts, as they were sent
+    commit_by: CommitBy | None = None  # of a BatchQuote; None: as the setting says
     misfire: Misfire = Misfire.RUN_ONCE
     overlap: Overlap = Overlap.SKIP
     guaranteed: bool = False

@@ -27,7 +27,7 @@ MAX_SCHEDULES_PER_ORG = 100  # as on the platform
 MAX_REASON_LENGTH = 1000  # characters of extendedStatus
 _TIMING = ("cron_expression", "time_zone", "start_time", "end_time")
 CHANGEABLE = (
-    *("name", *_TIMING, "job_type", "soql_where_clause", "number_of_opportunities", "parameters"),
+    *("name", *_TIMING, "job_type", "soql_where_clause", "number_of_opportunities", "parameters", "commit_by"),
     *("misfire", "overlap", "guaranteed", "authorization"),
 )
 

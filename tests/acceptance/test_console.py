@@ -224,6 +224,61 @@ def test_a_schedule_from_its_first_to_its_last_day(page: Page, api: Api, name: s
     assert not [each for each in api.get("/api/schedules")["schedules"] if each["name"].startswith(name)]
 
 
+def test_a_person_logs_in_at_the_org(chromium: Browser, stack: Stack) -> None:
+    """From the door to the org and back; a second login of the same browser is another session."""
+    window = Window(chromium, stack.web_url, org(stack))
+    window.page.goto("/console/jobs")
+    window.page.get_by_role("link", name="Log in at").click()
+    window.page.get_by_label("Username").fill("worker@quotejob.example")
+    window.page.get_by_label("Password").fill("any")
+    window.page.get_by_role("button", name="Log In").click()
+    expect(window.page.get_by_role("heading", name="Overview")).to_be_visible()
+    window.page.goto("/console/audit")
+    expect(window.page.get_by_text("operator, by a login at the org").first).to_be_visible()
+    window.context.close()
+    assert window.wrong == []
+
+
+def test_the_console_is_a_tab_of_the_org(chromium: Browser, stack: Stack, held: list[str]) -> None:
+    """In a frame of another site: its parts are polled, a change works, and signing out stays there."""
+    elsewhere = org(stack).replace("127.0.0.1", "localhost")
+    window = Window(chromium, stack.web_url, elsewhere)
+    window.page.goto(f"{elsewhere}/localorg/canvas")
+    frame = window.page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", name="Overview")).to_be_visible()
+    with window.page.expect_response("**/console/part/now"):
+        pass
+    frame.get_by_role("link", name="Jobs", exact=True).click()
+    frame.locator(f"#job-{held[0]} a.nm").click()
+    frame.get_by_role("button", name="Abort…").click()
+    frame.get_by_role("button", name="Abort the job").click()
+    expect(frame.get_by_role("status").first).to_contain_text("Aborted. What was written stays.")
+    frame.get_by_role("button", name="Sign out").click()
+    expect(frame.get_by_text("You are signed out.")).to_be_visible()
+    assert window.wrong == []
+    window.context.close()
+
+
+def test_nobody_else_frames_it(chromium: Browser, stack: Stack, api: Api) -> None:
+    """Neither a page of a session nor the door is shown in a frame of another site."""
+    elsewhere = org(stack).replace("127.0.0.1", "localhost")
+    window = Window(chromium, stack.web_url, elsewhere)
+    window.page.goto(api.post("/console/link")["url"])
+    for path in ("/console", "/console/door", "/docs"):
+        window.page.goto(f"{elsewhere}/services/data")
+        window.page.set_content(f'<iframe src="{stack.web_url}{path}"></iframe>')
+        expect(window.page.locator("iframe")).to_be_visible()
+        window.page.wait_for_timeout(500)
+        assert window.page.frames[-1].url.startswith("chrome-error:"), path
+    window.context.close()
+    assert len([each for each in window.wrong if "frame-ancestors" in each]) == 3
+
+
+def org(stack: Stack) -> str:
+    assert stack.org
+    return stack.org.url
+
+
 def test_a_session_that_ends_is_said(window: Window) -> None:
     """A tab that is still open says so by itself and asks no more."""
     other = window.context.new_page()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 NODE = Path(__file__).parents[1] / "acceptance" / "node"
 AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
@@ -35,14 +35,24 @@ def browser(path: str) -> Iterator[Browser]:
 class Window:
     """One person's window, and everything in it that should not be."""
 
-    def __init__(self, browser: Browser, base: str, **options: Any) -> None:
+    def __init__(self, browser: Browser, base: str, *hosts: str, **options: Any) -> None:
+        """Open it. Requests to ``base`` and ``hosts`` are right, and the troubles of ``hosts`` are their own."""
         self.wrong: list[str] = []
         self.context: BrowserContext = browser.new_context(base_url=base, timezone_id="Europe/Zurich", **options)
         self.context.set_default_timeout(PATIENCE)
         self.page: Page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.page.on("request", lambda sent: None if sent.url.startswith(base) else self.wrong.append(sent.url))
+        self.page.on("console", self._said)
+        self.page.on("request", self._sent)
+        self._base, self._hosts = base, hosts
+
+    def _said(self, said: ConsoleMessage) -> None:
+        if said.type == "error" and not (self._hosts and said.location["url"].startswith(self._hosts)):
+            self.wrong.append(said.text)
+
+    def _sent(self, sent: Request) -> None:
+        if not sent.url.startswith((self._base, *self._hosts)):
+            self.wrong.append(sent.url)
 
     def findings(self) -> list[str]:
         """What axe-core finds on this page."""

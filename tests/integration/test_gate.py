@@ -91,7 +91,7 @@ def test_first_pages_go_before_what_waits_longer(crowd: Crowd) -> None:
     mine = org()
     inside = crowd.come(mine, 30)
     crowd.come(mine, 2, priority=0)
-    crowd.come(mine, 1, priority=3)
+    crowd.come(mine, 1, priority=4)
     [first] = [json.loads(message) for message in in_rooms(crowd.client)][:1]
     crowd.taken()
     crowd.leave(inside[0])

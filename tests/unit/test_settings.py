@@ -169,3 +169,42 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load()
     assert "short-and-wrong" not in str(refusal.value)
     assert refusal.value.__cause__ is None
+
+
+DOORS = {
+    "QUOTEJOB_CONSOLE_URL": "https://console.example",
+    "QUOTEJOB_CONSOLE_LOGIN": "https://login.salesforce.com, https://acme.my.salesforce.com",
+    "QUOTEJOB_CONSOLE_CLIENT_ID": "the-app",
+    "QUOTEJOB_CONSOLE_ORGS": "00D000000000001AAA, 00D000000000002",
+    "QUOTEJOB_CONSOLE_OPERATORS": "Ann@acme.example",
+}
+
+
+def test_the_doors_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.load().doors.client_id is None
+    for name, value in DOORS.items():
+        monkeypatch.setenv(name, value)
+    doors = settings.load().doors
+    assert doors.logins == ("https://login.salesforce.com", "https://acme.my.salesforce.com")
+    assert doors.admits("00D000000000002AAB")
+    assert not doors.admits("00D000000000003AAA")
+    assert doors.operators == {"ann@acme.example"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("QUOTEJOB_CONSOLE_URL", ""),
+        ("QUOTEJOB_CONSOLE_URL", "https://console.example/console"),
+        ("QUOTEJOB_CONSOLE_URL", "http://console.example"),
+        ("QUOTEJOB_CONSOLE_LOGIN", "login.salesforce.com"),
+        ("QUOTEJOB_CONSOLE_LOGIN", "https://ann@evil.example"),
+        ("QUOTEJOB_CONSOLE_ORGS", ""),
+        ("QUOTEJOB_CONSOLE_ORGS", "acme"),
+    ],
+)
+def test_a_door_that_leads_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    for each, good in (DOORS | {name: value}).items():
+        monkeypatch.setenv(each, good)
+    with pytest.raises(SettingsError, match=name):
+        settings.load()

@@ -35,7 +35,10 @@ def do(run: Run, job: type[JobType[Any]]) -> None:
     if decided.nodes:
         run.go_on()
         writer = new_writer(run)
-        writer.write([decided])
+        try:
+            writer.write([decided])
+        finally:
+            run.progress.add_calls(run.id, run.org.calls)
         result = writer.results[decided.source]
         if result.outcome is Outcome.FAILED:
             if result.code != "PARTLY_DONE":

@@ -12,8 +12,7 @@ from itertools import islice
 from math import ceil
 
 from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.packing import Size
-from quotejob.jobtypes.quotes.plan import MAX_RECORDS_PER_WAVE
+from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE, Size
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
 from quotejob.run.waves import streamed_sizes
@@ -21,8 +20,10 @@ from quotejob.salesforce import MAX_NODES
 
 ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
 CHILDREN = 499  # rows of one parent that come with it; the others are asked for by themselves
+CALLS_A_WAVE = 9  # by Bulk: two jobs are created, filled, started and looked at; the ids of the Quotes are fetched
 BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
 BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
+BYTES_OF_REASONS = 12  # of a line: why its price is what it is, as long as the job is kept
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
 
 
@@ -47,6 +48,12 @@ class Shape:
     page_size: int
     places: int  # write requests at a time; 0: not known
     plan_calls: int  # requests of the plan beside those that read the ids
+    prompt: bool = False  # the org answers at once: all batches are full
+
+    @property
+    def cut_for(self) -> int:
+        """The write requests at a time that batches are cut for. 0: they are all full."""
+        return 0 if self.prompt else self.places
 
 
 def plan_calls(book: Rules) -> int:
@@ -62,9 +69,15 @@ def of_sizes(records: int, lines: Sequence[int], shape: Shape) -> Calls:
     read = sum(_page(rows[start : start + shape.page_size]) for start in range(0, records, shape.page_size))
     rest, write, packed = iter(lines), 0, 0
     sizes = _waves(len(lines), shape)
+    nodes = len(lines) + sum(lines)
+    shares = _shares(sizes, nodes, shape)
     for number, size in enumerate(sizes, start=1):
         some = list(islice(rest, size))
-        batches = _batches(some, shape.places, packed, last=number == len(sizes))
+        if shares is None:
+            batches = _batches(some, shape.cut_for, packed, last=number == len(sizes))
+        else:
+            count = _shared(shares, sizes, number - 1, nodes / len(lines))
+            batches = len(packing.evenly(_sizes(some), count))
         packed += batches
         write += batches + sum(_beside(1 + count) for count in some if 1 + count > MAX_NODES)
     return Calls(_plan(records, shape), read, write)
@@ -75,15 +88,25 @@ def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
     pages = ceil(records / shape.page_size)
     rows = min(shape.page_size, records) * (1 + lines / max(1, records))
     waves, write = _waves(quotes, shape), 0
+    shares = _shares(waves, lines + quotes, shape)
     for number, wave in enumerate(waves, start=1):
-        write += _packed(wave, (lines + quotes) / quotes, shape.places, write, last=number == len(waves))
+        mean = (lines + quotes) / quotes
+        if shares is None:
+            write += _packed(wave, mean, shape.cut_for, write, last=number == len(waves))
+        else:
+            write += _shared(shares, waves, number - 1, mean)
     return Calls(_plan(records, shape), pages * max(1, ceil(rows / ROWS)), write)
+
+
+def by_bulk(quotes: int, shape: Shape) -> int:
+    """Return the calls that write so many quotes by Bulk API 2.0, with one look at each job."""
+    return sum(CALLS_A_WAVE if wave > 1 else 1 for wave in _waves(quotes, shape))
 
 
 def redis_bytes(records: int, lines: int) -> int:
     """Return about how many bytes the job needs in Redis at its peak."""
     share = min(1.0, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE / records) if records else 0.0
-    return int(records * BYTES_A_RECORD + share * lines * BYTES_A_LINE)
+    return int(records * BYTES_A_RECORD + lines * (BYTES_OF_REASONS + share * BYTES_A_LINE))
 
 
 def _plan(records: int, shape: Shape) -> int:
@@ -107,9 +130,27 @@ def _waves(quotes: int, shape: Shape) -> list[int]:
     return streamed_sizes(quotes, shape.page_size, max(1, MAX_RECORDS_PER_WAVE // shape.page_size))
 
 
+def _shares(waves: Sequence[int], nodes: int, shape: Shape) -> packing.Shares | None:
+    """Return how a job of several waves is shared out. The quotes of the first wave are as large as the others."""
+    if len(waves) < 2:
+        return None
+    return packing.shared_out(nodes * waves[0] / sum(waves), nodes, shape.cut_for)
+
+
+def _shared(shares: packing.Shares, waves: Sequence[int], wave: int, mean: float) -> int:
+    """Return the number of batches of one wave of a job that is shared out. ``mean``: the nodes of a quote."""
+    if wave == 0:
+        return shares.first
+    return shares.count(sum(waves[1:wave]) * mean, waves[wave] * mean)
+
+
+def _sizes(lines: Iterable[int]) -> list[Size]:
+    return [Size("0", "", 1 + count) for count in lines]
+
+
 def _batches(lines: Sequence[int], places: int, before: int, *, last: bool) -> int:
     """Return the number of batches for these quotes: that of the real packing."""
-    return len(packing.batches([Size("0", "", 1 + count) for count in lines], places, before, last=last))
+    return len(packing.batches(_sizes(lines), places, before, last=last))
 
 
 def _beside(nodes: int) -> int:

@@ -7,23 +7,27 @@ sends the same graphs. Results carry the Opportunity's id and are never matched 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
 from quotejob import clock
 from quotejob.errors import JobStopped
+from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes.quotes import packed, packing
 from quotejob.jobtypes.quotes.packing import Size
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
+from quotejob.run.incomplete import IncompleteQuote
+from quotejob.run.leases import Lease
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
 from quotejob.run.waves import open_waves, planned
 from quotejob.salesforce import MAX_NODES
 
+_SHARES = "shares"  # a note of a job that is shared out: packing.Shares
 LATE_REQUESTS = 30  # seconds after the timeout of a request; later, the org does not begin to work on it
 
 log = structlog.get_logger()
@@ -33,10 +37,37 @@ def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
     waves = planned(run.job, run.progress)
     sizes = [size for page, stored in _stored(run, waves[wave]) for size in _sizes(page, stored)]
+    if run.job.commit_by is CommitBy.BULK:
+        batches = packing.in_one(sizes)
+        return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
     before, under_way = _requests(run, waves[:wave])
-    places = run.gate.places(run.job.org_id) + under_way if run.gate is not None else 0
-    batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
+    cuts = run.gate is not None and run.progress.note(run.id, packing.PROMPT) is None
+    places = run.gate.places(run.job.org_id, under_way) if run.gate is not None and cuts else 0
+    count = _share(run, waves, wave, sum(size.nodes for size in sizes), places) if places else None
+    if count is None:
+        batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
+    else:
+        batches = packing.evenly(sizes, count)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
+
+
+def _share(run: Run, waves: Sequence[range], wave: int, nodes: int, places: int) -> int | None:
+    """Return how many batches the wave gets of those of the job. None: the job is not shared out.
+
+    The first wave says how large the job is, if the org has said how many records there are.
+    """
+    of_page = nodes / len(waves[wave])
+    if wave == 0:
+        expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / run.settings.page_size  # pages
+        shares = packing.shared_out(nodes, of_page * expected, places)
+        if shares is None:
+            return None
+        run.progress.note(run.id, _SHARES, f"{shares.first} {shares.nodes}")
+        return shares.first
+    noted = (run.progress.note(run.id, _SHARES) or "").split()
+    if not noted:
+        return None
+    return packing.Shares(int(noted[0]), float(noted[1])).count(of_page * (waves[wave].start - waves[0].stop), nodes)
 
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
@@ -60,39 +91,42 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     page_of, parts = content(run, wave, batch), run.progress.parts(run.id, wave, batch)
     decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
     wanted = page_of.keys() - decided
-    quotes = _quotes(run, page_of, wanted)
-    log.info(f"Submitting UnitOfWork to create {len(quotes)} Quotes and {sum(len(q.lines) for q in quotes)} Line Items")
+    found = quotes(run, page_of, wanted)
+    log.info(f"Submitting UnitOfWork to create {len(found)} Quotes and {sum(len(q.lines) for q in found)} Line Items")
     writer = _writer(run, wave, batch)
     try:
-        writer.write(quotes)
+        writer.write(found)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
         part = receipt_of(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
-        _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), quotes)
+        _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
+        log.info(f"Wrote a batch of {len(writer.results)} Quotes", wave=wave, batch=batch, **run.figures())
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
     page_of, writer = content(run, wave, batch), _writer(run, wave, batch)
     there = written(run.org, run.job.key_id, list(page_of))
-    quotes = _quotes(run, page_of, page_of.keys())
-    if _is_large(quotes):
-        [large] = quotes
+    found = quotes(run, page_of, page_of.keys())
+    if _is_large(found):
+        [large] = found
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
         if large.opportunity_id in there and not writer.is_complete(large, there[large.opportunity_id]):
             run.org.delete("Quote", there.pop(large.opportunity_id))
-    names = {quote.opportunity_id: opportunity_name(quote.name) for quote in quotes}
+    names = {quote.opportunity_id: opportunity_name(quote.name) for quote in found}
     results = {
         key: Result(key, Outcome.SUCCEEDED, there[key]) if key in there else lost(key, names.get(key))
         for key in page_of
     }
-    _record_whole(run, wave, receipt_of(f"{wave}.{batch}", results, page_of, run.org.calls), quotes)
+    _record_whole(run, wave, receipt_of(f"{wave}.{batch}", results, page_of, run.org.calls), found)
 
 
-def remove_incomplete(run: Run) -> None:
+def remove_incomplete(run: Run, of_wave: Callable[[Run, IncompleteQuote, Lease], None]) -> None:
     """Remove the Quotes that this ended job has left incomplete in the org. Twice is harmless.
+
+    ``of_wave`` does that for a note that stands for a whole wave.
 
     A request that was sent before the end may still reach the org. So a Quote is looked for once more when no such
     request can be on its way. Raises LeaseLost while a step still writes, JobStopped if the job was resumed, OrgError.
@@ -101,21 +135,25 @@ def remove_incomplete(run: Run) -> None:
         clock.now() - run.job.completed_date > timedelta(seconds=run.settings.org_timeout + LATE_REQUESTS)
     )
     for quote in run.progress.incomplete.of_job(run.job):
-        wave, batch = (int(number) for number in quote.unit.split("."))
+        wave, batch = quote.batch
         lease = run.leases.claim(run.id, f"batch {wave} {batch}", run.job.org_id, after_end=True)
         calls = run.org.calls
         try:
             with lease.kept():
                 if not run.progress.incomplete.removing(run.job, quote):
                     continue
-                for quote_id in written(run.org, run.job.key_id, [quote.opportunity_id]).values():
-                    lease.go_on()
-                    run.org.delete("Quote", quote_id)
-                    log.warning(f"Removed Quote {quote_id}: the job ended before all its lines were written")
+                (of_wave if quote.is_wave else _remove)(run, quote, lease)
             run.progress.incomplete.removed(run.job, quote, final=final, api_calls=run.org.calls - calls)
         finally:
             lease.release()
     run.progress.incomplete.removed(run.job)
+
+
+def _remove(run: Run, quote: IncompleteQuote, lease: Lease) -> None:
+    for quote_id in written(run.org, run.job.key_id, [quote.opportunity_id]).values():
+        lease.go_on()
+        run.org.delete("Quote", quote_id)
+        log.warning(f"Removed Quote {quote_id}: the job ended before all its lines were written")
 
 
 def _writer(run: Run, wave: int, batch: int) -> Writer:
@@ -127,7 +165,11 @@ def _writer(run: Run, wave: int, batch: int) -> Writer:
 
 def _record_whole(run: Run, wave: int, receipt: Receipt, quotes: Sequence[PricedQuote]) -> None:
     """Store the receipt of a batch of which nothing is left to write. ``quotes``: those it had still to write."""
-    run.progress.record_batch(run.id, wave, receipt, in_several=run.job.key_id if _is_large(quotes) else None)
+    note = None
+    if _is_large(quotes):
+        [result] = receipt.results
+        note = (run.job.key_id, result.record_id, result.quote_id)
+    run.progress.record_batch(run.id, wave, receipt, incomplete=note)
 
 
 def _is_large(quotes: Sequence[PricedQuote]) -> bool:
@@ -141,7 +183,7 @@ def content(run: Run, wave: int, batch: int) -> dict[str, int]:
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
-def _quotes(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[PricedQuote]:
+def quotes(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[PricedQuote]:
     """Return the priced quotes of those Opportunities of a batch that are wanted."""
     pages = sorted(set(page_of.values()))
     return [quote for _, stored in _stored(run, pages) for quote in packed.unpack(stored, wanted)]

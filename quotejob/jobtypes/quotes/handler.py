@@ -5,7 +5,7 @@ from __future__ import annotations
 from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobtypes import key_field
 from quotejob.jobtypes.base import About, JobHandler
-from quotejob.jobtypes.quotes import commit, pages, unknown
+from quotejob.jobtypes.quotes import by_bulk, commit, pages, unknown
 from quotejob.jobtypes.quotes.plan import plan_quotes
 from quotejob.run.context import Run
 
@@ -47,11 +47,11 @@ class BatchQuote(JobHandler):
 
     def write_batch(self, run: Run, wave: int, batch: int) -> None:
         """Write one batch into the org."""
-        commit.write_batch(run, wave, batch)
+        (by_bulk if by_bulk.takes(run, wave, batch) else commit).write_batch(run, wave, batch)
 
     def clean_up(self, run: Run) -> None:
         """Remove the Quotes that an ended job has left incomplete."""
-        commit.remove_incomplete(run)
+        commit.remove_incomplete(run, by_bulk.settle)
 
     def remark(self, run: Run) -> str | None:
         """Return that it was a dry run, and the countries of Accounts that were not recognised."""
@@ -62,4 +62,4 @@ class BatchQuote(JobHandler):
 
     def give_up_batch(self, run: Run, wave: int, batch: int) -> None:
         """Settle a batch that has ended its worker again and again."""
-        commit.give_up_batch(run, wave, batch)
+        (by_bulk if by_bulk.takes(run, wave, batch) else commit).give_up_batch(run, wave, batch)

@@ -20,6 +20,7 @@ from quotejob.pricing.model import PricedLine, PricedQuote
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _USUAL = values(QUOTE_FIELDS, {})
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+NOTHING = zstandard.compress(b"[]")  # no quotes
 
 
 def pack(quotes: Iterable[PricedQuote]) -> bytes:

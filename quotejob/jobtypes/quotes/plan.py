@@ -5,13 +5,17 @@ A retry does not ask: its records were chosen when it was submitted. From then o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from quotejob.errors import OrgClosed, OrgRefused
+from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import foreseen, key_field
+from quotejob.jobtypes.quotes import how
+from quotejob.jobtypes.quotes.packing import EXPECTED, MAX_RECORDS_PER_WAVE, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules
@@ -20,11 +24,11 @@ from quotejob.run import dry_runs
 from quotejob.run.context import Run
 from quotejob.run.waves import stream_plan
 from quotejob.salesforce.clause import select_opportunities
+from quotejob.salesforce.queries import Counted
 from quotejob.usercode.pricing.pricer import pricer
 from quotejob.usercode.rows import Column, missing
 
 _NOBODY = "006000000000000AAA"  # the id of no Opportunity
-MAX_RECORDS_PER_WAVE = 20_000  # in one chord: bounds what waits in Redis between pricing and writing
 
 
 class Currencies(NamedTuple):
@@ -37,7 +41,16 @@ class Currencies(NamedTuple):
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     book = rules(run.settings.pricing_rules)
+    commit_by = how.decided(run)
+    run.jobs.decide(run.id, commit_by)
+    if commit_by is CommitBy.BULK and not run.job.dry_run:
+        with run.org.reading("the fields of its lines"):
+            key_field.check(run.org.describe("QuoteLineItem"))
+    began, before = time.perf_counter(), run.org.calls
     currencies = check_org(run, book)
+    seconds = (time.perf_counter() - began) / max(1, run.org.calls - before)
+    if run.gate is not None and run.gate.is_prompt(run.job.org_id, seconds):
+        run.progress.note(run.id, PROMPT, "1")
     run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
@@ -53,6 +66,8 @@ def _records(run: Run) -> Iterator[str]:
         yield from dry_runs.records(run.progress, run.id, run.settings.page_size)
         return
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
+    if isinstance(found, Counted):
+        run.progress.note(run.id, EXPECTED, str(found.count))
     with run.org.reading("the ids of the Opportunities"):
         yield from (row["Id"] for row in found)
 

@@ -19,11 +19,12 @@ from quotejob.jobtypes.units import REFUSALS, Group, UnitWriter, raised, spread,
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome, Result
+from quotejob.run.waves import batched
 from quotejob.salesforce import MAX_NODES, Graph, Kind, Node, NodeError, OrgClient
 
-__all__ = ["REFUSALS", "Writer", "key_of", "nodes", "written"]
+__all__ = ["REFUSALS", "Writer", "key_of", "lines_there", "nodes", "written"]
 
-_MAX_KEYS_PER_QUERY = 100  # the URI of a query takes 16 KiB
+_MAX_IDS_PER_QUERY = 400  # the URI of a query takes 16 KiB
 
 
 def nodes(quote: PricedQuote) -> int:
@@ -39,12 +40,24 @@ def key_of(key_id: str, record_id: str) -> str:
 def written(org: OrgClient, key_id: str, opportunity_ids: Sequence[str]) -> dict[str, str]:
     """Return the Quotes with a job's keys that the org has for these Opportunities: Opportunity id -> Quote id."""
     found: dict[str, str] = {}
-    for start in range(0, len(opportunity_ids), _MAX_KEYS_PER_QUERY):
-        some = opportunity_ids[start : start + _MAX_KEYS_PER_QUERY]
-        keys = ", ".join(f"'{key_of(key_id, record_id)}'" for record_id in some)
-        rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE {key_field.NAME} IN ({keys})")
+    for some in batched(opportunity_ids, _MAX_IDS_PER_QUERY):
+        ids = ",".join(f"'{record_id}'" for record_id in some)
+        mine = f"{key_field.NAME} LIKE '{key_id}:%'"
+        rows = org.query(f"SELECT Id, OpportunityId FROM Quote WHERE OpportunityId IN ({ids}) AND {mine}")
         with org.reading("the ids of the Quotes"):
             found |= {row["OpportunityId"]: row["Id"] for row in rows}
+    return found
+
+
+def lines_there(org: OrgClient, quote_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return which lines of Opportunities the org has as lines of these Quotes: Quote id -> ids of these lines."""
+    found: dict[str, set[str]] = {}
+    for some in batched(quote_ids, _MAX_IDS_PER_QUERY):
+        ids = ",".join(f"'{quote_id}'" for quote_id in some)
+        rows = org.query(f"SELECT QuoteId, OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId IN ({ids})")
+        with org.reading("the lines of the Quotes"):
+            for row in rows:
+                found.setdefault(row["QuoteId"], set()).add(row["OpportunityLineItemId"])
     return found
 
 
@@ -148,9 +161,7 @@ class Writer(UnitWriter[PricedQuote]):
 
     def _missing(self, quote: PricedQuote, quote_id: str) -> list[PricedLine]:
         """Return the lines that the org does not have."""
-        rows = self._org.query(f"SELECT OpportunityLineItemId FROM QuoteLineItem WHERE QuoteId = '{quote_id}'")
-        with self._org.reading("the lines of the Quote"):
-            have = {row["OpportunityLineItemId"] for row in rows}
+        have = lines_there(self._org, [quote_id]).get(quote_id, set())
         return [line for line in quote.lines if line.opportunity_line_id not in have]
 
     # -- what a quote is as a unit -------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Results:
         units = sorted(self._progress.units_with_results(job_id), key=_unit_order)
         yield from self._progress.results_of(job_id, [unit for unit in units if _unit_order(unit) >= first])
         for quote in self._progress.incomplete.left_over(job_id):
-            if _unit_order(f"{quote.unit}.0.0") >= first:
+            if not quote.is_wave and _unit_order(f"{quote.unit}.0.0") >= first:
                 yield f"{quote.unit}.0.0", [_incomplete(quote)]
 
 

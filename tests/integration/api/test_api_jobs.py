@@ -56,6 +56,7 @@ def test_a_clause_becomes_a_job(client: FlaskClient, headers: Headers, local_org
         "dryRun": False,
         "afterDryRun": None,
         "keepApiCalls": None,
+        "commitBy": None,
         "codeVersion": None,
         "totalJobItems": 0,
         "jobItemsProcessed": 0,

@@ -109,8 +109,8 @@ def test_a_schedule_is_created_and_seen(ask: Ask, local_org: LocalOrg) -> None:
         "name": "Nightly", "state": "WAITING", "extendedStatus": None, "cronExpression": "0 0 22 ? * MON-FRI",
         "timeZone": "Europe/Zurich", "previousFireTime": None, "timesTriggered": 0, "timesSkipped": 0,
         "startTime": None, "endTime": None, "jobType": "BatchQuote", "soqlWhereClause": "Name != null",
-        "numberOfOpportunities": None, "parameters": [], "misfire": "runOnce", "overlap": "skip", "guaranteed": True,
-        "authorization": "worker", "lastJobId": None, "createdById": local_org.user_id,
+        "numberOfOpportunities": None, "parameters": [], "commitBy": None, "misfire": "runOnce", "overlap": "skip",
+        "guaranteed": True, "authorization": "worker", "lastJobId": None, "createdById": local_org.user_id,
     }  # fmt: skip
 
 

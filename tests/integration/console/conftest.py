@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 import api
 import console
 from cli.local import LocalOrg
+from quotejob.doors import Doors
 from quotejob.services import Services
 from quotejob.settings import Settings
 
@@ -24,12 +25,23 @@ Link = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def settings(redis_url: str) -> Iterator[Settings]:
-    """Settings for local orgs; Celery reads the environment itself."""
+def settings(redis_url: str, local_org: LocalOrg) -> Iterator[Settings]:
+    """Settings for local orgs, with all doors; Celery reads the environment itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "REDIS_URL", redis_url)
         keys = (Fernet.generate_key().decode(),)
-        yield Settings(redis_url=redis_url, secret_keys=keys, local_org=True, active_jobs=1, holding_jobs=100)
+        doors = Doors(
+            url="http://localhost",
+            logins=(local_org.url, "https://acme.my.salesforce.com"),
+            client_id="the-app",
+            client_secret="the-apps-secret",
+            canvas_secret="the-tabs-secret",
+            orgs=frozenset({local_org.org_id[:15]}),
+            operators=frozenset({"worker@quotejob.example"}),
+        )
+        yield Settings(
+            redis_url=redis_url, secret_keys=keys, local_org=True, active_jobs=1, holding_jobs=100, doors=doors
+        )
 
 
 @pytest.fixture

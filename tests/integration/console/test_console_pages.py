@@ -10,9 +10,13 @@ import pytest
 from _runs import caller_of
 from flask.testing import FlaskClient
 
+import api
+import console
 from cli.local import LocalOrg
+from console import health
 from quotejob.jobs.job import BuiltIn
 from quotejob.services import Services
+from quotejob.settings import Settings
 from quotejob.store.client import RedisClient
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -123,3 +127,27 @@ def test_a_form_that_is_sent_twice_makes_one_job(browser: FlaskClient, csrf: Csr
     form = {"csrf": csrf(browser), "clause": "Id != null", "once": "key-1"}
     first, second = (browser.post("/console/submit", data=form) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_health_says_what_the_doctor_says(
+    browser: FlaskClient,
+    services: Services,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    logging_restored: None,
+) -> None:
+    """One judge: no worker answers here. The org is asked once a minute, however often the page asks."""
+    monkeypatch.setattr(health, "_kept", health._Kept())
+    page = browser.get("/console/health").text
+    assert "No worker answers: start one with: celery -A tasks worker" in page
+    assert "The session works, the key fields are there" in page
+    assert "Flower" not in page
+    monkeypatch.setattr(health, "of_org", lambda *_: pytest.fail("the org was asked again"))
+    browser.get("/console/part/health", headers={"HX-Request": "true"})
+    linked = api.create_app(replace(settings, flower_url="https://flower.example"))
+    console.install(linked)
+    other = linked.test_client()
+    kept = browser.get_cookie("quotejob_console", path="/console")
+    assert kept
+    other.set_cookie("quotejob_console", kept.value, path="/console")
+    assert 'href="https://flower.example"' in other.get("/console/health").text

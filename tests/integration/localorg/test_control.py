@@ -59,6 +59,20 @@ def test_stats_tell_what_was_asked_and_done(org: Server) -> None:
     }
 
 
+def test_requests_are_told_one_by_one(org: Server) -> None:
+    """In the order of their answers, with when, how long and how much. A reset forgets them."""
+    before = time.time()
+    org.create("Account", Name="Told")
+    org.get("limits")
+    written, read = org.get("/localorg/requests").json()["requests"]
+    assert (written["resource"], written["rowsWritten"], written["rowsRead"]) == ("sobjects", 1, 0)
+    assert (read["resource"], read["rowsWritten"]) == ("limits", 0)
+    assert before - 1 < written["began"] <= read["began"] < time.time() + 1
+    assert 0 < written["seconds"] < 10
+    org.post("/localorg/reset")
+    assert org.get("/localorg/requests").json() == {"requests": []}
+
+
 def test_a_reset_starts_over_and_keeps_the_rows(org: Server) -> None:
     """Numbers, faults and allowance; not the data."""
     account = org.create("Account", Name="Kept")

@@ -44,7 +44,7 @@ def test_rows_go_in_and_their_fates_come_back(org: OrgClient) -> None:
     told: list[tuple[int, int]] = []
     rows = [*_accounts(5, name), {"Name": "", "BillingCountry": "FR"}]
     result = org.ingest(
-        "Account", "insert", rows, ["Name", "BillingCountry"], on_progress=lambda done, bad: told.append((done, bad))
+        "Account", "insert", rows, ["Name", "BillingCountry"], on_look=lambda done, bad: told.append((done, bad))
     )
     assert (result.records_processed, result.records_failed, result.errors) == (6, 1, ())
     assert told[-1] == (6, 1)
@@ -80,7 +80,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-@pytest.mark.parametrize("moment", ["_start", "_upload", "_wait"])
+@pytest.mark.parametrize("moment", ["_create", "_upload", "_start", "_wait"])
 @pytest.mark.parametrize("part", [1, 2])
 def test_a_killed_run_is_taken_up_again(
     org: OrgClient, monkeypatch: pytest.MonkeyPatch, moment: str, part: int

@@ -278,7 +278,9 @@ def test_a_slow_step_cannot_call_a_removed_quote_written(services: Services, beg
     services.jobs.abort(begun.job_id)
     wait_for_lease(services, begun, after_end=True)
     clean_up.clean_up(begun.job_id)
-    assert not services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
+    assert not services.progress.record_batch(
+        begun.job_id, 0, receipt, incomplete=(begun.key_id, noted.opportunity_id, noted.quote_id)
+    )
     assert services.jobs.get(begun.job_id).succeeded == 0
 
 
@@ -300,7 +302,10 @@ def test_two_writers_of_a_quote_that_is_reported(services: Services, begun: Job)
     [noted] = services.progress.incomplete.of_job(begun)
     result = Result(noted.opportunity_id, Outcome.SUCCEEDED, noted.quote_id)
     assert services.progress.record_batch(
-        begun.job_id, 0, Receipt("0.0", (result,), pages={0: (1, 0)}), in_several=begun.key_id
+        begun.job_id,
+        0,
+        Receipt("0.0", (result,), pages={0: (1, 0)}),
+        incomplete=(begun.key_id, noted.opportunity_id, noted.quote_id),
     )
     with pytest.raises(LeaseLost):
         services.progress.incomplete.note(begun, "0.0", noted.opportunity_id, noted.quote_id)
@@ -388,7 +393,9 @@ def test_a_receipt_that_comes_before_the_removal(
     wait_for_lease(services, begun, after_end=True)
     result = Result(notes[0].opportunity_id, Outcome.SUCCEEDED, notes[0].quote_id)
     receipt = Receipt("0.0", (result,), pages={0: (1, 0)})
-    assert services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
+    assert services.progress.record_batch(
+        begun.job_id, 0, receipt, incomplete=(begun.key_id, notes[0].opportunity_id, notes[0].quote_id)
+    )
     monkeypatch.setattr(incomplete.IncompleteQuotes, "of_job", lambda *_: notes)
     clean_up.clean_up(begun.job_id)
     assert lines_in_org(local) == [499]
@@ -402,5 +409,7 @@ def test_a_receipt_that_comes_during_the_removal(services: Services, begun: Job)
     assert services.progress.incomplete.removing(services.jobs.get(begun.job_id), noted)
     result = Result(noted.opportunity_id, Outcome.SUCCEEDED, noted.quote_id)
     receipt = Receipt("0.0", (result,), pages={0: (1, 0)})
-    assert not services.progress.record_batch(begun.job_id, 0, receipt, in_several=begun.key_id)
+    assert not services.progress.record_batch(
+        begun.job_id, 0, receipt, incomplete=(begun.key_id, noted.opportunity_id, noted.quote_id)
+    )
     assert services.progress.incomplete.left_over(begun.job_id) == [noted]

@@ -27,6 +27,7 @@ def test_messages_of_an_older_version_are_understood() -> None:
         "quotejob.load_page": ["run", "wave", "page"],
         "quotejob.commit": ["run", "wave"],
         "quotejob.write_batch": ["run", "wave", "batch"],
+        "quotejob.write_bulk": ["run", "wave", "batch"],
         "quotejob.wave_written": ["run", "wave"],
         "quotejob.round_off": ["run"],
         "quotejob.finish": ["run"],

@@ -22,6 +22,7 @@ from api import create_app
 from quotejob import errors
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.version import VERSION
 
 TOKEN = "00D000000000001!secret.token"
 SETTINGS = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(Fernet.generate_key().decode(),))
@@ -79,8 +80,8 @@ def fields(body: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/health", "/healthcheck"])
 def test_health_asks_nobody(client: FlaskClient, path: str) -> None:
-    """The process is up, whatever else is not."""
-    assert client.get(path).get_json() == {"status": "ok"}
+    """The process is up, whatever else is not; and which version it is."""
+    assert client.get(path).get_json() == {"status": "ok", "version": VERSION}
 
 
 def test_every_answer_has_its_headers_and_the_callers_request_id(client: FlaskClient) -> None:

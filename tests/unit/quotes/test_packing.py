@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotejob.jobtypes.quotes.packing import LEAST_NODES, MOST_EXTRA, Size, batches
+from quotejob.jobtypes.quotes.packing import LEAST_NODES, MOST_EXTRA, Size, batches, evenly, shared_out
 from quotejob.salesforce import MAX_NODES
 
 
@@ -50,3 +50,41 @@ def test_the_last_round_fills_the_places(quotes: int, places: int, count: int) -
     assert len(packed) == count
     smallest = min((sum(3 for ids in batch.values() for _ in ids) for batch in packed), default=LEAST_NODES)
     assert smallest >= min(LEAST_NODES, quotes * 3)
+
+
+@given(st.lists(st.integers(1, 700), max_size=300), st.integers(1, 60))
+def test_batches_of_one_size(nodes: list[int], count: int) -> None:
+    """Each quote in one of them, in order, none too large."""
+    given_sizes = sizes(nodes)
+    packed = evenly(given_sizes, count)
+    assert [key for batch in packed for ids in batch.values() for key in ids] == [
+        size.opportunity_id for size in given_sizes
+    ]
+    weight = {size.opportunity_id: size.nodes for size in given_sizes}
+    for batch in packed:
+        keys = [key for ids in batch.values() for key in ids]
+        assert len(keys) == 1 or sum(weight[key] for key in keys) <= MAX_NODES
+
+
+@pytest.mark.parametrize(
+    ("waves", "counts"),
+    [
+        ([2000, 2000, 1000], [20, 15, 8]),  # nearly all places at once, then one round of 23
+        ([2000, 1000], [15, 8]),  # one round
+        ([2000, 2000, 4000, 8000, 4000], [20, 13, 25, 51, 26]),  # then five rounds
+    ],
+)
+def test_a_job_of_several_waves_is_shared_out(waves: list[int], counts: list[int]) -> None:
+    shares = shared_out(3 * waves[0], 3 * sum(waves), 23)
+    assert shares is not None
+    found = [shares.first]
+    found += [shares.count(3 * sum(waves[1:wave]), 3 * waves[wave]) for wave in range(1, len(waves))]
+    assert found == counts
+    for wave, count in zip(waves, found, strict=True):
+        assert len(evenly(sizes([3] * wave), count)) == count
+
+
+@pytest.mark.parametrize(("first", "total", "places"), [(6000, 6000, 23), (6000, 15000, 0), (6000, 18000, 23)])
+def test_a_job_that_is_not_shared_out(first: int, total: int, places: int) -> None:
+    """It has one wave; it is not known how many may be written at a time; or it would take too many requests."""
+    assert shared_out(first, total, places) is None

@@ -35,7 +35,7 @@ local function room_of(org) return 'quotejob:org:' .. org .. ':room' end
 local function limit_key(org) return 'quotejob:org:' .. org .. ':limit' end
 
 -- Plans and first pages are urgent. tasks/flow.py gives no write such a priority.
-local function is_urgent(priority) return priority < 3 end
+local function is_urgent(priority) return priority < 4 end
 
 -- Return how many steps of the org may be under way. A tenth of the places is for urgent ones: plans and first pages.
 local function limit_of(org, urgent)

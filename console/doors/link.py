@@ -5,17 +5,18 @@ Only with QUOTEJOB_LOCAL_ORG=1, and only from this machine by a loopback address
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
-from flask import Response, jsonify, render_template, request, url_for
+from flask import Response, jsonify, request, url_for
 from werkzeug.exceptions import NotFound
 
-from console.pages import COOKIE, blueprint, go, services, session, sessions
-from console.sessions import Role
+from console.doors.entering import refused, with_cookie
+from console.pages import blueprint, services, sessions
+from console.sessions import Door, Role
 from quotejob.asking import proof
 from quotejob.errors import InvalidRequest, QuotejobError
 from quotejob.salesforce import caller
+from quotejob.salesforce.caller import is_loopback
 
 
 @blueprint.post("/link")
@@ -25,7 +26,7 @@ def make_link() -> tuple[Response, int]:
     try:
         context = caller.from_header(request.headers.get("x-client-context"))
         caller.check_org(context.org_domain_url, services().settings)
-        proof.prove(context, services())
+        context = proof.prove(context, services())
         if request.args.get("role", Role.OPERATOR) not in list(Role):
             raise InvalidRequest.field("role", f"should be {' or '.join(Role)}")
     except QuotejobError as error:
@@ -40,39 +41,16 @@ def enter(secret: str) -> Response | tuple[str, int]:
     _only_here()
     if request.method == "HEAD":  # programs look at links before people do
         return "", 204
-    cookie = sessions().enter(secret)
-    if cookie is None:
-        return render_template("door.html", used=True), 403
-    response = go("/console")
-    response.set_cookie(COOKIE, cookie, httponly=True, samesite="Lax", path="/console", secure=request.is_secure)
-    return response
-
-
-@blueprint.get("/door")
-def door() -> str:
-    """Say how to sign in."""
-    return render_template("door.html", used=False)
-
-
-@blueprint.post("/leave")
-def leave() -> Response:
-    """End the session."""
-    sessions().end(session())
-    response = go("/console/door")
-    response.delete_cookie(COOKIE, path="/console", samesite="Lax", httponly=True)
-    return response
+    entered = sessions().enter(secret)
+    if entered is None:
+        return refused("This link was used, or is too old. A link begins one session, once, within 15 minutes.")
+    return with_cookie(*entered, Door.LINK)
 
 
 def _only_here() -> None:
     """Raise NotFound unless the request comes from this machine, and local orgs are allowed."""
     host = urlsplit(f"//{request.host}").hostname or ""
-    here = _is_loopback(request.remote_addr or "") and (host == "localhost" or _is_loopback(host))
-    if not (services().settings.local_org and here):
+    here = is_loopback(request.remote_addr or "") and is_loopback(host)
+    settings = services().settings
+    if not (settings.local_org and here) or settings.behind_proxy:  # then every request comes from this machine
         raise NotFound("There is no such page.")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,44 @@
+"""How a Quote job writes: by composite graphs, or by Bulk API 2.0. Decided once, when it is planned.
+
+``auto`` takes graphs, because they are fast and write each Quote whole, unless their calls are a large part of what the
+org has left for the job today.
+"""
+
+from __future__ import annotations
+
+from quotejob.jobs.job import CommitBy
+from quotejob.jobtypes.quotes import calls
+from quotejob.jobtypes.quotes.calls import Shape
+from quotejob.run.context import Run
+from quotejob.salesforce.clause import count_opportunities
+from quotejob.settings import Settings
+
+LINES = 3  # of an Opportunity, while nobody has counted them
+PLAN_CALLS = 1  # of a plan by Bulk beside the others: the lines of Quotes are described
+MOST_PERCENT = 20  # of the calls that are left: above that, Bulk is taken if it needs fewer
+
+
+def decided(run: Run) -> CommitBy:
+    """Return how the job writes. ``auto`` costs one call, which counts the records."""
+    asked = run.job.commit_by or CommitBy(run.settings.commit_by)
+    if asked is not CommitBy.AUTO:
+        return asked
+    if run.job.soql_where_clause is None or run.job.dry_run:
+        return CommitBy.GRAPH
+    records = run.org.count(count_opportunities(run.job.soql_where_clause))
+    return best(records, run.org.usage, run.job.keep_api_calls, run.settings)
+
+
+def best(records: int, usage: tuple[int, int] | None, keep: int | None, settings: Settings) -> CommitBy:
+    """Return how so many records are written. ``usage``: calls that the org's day has used and allows, if it says so.
+
+    ``keep``: calls that the job leaves for others.
+    """
+    if usage is None:
+        return CommitBy.GRAPH
+    used, limit = usage
+    left = limit - used - max(keep or 0, settings.keep_calls.of(limit))
+    shape = Shape(settings.page_size, 0, 0)
+    graph = calls.of_totals(records, records, LINES * records, shape).write
+    pays = calls.by_bulk(records, shape) < graph and 100 * graph > MOST_PERCENT * left
+    return CommitBy.BULK if pays else CommitBy.GRAPH

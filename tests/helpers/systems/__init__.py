@@ -1,0 +1,1 @@
+"""Systems of several versions, hosts or servers, for tests."""

@@ -1,0 +1,231 @@
+"""A wave that is written by Bulk: the same Quotes as by graphs, and each is whole or gone at every end of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import requests
+from _runs import caller_of, run_to_end
+
+from cli.client import Json
+from cli.local import LocalOrg
+from harness.org_reader import OrgReader
+from quotejob.errors import LeaseLost, OrgRefused
+from quotejob.jobs.job import CommitBy, Job, Status
+from quotejob.jobtypes import key_field
+from quotejob.jobtypes.quotes import commit
+from quotejob.run.receipt import Outcome
+from quotejob.salesforce import OrgClient, bulk
+from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.wire import Wire
+from quotejob.services import Services
+from tasks import clean_up
+
+RECORDS = 12
+InOrg = Callable[[], list[Json]]
+Ended = Callable[..., Job]
+
+
+class Died(BaseException):
+    """Nothing in a step handles it, so it ends the step as SIGKILL does: no lease is given back, no receipt stored."""
+
+
+def die_at(patch: pytest.MonkeyPatch, number: int, *, after: bool) -> None:
+    """Die before or after the writing request with this number, or the look at a job."""
+    send, sent = Wire.request, []
+
+    def sending(wire: Wire, method: str, url: str, *args: object, **kwargs: object) -> requests.Response:
+        counts = "jobs/ingest" in str(url) or "composite" in str(url)
+        sent.extend([url] if counts else [])
+        if counts and len(sent) == number and not after:
+            raise Died
+        answer = send(wire, method, url, *args, **kwargs)
+        if counts and len(sent) == number:
+            raise Died
+        return answer
+
+    patch.setattr(Wire, "request", sending)
+
+
+def whole(found: list[Json]) -> None:
+    """Every Quote has two lines, and every Opportunity one Quote at most."""
+    assert [len(quote["lines"]) for quote in found] == [2] * len(found)
+    assert len({quote["OpportunityId"] for quote in found}) == len(found)
+
+
+def results_are_true(services: Services, job: Job, found: list[Json]) -> None:
+    """What the results call written is in the org, and nothing else."""
+    results = list(services.results.stream(job.job_id))
+    assert len({result.record_id for result in results}) == len(results)
+    written = {result.record_id: result.quote_id for result in results if result.outcome is Outcome.SUCCEEDED}
+    assert written == {quote["OpportunityId"]: quote["Id"] for quote in found}
+    assert job.succeeded == len(found) == job.quotes_created
+
+
+def test_the_same_quotes_as_by_graphs(empty: Callable[[], None], ended: Ended, in_org: InOrg) -> None:
+    """All fields of all of them, in far fewer calls than a graph for each would need."""
+    first = ended(CommitBy.GRAPH)
+    by_graph = in_org()
+    empty()
+    job = ended()
+    by_bulk = in_org()
+    assert (job.status, job.commit_by, job.succeeded) == (Status.COMPLETED, CommitBy.BULK, RECORDS)
+    for quotes, of in ((by_graph, first), (by_bulk, job)):
+        for quote in quotes:
+            assert quote.pop("QuoteJobKey__c") == f"{of.job_id}:{quote['OpportunityId']}"
+            del quote["Id"]
+    assert by_graph == by_bulk
+
+
+def test_records_that_the_org_refuses(local: LocalOrg, services: Services, ended: Ended, in_org: InOrg) -> None:
+    """A bad Quote and a bad line cost their own Quote, with the org's reason; nothing is left of it."""
+    org = OrgReader(local)
+    one, two, three = [row["Id"] for row in org.query("SELECT Id FROM Opportunity ORDER BY Id LIMIT 3")]
+    org.update("Opportunity", one, {"Name": "bad"})
+    [line] = list(org.query(f"SELECT Id FROM OpportunityLineItem WHERE OpportunityId = '{two}' LIMIT 1"))
+    org.update("OpportunityLineItem", line["Id"], {"Quantity": 1313})
+    [line] = list(org.query(f"SELECT Id FROM OpportunityLineItem WHERE OpportunityId = '{three}' LIMIT 1"))
+    org.update("OpportunityLineItem", line["Id"], {"Description": "#N/A"})
+    job = ended()
+    refused = {result.record_id: result.message for result in services.results.stream(job.job_id, Outcome.FAILED)}
+    assert refused == {one: "No such names here.", two: "Thirteen brings bad luck."}
+    found = in_org()
+    whole(found)
+    results_are_true(services, job, found)
+    [quote] = [quote for quote in found if quote["OpportunityId"] == three]
+    assert {line["Description"] for line in quote["lines"]} == {"#N/A", None}
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_killed_in_every_step(
+    services: Services, submit: Ended, in_org: InOrg, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The next holder of the lease goes on with the same Bulk jobs. Nothing is written twice."""
+    job = submit()
+    with monkeypatch.context() as patch:
+        die_at(patch, number or 1, after=number > 0)
+        with pytest.raises(Died):
+            run_to_end(services, job.job_id)
+    assert services.progress.incomplete.of_job(job)
+    wait_for_lease(services, job)
+    [job] = run_to_end(services, job.job_id)
+    found = in_org()
+    whole(found)
+    results_are_true(services, job, found)
+    assert (job.status, len(found)) == (Status.COMPLETED, RECORDS)
+    assert services.progress.incomplete.of_job(job) == []
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_aborted_in_every_step_and_resumed(
+    local: LocalOrg, services: Services, submit: Ended, in_org: InOrg, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """After the clean-up each Quote is whole or gone, and the results say which. A resume writes the rest."""
+    job = submit()
+    with monkeypatch.context() as patch:
+        die_at(patch, number, after=True)
+        with pytest.raises(Died):
+            run_to_end(services, job.job_id)
+    services.jobs.abort(job.job_id)
+    monkeypatch.setattr(commit, "LATE_REQUESTS", -10_000)
+    wait_for_lease(services, job, after_end=True)
+    clean_up.clean_up(job.job_id)
+    whole(in_org())
+    results_are_true(services, services.jobs.get(job.job_id), in_org())
+    assert services.progress.incomplete.due() == []
+    services.jobs.resume(job.job_id, caller_of(local))
+    [job] = run_to_end(services, job.job_id)
+    found = in_org()
+    whole(found)
+    results_are_true(services, job, found)
+    assert (job.status, len(found)) == (Status.COMPLETED, RECORDS)
+
+
+def test_given_up_batch(services: Services, submit: Ended, in_org: InOrg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Quotes without lines are removed, and the results say why."""
+    job = submit()
+    with monkeypatch.context() as patch:
+        die_at(patch, 6, after=False)
+        with pytest.raises(Died):
+            run_to_end(services, job.job_id)
+    assert [len(quote["lines"]) for quote in in_org()] == [0] * RECORDS
+    wait_for_lease(services, job)
+    monkeypatch.setattr("quotejob.run.leases.Lease.is_given_up", True)
+    run_to_end(services, job.job_id)
+    assert in_org() == []
+    assert {result.code for result in services.results.stream(job.job_id)} == {"WORKER_LOST"}
+
+
+@pytest.mark.parametrize("name", ["Quote", "QuoteLineItem"])
+def test_a_bulk_job_that_somebody_aborts(
+    services: Services, ended: Ended, in_org: InOrg, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Graphs write what is left of it."""
+    start = bulk._start
+
+    def aborting(connection: Connection, job_id: str) -> None:
+        if bulk._info(connection, job_id).get("object") == name:
+            bulk._set_state(connection, job_id, "Aborted")
+        else:
+            start(connection, job_id)
+
+    monkeypatch.setattr(bulk, "_start", aborting)
+    job = ended()
+    found = in_org()
+    whole(found)
+    results_are_true(services, job, found)
+    assert len(found) == RECORDS
+
+
+@pytest.mark.parametrize("name", ["Quote", "QuoteLineItem"])
+def test_rows_that_meet_a_lock(local: LocalOrg, services: Services, ended: Ended, in_org: InOrg, name: str) -> None:
+    """They are written again, and no record fails for it."""
+    spec = {"match": {"resource": "jobs/ingest/rows", "object": name}, "kind": "lock", "count": 5}
+    requests.post(f"{local.url}/localorg/faults", json=spec, timeout=10).raise_for_status()
+    job = ended()
+    found = in_org()
+    whole(found)
+    results_are_true(services, job, found)
+    assert (job.failed, len(found)) == (0, RECORDS)
+
+
+def test_an_org_that_takes_no_bulk_jobs(ended: Ended, monkeypatch: pytest.MonkeyPatch, in_org: InOrg) -> None:
+    """The job fails with what to do, and nothing is written."""
+
+    def refuse(*_: object) -> str:
+        raise OrgRefused("The Bulk API is not enabled for this user.", code="FEATURENOTENABLED", http_status=400)
+
+    monkeypatch.setattr(bulk, "_create", refuse)
+    job = ended()
+    assert job.status is Status.FAILED
+    assert "commitBy graph" in (job.extended_status or "")
+    assert in_org() == []
+
+
+def test_an_org_without_the_key_of_lines(ended: Ended, monkeypatch: pytest.MonkeyPatch, in_org: InOrg) -> None:
+    """The plan says what to deploy, and nothing is written. Graphs need this field for large quotes only."""
+    describe = OrgClient.describe
+
+    def lacking(org: OrgClient, name: str) -> Json:
+        found = describe(org, name)
+        if name == "QuoteLineItem":
+            found["fields"] = [field for field in found["fields"] if field["name"] != key_field.NAME]
+        return found
+
+    monkeypatch.setattr(OrgClient, "describe", lacking)
+    job = ended()
+    assert job.status is Status.FAILED
+    assert "QuoteLineItem.QuoteJobKey__c" in (job.extended_status or "")
+    assert "deploy" in (job.extended_status or "")
+    assert in_org() == []
+
+
+def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:
+    """Wait until the lease of the step that died has ended. Until then it could still be writing."""
+    while True:
+        try:
+            services.leases.claim(job.job_id, "batch 0 0", job.org_id, after_end=after_end).release()
+        except LeaseLost:
+            continue
+        return

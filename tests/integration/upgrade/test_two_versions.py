@@ -1,0 +1,172 @@
+"""Two versions side by side, as during a deploy, and after a rollback: each job is right, and done once."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from systems.versions import last_release, next_release, start, start_web, start_worker
+
+from cli.client import Api, new_session
+from harness.org_reader import OrgReader
+from harness.process import ROOT, free_port
+from harness.stack import Stack
+from harness.verdict import check_job
+
+RECORDS = 500
+ALL = "Name LIKE 'Sample%' OR Name LIKE 'Opportunity%'"
+FEW = "Name LIKE '%1'"
+OWN = """
+from collections.abc import Iterator, Sequence
+from quotejob.usercode.context import Context
+from quotejob.usercode.jobtype import JobType
+from quotejob.usercode.rows import Row
+from quotejob.usercode.writes import updates
+
+class Opportunity(Row, frozen=True, kw_only=True):
+    Name: str
+
+class NextStep(JobType[Opportunity]):
+    '''Notes a next step.'''
+    writes = (updates("Opportunity", "NextStep"),)
+
+    def execute(self, records: Sequence[Opportunity], context: Context) -> Iterator[object]:
+        for deal in records:
+            yield deal.update(NextStep="Call")
+"""
+Apis = Callable[[str], Api]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Redis and an org that takes its time; a job type of users."""
+    folder = tmp_path_factory.mktemp("versions")
+    (folder / "next_step.py").write_text(OWN)
+    with Stack(folder, extra={"QUOTEJOB_JOBS": "next_step", "QUOTEJOB_ACTIVE_JOBS": "10"}) as made:
+        made.start_redis()
+        made.start_org(0, "--opportunities", str(RECORDS), "--lines", "2")
+        yield made
+
+
+@pytest.fixture
+def api(stack: Stack) -> Apis:
+    """The API at an address, once it answers."""
+    assert stack.org
+    org = stack.org
+
+    def answering(url: str) -> Api:
+        wait(lambda: responds(f"{url}/health"))
+        stack.check()
+        return Api(url, org, OrgReader(org).username())
+
+    return answering
+
+
+def responds(url: str) -> bool:
+    try:
+        return new_session().get(url, timeout=5).ok
+    except OSError:
+        return False
+
+
+def wait(true: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def right(reader: OrgReader, api: Api, job_id: str, where: str) -> None:
+    """The job is Completed, with one right Quote and one result for each record."""
+    job = api.follow(job_id)
+    assert job["status"] == "Completed", job
+    assert check_job(reader, job_id, where).differences == []
+    results = Counter(result["recordId"] for result in api.results(job_id))
+    assert len(results) == job["records"]["total"] == job["records"]["succeeded"] > 0
+    assert max(results.values()) == 1
+
+
+def test_the_last_release_and_this_version_end_each_others_jobs(stack: Stack, api: Apis, tmp_path: Path) -> None:
+    """An upgrade and a rollback in the middle of jobs of all kinds, with workers of both that are killed."""
+    assert stack.org
+    reader, old = OrgReader(stack.org), last_release(tmp_path / "old")
+    start_worker(stack, old, "old1")
+    start(stack, old, "old-beat", sys.executable, "-m", "celery", "-A", "tasks", "beat")
+    urls = [start_web(stack, code, name, free_port(0)) for code, name in ((old, "old-web"), (ROOT, "new-web"))]
+    before, after = map(api, urls)
+    begun = before.submit(ALL)  # by the release before
+    wait(lambda: before.job(begun)["records"]["succeeded"])
+    start_worker(stack, ROOT, "new1")
+    jobs = {each.submit(where): where for where in (ALL, FEW) for each in (before, after)}
+    dry = [each.post("/api/jobs", {"jobType": "BatchQuote", "soqlWhereClause": FEW, "dryRun": True})["jobId"]
+           for each in (before, after)]  # fmt: skip
+    own = [each.post("/api/jobs", {"jobType": "NextStep", "soqlWhereClause": FEW})["jobId"] for each in (before, after)]
+    schedules = [
+        each.post("/api/schedules", {"name": name, "cronExpression": "0/3 * * * * ?", "soqlWhereClause": FEW,
+                                     "authorization": "worker", "overlap": "queue"})["scheduleId"]
+        for each, name in ((before, "Old"), (after, "New"))
+    ]  # fmt: skip
+    last = after.post("/api/executebatch", {"soqlWhereClause": FEW, "dependsOn": [*jobs]})["jobId"]
+    wait(
+        lambda: "The worker is ready" in stack.process("new1").tail(400) or " ready." in stack.process("new1").tail(400)
+    )
+    stack.kill("old1")  # the upgrade: from now on only this version works
+    stack.kill("old-beat")
+    stack.start_beat()
+    wait(lambda: after.job(begun)["status"] == "Completed")
+    another = after.submit(ALL)
+    wait(lambda: after.job(another)["records"]["succeeded"])
+    start_worker(stack, old, "old2")  # the rollback, in the middle of that job
+    stack.kill("new1")
+    for job_id, where in {begun: ALL, **jobs, last: FEW, another: ALL}.items():
+        right(reader, before, job_id, where)
+    for each, job_id in zip((before, after), dry, strict=True):
+        assert each.follow(job_id)["records"]["planned"] > 0
+        assert reader.count(f"SELECT COUNT() FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%'") == 0
+        right(reader, each, after.post(f"/api/jobs/{job_id}/run")["jobId"], FEW)
+    for job_id in own:
+        job = before.follow(job_id)
+        assert (job["status"], job["records"]["failed"]) == ("Completed", 0), job["extendedStatus"]
+    for schedule_id in schedules:
+        schedule = before.post(f"/api/schedules/{schedule_id}/pause")
+        fired = after.jobs(scheduleId=schedule_id)
+        assert len(fired) == schedule["timesTriggered"] >= 2
+        for job in fired:
+            right(reader, after, job["jobId"], FEW)
+    stack.check()
+    for name in ("old2", "beat", "old-web", "new-web"):
+        stack.kill(name)
+
+
+def test_a_job_of_the_next_version_waits_for_its_workers(stack: Stack, api: Apis, tmp_path: Path) -> None:
+    """Dry runs are new in it. A worker of this version leaves them alone, and goes on with the others."""
+    assert stack.org
+    following = next_release(tmp_path / "next", "dryRun")
+    start_worker(stack, ROOT, "new2")
+    stack.start_beat()
+    web = api(start_web(stack, following, "next-web", free_port(0)))
+    wait(lambda: responds(f"{web.url}/ready"))
+    dry = web.post("/api/jobs", {"jobType": "BatchQuote", "soqlWhereClause": FEW, "dryRun": True})["jobId"]
+    plain = web.submit(FEW)
+    assert web.follow(plain)["status"] == "Completed"
+    time.sleep(3)  # of sweeps
+    job = web.job(dry)
+    assert (job["status"], job["records"]["total"]) == ("Holding", 0)
+    assert "workers of a newer version" in job["extendedStatus"]
+    assert any("workers of a newer version" in each["message"] for each in job["waitingFor"])
+    said = [check["message"] for check in web.get("/api/diagnosis")["checks"] if check["subject"] == "workers"]
+    assert any("1 jobs need workers of a newer version" in text for text in said), said
+    start_worker(stack, following, "next1")
+    began = time.monotonic()
+    done = web.follow(dry)
+    print(f"took {time.monotonic() - began:.1f} s")
+    assert done["status"] == "Completed"
+    assert "newer version" not in done["extendedStatus"]
+    assert done["records"]["planned"] > 0
+    lines = stack.process("new2").tail(1000).splitlines()
+    assert not [line for line in lines if "Holding" in line and "Job is " not in line]
