@@ -207,6 +207,16 @@ def test_the_session_of_another_job_serves(services: Services, caller: CallerCon
     assert len(rows(local, job)) == len(rows(local, other)) == 1
 
 
+def test_a_move_in_the_queue_is_told_of_every_job(services: Services, caller: CallerContext, local: LocalOrg) -> None:
+    """Their records are the list that the component shows."""
+    jobs = [submit(services, caller) for _ in range(3)]
+    told(services)
+    assert [rows(local, job)[0]["Position__c"] for job in jobs] == [0, 1, 2]
+    services.flexqueue.move_to(jobs[2].org_id, jobs[2].job_id, 0)
+    assert told(services) == 1
+    assert [rows(local, job)[0]["Position__c"] for job in jobs] == [1, 2, 0]
+
+
 def test_a_user_without_the_permission_stops_nobody_else(
     services: Services, caller: CallerContext, local: LocalOrg
 ) -> None:
