@@ -130,6 +130,23 @@ def test_the_record_of_a_job_is_right_after_every_death(system: Stack) -> None:
     requests.post(f"{system.org.url}/localorg/limits", json={"hourlyPublishedPlatformEvents": 50_000}, timeout=10)
 
 
+def test_workers_that_die_while_the_org_works_on_their_bulk_jobs(system: Stack) -> None:
+    """Killed twice: when its Quotes have no lines yet, and when the lines come. Another goes on with the same jobs."""
+    api, reader = api_of(system)
+    before = reader.count("SELECT COUNT() FROM Quote")
+    fault(system, kind="slow", match={"resource": "jobs/ingest", "method": "GET"}, seconds=1.5, count=6)
+    job_id = str(api.post("/api/executebatch", {"soqlWhereClause": ALL, "commitBy": "bulk"})["jobId"])
+    for soql in ("SELECT COUNT() FROM Quote", "SELECT COUNT() FROM QuoteLineItem"):
+        there = reader.count(soql)
+        while reader.count(soql) == there:
+            time.sleep(0.02)
+        system.kill("worker1")
+        system.start_worker(1, "-c", "1")
+    assert api.follow(job_id, quiet=60)["status"] == "Completed"
+    assert reader.count("SELECT COUNT() FROM Quote") == before + 400
+    assert check_job(reader, job_id, ALL).differences == []
+
+
 def test_everybody_outlives_a_redis_that_restarts(system: Stack) -> None:
     """Killed while a worker holds one message and asks for another: each process waits, and the job goes on."""
     api, reader = api_of(system)

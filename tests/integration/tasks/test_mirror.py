@@ -295,3 +295,20 @@ def test_an_odd_answer_is_tried_again(
     monkeypatch.setattr(record, "parts", lambda _: [])
     told(services)
     assert list(services.mirror.of_org(job.org_id, 10).notes) == [job.job_id]
+
+
+def test_an_org_is_told_again_what_a_late_request_could_undo(
+    services: Services, caller: CallerContext, local: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request without an answer may arrive after the next one. So the job is told of until that is not possible."""
+    monkeypatch.setattr(owed, "LATE", 2.0)
+    job = submit(services, caller)
+    services.mirror.begin(caller.org_id)  # by a process of which nobody has heard since
+    services.jobs.abort(job.job_id)
+    assert told(services) == 1
+    assert services.mirror.of_org(caller.org_id, 10).notes.keys() == {job.job_id}
+    services.jobs.context(job.job_id)  # is still needed
+    time.sleep(2)
+    assert told(services) == 1
+    assert services.mirror.of_org(caller.org_id, 10).notes == {}
+    assert rows(local, job)[0]["Status__c"] == "Aborted"
