@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from api import caller, docs, errors, health, home, metrics, middleware, openapi
-from quotejob import logs, tally
+from quotejob import logs, tally, tracing
 from quotejob.jobtypes import registry
 from quotejob.metrics import reading
 from quotejob.services import Services
@@ -19,6 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load()
     logs.configure(settings.log_level, settings.log_format)
+    tracing.start(settings.otel_endpoint, settings.otel_service)
     registry.load(settings.jobs, settings.code_version)
     app = Flask("api", static_folder=None)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, PROPAGATE_EXCEPTIONS=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from contextlib import ExitStack
 
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from quotejob import tally
+from quotejob import tally, tracing
 
 log = structlog.get_logger("api")
 
@@ -38,16 +39,41 @@ def _begin() -> None:
     g.started = time.perf_counter()
     claimed = request.headers.get("x-request-id", "")
     structlog.contextvars.clear_contextvars()
+    g.span = _span()
     structlog.contextvars.bind_contextvars(request_id=claimed if _ID.fullmatch(claimed) else str(uuid.uuid4()))
     if len(request.get_data()) > MAX_BODY:  # also where no body is expected
         raise RequestEntityTooLarge
+
+
+def _span() -> ExitStack:
+    """Begin the span of the request, with the caller's own as its parent. What is asked every few seconds has none."""
+    opened = ExitStack()
+    operation = _operation()
+    if operation not in QUIET:
+        about = {"http.request.method": request.method, "http.route": str(request.url_rule)}
+        parent = request.headers.get("traceparent", "")
+        g.spanned = opened.enter_context(tracing.span(operation, "server", parent, about))
+    return opened
+
+
+def _end_span(status: int) -> None:
+    if "spanned" in g:
+        g.spanned.set_attribute("http.response.status_code", status)
+        if job_id := structlog.contextvars.get_contextvars().get("job_id"):
+            g.spanned.set_attribute("quotejob.job_id", job_id)
+    g.span.close()
+
+
+def _operation() -> str:
+    return (request.endpoint or "-").rpartition(".")[2]
 
 
 def _finish(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = structlog.contextvars.get_contextvars()["request_id"]
-    operation = (request.endpoint or "-").rpartition(".")[2]
+    operation = _operation()
+    _end_span(response.status_code)
     seconds = time.perf_counter() - g.started
     tally.count("requests", operation, str(response.status_code))
     tally.observe("request_seconds", operation, seconds)
@@ -59,7 +85,7 @@ def _finish(response: Response) -> Response:
         method=request.method,
         path=request.path[:200],
         status=response.status_code,
-        duration_ms=round(seconds * 1000, 1),
+        seconds=round(seconds, 4),
         **g.get("refused", {}),
     )
     return response

@@ -32,6 +32,10 @@ class OrgReader:
         """Return the answer to a SELECT COUNT()."""
         return int(self._get(f"{self._data}/query", {"q": soql})["totalSize"])
 
+    def describe(self, object_name: str) -> Json:
+        """Return an object's fields and relationships."""
+        return self._get(f"{self._data}/sobjects/{object_name}/describe")
+
     def username(self) -> str:
         """Return the username of the token's user."""
         return str(self._get("/services/oauth2/userinfo")["preferred_username"])

@@ -175,7 +175,8 @@ def finish(run: Run) -> None:
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)
         if refused is not None:
             codes = Counter(result.code for result in (refused, *failed)).most_common()
-            log.warning(f"Failed records by code: {', '.join(f'{code} {count}' for code, count in codes)}")
+            for code, count in codes:
+                log.warning(f"Failed records: {code} {count}", code=code, records=count)
         if remark is not None:
             (log.warning if run.job.total else log.info)(remark)
     dispatch.delay(org_id=run.job.org_id)

@@ -8,6 +8,7 @@ the unit again. Any other error ends the job as Failed with the reason. A Failed
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ import structlog
 from celery import Task, states
 from kombu.exceptions import OperationalError
 
+from quotejob import tracing
 from quotejob.errors import (
     AuthorizationFailed,
     CallsKept,
@@ -89,8 +91,12 @@ def step(
                         attempt.run(work, numbers)
                 except StoreUnavailable as away:  # nothing can be stored: the lease ends, the sweep sends again
                     log.warning(f"Giving the step up: {away}")
-            if attempt.job_failed is not None and not made.request.called_directly:
+            if made.request.called_directly:
+                return
+            if attempt.job_failed is not None:
                 _show(made, attempt.job_failed)
+            if attempt.handed_on and not made.request.chord:  # a part of a chord is sent again by the sweep
+                _send_on(made, {"job_id": job_id, **numbers}, org_id)
 
         made: Task = app.task(name=name, throws=(JobFailed,), **options)(task)
         return made
@@ -100,6 +106,13 @@ def step(
 
 class JobFailed(Exception):
     """A step has ended its job as Failed. Celery and Flower show this step as failed, with the reason."""
+
+
+def _send_on(task: Task, numbers: dict[str, Any], org_id: str | None) -> None:
+    """Send a step that this worker cannot do once more, after its unit's pause: perhaps another worker takes it."""
+    time.sleep(1.2 * HANDED_ON)
+    with suppress(OperationalError, StoreUnavailable):  # then the sweep sends it
+        task.apply_async(kwargs=numbers, headers={ORG: org_id} if org_id else None)
 
 
 def _show(task: Task, reason: str) -> NoReturn:
@@ -150,6 +163,7 @@ class _Attempt:
         self._unit = unit
         self._give_up = give_up
         self._run: Run | None = None
+        self.handed_on = False  # another worker has the job type, this one has not
         self.job_failed: str | None = None  # the reason, if this step has ended its job as Failed
 
     def run(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
@@ -191,6 +205,14 @@ class _Attempt:
         made = services()
         run = begin(self._job_id, made.jobs, made.progress, made.leases, current(), self._unit or None)
         self._run = run = replace(run, gate=made.gate)
+        name = self._unit.partition(" ")[0] or work.__name__
+        about = {"quotejob.job_id": run.id, "quotejob.org_id": run.job.org_id, "quotejob.unit": self._unit}
+        bound = structlog.contextvars.bound_contextvars(org_id=run.job.org_id)
+        with bound, tracing.span(name, "consumer", run.job.trace or "", about):
+            self._work(run, work, numbers)
+
+    def _work(self, run: Run, work: Callable[..., None], numbers: dict[str, int]) -> None:
+        made = services()
         if run.lease is None:
             work(run, **numbers)
             return
@@ -232,6 +254,7 @@ class _Attempt:
         if lacking is None:
             self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         elif services().living.has(*lacking):
+            self.handed_on = True
             self._release(wait=HANDED_ON)
         else:
             nobody = nobody_has(*lacking)

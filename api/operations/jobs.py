@@ -330,7 +330,8 @@ def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **wha
 def _dispatched(job: Job, *, new: bool) -> Job:
     """Return a job that was submitted, after the workers were told, if it or one before it may start."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
-    log.info("Job submitted" if new else "Job was submitted before with this key", job_type=job.job_type)
+    if not new:
+        log.info("Job was submitted before with this key", job_type=job.job_type)
     workers.dispatch_ready(caller.services(), job.org_id)
     return job
 

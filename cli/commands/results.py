@@ -18,7 +18,7 @@ COLUMNS = (
     render.Column("RECORD"),
     render.Column("NAME", 5, shrink=12),
     render.Column("OUTCOME", 1),
-    render.Column("QUOTE", 3),
+    render.Column("WRITTEN", 3),
     render.Column("CODE", 4, shrink=12),
     render.Column("MESSAGE", 2, shrink=20),
 )
@@ -71,7 +71,7 @@ def _print_csv(session: Session, path: str, query: dict[str, Any]) -> None:
 
 
 def _table(screen: Console, found: list[Json]) -> None:
-    names = ("recordId", "recordName", "outcome", "quoteId", "code")
+    names = ("recordId", "recordName", "outcome", "writtenId", "code")
     if found:
         render.table(screen, COLUMNS, [[*(each[name] or "-" for name in names), _message(each)] for each in found])
 
@@ -89,7 +89,7 @@ def _message(result: Json) -> str:
 def _explained(screen: Console, found: list[Json]) -> None:
     """Print each record with its lines: the sales price, the unit price on the Quote, and the reasons."""
     for each in found:
-        words = (each["recordId"], each["outcome"], each["quoteId"], each["code"], each["message"])
+        words = (each["recordId"], each["outcome"], each["writtenId"], each["code"], each["message"])
         screen.print(render.plain("  ".join(word for word in words if word)), style="bold")
         for line in (each.get("explanation") or {"lines": []})["lines"]:
             discount = f", Discount {line['discount']} %" if line["discount"] else ""

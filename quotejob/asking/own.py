@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest, OrgClosed
 from quotejob.jobtypes.own import calls
-from quotejob.jobtypes.own.calling import translated
+from quotejob.jobtypes.own.calling import asked, translated
 from quotejob.jobtypes.own.calls import Sample
 from quotejob.jobtypes.quotes.calls import Calls, Shape
 from quotejob.salesforce import OrgClient
@@ -65,11 +66,12 @@ def look(
     """
     known = Known(str(uuid.uuid4()), clock.now(), list(given), clause or "", dry_run=True)
     apart = Apart(job, of_process(settings.code_processes))
+    query = partial(asked, org)
     with _told():
         chosen: str | Keys = apart.start(known) if job.start is not JobType.start else clause or ""
         if isinstance(chosen, Keys):
             keys = list(chosen.keys)
-            decided = apart.execute(known, [(key, [key]) for key in keys[: min(MOST, job.page_size)]])
+            decided = apart.execute(known, [(key, [key]) for key in keys[: min(MOST, job.page_size)]], query)
             return OwnFound(job, Sample(len(keys), decided, 0, asks=False), 0.0)
         where, sobject = check_clause(chosen), described_object(job)
         began = time.perf_counter()
@@ -78,7 +80,7 @@ def look(
         rows = _first(org, job, where) if records else []
         read = [(str(row["Id"]), flat(columns(job.row), row)) for row in rows]
         below = sum(len(value) for _, values in read for value in values if isinstance(value, list))
-        return OwnFound(job, Sample(records, apart.execute(known, read) if read else [], below), latency)
+        return OwnFound(job, Sample(records, apart.execute(known, read, query) if read else [], below), latency)
 
 
 def _first(org: OrgClient, job: type[JobType[Any]], where: str) -> list[dict[str, Any]]:

@@ -135,6 +135,7 @@ class Job(msgspec.Struct, frozen=True):
     forecast_calls: int | None = None  # what was forecast of it, if somebody asked before it was submitted
     forecast_seconds: float | None = None
     callback_url: str | None = None  # where in its org its end is told; see quotejob.notices
+    trace: str | None = None  # its place in the trace of the request that submitted it; see quotejob.tracing
     ends: int = 0  # how often it has ended, if somebody is told
     waves: int | None = None  # None before the plan
     waves_begun: int = 0  # whose pages may run while the other records are still being read

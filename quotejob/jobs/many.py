@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from quotejob.errors import InvalidRequest, JobConflict, QuotejobError, StoreUnavailable
-from quotejob.jobs.job import ENDED, RESUMABLE, Job, Status
+from quotejob.jobs.job import ALIVE, RESUMABLE, Job, Status
 from quotejob.jobs.listing import JobFilter, Order, Sorting
 from quotejob.jobs.search import JobSearch
-
-ALIVE = tuple(status for status in Status if status not in ENDED)
 
 
 @dataclass(frozen=True, slots=True)

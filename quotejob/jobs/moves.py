@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from quotejob import audit, clock
+from quotejob import audit, clock, rights
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import ENDED, MOVES, CommitBy, Job, Status
 from quotejob.jobs.reading import JobReader
@@ -35,7 +35,11 @@ class Moves(JobReader):
             first=first,
             context_kept=tokens.TIME_TO_LIVE,
         )
-        return [job_id.decode() for job_id in promoted]
+        ids = [job_id.decode() for job_id in promoted]
+        if ids and not self._simulated:
+            for job in self.get_many(ids):
+                self.log_move(job, Status.QUEUED, Status.HOLDING)
+        return ids
 
     def waking(self) -> list[str]:
         """Return the orgs in which the time of a waiting job has come. Call promote() for each of them."""
@@ -85,16 +89,23 @@ class Moves(JobReader):
             runs_remembered=PAST_RUNS,
             runs_kept=PAST_RUNS_KEPT_FOR,
         ).decode()
-        return before in origins
+        if before not in origins:
+            return False
+        self.log_move(job, status, before, calls=job.api_calls)
+        return True
 
     def fail(self, job_id: str, reason: str) -> bool:
         """End the job as Failed with this reason. Return whether this call did it."""
         return self.move(job_id, Status.FAILED, extendedStatus=reason[:1000])
 
     def abort(self, job_id: str) -> Job:
-        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
+        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended.
+
+        Raises NotAManager if the person who acts may not do that.
+        """
         reason = "Aborted on request; quotes already written stay in the org, see the job's results"
         before = self.get(job_id)
+        rights.check(self._settings, before.created_by_id)
         if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
             raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
         audit.note(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 
 from quotejob import clock, formats
@@ -21,6 +22,8 @@ NOTICES_KEPT_FOR = 24 * 3600  # seconds that the notice of a job's end is tried,
 SESSION_KEPT_FOR = 3600  # seconds that the session of an ended job is kept at most, to tell its org of the end
 ENDED_JOB_KEPT_FOR = 7 * 24 * 3600  # seconds that an ended job and its results are stored
 
+log = structlog.get_logger()
+
 
 class JobReader:
     """Reads jobs. ``now`` is another clock than the real one, for simulated time."""
@@ -30,6 +33,11 @@ class JobReader:
         self._settings = settings
         self._now = now or clock.now
         self._simulated = now is not None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that jobs go by."""
+        return self._settings
 
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """Return the job. Raises JobNotFound if it does not exist or, with ``org_id``, if it belongs to another org."""
@@ -69,6 +77,14 @@ class JobReader:
             mirror_kept=SESSION_KEPT_FOR if self._settings.mirror else None,
             **arguments,
         )
+
+    def log_move(self, job: Job, status: Status, before: str = "", **figures: int) -> None:
+        """Write the line of a move: how long the job has run, or has waited. Not in simulated time."""
+        if not self._simulated:
+            began = job.started_date or job.created_date
+            seconds = max(0.0, round((self._now() - began).total_seconds(), 3))
+            about = {"job_id": job.job_id, "org_id": job.org_id, "job_type": job.job_type, "before": before or None}
+            log.info(f"Job is {status}", **about, seconds=seconds, **figures)
 
     def _with_waiting(self, jobs: list[Job]) -> list[Job]:
         """Return the jobs. Holding jobs have their position, and what they still wait for."""

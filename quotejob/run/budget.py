@@ -22,8 +22,7 @@ from quotejob.settings import Settings
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
-ASKING = ("plan", "page", "batch")  # the first words of the units that ask an org
-NEED = {"plan": 3, "page": 1, "batch": 1}  # calls of a unit, usually
+NEED = {"plan": 3, "page": 1, "batch": 1, "finish": 1}  # calls of a unit, by its first word, usually
 NEED_BY_BULK = 12  # of a batch that is written by Bulk: two jobs, and some looks at them
 FIRST_CLAIM = 10  # calls that a job claims while it is not known how many records it has
 RECORDS_A_BATCH = 100  # of a job that nobody has forecast
@@ -42,7 +41,7 @@ class Budget:
     def spending(self, run: Run, unit: str) -> Iterator[None]:
         """Let the block send the calls of a unit. Raises CallsKept if the job has to wait for them."""
         kind = unit.partition(" ")[0]
-        if kind not in ASKING or not self._keeps(run.job):
+        if kind not in NEED or not self._keeps(run.job):
             yield
             return
         by_bulk = kind == "batch" and run.job.commit_by is CommitBy.BULK

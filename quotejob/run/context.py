@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from quotejob.errors import JobStopped, SessionExpired
@@ -32,11 +33,16 @@ class Run:
     gate: Gate | None = None
     context: CallerContext | None = None  # instead of the job's own session
     wave_added: Callable[[int], None] | None = None  # told of each wave that may run before the plan is complete
+    begun: float = field(default_factory=time.monotonic)  # seconds of the monotonic clock
 
     @property
     def id(self) -> str:
         """The job's id."""
         return self.job.job_id
+
+    def figures(self) -> dict[str, float]:
+        """Return what a log line says of the step so far: its seconds, and its calls to the org."""
+        return {"seconds": round(time.monotonic() - self.begun, 3), "calls": self.org.calls}
 
     @cached_property
     def org(self) -> OrgClient:

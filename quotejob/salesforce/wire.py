@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from quotejob import clock, tally
+from quotejob import clock, tally, tracing
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.guard import MAX_ANSWER, GuardedSession
 
@@ -44,8 +44,11 @@ class Wire(GuardedSession):
         self.calls += 1
         kwargs["headers"] = {name: value for name, value in kwargs["headers"].items() if name != "X-PrettyPrint"}
         resource = _resource(str(url))
+        about = {"http.request.method": str(method), "server.address": self._host}
         try:
-            answer = super().request(method, f"{self._scheme}:{str(url).partition(':')[2]}", *args, **kwargs)
+            with tracing.span(f"{method!s} {resource}", "client", about=about) as call:
+                answer = super().request(method, f"{self._scheme}:{str(url).partition(':')[2]}", *args, **kwargs)
+                call.set_attribute("http.response.status_code", answer.status_code)
         except requests.RequestException:
             tally.count("org_requests", resource, "no_answer")
             raise

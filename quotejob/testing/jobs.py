@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -20,13 +20,19 @@ from quotejob.jobtypes.own.writer import OwnWriter
 from quotejob.jobtypes.units import Patience
 from quotejob.run.receipt import Outcome, Result
 from quotejob.salesforce import Graph, GraphOutcome, Node, NodeError
-from quotejob.usercode import deciding, parameters
-from quotejob.usercode.context import Context, Finish
-from quotejob.usercode.decisions import Decision, summed
+from quotejob.usercode import deciding
+from quotejob.usercode import parameters as read
+from quotejob.usercode.context import Context, Finish, QueryRefused, limited
+from quotejob.usercode.decisions import Decision, as_tallies, summed
+from quotejob.usercode.isolation.crew import Crew
+from quotejob.usercode.jobs.apart import Apart
+from quotejob.usercode.jobs.words import Known, Sums
 from quotejob.usercode.jobtype import JobType, check
-from quotejob.usercode.rows import Row
+from quotejob.usercode.rows import Row, values
+from quotejob.usercode.trouble import Broken
 
 R = TypeVar("R", bound=Row)
+Query = Callable[[type[Row], str], Sequence[Row]]
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 JOB_ID = "00000000-0000-4000-8000-000000000001"
 _MADE = "2026-12-01T08:00:01.000+0000"
@@ -158,19 +164,32 @@ def run_job(
     org: MemoryOrg | None = None,
     where: str = "",
     now: datetime = NOW,
+    isolated: bool = False,
+    query: Query | None = None,
 ) -> JobRan:
     """Run a job over these records in memory, from ``execute`` to the writes of ``finish``.
+
+    ``isolated``: its code runs in a process of its own, as it does in a worker. So an exit, a loop or a leak costs only
+    its record. Then the class has to be at the top of its module.
+
+    ``query`` gives what ``context.query`` asks for: a class of rows and the clause -> the rows. Not if ``isolated``.
 
     Every page is decided twice. Raises AssertionError if the two differ, JobTypeError for a class that could not run,
     InvalidRequest for wrong parameters, Retry if the job raises it, and UserCodeFailed if ``finish`` fails.
     """
     check(job)
-    context = _context(job, parameters or {}, where, now)
-    org = org or MemoryOrg()
+    given = list((parameters or {}).items())
+    context = Context(JOB_ID, now, read.load(job.parameters, given), where)
+    code = _Apart(job, Known(JOB_ID, now, given, where, dry_run=False)) if isolated else _Here(job, context, query)
+    with contextlib.closing(code):
+        return _run(job, records, context, code, org or MemoryOrg())
+
+
+def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _Here | _Apart, org: MemoryOrg) -> JobRan:
     decided: dict[str, Decision] = {}
     for start in range(0, len(records), job.page_size):
         page = records[start : start + job.page_size]
-        first, second = (_decide(job, page, context) for _ in range(2))
+        first, second = (code.decide(page) for _ in range(2))
         different = [one.source for one, other in zip(first, second, strict=True) if one != other]
         if different:
             raise AssertionError(f"execute decided differently the second time: {', '.join(different[:5])}")
@@ -181,7 +200,7 @@ def run_job(
     totals: Mapping[tuple[str, str], Decimal] = summed(tally for one in well for tally in one.tallies)
     succeeded, skipped, failed = counts[Outcome.SUCCEEDED], counts[Outcome.SKIPPED], counts[Outcome.FAILED]
     finish = Finish(context, succeeded, skipped, failed, totals)
-    last = deciding.finished(job, finish)
+    last = code.finish(finish)
     if last.nodes:
         [written] = _write(org, [last], context).values()
         if written.outcome is Outcome.FAILED:
@@ -189,15 +208,49 @@ def run_job(
     return JobRan(results, decided, finish, org)
 
 
-def _context(job: type[JobType[Any]], given: Mapping[str, str], where: str, now: datetime) -> Context:
-    return Context(JOB_ID, now, parameters.load(job.parameters, list(given.items())), where)
+def _no_org(row: type[Row], where: str) -> Sequence[Row]:
+    raise QueryRefused(f"The job asks for {row.__name__} rows where {where}: give run_job a query")
 
 
-def _decide(job: type[JobType[Any]], page: Sequence[Row], context: Context) -> list[Decision]:
-    return deciding.decide(
-        [record.Id for record in page],
-        lambda places: deciding.attempt(job, [page[place] for place in places], context),
-    )
+@dataclass(frozen=True)
+class _Here:
+    """The job's code in the process of the test."""
+
+    job: type[JobType[Any]]
+    context: Context
+
+    query: Query | None
+
+    def decide(self, page: Sequence[Row]) -> list[Decision]:
+        def attempt(places: Sequence[int]) -> list[Decision] | Broken:
+            asking = replace(self.context, ask=limited(self.query or _no_org, self.job.queries_a_page))
+            return deciding.attempt(self.job, [page[place] for place in places], asking)
+
+        return deciding.decide([record.Id for record in page], attempt)
+
+    def finish(self, finish: Finish) -> Decision:
+        return deciding.finished(self.job, finish)
+
+    def close(self) -> None:
+        """Have nothing to end."""
+
+
+class _Apart:
+    """The job's code in a process of its own."""
+
+    def __init__(self, job: type[JobType[Any]], known: Known) -> None:
+        self._crew = Crew(1)
+        self._apart, self._known = Apart(job, self._crew), known
+
+    def decide(self, page: Sequence[Row]) -> list[Decision]:
+        return self._apart.execute(self._known, [(record.Id, values(record)) for record in page])
+
+    def finish(self, finish: Finish) -> Decision:
+        sums = Sums(finish.succeeded, finish.skipped, finish.failed, as_tallies(finish.totals))
+        return self._apart.finish(self._known, sums)
+
+    def close(self) -> None:
+        self._crew.stop()
 
 
 def _write(org: MemoryOrg, decided: Sequence[Decision], context: Context) -> dict[str, Result]:

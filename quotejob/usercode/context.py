@@ -21,6 +21,24 @@ def _no_queries(row: type[Row], where: str) -> Sequence[Row]:  # noqa: ARG001 (t
     raise RuntimeError("this job declares no queries: set queries_a_page, at least to 1")
 
 
+class QueryRefused(Exception):
+    """A query of the job's code gave nothing. The message says why."""
+
+
+def limited(ask: Ask, most: int) -> Ask:
+    """Return the same, for so many calls."""
+    if not most:
+        return _no_queries
+    left = iter(range(most))
+
+    def asked(row: type[Row], where: str) -> Sequence[Row]:
+        if next(left, None) is None:
+            raise QueryRefused(f"queries_a_page allows {most} for a page: ask for all its records at once, or raise it")
+        return ask(row, where)
+
+    return asked
+
+
 @dataclass(frozen=True)
 class Context:
     """What a job knows of its run. It is the same for a page, however often the page is tried."""
@@ -42,7 +60,10 @@ class Context:
         return f"{self.job_id}:{record.Id}:{purpose}".rstrip(":")
 
     def query(self, row: type[R], where: str) -> Sequence[R]:
-        """Return the rows that match a clause. Every call counts against ``queries_a_page`` of the job type."""
+        """Return the rows that match a clause, in the order of their ids, at most 2,000. Only ``execute`` may ask.
+
+        The job type's ``queries_a_page`` says how often it may for a page. Raises QueryRefused.
+        """
         return self.ask(row, where)  # type: ignore[return-value]  # rows of the class that was asked for
 
 

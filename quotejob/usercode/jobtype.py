@@ -16,6 +16,7 @@ from quotejob.usercode.writes import May, Verb, Write, Yielded
 
 R = TypeVar("R", bound=Row)
 MAX_KINDS = 15  # of writes in one request: method and object (REST API guide, "Composite Graph Limits")
+MAX_QUERIES = 20  # of a page
 MAX_PAGE = 400  # records, because their ids go into a URI of 16 KiB
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 
@@ -114,6 +115,8 @@ def _wrong_numbers(job: Any) -> Iterator[str]:
         yield "seconds_a_record should be a number from 0.01 to 240"
     if not (isinstance(job.megabytes, int) and job.megabytes >= 64):
         yield "megabytes should be a whole number, at least 64"
+    if not (isinstance(job.queries_a_page, int) and 0 <= job.queries_a_page <= MAX_QUERIES):
+        yield f"queries_a_page should be a whole number from 0 to {MAX_QUERIES}"
     if job.most_failed is not None and job.most_failed < 0:
         yield "most_failed should be None or a number of records"
 

@@ -151,6 +151,12 @@ def decode(row: type[R], values: Sequence[Any]) -> R:
         raise BadRecord(_explained(row, str(refused))) from refused
 
 
+def values(row: Row) -> list[Any]:
+    """Return the values of a row in the order of its columns. decode makes an equal row of them."""
+    found = (getattr(row, field.name) for field in msgspec.structs.fields(type(row)))
+    return [[values(child) for child in each] if isinstance(each, tuple) else each for each in found]
+
+
 def read(row: type[R], record: Mapping[str, Any]) -> R:
     """Return an org's record as a row. Raises BadRecord if the row's type does not allow a value of it."""
     return decode(row, flat(columns(row), record))

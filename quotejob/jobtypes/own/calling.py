@@ -5,21 +5,26 @@ The code runs in child processes: see :mod:`quotejob.usercode.jobs`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from quotejob.errors import OrgClosed, OrgUnreachable
+from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused, OrgUnreachable
 from quotejob.run.context import Run
+from quotejob.salesforce import OrgClient
+from quotejob.salesforce.clause import check_clause
 from quotejob.usercode.deciding import UserCodeFailed
 from quotejob.usercode.decisions import Decision
 from quotejob.usercode.isolation.crew import of_process
 from quotejob.usercode.isolation.hands import Unfit
 from quotejob.usercode.jobs.apart import Apart, Records
-from quotejob.usercode.jobs.words import Known, Sums
+from quotejob.usercode.jobs.words import Found, Known, Question, Sums
 from quotejob.usercode.jobtype import JobType, Keys
+from quotejob.usercode.rows import flat, select_list
 from quotejob.usercode.trouble import Retry
 
+MOST_ROWS = 2_000  # of a query of the job's code
 AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 
 
@@ -32,7 +37,29 @@ def start(run: Run, job: type[JobType[Any]]) -> str | Keys:
 def execute(run: Run, job: type[JobType[Any]], records: Records) -> list[Decision]:
     """Return the decision of each record. Raises OrgUnreachable if it raises Retry, OrgClosed if it cannot be used."""
     with translated():
-        return _apart(run, job).execute(_known(run), records)
+        return _apart(run, job).execute(_known(run), records, lambda question: asked(run.org, question))
+
+
+def asked(org: OrgClient, question: Question) -> Found:
+    """Ask the org what the job's code asks. What is wrong with the question is in the answer."""
+    try:
+        of = (
+            f"FROM {_object(question.sobject)} WHERE ({check_clause(question.where)}) ORDER BY Id LIMIT {MOST_ROWS + 1}"
+        )
+        rows = [flat(question.columns, row) for row in org.query(f"SELECT {select_list(question.columns)} {of}")]
+    except InvalidRequest as wrong:
+        return Found(refused=wrong.message)
+    except OrgRefused as refused:
+        return Found(refused=f"The org refused the query: {refused.code}: {refused.message}")
+    if len(rows) > MOST_ROWS:
+        return Found(refused=f"More than {MOST_ROWS:,} rows match: ask for fewer")
+    return Found(rows)
+
+
+def _object(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        raise InvalidRequest(f"{name!r} is no name of an object")
+    return name
 
 
 def finish(run: Run, job: type[JobType[Any]], sums: Sums) -> Decision:

@@ -75,7 +75,7 @@ def _read_objects(row: type[Row]) -> Iterator[str]:
 def _read(job: type[JobType[Any]], sample: Sample) -> int:
     pages = ceil(sample.records / job.page_size)
     rows = min(job.page_size, sample.records) * (1 + sample.rows / max(1, len(sample.decided)))
-    return pages * (max(1, ceil(rows / ROWS)) if sample.asks else 0)
+    return pages * (job.queries_a_page + (max(1, ceil(rows / ROWS)) if sample.asks else 0))
 
 
 def _write(job: type[JobType[Any]], sample: Sample, places: int) -> int:

@@ -59,6 +59,7 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
     else:
         receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run, decided)
         run.progress.record_batch(run.id, wave, receipt)
+        log.info(f"Wrote a batch of {len(receipt.results)} records", wave=wave, batch=batch, **run.figures())
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:

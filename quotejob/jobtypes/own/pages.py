@@ -54,7 +54,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version
         code_version=version,
     )
     run.progress.record_page(run.id, wave, receipt, parcels.pack(writing) if writing else b"")
-    log.info(f"Decided a page of {len(ids)} records", page=page)
+    log.info(f"Decided a page of {len(ids)} records", wave=wave, page=page, **run.figures())
 
 
 def check_failed(run: Run, job: type[JobType[Any]]) -> None:

@@ -102,6 +102,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         run.progress.record_batch(run.id, wave, part, whole=False)
     else:
         _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
+        log.info(f"Wrote a batch of {len(writer.results)} Quotes", wave=wave, batch=batch, **run.figures())
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:

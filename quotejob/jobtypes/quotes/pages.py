@@ -61,7 +61,7 @@ def price_page(run: Run, wave: int, page: int) -> None:
         code_version=version,
     )
     run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"")
-    log.info(f"Priced a page of {len(ids)} Opportunities", page=page)
+    log.info(f"Priced a page of {len(ids)} Opportunities", wave=wave, page=page, **run.figures())
 
 
 @cache

@@ -33,6 +33,9 @@ POLITENESS = 5  # the worker's own threads go first
 MOST_TRACES = 20  # exceptions that the log gets in full
 
 
+Ask = Callable[[bytes], bytes]
+
+
 class Work(Protocol):
     """What a factory makes: users' code, ready to be called."""
 
@@ -40,8 +43,8 @@ class Work(Protocol):
         """Return what the parent has to know of it."""
         ...
 
-    def call(self, body: bytes, mark: Mark) -> bytes:
-        """Do one call. Raises what users' code raises."""
+    def call(self, body: bytes, mark: Mark, ask: Ask) -> bytes:
+        """Do one call. ``ask`` lets the parent answer a question meanwhile. Raises what users' code raises."""
         ...
 
 
@@ -53,10 +56,15 @@ def main(factory: str, target: str, mark: int, megabytes: int) -> None:
     _limit(megabytes)
     work = _loaded(factory, target, answers)
     shared, traces = Mark(mark), _Traces()
+
+    def ask(question: bytes) -> bytes:
+        frames.send(answers, frames.QUESTION, question)
+        return waiting.get()
+
     while True:
         body = waiting.get()
         signal.setitimer(signal.ITIMER_REAL, LONGEST_CALL)  # for code that lets no other thread run
-        frames.send(answers, *_answer(lambda body=body: work.call(body, shared), shared, traces))  # type: ignore[misc]
+        frames.send(answers, *_answer(lambda body=body: work.call(body, shared, ask), shared, traces))  # type: ignore[misc]
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,6 +65,7 @@ class Hands:
         self._child: subprocess.Popen[bytes] | None = None
         self._received = bytearray()
         self._usual = 0  # bytes of memory after its first call
+        self._since = self._waited = 0.0  # its last sign of life, and for how long it had waited for a core by then
         self.started = 0
 
     def start(self) -> bytes:
@@ -72,14 +74,20 @@ class Hands:
             self._about = self._start()
         return self._about
 
-    def call(self, body: bytes, patience: float = 1) -> bytes | Broken:
+    def call(self, body: bytes, patience: float = 1, reply: Callable[[bytes], bytes] = lambda _: b"") -> bytes | Broken:
         """Let the child do one call. ``patience``: how many times ``Limits.seconds`` it may give no sign of life.
 
-        Raises Retry if users' code does, Unfit if a new child cannot be started.
+        ``reply`` answers its questions; that time is not the child's. Raises Retry if users' code does, Unfit if a new
+        child cannot be started, and what ``reply`` raises: then the child has to be stopped.
         """
         self.start()
         self._mark(0)
-        answer = self._exchange(frames.frame(frames.CALL, body), self.kind.limits.seconds * patience)
+        longest = self.kind.limits.seconds * patience
+        answer = self._exchange(frames.frame(frames.CALL, body), longest)
+        while not isinstance(answer, Broken) and answer[0] == frames.QUESTION:
+            said = reply(answer[1])
+            self._mark(self._mark.seen()[0])
+            answer = self._exchange(frames.frame(frames.CALL, said), longest)
         if isinstance(answer, Broken):
             self.stop()
             return answer
@@ -165,7 +173,9 @@ class Hands:
         if memory(self._child.pid) > self.kind.limits.megabytes << 20:
             most = self.kind.limits.megabytes
             return Broken(place, MEMORY, f"It took more than {most} megabytes: its process was ended")
-        if time.monotonic() - since > longest:
+        if since != self._since:
+            self._since, self._waited = since, waited(self._child.pid)
+        if time.monotonic() - since - (waited(self._child.pid) - self._waited) > longest:
             return Broken(place, TOO_SLOW, f"No sign of life for {longest:g} seconds: its process was ended")
         return None
 
@@ -189,6 +199,14 @@ def memory(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _page_size()
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def waited(pid: int) -> float:
+    """Return for how many seconds a process was ready to run and had no core. 0: the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 @cache

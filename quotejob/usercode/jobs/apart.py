@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from quotejob.usercode.decisions import Decision
 from quotejob.usercode.isolation.crew import Crew
 from quotejob.usercode.isolation.hands import Hands, Kind, Limits
 from quotejob.usercode.jobs.child import UNREADABLE
-from quotejob.usercode.jobs.words import Ask, Known, Reply, Sums
+from quotejob.usercode.jobs.words import Ask, Found, Known, Question, Reply, Sums
 from quotejob.usercode.jobtype import JobType, Keys
 from quotejob.usercode.search import LONGEST_PAGE
 from quotejob.usercode.trouble import Broken
@@ -22,8 +22,10 @@ from quotejob.usercode.trouble import Broken
 FACTORY = "quotejob.usercode.jobs.child:Job"
 LONGEST_SILENCE = 60.0  # seconds, of a page; unless one record may take longer
 RECORDS_AT_ONCE = 10  # a job that takes a whole page at once may be silent for a tenth of the time for all its records
+_QUESTION = msgspec.msgpack.Decoder(Question)
 _REPLY = msgspec.msgpack.Decoder(Reply)
 
+Query = Callable[[Question], Found]
 Records = Sequence[tuple[str, list[Any]]]  # ids, and the values in the order of the row's columns
 
 
@@ -44,10 +46,22 @@ class Apart:
             raise UserCodeFailed("START_FAILED", _NONSENSE)
         return reply.where
 
-    def execute(self, known: Known, records: Records) -> list[Decision]:
-        """Return the decision of each record, in their order. A bad one costs only itself. Raises UserCodeFailed."""
+    def execute(self, known: Known, records: Records, query: Query = lambda _: _NO_ORG) -> list[Decision]:
+        """Return the decision of each record, in their order. A bad one costs only itself.
+
+        ``query`` asks the org; a question that comes again for the page has the same answer. Raises UserCodeFailed, and
+        what ``query`` raises.
+        """
+        known_answers: dict[bytes, bytes] = {}
+
+        def reply(question: bytes) -> bytes:
+            if question not in known_answers:
+                known_answers[question] = msgspec.msgpack.encode(query(_QUESTION.decode(question)))
+            return known_answers[question]
+
         with self._crew.hands(self._kind) as hands:
-            return deciding.decide([key for key, _ in records], lambda some: self._page(hands, known, records, some))
+            ids = [key for key, _ in records]
+            return deciding.decide(ids, lambda some: self._page(hands, known, records, some, reply))
 
     def finish(self, known: Known, sums: Sums) -> Decision:
         """Return what ``finish`` decides. Raises UserCodeFailed."""
@@ -65,9 +79,16 @@ class Apart:
         own = reply.code in (code, UNREADABLE, deciding.BAD_KEYS)
         raise UserCodeFailed(reply.code if own else code, reply.message)
 
-    def _page(self, hands: Hands, known: Known, records: Records, places: Sequence[int]) -> list[Decision] | Broken:
+    def _page(
+        self,
+        hands: Hands,
+        known: Known,
+        records: Records,
+        places: Sequence[int],
+        replying: Callable[[bytes], bytes],
+    ) -> list[Decision] | Broken:
         ask = Ask("execute", known, [records[place] for place in places])
-        reply = _reply(hands, ask, self._patience(len(places)))
+        reply = _reply(hands, ask, self._patience(len(places)), replying)
         if isinstance(reply, Broken):
             if reply.code == UNREADABLE:
                 raise UserCodeFailed(reply.code, reply.message)
@@ -83,10 +104,13 @@ class Apart:
 
 
 _NONSENSE = "Its process sent what is no answer"
+_NO_ORG: Found = Found(refused="There is no org to ask here")
 
 
-def _reply(hands: Hands, ask: Ask, patience: float) -> Reply | Broken:
-    answer = hands.call(msgspec.msgpack.encode(ask), patience)
+def _reply(
+    hands: Hands, ask: Ask, patience: float, replying: Callable[[bytes], bytes] = lambda _: b""
+) -> Reply | Broken:
+    answer = hands.call(msgspec.msgpack.encode(ask), patience, replying)
     if isinstance(answer, Broken):
         return answer
     try:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from quotejob.errors import InvalidRequest
 from quotejob.usercode import deciding, parameters
-from quotejob.usercode.context import Context, Finish
+from quotejob.usercode.context import Context, Finish, QueryRefused, limited
 from quotejob.usercode.deciding import UserCodeFailed
 from quotejob.usercode.decisions import Decision, summed
 from quotejob.usercode.isolation.child import found
-from quotejob.usercode.jobs.words import Ask, Known, Reply, Sums
+from quotejob.usercode.jobs.words import Ask, Found, Known, Question, Reply, Sums
 from quotejob.usercode.jobtype import JobType, JobTypeError, check
-from quotejob.usercode.rows import BadRecord, Row, decode
+from quotejob.usercode.rows import BadRecord, Row, columns, decode, object_of
 from quotejob.usercode.trouble import Broken, told
 
 UNREADABLE = "PARAMETERS_REFUSED"  # the schema no longer takes what was submitted
+_FOUND = msgspec.msgpack.Decoder(Found)
 _ASK = msgspec.msgpack.Decoder(Ask)
 Mark = Callable[[int], None]
 
@@ -37,18 +40,19 @@ class Job:
         """Return nothing: the worker knows the class itself."""
         return b""
 
-    def call(self, body: bytes, mark: Mark) -> bytes:
+    def call(self, body: bytes, mark: Mark, ask: Callable[[bytes], bytes]) -> bytes:
         """Do what an Ask says. Return a Reply. Raises Retry if the job does."""
         try:
-            reply = self._reply(_ASK.decode(body), mark)
+            reply = self._reply(_ASK.decode(body), mark, ask)
         except UserCodeFailed as failed:
             reply = Reply(broken=Broken(0, failed.code, str(failed)))
         return msgspec.msgpack.encode(reply)
 
-    def _reply(self, ask: Ask, mark: Mark) -> Reply:
+    def _reply(self, ask: Ask, mark: Mark, put: Callable[[bytes], bytes]) -> Reply:
         context = self._context(ask.known)
         if ask.method == "execute":
-            return self._executed(ask, context, mark)
+            asking = replace(context, ask=limited(partial(_query, put), self._job.queries_a_page))
+            return self._executed(ask, asking, mark)
         if ask.sums is not None:
             return Reply(decided=[deciding.finished(self._job, _finish(context, ask.sums))])
         given = deciding.started(self._job, context)
@@ -80,6 +84,15 @@ class Job:
                 return Reply(broken=Broken(places[decided.suspect], decided.code, decided.message))
             made |= zip(places, decided, strict=True)
         return Reply(decided=[made[place] for place in range(len(ask.records))])
+
+
+def _query(put: Callable[[bytes], bytes], row: type[Row], where: str) -> list[Row]:
+    """Let the worker ask the org. Raises QueryRefused."""
+    question = Question(object_of(row), columns(row), where)
+    found = _FOUND.decode(put(msgspec.msgpack.encode(question)))
+    if found.refused is not None:
+        raise QueryRefused(found.refused)
+    return [decode(row, values) for values in found.rows]
 
 
 def _finish(context: Context, sums: Sums) -> Finish:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from quotejob.usercode.decisions import Decision
+from quotejob.usercode.rows import Column
 from quotejob.usercode.trouble import Broken
 
 Tallies = list[tuple[str, str, str]]  # name, group, amount
@@ -39,6 +40,21 @@ class Ask(msgspec.Struct, frozen=True):
     known: Known
     records: list[tuple[str, list[Any]]] = []  # execute: ids, and the values in the order of the row's columns
     sums: Sums | None = None  # finish
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A query of the job's code: which columns of which object, with which clause."""
+
+    sobject: str
+    columns: tuple[Column, ...]
+    where: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The answer: the values of each row, or why there are none."""
+
+    rows: list[list[Any]] = []
+    refused: str | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

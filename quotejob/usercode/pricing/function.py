@@ -117,7 +117,7 @@ class Pricing:
         about = About(columns(self._function.row), self._function.by_page, self._version, self._tried())
         return msgspec.msgpack.encode(about)
 
-    def call(self, body: bytes, mark: Callable[[int], object]) -> bytes:
+    def call(self, body: bytes, mark: Callable[[int], object], ask: object) -> bytes:  # noqa: ARG002 (it asks nothing)
         """Decide a page: pairs of values and priced Quotes. A record that is no row fails alone."""
         pairs = self._decoder.decode(body)
         rows, results = {}, {}

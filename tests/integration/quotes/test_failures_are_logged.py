@@ -22,7 +22,7 @@ def test_the_first_of_each_code_and_the_counts(run: Run, make: Make) -> None:
     assert (ran.job.succeeded, ran.job.failed) == (1, 3)
     [first] = [text for text in said if text.startswith("A record failed: 006")]
     assert ": UNPRICEABLE: " in first
-    assert "Failed records by code: UNPRICEABLE 3" in said
+    assert "Failed records: UNPRICEABLE 3" in said
 
 
 def test_a_job_that_matches_nothing_says_so(run: Run) -> None:

@@ -150,6 +150,24 @@ def test_a_job_that_keeps_nothing_costs_nothing(services: Services, active: Call
     assert not services.client.exists(keys.jobs_of(job.job.org_id, "budget"))
 
 
+def test_the_pauses_between_questions_grow(
+    services: Services, active: Callable[..., Run], used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 ms, 20, 40 and so on, up to the longest; a job that has got calls begins anew."""
+    monkeypatch.setattr(budget, "FIRST_QUESTION", 0.01)
+    monkeypatch.setattr(budget, "LONGEST_QUESTION", 0.16)
+    used(900)
+    job = active(10, keep=100)
+    asked = 0
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        asked += services.budget._ask(job.job, "batch 0 0", 1)[0] == b"ask"
+    assert 1 <= asked <= 12, "a hundred, if they did not grow"
+    services.client.hset(keys.jobs_of(job.job.org_id, "usage"), "used", "800")  # the day has turned
+    services.budget._draw(job, "batch 0 0", 1)
+    assert services.client.field(keys.jobs_of(job.job.org_id, "usage"), "asks") is None
+
+
 def limit(local_org: LocalOrg, left: int) -> int:
     """Let the org take so many more calls today. Returns its limit."""
     headers = {"Authorization": f"Bearer {local_org.token}"}

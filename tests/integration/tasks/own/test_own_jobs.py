@@ -117,7 +117,26 @@ class Unready(JobType[Account]):
         return iter(())
 
 
-ALL: tuple[type[JobType[Any]], ...] = (Renewals, Upserting, Deleting, Broken, Unready)
+class Product2(Row, frozen=True, kw_only=True):
+    Name: str
+    IsActive: bool
+
+
+class Asking(JobType[Account]):
+    """Asks what its Site says, once a page, and writes what it was told."""
+
+    writes = (updates("Account", "Description"),)
+    queries_a_page = 1
+
+    def execute(self, records: Sequence[Account], context: Context) -> Iterator[Yielded]:
+        found = context.query(Product2, records[0].Site or "")
+        for account in records:
+            if account.Name.endswith("bad"):
+                raise ValueError("a bad one")
+            yield account.update(Description=" ".join(f"{row.Name}/{row.IsActive}" for row in found))
+
+
+ALL: tuple[type[JobType[Any]], ...] = (Renewals, Upserting, Deleting, Broken, Unready, Asking)
 
 
 @pytest.fixture
@@ -244,3 +263,37 @@ def test_a_wrong_submission_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(said)):
         submit(job_type, clause, **parameters)
+
+
+def test_a_query_of_the_job_reaches_the_org(services: Services, org: OrgReader, submit: Callable[..., Job]) -> None:
+    """Once for a page, also if it is decided in parts because of a bad record. It counts in apiCalls."""
+    lot = uuid.uuid4().hex[:8]
+    for name in ("one", "two"):
+        org.create("Product2", {"Name": f"{lot} {name}", "IsActive": True})
+    clause = f"Name LIKE '{lot}%'"
+    ids = [org.create("Account", {"Name": f"{lot} {n}", "Site": clause}) for n in (1, 2, "bad")]
+    before = org.stats()["requests"]["total"]
+    job = submit("Asking", clause)
+    assert (job.status, job.succeeded, job.failed) == (Status.COMPLETED, 2, 1)
+    assert job.api_calls == org.stats()["requests"]["total"] - before
+    told = {row["Description"] for row in org.query(f"SELECT Description FROM Account WHERE Id IN ('{ids[0]}')")}
+    assert told == {f"{lot} one/True {lot} two/True"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("NoSuchField = 1", "QueryRefused: The org refused the query: INVALID_FIELD"),
+        ("Name = 'x' LIMIT 1", "QueryRefused: soqlWhereClause"),
+    ],
+)
+def test_a_wrong_query_costs_its_records_and_says_why(
+    services: Services, org: OrgReader, submit: Callable[..., Job], asked: str, said: str
+) -> None:
+    name = uuid.uuid4().hex[:8]
+    account = org.create("Account", {"Name": name, "Site": asked})
+    job = submit("Asking", f"Name = '{name}'")
+    assert (job.status, job.failed) == (Status.COMPLETED, 1)
+    [result] = services.results.page(job.job_id)[0]
+    assert (result.record_id, result.code) == (account, "USER_CODE_ERROR")
+    assert str(result.message).startswith(said)

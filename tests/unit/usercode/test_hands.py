@@ -1,0 +1,41 @@
+"""Users' code in a process of its own: only its own silence counts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from quotejob.usercode.isolation.hands import Hands, Kind, Limits
+from quotejob.usercode.trouble import TOO_SLOW, Broken
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """This process and what it starts have one core, and share it with another program."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as hog:
+        yield
+        hog.kill()
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def hands() -> Iterator[Hands]:
+    made = Hands(Kind("own_jobs.computing:Computing", "done", Limits(seconds=0.7)))
+    yield made
+    made.stop()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the system does not say who waits for a core")
+@pytest.mark.usefixtures("one_core")
+def test_the_time_without_a_core_is_not_the_codes(hands: Hands) -> None:
+    """Half a second of computing takes two or more on a busy core. It is not taken for a loop, and a loop is."""
+    assert hands.call(b"0.5") == b"done"
+    answer = hands.call(b"1000")
+    assert isinstance(answer, Broken)
+    assert answer.code == TOO_SLOW
