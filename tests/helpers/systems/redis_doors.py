@@ -25,11 +25,13 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Lead each connection to the address that ``find`` gives at that moment. Yield the port."""
     ready, ends, ports = threading.Event(), asyncio.Event(), list[int]()
     loops: list[asyncio.AbstractEventLoop] = []
+    opened: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, redis.RedisError, TypeError):
             address = await asyncio.to_thread(find)
             there, to_there = await asyncio.open_connection(*address)
+            opened.extend((writer, to_there))
             await asyncio.gather(_carry(reader, to_there), _carry(there, writer))
         writer.close()
 
@@ -39,6 +41,9 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
             loops.append(asyncio.get_running_loop())
             ready.set()
             await ends.wait()
+            for each in opened:
+                each.transport.abort()
+            await asyncio.sleep(0.2)  # so that they are closed
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()

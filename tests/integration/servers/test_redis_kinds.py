@@ -31,6 +31,8 @@ SERVERS = {
     **({"path": found} if (found := shutil.which("redis-server")) else {}),
 }
 PAGE = ROOT / "docs" / "guides" / "redis.md"
+# The doors end while connections are open.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed", "ignore::pytest.PytestUnraisableExceptionWarning")
 ALL = "Name LIKE 'Opportunity%'"
 
 
