@@ -36,13 +36,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--opportunities", type=int, default=5000)
     parser.add_argument("--lines", type=int, default=2)
+    parser.add_argument("--commit-by", default="graph", help="graph or bulk")
     parser.add_argument("--workers", type=int, default=1, help="how many, each with the default options")
     parser.add_argument("--options", default="", help='more options of each worker, for example "-P processes -c 8"')
     parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
     try:
-        with Stack(folder, extra={"WEB_CONCURRENCY": "1"}) as stack:
+        with Stack(folder, extra={"WEB_CONCURRENCY": "1", "QUOTEJOB_COMMIT_BY": asked.commit_by}) as stack:
             stack.start_redis()
             words = [
                 "--opportunities",
@@ -73,6 +74,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("GET /health, median", f"{empty:.1f} ms")
     row("POST /api/executebatch until its 202 (the org asked about the clause), median", f"{accepted:.1f} ms")
     row("ratio to GET /health", f"{accepted / empty:.1f}")
+    clause = "Name LIKE 'Opportunity %'"
+    forecast = api.post("/api/forecast", {"soqlWhereClause": clause})["calls"]["total"]
     reader.reset_stats()
     client = redis.Redis.from_url(stack.redis_url or "")
     before, began = client.info("memory")["used_memory"], time.perf_counter()
@@ -80,7 +83,7 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     spent = cpu_seconds(workers)
     watch = Watch(client)
     submitted = time.time()
-    job_id = api.submit("Name LIKE 'Opportunity %'")
+    job_id = api.submit(clause)
     accepted = time.time()
     job = api.follow(job_id, quiet=300)
     seconds = time.perf_counter() - began
@@ -93,7 +96,10 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
         row(f"  {part}", f"{start:.2f} to {end:.2f} s")
     row("Quotes a second", f"{job['quotesCreated'] / seconds:,.0f}")
     row("records written a second", f"{written / seconds:,.0f}")
+    row("requests of the job; forecast", f"{job['apiCalls']:,}; {forecast:,}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
+    for resource, count in reader.stats()["requests"]["byResource"].items():
+        row(f"  {resource}", f"{count:,}")
     row("processor seconds of the workers", f"{cpu_seconds(workers) - spent:.1f} s")
     for process in stack.processes:
         row(f"processor seconds of {process.name} since its start", f"{cpu_seconds([process.pid]):.2f} s")
@@ -101,7 +107,7 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]
     row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
-    print("\nrequests in flight: c check of the clause, p plan, r pages read, W writes")
+    print("\nrequests in flight: c check of the clause, p plan, r pages read, W writes, o others")
     print(*timeline.chart(told, submitted), sep="\n")
 
 

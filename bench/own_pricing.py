@@ -1,6 +1,10 @@
 """Measure how well a pricing function that computes much uses the cores: 5 ms of CPU for each Opportunity.
 
     .venv/bin/python bench/own_pricing.py --opportunities 5000
+    .venv/bin/python bench/own_pricing.py --opportunities 5000 --job
+
+The second measures a whole job, by one worker with a local org: its plan, the start of the processes and the last
+writes are in its time.
 
 Pages come from threads, as in a worker. "At work" is the share of time in which the processes used a core or were ready
 to: on a machine with other work they get less of the cores, but are not idle (/proc/PID/schedstat, Linux).
@@ -9,11 +13,13 @@ to: on a machine with other work they get less of the cores, but are not idle (/
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -49,7 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--opportunities", type=int, default=5000)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--job", action="store_true", help="a whole job, by the whole system")
     asked = parser.parse_args()
+    if asked.job:
+        measure_job(asked.opportunities, asked.processes)
+        return
     pages = [[pair(n) for n in range(PAGE)] for _ in range(asked.opportunities // PAGE)]
     for name in ("light", "busy"):
         measure(name, pages, asked.processes)
@@ -83,6 +93,51 @@ def measure(name: str, pages: Sequence[Sequence[Pair]], processes: int) -> None:
         f"{max(size / 1e6 for size in sizes):.0f} MB a process"
     )
     crew.stop()
+
+
+def measure_job(opportunities: int, processes: int) -> None:
+    """Price so many Opportunities by a job with the busy function, and print how busy its processes were."""
+    # Here, because the processes import this file too.
+    from cli.client import Api
+    from harness.org_reader import OrgReader
+    from harness.stack import Stack
+
+    root = Path(__file__).resolve().parent.parent
+    extra = {
+        "QUOTEJOB_PRICING": "bench.own_pricing:busy", "QUOTEJOB_CODE_PROCESSES": str(processes),
+        "PYTHONPATH": str(root), "WEB_CONCURRENCY": "1",
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="quotejob-bench-") as folder, Stack(Path(folder), extra=extra) as stack:
+        stack.start_redis()
+        org = stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
+        stack.start_web()
+        worker = psutil.Process(stack.start_worker(1).pid)
+        stack.start_beat()
+        stack.wait_ready()
+        api = Api(stack.web_url, org, OrgReader(org).username())
+        seen: dict[int, tuple[float, float]] = {}  # of each process: what it had spent when it was looked at last
+        own = worker.cpu_times()
+
+        def look(_: object) -> None:
+            for child in worker.children(recursive=True):
+                with contextlib.suppress(OSError, psutil.NoSuchProcess):
+                    if "quotejob.usercode.isolation.child" in child.cmdline():
+                        seen[child.pid] = spent([child])
+
+        job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=600, each=look, pause=0.05)
+        wall = (moment(job["completedDate"]) - moment(job["startedDate"])).total_seconds()
+        used, waited = (sum(each) for each in zip(*seen.values(), strict=True))
+        after = worker.cpu_times()
+        print(
+            f"job: {job['records']['succeeded']:,} Quotes in {wall:.1f} s; {processes} processes used {used:.1f} s of "
+            f"CPU, at work {100 * (used + waited) / (processes * wall):.0f} % of the time; the worker itself used "
+            f"{after.user + after.system - own.user - own.system:.1f} s"
+        )
+
+
+def moment(text: str) -> datetime:
+    """Return a time of the API."""
+    return datetime.fromisoformat(text)
 
 
 def spent(children: Sequence[psutil.Process]) -> tuple[float, float]:

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from console.pages import blueprint, go, page, part, proven, services, session, told
+from console.outlook import with_outlook
+from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobNotFound, QuotejobError
 from quotejob.jobs.job import ALIVE, RESUMABLE, Job, Status
@@ -21,6 +23,8 @@ from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
 from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce.caller import CallerContext
+from quotejob.services import Services
+from quotejob.settings import Settings
 from quotejob.store import keys
 from tasks import workers
 
@@ -87,7 +91,7 @@ def job_list() -> Response:
     if keys.is_id(view.text):
         return go(url_for("console.job", job_id=view.text))
     found, older = services().search.recent(org_id, view.filter(), NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
-    jobs = workers.with_outlook(services(), org_id, found)
+    jobs = with_outlook(found)
     counts = _counts(org_id, view)
     return page(
         "jobs.html", jobs=jobs, older=older, view=view, counts=counts, chips=CHIPS, spans=SPANS, types=registry.known()
@@ -110,16 +114,30 @@ def _counts(org_id: str, view: View) -> dict[str, int]:
 @part("/jobs")
 def rows() -> str:
     """Show the same rows again, as they are now, and how many newer jobs there are."""
-    org_id = session().org_id
-    ids = [each for each in request.args.get("ids", "").split(",") if keys.is_id(each)][:ROWS]
-    jobs = [job for job in services().jobs.get_many(ids) if job.org_id == org_id]
-    newer = 0
-    if jobs and not request.args.get("after"):
-        latest = max(job.created_date for job in jobs)
-        newest, _ = services().search.recent(org_id, View.asked().filter(), NEWEST_FIRST, limit=MOST_NEWER)
-        newer = sum(job.created_date > latest for job in newest)
-    jobs = workers.with_outlook(services(), org_id, jobs)
-    return render_template("parts/jobs.html", jobs=jobs, newer=newer, most=MOST_NEWER, newest=View.asked().address())
+    ids = tuple(each for each in request.args.get("ids", "").split(",") if keys.is_id(each))[:ROWS]
+    view = View.asked()
+    jobs, newer = _rows(services().settings, session().org_id, current_tag(), ids, view)
+    return render_template(
+        "parts/jobs.html", jobs=with_outlook(jobs), newer=newer, most=MOST_NEWER, newest=view.address()
+    )
+
+
+@lru_cache(maxsize=64)
+def _rows(
+    settings: Settings,
+    org_id: str,
+    tag: str,  # noqa: ARG001 (a new tag is read anew)
+    ids: tuple[str, ...],
+    view: View,
+) -> tuple[list[Job], int]:
+    """Return jobs as they are now, and how many newer ones there are. Tabs with the same view share it."""
+    made = Services.connected(settings)
+    jobs = [job for job in made.jobs.get_many(ids) if job.org_id == org_id]
+    if not jobs or view.cursor:
+        return jobs, 0
+    latest = max(job.created_date for job in jobs)
+    newest, _ = made.search.recent(org_id, view.filter(), NEWEST_FIRST, limit=MOST_NEWER)
+    return jobs, sum(job.created_date > latest for job in newest)
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -255,4 +273,4 @@ def _own(job_id: str) -> Job:
 
 
 def _with_estimates(job_id: str) -> Job:
-    return workers.with_outlook(services(), session().org_id, [_own(job_id)])[0]
+    return with_outlook([_own(job_id)])[0]

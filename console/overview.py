@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from flask import Response, render_template
 
+from console.outlook import open_jobs
 from console.pages import blueprint, page, part, services, session
 from quotejob import clock
 from quotejob.jobs.job import Job, Status
@@ -16,7 +17,6 @@ from quotejob.jobs.listing import JobFilter
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store.intake import concerns
-from tasks import workers
 
 NIGHT = timedelta(hours=12)
 NIGHT_KEPT_FOR = 60  # seconds
@@ -87,16 +87,14 @@ def night() -> str:
 
 
 def _now() -> dict[str, object]:
-    org_id, settings = session().org_id, services().settings
-    jobs, _ = services().forecast.open_jobs_with_estimates(org_id)
+    settings, jobs = services().settings, open_jobs()
     running = [job for job in jobs if job.status is not Status.HOLDING]
     holding = [job for job in jobs if job.status is Status.HOLDING]
-    shown = workers.with_outlook(services(), org_id, running + holding[:SHOWN])
     return {
-        "running": shown[: len(running)],
+        "running": running,
         "free": max(0, settings.active_jobs - len(running)),
         "slots": settings.active_jobs,
-        "holding": shown[len(running) :],
+        "holding": holding[:SHOWN],
         "waiting": len(holding),
         "concerns": concerns(services().client),
     }

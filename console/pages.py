@@ -11,6 +11,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, NoReturn, cast
@@ -26,6 +27,7 @@ from quotejob.errors import QuotejobError, SessionExpired, Unauthenticated
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import keys
 
 log = structlog.get_logger("console")
 blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates")
@@ -217,6 +219,12 @@ def _said() -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and isinstance(found.get("text"), str) else None
+
+
+def look_anew() -> None:
+    """Note that this request has changed something, so that what it shows is newer than its session."""
+    version = services().client.value(keys.version(session().org_id))
+    g.session = replace(session(), version=int(version or 0))
 
 
 def current_tag() -> str:

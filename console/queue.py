@@ -10,13 +10,13 @@ from typing import Any
 
 from flask import Response, make_response, render_template, request
 
-from console.pages import blueprint, current_tag, page, part, proven, services, session
+from console.outlook import holding
+from console.pages import blueprint, current_tag, look_anew, page, part, proven, services, session
 from console.words import title
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.flexqueue import QueuePlace
 from quotejob.store import keys
-from tasks import workers
 
 
 @blueprint.get("/queue")
@@ -43,6 +43,7 @@ def move() -> Response:
         services().flexqueue.move(context.org_id, job_id, QueuePlace(place), other)
     except (JobConflict, JobNotFound) as refusal:
         status, said = HTTPStatus.CONFLICT, _faster(refusal, job_id, other)
+    look_anew()
     response = make_response(render_template("parts/queue.html", refusal=said, **_queue()), status)
     response.headers["HX-PTag"] = current_tag()
     return response
@@ -58,7 +59,5 @@ def _faster(refusal: JobConflict | JobNotFound, *named: str) -> str:
 
 
 def _queue() -> dict[str, Any]:
-    org_id = session().org_id
-    jobs = workers.with_outlook(services(), org_id, services().flexqueue.jobs(org_id))
     settings = services().settings
-    return {"jobs": jobs, "most": settings.holding_jobs, "slots": settings.active_jobs}
+    return {"jobs": holding(), "most": settings.holding_jobs, "slots": settings.active_jobs}

@@ -55,6 +55,12 @@ def acts(user_id: str, name: str | None) -> None:
     _actor.set((user_id, name or ""))
 
 
+def actor() -> str | None:
+    """Return the id of the user who acts; None: no person does."""
+    acting = _actor.get()
+    return acting and acting[0]
+
+
 def note(
     client: RedisClient,
     org_id: str,

@@ -99,6 +99,13 @@ class OrgNotAllowed(QuotejobError):
     status = 403
 
 
+class NotAManager(QuotejobError):
+    """The caller may change only what they made themselves. QUOTEJOB_MANAGERS has those who may change the rest."""
+
+    code = "NOT_A_MANAGER"
+    status = 403
+
+
 class JobNotFound(QuotejobError):
     """There is no such job in the caller's org."""
 
@@ -126,6 +133,20 @@ class TooManySchedules(QuotejobError):
     code = "TOO_MANY_SCHEDULES"
     status = 429
     retry_after = 3600  # not before somebody has deleted one
+
+
+class TooManyJobs(QuotejobError):
+    """The org has submitted as many jobs within an hour as QUOTEJOB_HOURLY_JOBS allows."""
+
+    code = "TOO_MANY_JOBS"
+    status = 429
+
+    def __init__(self, allowed: int, seconds: int) -> None:
+        super().__init__(
+            f"This org has submitted {allowed} jobs within an hour, and QUOTEJOB_HOURLY_JOBS allows no more; try again "
+            f"in {seconds} s, or let one job do the work of several"
+        )
+        self.retry_after = seconds
 
 
 class JobConflict(QuotejobError):

@@ -69,6 +69,10 @@ class Settings:
     page_size: int = 200  # Opportunities of a page; 400 at most, because their ids go into a URI of 16 KiB
     active_jobs: int = 5  # slots of one org
     holding_jobs: int = 100  # Holding jobs of one org
+    hourly_jobs: int = 3600  # that one org may submit within an hour
+    kept_jobs: int = 20_000  # of one org; beyond these the oldest that have ended are forgotten
+    most_records: int = 2_000_000  # of one job
+    managers: frozenset[str] | None = None  # ids (15) of users who may change what others made; None: everybody
     reserve_minutes: int = 10  # minutes before its fire time that a guaranteed schedule gets a reserved slot
     org_requests: int = 25  # steps of one org, each with one request at a time, over all workers
     keep_calls: Kept = Kept()  # API calls of an org's day that jobs leave for others
@@ -99,7 +103,6 @@ class Settings:
 def load() -> Settings:
     """Read all settings from the environment. Raises SettingsError for the first one that is missing or wrong."""
     env = Env()
-    whole = "a whole number from {} to {}"
     webhooks: tuple[Webhook, ...] = _read(
         "QUOTEJOB_WEBHOOKS",
         env.list,
@@ -158,13 +161,11 @@ def load() -> Settings:
             (os.environ.get("HEROKU_SLUG_COMMIT") or "")[:40] or None,
             validate=lambda version: re.fullmatch(r"[\w.-]{1,40}", version, re.ASCII) is not None,
         ),
-        code_processes=_read(
-            "QUOTEJOB_CODE_PROCESSES", env.int, whole.format(0, 64), 0, validate=validate.Range(0, 64)
-        ),
+        code_processes=_whole("QUOTEJOB_CODE_PROCESSES", env, 0, 64, 0),
         code_seconds=_read(
             "QUOTEJOB_CODE_SECONDS", env.float, "seconds from 0.05 to 60", 1.0, validate=validate.Range(0.05, 60)
         ),
-        code_mb=_read("QUOTEJOB_CODE_MB", env.int, whole.format(64, 65_536), 512, validate=validate.Range(64, 65_536)),
+        code_mb=_whole("QUOTEJOB_CODE_MB", env, 64, 65_536, 512),
         jobs=_read(
             "QUOTEJOB_JOBS",
             env.list,
@@ -173,17 +174,22 @@ def load() -> Settings:
             validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
             convert=lambda names: tuple(name.strip() for name in names),
         ),
-        page_size=_read("QUOTEJOB_PAGE_SIZE", env.int, whole.format(1, 400), 200, validate=validate.Range(1, 400)),
-        active_jobs=_read("QUOTEJOB_ACTIVE_JOBS", env.int, whole.format(1, 100), 5, validate=validate.Range(1, 100)),
-        holding_jobs=_read(
-            "QUOTEJOB_HOLDING_JOBS", env.int, whole.format(0, 10_000), 100, validate=validate.Range(0, 10_000)
+        page_size=_whole("QUOTEJOB_PAGE_SIZE", env, 1, 400, 200),
+        active_jobs=_whole("QUOTEJOB_ACTIVE_JOBS", env, 1, 100, 5),
+        holding_jobs=_whole("QUOTEJOB_HOLDING_JOBS", env, 0, 10_000, 100),
+        hourly_jobs=_whole("QUOTEJOB_HOURLY_JOBS", env, 1, 1_000_000, 3600),
+        kept_jobs=_whole("QUOTEJOB_KEPT_JOBS", env, 100, 1_000_000, 20_000),
+        most_records=_whole("QUOTEJOB_MOST_RECORDS", env, 1, 100_000_000, 2_000_000),
+        managers=_read(
+            "QUOTEJOB_MANAGERS",
+            env.list,
+            "ids of users, comma-separated, such as 005000000000001AAA",
+            None,
+            validate=lambda ids: all(re.fullmatch(r"005[0-9A-Za-z]{12}([0-9A-Z]{3})?", each.strip()) for each in ids),
+            convert=lambda ids: frozenset(each.strip()[:15] for each in ids),
         ),
-        reserve_minutes=_read(
-            "QUOTEJOB_RESERVE_MINUTES", env.int, whole.format(1, 1440), 10, validate=validate.Range(1, 1440)
-        ),
-        org_requests=_read(
-            "QUOTEJOB_ORG_REQUESTS", env.int, whole.format(1, 1000), 25, validate=validate.Range(1, 1000)
-        ),
+        reserve_minutes=_whole("QUOTEJOB_RESERVE_MINUTES", env, 1, 1440, 10),
+        org_requests=_whole("QUOTEJOB_ORG_REQUESTS", env, 1, 1000, 25),
         keep_calls=_read(
             "QUOTEJOB_KEEP_CALLS",
             env.str,
@@ -199,14 +205,10 @@ def load() -> Settings:
             "graph",
             validate=validate.OneOf(["graph", "bulk", "auto"]),
         ),
-        redis_full_at=_read(
-            "QUOTEJOB_REDIS_FULL_AT", env.int, whole.format(1, 100), 90, validate=validate.Range(1, 100)
-        ),
+        redis_full_at=_whole("QUOTEJOB_REDIS_FULL_AT", env, 1, 100, 90),
         redis_may_forget=_read("QUOTEJOB_REDIS_MAY_FORGET", env.bool, "1 or 0", False),
-        org_timeout=_read("QUOTEJOB_ORG_TIMEOUT", env.int, whole.format(1, 600), 60, validate=validate.Range(1, 600)),
-        org_answer_mb=_read(
-            "QUOTEJOB_ORG_ANSWER_MB", env.int, whole.format(1, 500), 16, validate=validate.Range(1, 500)
-        ),
+        org_timeout=_whole("QUOTEJOB_ORG_TIMEOUT", env, 1, 600, 60),
+        org_answer_mb=_whole("QUOTEJOB_ORG_ANSWER_MB", env, 1, 500, 16),
         mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         webhooks=webhooks,
         webhook_secret=_read(
@@ -379,6 +381,12 @@ def _read(
     except (EnvError, ValidationError, ValueError) as cause:
         got = "is not valid (its value is not shown, it may hold a secret)" if secret else f"is {raw!r}"
         raise SettingsError(f"{name} {got}; it should be {expected}") from (None if secret else cause)
+
+
+def _whole(name: str, env: Env, least: int, most: int, default: int) -> Any:
+    """Return a whole number of these. Raises SettingsError."""
+    expected = f"a whole number from {least} to {most}"
+    return _read(name, env.int, expected, default, validate=validate.Range(least, most))
 
 
 def environment_without_secrets() -> dict[str, str]:

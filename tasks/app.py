@@ -33,6 +33,7 @@ from tasks.signs import SignsOfLife
 HOUSEKEEPING = re.compile(r"quotejob\.(tick|tick_at|sweep)\b")
 
 SENDING_CONNECTIONS = 2  # of a worker
+SEALS_ANEW_AFTER = 900.0  # seconds after its start, when a deploy is over and every process knows the newest key
 
 log = structlog.get_logger()
 broker.install()
@@ -81,12 +82,20 @@ class Announced(bootsteps.StartStopStep):
         if "pages" in app.amqp.queues.consume_from:
             announcing = (worker.hostname, worker.concurrency)
             threading.Thread(target=self._announce, args=announcing, name="gate", daemon=True).start()
+            if len(current().secret_keys) > 1:
+                threading.Thread(target=self._seal_anew, name="seals", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
         """Withdraw the worker."""
         self._ended.set()
         with contextlib.suppress(StoreUnavailable), client(current().redis_url, attempts=1, timeout=2) as briefly:
             Gate(briefly, current()).withdraw(worker.hostname)  # Redis may be away: then its entry ends by itself
+
+    def _seal_anew(self) -> None:
+        if not self._ended.wait(SEALS_ANEW_AFTER):
+            with contextlib.suppress(StoreUnavailable):  # the next worker does it
+                count = services().jobs.seal_anew()
+                log.info(f"Sealed {count} sessions of jobs with the newest key; none needs an older one any more")
 
     def _announce(self, name: str, threads: int) -> None:
         while not self._ended.is_set():

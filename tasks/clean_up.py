@@ -1,12 +1,14 @@
 """The clean-up: it removes Quotes that a job has left incomplete in the org when it ended.
 
 The sweep sends :func:`clean_up`, which works with the job's own session. If that session has ended too, the next job
-of the same org lends its session: see :func:`clean_up_for_others`. Until then the job's results and its extendedStatus
-name the Quote. A resumed job completes the Quote instead.
+of the same org lends its session: see :func:`clean_up_for_others`. It removes the Quotes at once, or the next
+:func:`clean_up` does, if a step may still write them or a late request may still arrive. Until then the job's results
+and its extendedStatus name the Quote. A resumed job completes the Quote instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 
@@ -54,7 +56,9 @@ def clean_up_for_others(run: Run) -> None:
     """Remove the incomplete Quotes of ended jobs of the same org with the session of this run. Raises nothing."""
     try:
         for job_id in run.progress.incomplete.jobs_of_org(run.job.org_id):
-            _clean_up(job_id, run.job.org_id, session(run.job, run.jobs, run.settings))
+            context = session(run.job, run.jobs, run.settings)
+            _clean_up(job_id, run.job.org_id, context)
+            run.jobs.lend(job_id, context)
     except QuotejobError as error:
         log.warning(f"Incomplete Quotes of other jobs stay for now: {error}")
 
@@ -80,11 +84,19 @@ def _remove(job: Job, context: CallerContext | None) -> None:
     try:
         handler_of(job.job_type).clean_up(run)
     except SessionExpired:
-        fresh = None if context else renewed_session(job, made.jobs.context(job.job_id), current())
-        if fresh is None:
+        if context is not None:
             raise
-        handler_of(job.job_type).clean_up(replace(run, context=fresh))
+        handler_of(job.job_type).clean_up(replace(run, context=_another_session(job)))
     _explain(job, None)
+
+
+def _another_session(job: Job) -> CallerContext:
+    """Return a fresh session of AppLink, or the one that another job has lent. Raises SessionExpired."""
+    jobs = services().jobs
+    with contextlib.suppress(SessionExpired):
+        if fresh := renewed_session(job, jobs.context(job.job_id), current()):
+            return fresh
+    return jobs.context(job.job_id, "lent")
 
 
 def _explain(job: Job, error: QuotejobError | None) -> None:

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from celery import Task
 from celery.beat import ScheduleEntry
 
 from quotejob.store import scripts
-from quotejob.store.client import RedisClient
+from quotejob.store.client import RedisClient, server_time
 from tasks import beat
 
+SENT = "sent"  # header of a message from beat: when it was sent (ms, by the clock of Redis)
+LONGEST_WAIT = 10.0  # seconds; what waited longer, while no worker ran, is not needed: a newer one waits behind it
 WAITING = 5.0  # seconds until beat sends the next one although the one before has not begun, or has died
 WORKING = 10.0  # seconds until the same while one works that has told so
 REST = 5  # times as long as it worked: two kinds of housekeeping take a third of one process's time
@@ -30,10 +33,11 @@ class Scheduler(beat.Scheduler):
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Send the task of an entry, if it is its turn. An error is logged, and the next time comes by itself."""
         try:
-            turn = _set(self.producer.channel.client, entry.task, WAITING, take=True)
+            sent = _set(self.producer.channel.client, entry.task, WAITING, take=True)
         except self.connection.connection_errors:
-            turn = True  # Celery then says why it could not be sent
-        if turn:
+            sent = 1  # Celery then says why it could not be sent
+        if sent:
+            entry.options["headers"] = {SENT: sent}
             super().apply_entry(entry, producer=producer)
 
 
@@ -66,6 +70,12 @@ def turn(client: RedisClient, task: str) -> Iterator[Turn]:
     made.end()
 
 
-def _set(client: RedisClient, task: str, seconds: float, *, take: bool = False) -> bool:
+def is_late(client: RedisClient, task: Task) -> bool:
+    """Return whether the message that this task runs for has waited so long that it is not needed any more."""
+    sent = task.request.get(SENT)
+    return sent is not None and server_time(client).timestamp() - sent / 1000 > LONGEST_WAIT
+
+
+def _set(client: RedisClient, task: str, seconds: float, *, take: bool = False) -> int:
     length = max(1, int(seconds * 1000))
-    return bool(scripts.run(client, "turn", key=f"quotejob:turn:{task}", length=length, take=take))
+    return int(scripts.run(client, "turn", key=f"quotejob:turn:{task}", length=length, take=take))

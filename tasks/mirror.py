@@ -6,10 +6,13 @@ It is a task of its own, so it holds up no step and no sweep. When it dies, the 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
+from quotejob import clock
 from quotejob.errors import OrgError, QuotejobError, StoreUnavailable
-from quotejob.mirror.owed import Owed
+from quotejob.mirror.owed import LEASE, Owed
 from quotejob.mirror.record import MOST_JOBS
 from quotejob.mirror.telling import Answer, tell
 from quotejob.settings import current
@@ -41,12 +44,15 @@ def mirror(org_id: str) -> None:
 
 def _told(owed: Owed) -> bool:
     """Tell the org, and end the notes. Return False if it has to be told later."""
-    made = services()
+    made, began = services(), clock.now()
+    request = made.mirror.begin(owed.org_id)
     found = made.jobs.get_many(list(owed.notes))
     jobs = made.forecast.with_estimates(owed.org_id, found)
+    if clock.now() - began > timedelta(seconds=LEASE):
+        return False  # this process stood still: somebody else may have told what is true now
     answer = tell(jobs, made.jobs, made.mirror, current()) if jobs else Answer.DONE
     if answer is Answer.ABSENT:
         made.mirror.off(owed)
-    elif answer is Answer.DONE:
-        made.mirror.done(owed, {job.job_id: f"{job.api_calls} {job.job_items_processed}" for job in jobs})
+    elif answer is not Answer.LATER:
+        made.mirror.done(owed, {job.job_id: f"{job.api_calls} {job.job_items_processed}" for job in jobs}, request)
     return answer is not Answer.LATER

@@ -8,6 +8,7 @@ the unit again. Any other error ends the job as Failed with the reason. A Failed
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -90,8 +91,12 @@ def step(
                         attempt.run(work, numbers)
                 except StoreUnavailable as away:  # nothing can be stored: the lease ends, the sweep sends again
                     log.warning(f"Giving the step up: {away}")
-            if attempt.job_failed is not None and not made.request.called_directly:
+            if made.request.called_directly:
+                return
+            if attempt.job_failed is not None:
                 _show(made, attempt.job_failed)
+            if attempt.handed_on and not made.request.chord:  # a part of a chord is sent again by the sweep
+                _send_on(made, {"job_id": job_id, **numbers}, org_id)
 
         made: Task = app.task(name=name, throws=(JobFailed,), **options)(task)
         return made
@@ -101,6 +106,13 @@ def step(
 
 class JobFailed(Exception):
     """A step has ended its job as Failed. Celery and Flower show this step as failed, with the reason."""
+
+
+def _send_on(task: Task, numbers: dict[str, Any], org_id: str | None) -> None:
+    """Send a step that this worker cannot do once more, after its unit's pause: perhaps another worker takes it."""
+    time.sleep(1.2 * HANDED_ON)
+    with suppress(OperationalError, StoreUnavailable):  # then the sweep sends it
+        task.apply_async(kwargs=numbers, headers={ORG: org_id} if org_id else None)
 
 
 def _show(task: Task, reason: str) -> NoReturn:
@@ -151,6 +163,7 @@ class _Attempt:
         self._unit = unit
         self._give_up = give_up
         self._run: Run | None = None
+        self.handed_on = False  # another worker has the job type, this one has not
         self.job_failed: str | None = None  # the reason, if this step has ended its job as Failed
 
     def run(self, work: Callable[..., None], numbers: dict[str, int]) -> None:
@@ -241,6 +254,7 @@ class _Attempt:
         if lacking is None:
             self._again(fault, "passing", LONGEST_PAUSE, lambda faults: faults.waited >= LONGEST_OUTAGE)
         elif services().living.has(*lacking):
+            self.handed_on = True
             self._release(wait=HANDED_ON)
         else:
             nobody = nobody_has(*lacking)

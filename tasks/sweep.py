@@ -24,7 +24,7 @@ from quotejob.run.outstanding import outstanding
 from tasks.app import app, services
 from tasks.clean_up import clean_up
 from tasks.flow import dispatch, send, signatures
-from tasks.housekeeping import Turn, turn
+from tasks.housekeeping import Turn, is_late, turn
 from tasks.mirror import mirror
 from tasks.notices import notify
 from tasks.queues import Message, key, waiting
@@ -41,6 +41,8 @@ log = structlog.get_logger()
 def sweep() -> None:
     """Send again the units that nobody works on. Several sweeps may run at once: only one of them may send a unit."""
     try:
+        if is_late(services().client, sweep):
+            return
         with turn(services().client, sweep.name) as mine:
             _sweep(mine, SILENT_AFTER, dispatch.delay)
     except StoreUnavailable as away:

@@ -11,7 +11,7 @@ import structlog
 from quotejob.errors import StoreUnavailable
 from tasks.app import app, services
 from tasks.flow import dispatch
-from tasks.housekeeping import turn
+from tasks.housekeeping import is_late, turn
 
 LOOK_AHEAD = 2.0  # seconds that a tick looks ahead; more than beat's interval, so that a tick may be late
 EXPIRES_AFTER = 5.0  # seconds after its fire time at which a tick_at expires: beat's ticks have run by then
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 def tick() -> None:
     """Fire due schedules. Several ticks may run at once: each fire time is decided once."""
     try:
+        if is_late(services().client, tick):
+            return
         with turn(services().client, tick.name) as mine:
             # Seconds, not a time: a worker's clock may differ from Redis's.
             for seconds in services().firing.seconds_to_fire_times(LOOK_AHEAD):

@@ -1,21 +1,23 @@
-"""Checks after a round: every job is Completed, every Quote is there once, every fire time was decided once."""
+"""Checks after a round: every job has ended, every Quote is there once and whole, every fire time was decided once."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 
 from redis import Redis
 
-from cli.client import ENDED, Json, facts
-from harness.chaos.system import REFUSED, System, Violation, patient
+from cli.client import ENDED, Json, facts, read_body
+from harness.chaos.cases import Case, wrong
+from harness.chaos.system import System, Violation, patient
 from harness.timetable import PLANS, Plan, check_schedule, seconds
 from harness.verdict import check_job
 
 STUCK_AFTER = 150.0  # seconds without any progress after all is healed
-LONGEST_MIRROR = 60.0  # seconds until an org was told of the end of its jobs
-# Parts of an ended job that must not be in Redis any more.
-GONE_WITH_THE_JOB = ("leases", "deaths", "faults", "context", "quotes", "left", "marks", "batches", "pages")
+CLEAN_AFTER = 45.0  # seconds after its end, when a late request cannot come any more: everything is looked at again
+LONGEST_CLEAN_UP = 200.0  # seconds after its end, when nothing of a job may be left, and its org knows of the end
+# Parts of a job that must not be in Redis any more when it has ended, and when it is Completed.
+GONE_AT_ITS_END = ("leases", "deaths", "context", "lent")
+GONE_WHEN_COMPLETED = (*GONE_AT_ITS_END, "quotes", "left", "marks", "batches", "pages")
 
 
 class Checks:
@@ -25,73 +27,93 @@ class Checks:
         self._system = system
         self._schedules: dict[str, Plan] = {}
         self._first_fires: dict[str, int] = {}  # the first fire time of each schedule
-        self._scheduled: set[str] = set()  # the ids of their jobs
+        self._later: list[tuple[float, Case]] = []  # ended jobs, by their end, that are looked at again
 
-    def finish(self, job_id: str) -> None:
-        """Wait for the end of the job. Resume it when it ended in another state than Completed."""
-        last, since = "", time.monotonic()
-        while True:
+    def finish(self, cases: list[Case]) -> None:
+        """Wait for the end of the jobs, and check each. Resume those that ended otherwise and shall not stay so."""
+        waiting, last, since = list(cases), "", time.monotonic()
+        while waiting:
             self._system.tick()
-            job = patient(lambda: self._system.api.job(job_id))
-            if job["status"] == "Completed":
-                return
-            if job["status"] in ENDED:
-                patient(lambda: self._system.api.post(f"/api/jobs/{job_id}/resume"))
-                self._system.figures.resumed += 1
-            if repr(facts(job)) != last:
-                last, since = repr(facts(job)), time.monotonic()
+            jobs = [self._job(case) for case in waiting]
+            waiting = [case for case, job in zip(waiting, jobs, strict=True) if job and not self._is_done(case, job)]
+            if (seen := repr([facts(job) for job in jobs if job])) != last:
+                last, since = seen, time.monotonic()
             stall = time.monotonic() - since
             self._system.figures.longest_stall = max(self._system.figures.longest_stall, stall)
             if stall > STUCK_AFTER:
-                raise Violation(f"job {job_id} is stuck: {job}")
+                raise Violation(f"stuck: {[job for job in jobs if job and job['status'] not in ENDED][:3]}")
             time.sleep(0.25)
 
-    def check(self, job_id: str, where: str, refused: int = REFUSED) -> None:
-        """Compare the org's Quotes with what is expected, and the job's own figures with both."""
-        verdict = check_job(self._system.reader, job_id, where)
-        if verdict.differences:
-            raise Violation(f"job {job_id}: {len(verdict.differences)} differences: {verdict.differences[:5]}")
-        matching = self._system.reader.count(f"SELECT COUNT() FROM Opportunity WHERE {where}")
-        job = self._system.api.job(job_id)
-        records = job["records"]
-        said = (
-            records["total"],
-            records["succeeded"],
-            records["failed"],
-            job["quotesCreated"],
-            job["jobItemsProcessed"],
-        )
-        true = (matching + refused, verdict.quotes, refused, verdict.quotes, job["totalJobItems"])
-        results = Counter(result["recordId"] for result in self._system.api.results(job_id))
-        if said != true or len(results) != matching + refused or max(results.values()) > 1:
-            raise Violation(f"job {job_id} says {said} with {len(results)} results; the org says {true}")
-        self._system.figures.quotes += verdict.quotes
+    def _job(self, case: Case) -> Json | None:
+        """Return what the API says of the job. None: Redis has lost it, in a round where it may."""
+        answer = patient(lambda: self._known(case.job_id))
+        if answer is None:
+            if not self._system.may_forget:
+                raise Violation(f"job {case.job_id} ({case.kind}) was accepted, and is not known any more")
+            self._system.figures.forgotten += 1
+        return answer
 
-    def check_rest(self) -> None:
-        """Check that there are only the checked Quotes, and that Redis holds no remains of ended jobs."""
-        quotes = self._system.reader.count("SELECT COUNT() FROM Quote")
-        if quotes != self._system.figures.quotes:
-            raise Violation(f"the org has {quotes} quotes, {self._system.figures.quotes} were checked")
+    def _known(self, job_id: str) -> Json | None:
+        response = self._system.api.request("GET", f"/api/jobs/{job_id}")
+        return None if response.status_code == 404 else read_body(response)
+
+    def _is_done(self, case: Case, job: Json) -> bool:
+        """Return whether nothing more is expected of the job; then it is checked, or will be later."""
+        if job["status"] not in ENDED:
+            return False
+        if job["status"] != "Completed" and not case.stays:
+            patient(lambda: self._system.api.post(f"/api/jobs/{case.job_id}/resume"))
+            self._system.figures.resumed += 1
+            return False
+        if job["status"] == "Completed" and (said := self._wrong(case)):
+            raise Violation(f"job {case.job_id} ({case}): {said[:5]}")
+        self._later.append((time.monotonic(), case))
+        return True
+
+    def _wrong(self, case: Case) -> list[str]:
+        """Return what is wrong with an ended job, and with what the org was told of it."""
+        job = patient(lambda: self._system.api.job(case.job_id))
+        results = patient(lambda: self._system.api.results(case.job_id))
+        return wrong(self._system.reader, case, job, results)
+
+    def _left_behind(self, case: Case) -> list[str]:
+        """Return what an ended job has left: a record in the org that says something else, or its parts in Redis."""
+        told = [row["Status__c"] for row in self._system.reader.query(
+            f"SELECT Status__c FROM QuoteJob__c WHERE JobId__c = '{case.job_id}'")]  # fmt: skip
+        status = patient(lambda: self._system.api.job(case.job_id))["status"]
+        said = [] if told == [status] else [f"the org was told {told}, and it is {status}"]
         with self._system.redis() as client:
-            end = time.monotonic() + LONGEST_MIRROR
-            while (left := self._left(client)) and time.monotonic() < end:
-                time.sleep(1)
-        if left:
-            raise Violation(f"left in Redis: {left[:5]}")
+            left = self._left(client, case.job_id, GONE_WHEN_COMPLETED if status == "Completed" else GONE_AT_ITS_END)
+        return said + ([f"left in Redis: {left}"] if left else [])
 
-    def _left(self, client: Redis) -> list[str]:
-        """Return the keys of ended jobs that should be gone. A session stays until its org was told of the end."""
+    def check_later(self, *, last: bool = False) -> None:
+        """Look again at jobs whose clean-up must have ended. ``last``: wait for it."""
+        while self._later:
+            for ended, case in list(self._later):
+                age = time.monotonic() - ended
+                if age < CLEAN_AFTER:
+                    continue
+                if not (said := self._wrong(case) + self._left_behind(case)):
+                    self._system.figures.checked += 1
+                    self._later.remove((ended, case))
+                elif age > LONGEST_CLEAN_UP:
+                    raise Violation(f"job {case.job_id} ({case}), {age:.0f} s after its end: {said[:5]}")
+            if not last:
+                return
+            self._system.tick()
+            time.sleep(1)
+
+    def _left(self, client: Redis, job_id: str, gone: tuple[str, ...]) -> list[str]:
+        """Return the keys of an ended job that should be gone. A session stays until its org was told of the end."""
         return [
             key.decode()
-            for job_id in (*self._system.jobs, *self._scheduled)
             for key in client.scan_iter(f"quotejob:job:{job_id}:*", count=1000)
-            if key.decode().rpartition(":")[2] in GONE_WITH_THE_JOB
+            if key.decode().rpartition(":")[2] in gone
         ]
 
     def make_schedules(self) -> None:
         """Create every schedule of PLANS while nothing is broken."""
         self._schedules.clear()
-        self._scheduled.clear()
         for plan in PLANS:
             made = self._system.api.post("/api/schedules", plan.body())
             self._schedules[made["scheduleId"]] = plan
@@ -131,9 +153,9 @@ class Checks:
                 )
             self._system.figures.fires += _decided(schedule)
             for job_id in jobs if plan.where else ():
-                self.check(job_id, plan.where or "", refused=0)
+                if said := check_job(self._system.reader, job_id, plan.where or "").differences:
+                    raise Violation(f"job {job_id} of schedule {plan.name}: {said[:5]}")
             self._system.api.request("DELETE", f"/api/schedules/{schedule_id}").raise_for_status()
-        self._scheduled.update(job["jobId"] for job in made)
 
     def _finish_scheduled(self, least: int) -> list[Json]:
         """Return the schedules' jobs when all of them are there and Completed.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import redis
 import requests
@@ -23,6 +26,16 @@ TIMEOUT = 3  # seconds the gateway waits for an answer here; a slow one takes lo
 # Seconds that Redis's clock may jump, ahead or back. No jump is just under a minute: each second would get a job.
 JUMPS = ((1, 20), (70, 300), (3600, 7200))
 FARTHEST = 4 * 3600  # seconds that it may be ahead or back: sessions are kept for a day
+# Where a round is struck: requests to the org take longer there, so that jobs stand at this step.
+STEPS: dict[str, dict[str, str]] = {
+    "anywhere": {"resource": "*"},
+    "submit": {"resource": "*userinfo*"},
+    "plan and pages": {"resource": "query"},
+    "writes": {"resource": "composite/graph"},
+    "writes by Bulk": {"resource": "jobs/ingest*"},
+    "mirror": {"object": "QuoteJob__c"},
+}
+FORGETTING = ("cut Redis's file", "older copy of Redis")  # after these Redis does not know what it accepted last
 # Errors of a fault that cannot be made because something else is already broken.
 ALREADY_BROKEN = (
     StopIteration,
@@ -40,7 +53,7 @@ class Faults:
 
     def __init__(self, system: System, only: frozenset[str] = frozenset()) -> None:
         self._system = system
-        ways: dict[str, Callable[[], None]] = {
+        ways: dict[str, Callable[[], str | None]] = {
             "kill a worker": lambda: self._system.kill(self._system.a_worker(), 3),
             "kill every worker": self._system.kill_workers,
             "stop a worker": self._terminate_worker,
@@ -51,7 +64,11 @@ class Faults:
             "org fault": self._org_fault,
             "duplicate messages": self._duplicate_messages,
             "shuffle messages": self._shuffle_messages,
-            "abort a job": self._abort,
+            "lose messages": self._lose_messages,
+            "fill Redis": self._fill,
+            "slow Redis": self._slow_down,
+            "cut Redis's file": self._cut,
+            "older copy of Redis": self._fail_over,
         }
         if system.clock.library:
             ways["Redis's clock jumps"] = self._jump
@@ -65,13 +82,24 @@ class Faults:
         self._ways = {name: way for name, way in ways.items() if not only or name in only}
         self._weights = [weights.get(name, 1) for name in self._ways]
 
-    def strike(self) -> None:
-        """Break one thing, if it can be broken at the moment."""
-        dice = self._system.dice
+    def strike(self, step: str) -> None:
+        """Break one thing, if it can be broken at the moment. Count the jobs that it strikes at this step."""
+        dice, figures = self._system.dice, self._system.figures
         name = dice.choices(list(self._ways), self._weights)[0]
-        self._system.figures.faults[name] += 1
+        if name in FORGETTING and not self._system.may_forget:
+            return
+        cases = self._system.in_flight()
         with contextlib.suppress(*ALREADY_BROKEN):
-            self._ways[name]()
+            name = self._ways[name]() or name
+        figures.faults[name] += 1
+        for case in cases:
+            figures.pairs += (name, step) not in case.struck
+            case.struck.add((name, step))
+            figures.kinds_of_pairs.add((case.kind, name, step, case.ending))
+
+    def hold(self, step: str) -> None:
+        """Make the org slow where jobs shall stand while they are struck."""
+        self._order({"kind": "slow", "match": STEPS[step], "probability": 0.6, "seconds": TIMEOUT / 2})
 
     @property
     def jumping(self) -> str:
@@ -102,7 +130,7 @@ class Faults:
         os.killpg(process.pid, signal.SIGSTOP)
         self._system.stopped.append((process, time.monotonic() + self._system.dice.uniform(5, 20)))
 
-    def _org_fault(self) -> None:
+    def _org_fault(self) -> str:
         kind = self._system.dice.choice(ORG_FAULTS)
         spec = {
             "kind": kind,
@@ -111,8 +139,11 @@ class Faults:
             "seconds": TIMEOUT + 1 if kind == "slow" else 0,
             "seed": self._system.dice.randint(0, 10**6),
         }
-        self._system.figures.faults[f"org: {kind}"] += 1
-        requests.post(f"{self._system.stack.org.url}/localorg/faults", json=spec, timeout=10).raise_for_status()  # type: ignore[union-attr]
+        self._order(spec)
+        return f"org: {kind}"
+
+    def _order(self, spec: dict[str, object]) -> None:
+        requests.post(f"{self._system.reader.url}/localorg/faults", json=spec, timeout=10).raise_for_status()
 
     def _duplicate_messages(self) -> None:
         with self._system.redis() as client:
@@ -133,8 +164,59 @@ class Faults:
             by = -self._system.clock.offset
         self._system.clock.jump(by)
 
-    def _abort(self) -> None:
-        self._system.api.post(f"/api/jobs/{self._system.dice.choice(self._system.jobs)}/abort")
+    def _lose_messages(self) -> None:
+        with self._system.redis() as client:
+            for queue in _queues(client):
+                client.rpop(queue, self._system.dice.randint(1, 5))
+
+    def _fill(self) -> None:
+        """Let Redis refuse writes for some seconds, as one does that is full or whose disk is."""
+        with self._system.redis() as client:
+            client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+        self._until(self._system.dice.uniform(2, 6), self._empty)
+
+    def _empty(self) -> None:
+        with self._system.redis() as client:
+            client.config_set("maxmemory", 0)
+
+    def _slow_down(self) -> None:
+        """Make Redis answer only every 100 ms for some seconds."""
+        until = time.monotonic() + self._system.dice.uniform(2, 5)
+
+        def pause() -> None:
+            with contextlib.suppress(redis.RedisError), self._system.redis() as client:
+                while time.monotonic() < until:
+                    client.execute_command("CLIENT", "PAUSE", 100)
+                    time.sleep(0.1)
+
+        threading.Thread(target=pause, daemon=True).start()
+
+    def _cut(self) -> None:
+        """Kill Redis and cut the end of its append-only file off: the last commands are lost, one of them half."""
+        self._system.kill("redis", 2)
+        newest = max(self._data.rglob("*.aof"), key=lambda file: file.stat().st_mtime)
+        os.truncate(newest, max(0, newest.stat().st_size - self._system.dice.randint(1, 5000)))
+
+    def _fail_over(self) -> None:
+        """Copy Redis's data, and after a while let a Redis with this copy take the other one's place."""
+        copy = self._data.with_name("redis-copy")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self._data, copy)
+
+        def replace() -> None:
+            if "redis" not in self._system.down:
+                self._system.kill("redis", 2)
+            shutil.rmtree(self._data)
+            copy.rename(self._data)
+
+        self._until(self._system.dice.uniform(0.5, 3), replace)
+
+    @property
+    def _data(self) -> Path:
+        return self._system.stack.folder / "redis"
+
+    def _until(self, seconds: float, undo: Callable[[], object]) -> None:
+        self._system.undo.append((time.monotonic() + seconds, undo))
 
 
 def _queues(client: redis.Redis) -> list[bytes]:

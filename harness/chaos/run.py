@@ -1,12 +1,14 @@
 """bin/chaos: run jobs and schedules while faults happen, then check every Quote in the org.
 
-Processes are killed, Redis goes away or its clock jumps, the org fails, and messages come twice. Then the org alone is
-asked whether every Quote is there once, complete and right, and that there is no other Quote.
+Each round submits jobs: Quote jobs, one of them with a Quote of 700 lines, dry runs, retries, and jobs of users' own
+with each kind of write. Some are aborted or lose their session, and some of those are resumed. The org is made slow at
+one step, so that many jobs stand there. Meanwhile processes are killed, Redis is full, slow, away, cut or replaced by
+an older copy, its clock jumps, the org fails, and messages are lost or come twice. Two other orgs hang and drip.
 
-A round creates some schedules and submits some jobs. It breaks things for a while by a plan with a fixed seed, and then
-repairs them. It pauses the schedules and waits until every job is Completed. A job that Failed or was aborted is
-resumed, as its owner would do. Last, the round checks Quotes and fire times. The process exits 0 only if every round
-was without an error. The logs of a failed round are kept, and the program prints where they are.
+Then all is healed. Every job must have ended or be gone with Redis's older copy. The org alone is asked whether every
+Quote is there once and whole, and whether its record of the job is right. A job of another tenant must not wait. Some
+rounds have schedules, too. The process prints how many pairs of a job and a fault there were. It exits 0 only if every
+round was without an error. Otherwise it keeps the logs, and prints where they are.
 """
 
 from __future__ import annotations
@@ -27,84 +29,128 @@ import requests
 
 from cli.client import ENDED, ApiError
 from cli.problems import typed
+from harness.chaos.cases import ENDINGS, OWN, QUOTES, Case, drawn
 from harness.chaos.checks import Checks
-from harness.chaos.faults import TIMEOUT, Faults
+from harness.chaos.faults import STEPS, TIMEOUT, Faults
+from harness.chaos.neighbours import Neighbours, neighbours
 from harness.chaos.system import Figures, Platform, System, Violation, patient
 from harness.process import StackError
 from harness.timetable import RedisClock
 
+JOBS, LATER = 24, 5  # of a round; of these, jobs that are submitted while things break
+STRIKES = 3  # before each of them
+WITH_SCHEDULES = 6  # one of so many rounds
+LONGEST_WAIT = 20.0  # seconds that a job of another tenant may take once all is healed
 NO_JUMPS = "does not jump: this machine has no libfaketime (Debian: the package faketime) that its redis-server goes by"
 
 
 class Chaos:
     """Rounds of jobs and schedules on a system that is being broken."""
 
-    def __init__(self, system: System, faults: Faults) -> None:
+    def __init__(self, system: System, faults: Faults, others: Neighbours, kinds: tuple[str, ...]) -> None:
         self._system = system
         self._faults = faults
+        self._others = others
+        self._kinds = kinds
         self._checks = Checks(system)
+        self._finished: list[str] = []  # Quote jobs that can be retried
 
-    def round(self, seconds: float) -> None:
-        """Create schedules, submit jobs, break things, heal, wait and check."""
-        self._system.jobs.clear()
-        self._system.began = datetime.now(UTC)
-        self._checks.make_schedules()
-        wheres: dict[str, str] = {}
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self._system.tick()
-            with contextlib.suppress(requests.RequestException, ApiError):
-                if sum(self._system.api.job(job_id)["status"] not in ENDED for job_id in self._system.jobs) < 2:
-                    where = self._where()
-                    self._system.jobs.append(self._submit(where))
-                    wheres[self._system.jobs[-1]] = where
-            if self._system.dice.random() < 0.5:
-                self._faults.strike()
-            time.sleep(self._system.dice.uniform(0.1, 0.8))
-        self._system.heal()
-        paused = self._checks.pause_schedules()
-        for job_id, where in wheres.items():
-            self._checks.finish(job_id)
-            self._checks.check(job_id, where)
+    def round(self) -> None:
+        """Submit jobs, break things at one step of theirs, heal, wait and check."""
+        system, dice = self._system, self._system.dice
+        scheduled = self._kinds != OWN and system.figures.rounds % WITH_SCHEDULES == WITH_SCHEDULES - 1
+        system.may_forget = not scheduled and dice.random() < 0.25
+        system.cases, system.began = [], datetime.now(UTC)
+        if scheduled:
+            self._checks.make_schedules()
+        self._others.submit(system.stack.web_url)
+        small = [kind for kind in self._kinds if kind != "large"] or self._kinds
+        kinds = ["large"] * ("large" in self._kinds) + dice.choices(small, k=JOBS - 1)
+        cases = [self._drawn(kind) for kind in dice.sample(kinds, len(kinds))]
+        step = dice.choice(list(STEPS))
+        self._faults.hold(step)
+        for case in cases[:-LATER]:
+            self._submit(case)
+        for case in cases[-LATER:]:
+            for _ in range(STRIKES):
+                self._faults.strike(step)
+                self._bring_about(system.in_flight())
+                time.sleep(dice.uniform(0.02, 0.4))
+            self._submit(case)
+        system.heal()
+        paused = self._checks.pause_schedules() if scheduled else {}
+        self._ask_of_the_tenant()
+        self._checks.finish(system.cases)
+        self._finished = [case.job_id for case in system.cases if case.kind == "few" and not case.stays]
+        self._finished *= not system.may_forget
         self._checks.check_schedules(paused)
-        self._checks.check_rest()
-        self._system.figures.rounds += 1
+        self._checks.check_later()
+        self._others.abort()
+        system.figures.rounds += 1
 
-    def _where(self) -> str:
-        """Return a clause that matches between a few and all Opportunities; sometimes it matches the large one too."""
-        return self._system.dice.choice(
-            [
-                "Name LIKE 'Opportunity %'",
-                f"Name LIKE 'Opportunity {self._system.dice.randint(1, 9)}%'",
-                "Name LIKE 'Large %'",
-                "Name LIKE 'Opportunity 1_'",
-            ]
-        )
+    def end(self) -> None:
+        """Wait for the clean-ups of the last rounds."""
+        self._checks.check_later(last=True)
 
-    def _submit(self, where: str) -> str:
-        """Submit a job with the same key until there is an answer. The job includes the refused Opportunities."""
-        where = f"({where}) OR Name LIKE 'Refused %'"
+    def _drawn(self, kind: str) -> Case:
         self._system.figures.jobs += 1
-        headers = self._system.api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
-        body = {"soqlWhereClause": where}
-        return str(patient(lambda: self._system.api.post("/api/executebatch", body, headers=headers))["jobId"])
+        kind = "few" if kind == "retry" and not self._finished else kind
+        case = drawn(self._system.dice, kind, self._system.reader, f"Row {self._system.figures.jobs}")
+        case.first = self._finished[0] if kind == "retry" else ""
+        return case
+
+    def _submit(self, case: Case) -> None:
+        """Submit a job with a session and a key of its own until there is an answer."""
+        api, case.token = patient(self._system.session)
+        path, body = case.request()
+        headers = api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
+        case.job_id = str(patient(lambda: api.post(path, body, headers=headers), self._system.tick)["jobId"])
+        self._system.cases.append(case)
+
+    def _bring_about(self, cases: list[Case]) -> None:
+        """Do to one of these jobs what its ending asks for."""
+        for case in cases:
+            if case.ending != ENDINGS[0] and not case.met:
+                case.met = True
+                with contextlib.suppress(requests.RequestException, ApiError):
+                    if "session" in case.ending:
+                        self._system.end_session(case.token)
+                    else:
+                        self._system.api.post(f"/api/jobs/{case.job_id}/abort")
+                return
+
+    def _ask_of_the_tenant(self) -> None:
+        """Check that another tenant is served, while two others hang and drip and our jobs catch up."""
+        system = self._system
+        patient(lambda: system.tenant.get("/ready"), system.tick)
+        began = time.monotonic()
+        job_id = patient(lambda: system.tenant.submit("Name LIKE 'Opportunity 1_'"), system.tick)
+        while patient(lambda: system.tenant.job(job_id), system.tick)["status"] not in ENDED:
+            system.tick()
+            time.sleep(0.1)
+        took = time.monotonic() - began
+        system.figures.longest_neighbour = max(system.figures.longest_neighbour, took)
+        if took > LONGEST_WAIT:
+            raise Violation(f"the job {job_id} of another tenant took {took:.0f} s")
 
     def measure_recovery(self) -> None:
         """Kill every worker in the middle of a job and start new ones. Measure the time until the job goes on."""
-        job_id = self._submit("Name LIKE 'Opportunity %'")
-        while self._system.api.job(job_id)["records"]["succeeded"] == 0:
+        self._system.cases, self._system.may_forget = [], False
+        case = self._drawn("many")
+        case.ending = ENDINGS[0]
+        self._submit(case)
+        while self._system.api.job(case.job_id)["records"]["succeeded"] == 0:
             time.sleep(0.02)
         self._system.kill_workers()
         killed = time.monotonic()
-        before = self._system.api.job(job_id)["records"]["succeeded"]
-        while self._system.api.job(job_id)["records"]["succeeded"] == before:
+        before = self._system.api.job(case.job_id)["records"]["succeeded"]
+        while self._system.api.job(case.job_id)["records"]["succeeded"] == before:
             self._system.tick()
-            if self._system.api.job(job_id)["status"] == "Completed":
+            if self._system.api.job(case.job_id)["status"] == "Completed":
                 break
             time.sleep(0.1)
         self._system.figures.longest_recovery = max(self._system.figures.longest_recovery, time.monotonic() - killed)
-        self._checks.finish(job_id)
-        self._checks.check(job_id, "Name LIKE 'Opportunity %'")
+        self._checks.finish([case])
 
 
 def main() -> int:
@@ -112,9 +158,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog=typed("bin/chaos"), description=__doc__.partition("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=5, help="how long (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule of faults (default 1)")
-    parser.add_argument("--opportunities", type=int, default=3000, help="in the org (default 3000)")
+    parser.add_argument("--rounds", type=int, default=10**6, help="at most so many")
+    parser.add_argument("--opportunities", type=int, default=60, help="in the org (default 60)")
     parser.add_argument("--workers", type=int, default=2, help="how many (default 2)")
     parser.add_argument("--only", action="append", default=[], metavar="WAY", help="break in this way only; repeatable")
+    only = f"only jobs of these kinds; without a name: {', '.join(OWN)}, which are jobs of users' own"
+    parser.add_argument("--jobtype", nargs="*", choices=(*QUOTES, *OWN), metavar="KIND", help=only)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-chaos-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -134,8 +183,10 @@ def main() -> int:
 
 def run(asked: argparse.Namespace, folder: Path) -> None:
     """Run rounds until the time is over. Raise Violation for a broken promise."""
-    extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT)}
-    with Platform(folder, extra=extra) as stack:
+    extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT), "QUOTEJOB_JOBS": "harness.chaos.own",
+             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7"}  # fmt: skip
+    kinds = QUOTES + OWN if asked.jobtype is None else tuple(asked.jobtype) or OWN
+    with Platform(folder, extra=extra) as stack, neighbours() as others:
         clock = RedisClock.of_this_machine(folder)
         stack.redis_environment = clock.environment()
         stack.start_redis()
@@ -143,23 +194,27 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
             clock.give_up_unless_it_moves(lambda: client.time()[0])
         system = System(stack, random.Random(asked.seed), asked.workers, clock)
         faults = Faults(system, frozenset(asked.only))
-        chaos = Chaos(system, faults)
+        chaos = Chaos(system, faults, others, kinds)
         print(f"Redis's clock {NO_JUMPS if clock.library is None else faults.jumping}", flush=True)
         system.start(asked.opportunities)
         until = time.monotonic() + asked.minutes * 60
-        while time.monotonic() < until:
-            chaos.round(system.dice.uniform(4, 20))
-            chaos.measure_recovery()
+        while time.monotonic() < until and system.figures.rounds < asked.rounds:
+            chaos.round()
+            if system.figures.rounds % WITH_SCHEDULES == 1 and "many" in kinds:
+                chaos.measure_recovery()
             _report(system.figures)
+        chaos.end()
+        _report(system.figures)
 
 
 def _report(figures: Figures) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(figures.faults.items()))
     print(
-        f"round {figures.rounds}: {figures.jobs} jobs, {figures.fires} fire times and {figures.quotes} quotes checked, "
-        f"{figures.resumed} resumed; "
-        f"longest stall after healing {figures.longest_stall:.1f} s, longest recovery from the kill of every worker "
-        f"{figures.longest_recovery:.1f} s; faults: {faults}",
+        f"round {figures.rounds}: {figures.pairs} pairs of a job and a fault, {len(figures.kinds_of_pairs)} different "
+        f"(job, fault, step, end); {figures.jobs} jobs, {figures.checked} checked to the last, {figures.resumed} "
+        f"resumed, {figures.forgotten} forgotten by an older Redis; {figures.fires} fire times; longest stall after "
+        f"healing {figures.longest_stall:.1f} s, recovery from the kill of every worker "
+        f"{figures.longest_recovery:.1f} s, job of another tenant {figures.longest_neighbour:.1f} s; faults: {faults}",
         flush=True,
     )
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -17,15 +17,14 @@ from urllib.parse import urlsplit
 import redis
 import requests
 
-from cli.client import Api, ApiError
+from cli.client import ENDED, Api, ApiError
+from harness.chaos.cases import REFUSED, Case
 from harness.org_reader import OrgReader
 from harness.process import Process, StackError
 from harness.stack import Stack
 from harness.timetable import RedisClock
 
 T = TypeVar("T")
-
-REFUSED = 5  # Opportunities whose Quotes the org refuses, in every job
 
 
 class Violation(Exception):
@@ -38,11 +37,15 @@ class Figures:
 
     rounds: int = 0
     jobs: int = 0
-    quotes: int = 0
+    checked: int = 0  # jobs of which everything was found right
+    forgotten: int = 0  # accepted jobs that a Redis with older data did not know any more
+    pairs: int = 0  # a job and a fault that struck while it ran
+    kinds_of_pairs: set[tuple[str, ...]] = field(default_factory=set)  # job, fault, step, ending
     fires: int = 0  # fire times of schedules that made a job or were skipped
     resumed: int = 0
     longest_stall: float = 0.0  # seconds without progress after healing
     longest_recovery: float = 0.0  # seconds from the kill of every worker to progress on a new one
+    longest_neighbour: float = 0.0  # seconds that the job of another org took once all was healed
     faults: Counter[str] = field(default_factory=Counter)
 
 
@@ -71,26 +74,32 @@ class System:
         self.dice = dice
         self.figures = Figures()
         self.workers = workers
-        self.jobs: list[str] = []  # of this round
+        self.cases: list[Case] = []  # the jobs of this round
+        self.may_forget = False  # whether Redis may come back with older data in this round
         self.began = datetime.now(UTC)  # start of the round
         self.stopped: list[tuple[Process, float]] = []  # frozen processes, and when each goes on
         self.leaving: list[tuple[Process, float]] = []  # processes that were asked to end, and until when each has time
         self.down: dict[str, float] = {}  # processes to start again, and when
+        self.undo: list[tuple[float, Callable[[], object]]] = []  # what ends a fault, and when
         self._api: Api | None = None
 
     def start(self, opportunities: int) -> None:
-        """Start everything except Redis, which is running already, and Flower.
+        """Start everything except Redis, which is running already, and Flower: two orgs, ours and another tenant's.
 
         Create one large Opportunity and many Opportunities of two lines.
         """
         org = self.stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2")
+        tenant = self.stack.start_org(0, "--opportunities", "20", "--seed", "2")
+        self.stack.org = org
         self.stack.start_web()
         for number in range(self.workers):
             self.stack.start_worker(number + 1)
         self.stack.start_beat()
         self.stack.wait_ready()
         self.reader = OrgReader(org)
-        self._api = Api(self.stack.web_url, org, self.reader.username())
+        self._username = self.reader.username()
+        self._api = Api(self.stack.web_url, org, self._username)
+        self.tenant = Api(self.stack.web_url, tenant, OrgReader(tenant).username())
         self._make_large()
         self._make_refused()
 
@@ -131,6 +140,28 @@ class System:
             self.reader.create("OpportunityLineItem", line)
         self.reader.update("PricebookEntry", withdrawn, {"IsActive": False})
 
+    def session(self) -> tuple[Api, str]:
+        """Return the API as called with a new session of the org's administrator, and the token of that session."""
+        org = self.stack.org
+        assert org is not None
+        user = next(each for each in self.reader._get("/localorg/users")["users"] if each["id"] == org.user_id)
+        token = str(user["accessToken"])
+        return Api(self.stack.web_url, replace(org, token=token), self._username), token
+
+    def end_session(self, token: str) -> None:
+        """End a session in the org."""
+        requests.post(f"{self.reader.url}/services/oauth2/revoke", data={"token": token}, timeout=10).raise_for_status()
+
+    def in_flight(self) -> list[Case]:
+        """Return the jobs of this round that have not ended. While Redis is away: all of them."""
+        with contextlib.suppress(redis.RedisError), self.redis() as client:
+            pipe = client.pipeline(transaction=False)
+            for case in self.cases:
+                pipe.hget(f"quotejob:job:{case.job_id}", "status")
+            statuses = [(status or b"").decode() for status in pipe.execute()]
+            return [case for case, status in zip(self.cases, statuses, strict=True) if status not in ENDED]
+        return list(self.cases)
+
     def a_worker(self) -> str:
         """Return the name of a random worker."""
         return f"worker{self.dice.randint(1, self.workers)}"
@@ -159,6 +190,10 @@ class System:
         gone.
         """
         now = time.monotonic()
+        for due, undo in [pair for pair in self.undo if pair[0] <= now]:
+            self.undo.remove((due, undo))
+            with contextlib.suppress(redis.RedisError):
+                undo()
         for process in [p for p in self.stack.processes if not p.running]:
             self.figures.faults[f"{process.name.rstrip('0123456789')} ended by itself"] += 1
             self.stack.processes.remove(process)
@@ -196,6 +231,8 @@ class System:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
         self.stopped.clear()
+        self.undo = [(0.0, undo) for _, undo in self.undo]
+        self.tick()
         self.down = dict.fromkeys(self.down, 0.0)
         self.down = dict(sorted(self.down.items(), key=lambda item: item[0] != "redis"))
         self.tick()
@@ -208,8 +245,8 @@ class System:
         return redis.Redis.from_url(self.stack.redis_url or "", socket_timeout=2)
 
 
-def patient(call: Callable[[], T]) -> T:
-    """Call the function, and try again while the web process or Redis is away."""
+def patient(call: Callable[[], T], meanwhile: Callable[[], object] = lambda: None) -> T:
+    """Call the function, and try again while the web process or Redis is away. ``meanwhile`` is called between."""
     until = time.monotonic() + 90
     while True:
         try:
@@ -220,4 +257,5 @@ def patient(call: Callable[[], T]) -> T:
             )
             if not passing or time.monotonic() > until:
                 raise
+            meanwhile()
             time.sleep(0.5)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from harness.histories.judge import judge
 from harness.histories.org import Deal, Org
-from harness.histories.patched import Client, patched
+from harness.histories.patched import Client, caller_of, patched
+from harness.histories.schedules import Schedules
 from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
 from quotejob.errors import FlexQueueFull, JobConflict, StoreUnavailable
 from quotejob.jobs.job import BuiltIn, Status
+from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -35,6 +37,7 @@ class Verdict:
     wrong: list[str]
     trace: list[str]
     ends: list[str]  # the statuses of its jobs
+    faults: int  # that have happened
 
 
 class History:
@@ -51,9 +54,11 @@ class History:
         deaths = self._dice.choice((0.0, 0.001, 0.005, 0.02))
         self._org = Org(self.world, faults=self._dice.choice((0.0, 0.02, 0.1)))
         self._workers = Workers(self.world, often, deaths)
+        self._schedules = Schedules(self.world, self._made, self._workers)
         self._client = client
         self._client.faults = self._dice.choice((0.0, 0.0, 0.002, 0.01))
         self._renews = self._dice.random() < 0.5
+        self._acting = 0  # users who have still something to do
         self._make_deals()
 
     def run(self) -> Verdict:
@@ -64,38 +69,37 @@ class History:
             self._workers.sign_of_life = self._client.sign_of_life
             self._workers.start(self._dice.choice((1, 2, 3)))
             self._beat()
+            for _ in range(self._dice.choice((0, 0, 0, 0, 0, 0, 1, 2))):
+                self._schedules.create(self._caller(ORGS[0]), self._dice.choice(GROUPS))
             for number in range(self._dice.choice((1, 1, 2, 3))):
                 self._user(f"user {number}", self._submit)
             for number in range(self._dice.choice((0, 1, 2, 4))):
                 self._user(f"meddler {number}", self._meddle)
-            self.world.run(lambda: False, TROUBLE)
+            self.world.run(lambda: not self._acting and self._is_at_rest(), TROUBLE)
             wrong = self._heal() + self.world.errors
             wrong += judge(self._made, self._org, self._jobs)
         ends = [str(job.status) for job in self._made.jobs.get_many(list(self._jobs))]
-        return Verdict(self.seed, wrong, list(self.world.trace), ends)
+        return Verdict(self.seed, wrong, list(self.world.trace), ends, self.world.faults)
 
     # -- what is there -------------------------------------------------------------------------------------------------
 
     def _make_deals(self) -> None:
+        sizes = self._dice.choice(((0, 1, 1, 2, 2, 3, 9, 14), (0, 1, 1, 2, 2, 3, 9, 14), (9, 14)))
         for number in range(self._dice.choice((1, 4, 8, 14))):
-            lines = self._dice.choice((0, 1, 1, 2, 2, 3, 9, 14))
+            lines = self._dice.choice(sizes)
             refused = self._dice.choice((-1, lines - 1)) if lines and self._dice.random() < 0.15 else None
             deal = Deal(f"006{number:012}AAA", self._dice.choice(GROUPS), lines, refused)
             self._org.deals[deal.id] = deal
 
     def _caller(self, org_id: str) -> CallerContext:
-        token = f"token-{self._dice.getrandbits(32)}"
-        self._org.sessions.add(token)
-        return CallerContext(
-            request_id="r", org_id=org_id, org_domain_url="https://a.my.salesforce.com", api_version="66.0",
-            namespace="", access_token=token, user_id="005000000000001AAA", username="u@x.example",
-        )  # fmt: skip
+        return caller_of(self._org, self.world, org_id)
 
     # -- who acts ------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
         """Send a sweep, and one more after some seconds. The workers give their signs of life."""
         self._workers.live()
+        self._schedules.tick(self._web)
         if self._workers.sweeping and not any(sent.task == "quotejob.sweep" for sent in self._workers.waiting):
             self.world.spawn(
                 Actor("beat", self._web, lambda: self._workers.publish("quotejob.sweep", {})),
@@ -103,13 +107,18 @@ class History:
         self.world.at(self._dice.uniform(*((4, 16) if self.world.calm else (2, 8))), self._beat)
 
     def _user(self, name: str, act: Callable[[], None]) -> None:
-        self.world.spawn(Actor(name, self._web, act), after=self._dice.uniform(0, TROUBLE / 2))
+        def done() -> None:
+            self._acting -= 1
+
+        self._acting += 1
+        self.world.spawn(Actor(name, self._web, act, done), after=self._dice.uniform(0, TROUBLE / 2))
 
     def _submit(self) -> None:
         group, caller = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS))
         with contextlib.suppress(StoreUnavailable):
             clause = f"Name = '{group}'"
-            job, _ = self._made.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause)
+            options = Options(dry_run=self._dice.random() < 0.1)
+            job, _ = self._made.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause, options=options)
             self._accepted(job.job_id, group, caller.org_id)
 
     def _accepted(self, job_id: str, group: str, org_id: str) -> None:
@@ -151,8 +160,9 @@ class History:
     def _heal(self) -> list[str]:
         """Let everything go on without faults until it rests. Return what does not."""
         self.world.calm = True
-        self.world.run(lambda: False, 100)  # requests that are done late
-        wrong: list[str] = []
+        self.world.run(lambda: not self._org.late, 100)
+        self._jobs |= {job.job_id: (job.soql_where_clause or "")[8:-1] for job in self._schedules.end()}
+        wrong = self._schedules.wrong()
         if not self._rest():
             return ["it does not come to rest"]
         if self._dice.random() < 0.6:
@@ -171,12 +181,25 @@ class History:
             last.append(job.job_id)
         if not self._rest():
             return ["the clean-up does not come to rest"]
-        return wrong + self._unfinished(last)
+        self.world.run(self._is_told, LIMIT)
+        return wrong + self._unfinished(last) + self._untold()
 
     def _unfinished(self, job_ids: list[str]) -> list[str]:
         """Return the jobs that are not Completed although nothing was in their way."""
         jobs = self._made.jobs.get_many(job_ids)
         return [f"job {job.job_id} is {job.status}: {job.extended_status}" for job in jobs if job.status != "Completed"]
+
+    def _untold(self) -> list[str]:
+        """Return the jobs whose record in the org has another status."""
+        jobs, told = self._made.jobs.get_many(list(self._jobs)), self._org.told
+        return [
+            f"job {job.job_id} is {job.status}, and the org was told {told.get(job.job_id)}"
+            for job in jobs
+            if told.get(job.job_id) != job.status
+        ]
+
+    def _is_told(self) -> bool:
+        return self._workers.idle() and not self._untold()
 
     def _rest(self) -> bool:
         return self.world.run(self._is_at_rest, LIMIT)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.histories.world import World
 from quotejob.errors import OrgExhausted, OrgUnreachable, SessionExpired
+from quotejob.mirror.record import KEY
 from quotejob.salesforce import Graph, GraphOutcome, NodeError, OrgAddress
+from quotejob.salesforce.graphs import Part, Said
 
 TIMEOUT = 60.0  # seconds, as QUOTEJOB_ORG_TIMEOUT
 LATEST = 25.0  # seconds after its timeout in which the org may still begin to work on a request
@@ -52,12 +54,14 @@ class Org:
     quotes: dict[str, MadeQuote] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
     faults: float = 0.0
+    told: dict[str, str] = field(default_factory=dict)  # status of each QuoteJob__c by the job's id
     made: int = 0
+    late: int = 0  # requests that will be done after nobody waits for them any more
     unique = True  # its keys are; False takes this protection out
 
-    def client(self, address: OrgAddress, **_: Any) -> Client:
+    def client(self, address: OrgAddress, *, read_timeout: float = TIMEOUT, **_: Any) -> Client:
         """Return a client, as OrgClient's constructor does."""
-        return Client(self, address)
+        return Client(self, address, read_timeout)
 
     def write(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write each graph, or nothing of it."""
@@ -66,6 +70,22 @@ class Org:
     def write_together(self, graph: Graph) -> GraphOutcome:
         """Write all records of a graph, or none, and then with the error of each record that is refused."""
         return self._write_graph(graph, every_error=True)
+
+    def tell(self, parts: Sequence[Part]) -> dict[str, Said]:
+        """Take the records of jobs, and let the events go by."""
+        records = parts[0].body["records"]
+        self.told |= {each[KEY]: each["Status__c"] for each in records}
+        return {part.name: Said(200, [{"success": True}] * len(records)) for part in parts}
+
+    def do_late(self, work: Callable[[], object], timeout: float) -> None:
+        """Do the work of a request some time after it was sent. ``timeout``: seconds that it is waited for."""
+
+        def do() -> None:
+            self.late -= 1
+            work()
+
+        self.late += 1
+        self.world.at(self.world.dice.uniform(0, timeout + LATEST), do)
 
     def _write_graph(self, graph: Graph, *, every_error: bool = False) -> GraphOutcome:
         if self.world.chance(self.faults):
@@ -127,7 +147,8 @@ class Org:
 class Client:
     """What the steps use of OrgClient."""
 
-    def __init__(self, org: Org, address: OrgAddress) -> None:
+    def __init__(self, org: Org, address: OrgAddress, timeout: float) -> None:
+        self._timeout = timeout
         self.address = address
         self.calls = 0
         self._org = org
@@ -135,7 +156,10 @@ class Client:
     def describe(self, object_name: str) -> dict[str, Any]:
         """Return an object with the fields that a job sets."""
         self._request("describe")
-        settable = {"unique": True, "createable": True}
+        settable: dict[str, Any] = dict.fromkeys(
+            ("unique", "createable", "updateable", "nillable", "defaultedOnCreate"), True
+        )
+        settable |= {"type": "string", "length": 255}
         return {"name": object_name, "fields": [{"name": name} | settable for name in ("QuoteJobKey__c", "Status")]}
 
     def explain(self, _: str) -> None:
@@ -167,6 +191,11 @@ class Client:
         outcome: GraphOutcome = self._request("write together", lambda: self._org.write_together(graph))
         return outcome
 
+    def send_parts(self, parts: Sequence[Part]) -> dict[str, Said]:
+        """Take what the mirror tells."""
+        said: dict[str, Said] = self._request("tell of jobs", lambda: self._org.tell(parts))
+        return said
+
     def delete(self, _: str, record_id: str) -> None:
         """Delete a Quote with its lines."""
         self._request(f"delete {record_id}", lambda: self._org.quotes.pop(record_id, None))
@@ -184,8 +213,8 @@ class Client:
         if world.chance(faults):
             raise OrgUnreachable("The org did not answer: lost before it was done")
         if world.chance(faults / 2):
-            world.at(world.dice.uniform(0, TIMEOUT + LATEST), work)
-            world.sleep(world.dice.choice((1.0, TIMEOUT)))
+            self._org.do_late(work, self._timeout)
+            world.sleep(world.dice.choice((1.0, self._timeout)))
             raise OrgUnreachable("The org did not answer: done later")
         answer = work()
         if world.chance(faults):
@@ -198,12 +227,19 @@ class Client:
         if soql.startswith("SELECT Id FROM Opportunity"):
             return [{"Id": deal.id} for deal in org.deals.values() if deal.group in named]
         if "FROM QuoteLineItem" in soql:
-            quote = org.quotes.get(named[0])
-            return [{"OpportunityLineItemId": line} for line in sorted(quote.lines)] if quote else []
+            quotes = [org.quotes[quote_id] for quote_id in named if quote_id in org.quotes]
+            return [
+                {"QuoteId": each.id, "OpportunityLineItemId": line} for each in quotes for line in sorted(each.lines)
+            ]
         if "FROM Quote WHERE" in soql:
-            found = [quote for quote in org.quotes.values() if quote.key in named]
+            *ids, mine = named
+            found = [each for each in org.quotes.values() if each.opportunity_id in ids and _like(each.key, mine)]
             return [{"Id": quote.id, "OpportunityId": quote.opportunity_id} for quote in found]
         return [_opportunity(org.deals[record_id]) for record_id in named]
+
+
+def _like(text: str, pattern: str) -> bool:
+    return text.startswith(pattern.removesuffix("%"))
 
 
 def _opportunity(deal: Deal) -> dict[str, Any]:

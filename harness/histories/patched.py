@@ -28,14 +28,16 @@ from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
+from quotejob.mirror import telling
 from quotejob.run import context, leases, processes, waves
 from quotejob.salesforce import applink
+from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import scripts
 from quotejob.store.client import RedisClient, RedisPipeline
 from quotejob.store.intake import Intake
-from tasks import flow, steps, sweep
+from tasks import flow, steps, sweep, ticks  # noqa: F401 (ticks: histories send its tasks)
 
 MAX_NODES = 6  # of a graph request: a Quote of six lines is a large one
 RECORDS_PER_WAVE = 6
@@ -139,15 +141,19 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
     def kept(lease: leases.Lease, *_: Any) -> contextlib.AbstractContextManager[None]:
         return _kept(world, lease)
 
-    def apply_async(task: Task, _: Any = None, kwargs: Any = None, **__: Any) -> None:
-        workers.publish(task.name, kwargs or {})
+    def apply_async(task: Task, _: Any = None, kwargs: Any = None, *, countdown: float = 0, **__: Any) -> None:
+        workers.publish(task.name, kwargs or {}, after=countdown)
 
     def send_task(_: Any, name: str, __: Any = None, kwargs: Any = None, **___: Any) -> None:
         workers.publish(name, kwargs or {})
 
     def renewed(caller: Any, _: Settings) -> Any:
         world.sleep(world.dice.uniform(0.1, 3))
-        return _with_session(caller, org, world) if renews else None
+        return replace(caller, access_token=new_session(org, world)) if renews else None
+
+    def session(_: str, org_id: str, *__: Any) -> Any:
+        world.sleep(world.dice.uniform(0.1, 3))
+        return caller_of(org, world, org_id)
 
     lua = scripts._lua
     client = cast(Client, made.client)
@@ -167,7 +173,9 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(steps, "ROOM", _Room(world)),
         patch.object(Intake, "check", lambda _: None),
         patch.object(context, "OrgClient", org.client),
+        patch.object(telling, "OrgClient", org.client),
         patch.object(applink, "renewed", renewed),
+        patch.object(applink, "session", session),
         patch.object(Task, "apply_async", apply_async),
         patch.object(celery.Celery, "send_task", send_task),
         patch.object(flow, "chord", lambda header, body: _Chord(workers, header, body)),
@@ -262,7 +270,16 @@ def _forget_scripts(lua: Any) -> None:
     lua.cache_clear()
 
 
-def _with_session(caller: Any, org: Org, world: World) -> Any:
+def new_session(org: Org, world: World) -> str:
+    """Return the token of a new session of the org."""
     token = f"token-{world.dice.getrandbits(32)}"
     org.sessions.add(token)
-    return replace(caller, access_token=token)
+    return token
+
+
+def caller_of(org: Org, world: World, org_id: str) -> CallerContext:
+    """Return a caller of this org with a new session."""
+    return CallerContext(
+        request_id="r", org_id=org_id, org_domain_url="https://a.my.salesforce.com", api_version="66.0",
+        namespace="", access_token=new_session(org, world), user_id="005000000000001AAA", username="u@x.example",
+    )  # fmt: skip

@@ -38,6 +38,7 @@ class Figures:
     """What came of the histories so far."""
 
     histories: int = 0
+    faults: int = 0
     ends: Counter[str] = field(default_factory=Counter)  # of jobs, by status
     failed: list[Verdict] = field(default_factory=list)
 
@@ -45,6 +46,7 @@ class Figures:
         """Count some histories."""
         for verdict in verdicts:
             self.histories += 1
+            self.faults += verdict.faults
             self.ends.update(verdict.ends)
             if verdict.wrong:
                 self.failed.append(verdict)
@@ -104,7 +106,9 @@ def _report(figures: Figures, seconds: float) -> None:
         print(f"\nSeed {verdict.seed} went wrong:", *verdict.wrong, "Its last events:", *verdict.trace, sep="\n")
     ends = ", ".join(f"{count} {status}" for status, count in figures.ends.most_common())
     each = 1000 * seconds / max(1, figures.histories)
-    print(f"{figures.histories} histories in {seconds:.0f} s ({each:.0f} ms each); jobs: {ends}")
+    print(
+        f"{figures.histories} histories in {seconds:.0f} s ({each:.0f} ms each); {figures.faults} faults; jobs: {ends}"
+    )
     if figures.failed:
         seeds = " ".join(str(seed) for seed in sorted(verdict.seed for verdict in figures.failed)[:20])
         print(f"{len(figures.failed)} went wrong: seeds {seeds}")

@@ -61,15 +61,17 @@ class Workers:
         """Return the messages that no worker has taken, as tasks.queues.waiting does."""
         return {key(sent.task, sent.arguments) for sent in self.waiting}
 
-    def publish(self, task: str, arguments: Mapping[str, Any], chord: Chord | None = None) -> None:
-        """Send a message. It may be lost, doubled or late."""
+    def publish(
+        self, task: str, arguments: Mapping[str, Any], chord: Chord | None = None, *, after: float = 0.0
+    ) -> None:
+        """Send a message that comes ``after`` so many seconds. It may be lost, doubled or late."""
         self.world.sleep(0.001)
         self.world.note(f"send {task} {dict(arguments)}")
         sent = Sent(task, arguments, chord)
         copies = self.world.dice.choice((0, 0, 2)) if self.world.chance(self.faults) else 1
         for _ in range(copies):
             late = self.world.dice.uniform(0, 30) if self.world.chance(self.faults) else 0.001
-            self.world.at(late, lambda: self._arrive(sent))
+            self.world.at(after + late, lambda: self._arrive(sent))
 
     def publish_chord(self, header: Iterable[Signature], body: Signature) -> None:
         """Send the messages of a header, one by one. The body follows the last one that has run."""

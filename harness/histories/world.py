@@ -56,6 +56,7 @@ class World:
         self.dice = Random(seed)
         self.time = 0.0  # seconds since START
         self.calm = False
+        self.faults = 0  # that have happened
         self.errors: list[str] = []  # tracebacks of actors that ended with an exception
         self.trace: deque[str] = deque(maxlen=TRACE_LENGTH)
         self._events: list[tuple[float, int, Actor | Callable[[], None]]] = []
@@ -69,7 +70,9 @@ class World:
 
     def chance(self, probability: float) -> bool:
         """Return whether a fault of this probability happens. Never in calm."""
-        return not self.calm and self.dice.random() < probability
+        struck = not self.calm and self.dice.random() < probability
+        self.faults += struck
+        return struck
 
     def note(self, event: str) -> None:
         """Add an event to the trace."""

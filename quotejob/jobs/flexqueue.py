@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from quotejob import audit
+from quotejob import audit, rights
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.store import JobStore
@@ -52,7 +52,7 @@ class FlexQueue:
         """Move a Holding job to the front or end, or before or after the Holding job ``other``.
 
         Returns False if the job is there already. Raises JobNotFound for a job that the org does not have, JobConflict
-        for a job that is not Holding.
+        for a job that is not Holding, NotAManager.
         """
         return self._reorder(org_id, job_id, place=place, other=other or None)
 
@@ -64,6 +64,7 @@ class FlexQueue:
         return self._reorder(org_id, job_id, position=position)
 
     def _reorder(self, org_id: str, job_id: str, **where: Any) -> bool:
+        rights.check(self._jobs.settings)
         position = self._redis.zrank(keys.jobs_of(org_id, "holding"), job_id)
         answer = self._jobs.run("jobs/reorder", org=org_id, id=job_id, **where).decode()
         if answer in ("moved", "there"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from quotejob import audit, clock
+from quotejob import audit, clock, rights
 from quotejob.errors import JobConflict
 from quotejob.jobs.job import ENDED, MOVES, CommitBy, Job, Status
 from quotejob.jobs.reading import JobReader
@@ -99,9 +99,13 @@ class Moves(JobReader):
         return self.move(job_id, Status.FAILED, extendedStatus=reason[:1000])
 
     def abort(self, job_id: str) -> Job:
-        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended before."""
+        """Abort the job. What is already written stays in the org. Raises JobConflict if the job had ended.
+
+        Raises NotAManager if the person who acts may not do that.
+        """
         reason = "Aborted on request; quotes already written stay in the org, see the job's results"
         before = self.get(job_id)
+        rights.check(self._settings, before.created_by_id)
         if not self.move(job_id, Status.ABORTED, extendedStatus=reason):
             raise JobConflict(f"The job already ended: it is {self.get(job_id).status}")
         audit.note(

@@ -34,6 +34,11 @@ class JobReader:
         self._now = now or clock.now
         self._simulated = now is not None
 
+    @property
+    def settings(self) -> Settings:
+        """The settings that jobs go by."""
+        return self._settings
+
     def get(self, job_id: str, org_id: str | None = None) -> Job:
         """Return the job. Raises JobNotFound if it does not exist or, with ``org_id``, if it belongs to another org."""
         found = self._redis.hash(keys.job(job_id))

@@ -23,9 +23,24 @@ class JobStore(Submission, Moves):
         """Raise StoreUnavailable if Redis does not answer."""
         self._redis.ping()
 
-    def context(self, job_id: str) -> CallerContext:
-        """Return the caller that the job works for. Raises SessionExpired if the session is no longer stored."""
-        return tokens.unseal(self._redis.value(keys.job(job_id, "context")), self._settings)
+    def context(self, job_id: str, part: str = "context") -> CallerContext:
+        """Return the caller that the job works for, or who has "lent" a session to its clean-up.
+
+        Raises SessionExpired if the session is no longer stored.
+        """
+        return tokens.unseal(self._redis.value(keys.job(job_id, part)), self._settings)
+
+    def lend(self, job_id: str, context: CallerContext) -> None:
+        """Store another session of the same org for an ended job, if its clean-up still needs one."""
+        scripts.run(
+            self._redis,
+            "run/lend",
+            clean_ups=keys.CLEAN_UPS,
+            id=job_id,
+            lent=keys.job(job_id, "lent"),
+            context=tokens.seal(context, self._settings),
+            context_kept=tokens.TIME_TO_LIVE,
+        )
 
     def renew_context(self, job_id: str, context: CallerContext) -> None:
         """Store a context with a fresh token for the job, unless the job has ended."""
@@ -37,6 +52,16 @@ class JobStore(Submission, Moves):
             context=tokens.seal(context, self._settings),
             context_kept=tokens.TIME_TO_LIVE,
         )
+
+    def seal_anew(self) -> int:
+        """Seal every stored session with the newest key. Return how many were not. Twice at once is harmless."""
+        count = 0
+        for part in ("context", "lent"):
+            for key in self._redis.scan_iter(keys.job("*", part), count=1000):
+                old = self._redis.value(key.decode())
+                if old is not None and (new := tokens.sealed_anew(old, self._settings)):
+                    count += scripts.run(self._redis, "jobs/seal_anew", context=key.decode(), old=old, new=new)
+        return count
 
     def open(self) -> list[tuple[str, float]]:
         """Return every job that has a slot, with the seconds since its last sign of life, by Redis's clock.

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from quotejob import audit, clock, formats, tracing
-from quotejob.errors import FlexQueueFull, JobConflict
+from quotejob import audit, clock, formats, rights, tracing
+from quotejob.errors import FlexQueueFull, JobConflict, TooManyJobs
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.jobs.job import RESUMABLE, Job, Status
@@ -24,6 +24,8 @@ from quotejob.salesforce import session as tokens
 from quotejob.salesforce.caller import CallerContext
 from quotejob.store import keys
 from quotejob.store.intake import Intake
+
+FORGOTTEN_AT_ONCE = 10  # ended jobs that a submission deletes at most when their org has too many
 
 
 class Submission(JobReader):
@@ -55,8 +57,8 @@ class Submission(JobReader):
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, StoreUnavailable if Redis has no room for new jobs, InvalidRequest for a condition on a
-        job that is not in this org, and IdempotencyKeyReused if the key came with another request.
+        Raises FlexQueueFull, TooManyJobs, StoreUnavailable if Redis has no room for new jobs, InvalidRequest for a
+        condition on a job that is not in this org, and IdempotencyKeyReused if the key came with another request.
         """
         self._intake.check()
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
@@ -102,15 +104,19 @@ class Submission(JobReader):
                 idempotency=idempotency.key_in_store(org, idempotency_key) if idempotency_key else None,
                 idempotency_kept=idempotency.KEPT_FOR,
                 request=idempotency.fingerprint(asked),
+                hourly=self._settings.hourly_jobs,
                 **self._room(),
             )
         if answer == b"full":
             raise self._full()
+        if answer == b"often":
+            raise TooManyJobs(self._settings.hourly_jobs, int(found[0]))
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
         [known] = found
         if answer == b"reused":
             raise idempotency.reused(known.decode())
+        self._forget_oldest(org)
         job, new = self.get(known.decode()), answer == b"new"
         if new:
             self.log_move(job, Status.HOLDING)
@@ -120,10 +126,11 @@ class Submission(JobReader):
         """Put a Failed or Aborted job back into the flex queue. It continues after what is written, with this context.
 
         Raises JobConflict if the job has another status, or depends on a job that has ended otherwise; FlexQueueFull if
-        the queue is full; NewerVersion if only a newer version understands it.
+        the queue is full; NewerVersion if only a newer version understands it; NotAManager.
         """
         self._intake.check()
         job = self.get_mine(job_id, context.org_id)
+        rights.check(self._settings, job.created_by_id)
         answer = self.run(
             "jobs/resume",
             id=job_id,
@@ -144,6 +151,21 @@ class Submission(JobReader):
         self.log_move(job, Status.HOLDING, before, calls=job.api_calls)
         audit.note(self._redis, job.org_id, "resumeJob", job_id=job_id, name=job.name, before={"status": before})
         return self.get(job_id)
+
+    def _forget_oldest(self, org_id: str) -> None:
+        """Delete some of the oldest ended jobs with their results, if the org has more than QUOTEJOB_KEPT_JOBS."""
+        listed = keys.jobs_of(org_id, "jobs")
+        if self._redis.zcard(listed) <= self._settings.kept_jobs:
+            return
+        oldest = self._redis.scored(listed, "-inf", "+inf", FORGOTTEN_AT_ONCE)
+        ended = [job for job in self.get_many([job_id for job_id, _ in oldest]) if job.ended]
+        ended = [job for job in ended if self._redis.zscore(keys.CLEAN_UPS, job.job_id) is None]
+        pipe = self._redis.pipeline()
+        for job in ended:
+            parts = keys.kept_after_end(job.job_id) + keys.needed_for_resume(job.job_id, job.waves or job.waves_begun)
+            pipe.unlink(keys.job(job.job_id), keys.job(job.job_id, "context"), *parts)
+            pipe.zrem(listed, job.job_id)
+        pipe.execute()
 
     def _room(self) -> dict[str, Any]:
         return {

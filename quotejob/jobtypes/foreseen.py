@@ -91,6 +91,7 @@ def _wrong(fields: Fields, verb: Verb, body: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _wrong_value(field: _Field, verb: Verb, value: Any) -> Iterator[tuple[str, str, str]]:
+    value = value.strip() if isinstance(value, str) else value  # as an org does
     if (verb is not Verb.UPDATE and not field.createable) or (verb is not Verb.INSERT and not field.updateable):
         yield "INVALID_FIELD_FOR_INSERT_UPDATE", field.name, f"cannot be set in an {verb} by this user"
     elif value in (None, ""):
@@ -98,5 +99,5 @@ def _wrong_value(field: _Field, verb: Verb, value: Any) -> Iterator[tuple[str, s
             yield "REQUIRED_FIELD_MISSING", field.name, "is required, and would be empty"
     elif isinstance(value, str) and 0 < field.length < len(value):
         yield "STRING_TOO_LONG", field.name, f"holds {field.length} characters, and the text has {len(value)}"
-    elif field.values and value not in field.values:
+    elif field.values and str(value).casefold() not in map(str.casefold, field.values):
         yield "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", field.name, f"has no value {value!r}"

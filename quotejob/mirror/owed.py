@@ -7,6 +7,7 @@ state that the note was made for.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ LEASE = 22.0  # seconds that one process may take; then somebody else does it
 LONGEST_PAUSE = 20.0  # seconds after faults: an org that answers again is told of everything within half a minute
 CALLS_BETWEEN = 200  # org calls of a job between two reports of its progress: half a percent
 LONGEST_SILENCE = 120.0  # seconds after which progress is reported however few calls the job makes
+LATE = 64.0  # seconds in which a request that was begun may still arrive: the lease, its time, and 30 s in the org
 OFF_FOR = 900  # seconds until an org without the objects is asked again
 RESERVE = 20  # no mirror when less than one in so many of the org's daily calls is left
 ORGS_AT_ONCE = 50  # for each sweep
@@ -60,17 +62,25 @@ class MirrorNotes:
         found: list[Any] = self._redis.zrange(keys.jobs_of(org_id, "mirror"), 0, most - 1, withscores=True)
         return Owed(org_id, {job_id.decode(): int(number) for job_id, number in found})
 
-    def done(self, owed: Owed, told: Mapping[str, str]) -> None:
+    def begin(self, org_id: str) -> str:
+        """Note that a request is on its way to the org. Call it before the jobs are read. Return its id."""
+        request = str(uuid.uuid4())
+        scripts.run(self._redis, "mirror/begin", org=org_id, request=request, length=int(LATE * 1000))
+        return request
+
+    def done(self, owed: Owed, told: Mapping[str, str], request: str = "") -> None:
         """End the notes of jobs that the org was told of, unless they changed meanwhile.
+
+        They stay while another request than the answered one may still arrive.
 
         ``told`` has the org calls and the items at that time, "calls items", by job. Other notes of jobs that no longer
         exist end too. The sessions of jobs that have ended are forgotten with their notes.
         """
-        self._run("mirror/done", owed, told=dict(told), off=0, pause=int(BETWEEN * 1000))
+        self._run("mirror/done", owed, told=dict(told), off=0, pause=int(BETWEEN * 1000), request=request)
 
     def off(self, owed: Owed) -> None:
         """Forget the notes of an org without the objects, and note nothing of it for a while."""
-        self._run("mirror/done", owed, told={}, off=OFF_FOR, pause=0)
+        self._run("mirror/done", owed, told={}, off=OFF_FOR, pause=0, request="")
 
     def later(self, org_id: str) -> None:
         """Try again after a pause, which grows with each fault in a row."""
@@ -90,4 +100,5 @@ class MirrorNotes:
 
     def _run(self, script: str, owed: Owed, **arguments: object) -> None:
         notes: Sequence[tuple[str, int]] = list(owed.notes.items())
-        scripts.run(self._redis, script, mirrors=keys.MIRRORS, org=owed.org_id, notes=notes, **arguments)
+        arguments |= {"mirrors": keys.MIRRORS, "org": owed.org_id, "notes": notes, "length": int(LATE * 1000)}
+        scripts.run(self._redis, script, **arguments)

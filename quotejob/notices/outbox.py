@@ -65,6 +65,7 @@ class Outbox:
             "notices/due",
             notices=keys.NOTICES,
             most=AT_ONCE,
+            longest=int(LONGEST_PAUSE * 1000),
             lease=int(LEASE * 1000),
             kept=KEPT_FOR * 1000,
             once=CALLBACK,

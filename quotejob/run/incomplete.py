@@ -121,6 +121,7 @@ class IncompleteQuotes:
                 "run/removed",
                 **self._keys(job),
                 context=keys.job(job.job_id, "context"),
+                lent=keys.job(job.job_id, "lent"),
                 leases=keys.job(job.job_id, "leases"),
                 id=job.job_id,
                 record=None if quote is None else quote.opportunity_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from quotejob.errors import LeaseLost
+from quotejob.errors import LeaseLost, OrgClosed
 from quotejob.jobs.job import Job
 from quotejob.run.context import Run
 from quotejob.run.progress import Progress
@@ -20,21 +20,22 @@ _WAVE_SIZE = "wave size"  # a note of a job whose plan is streamed: the most pag
 
 def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
     """Cut the keys into pages, and the pages into waves of ``wave_size`` pages. Store them as the job's plan."""
-    run.progress.store_plan(run.id, batched(keys, page_size), wave_size, lambda: run.org.calls)
+    bounded = _bounded(keys, run.settings.most_records)
+    run.progress.store_plan(run.id, batched(bounded, page_size), wave_size, lambda: run.org.calls)
 
 
 def stream_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
     """Do the same, and let each wave run as soon as its keys are known. Waves have at most ``wave_size`` pages.
 
     What was added stays: a second try reads the keys again, and adds only those that are new. Raises LeaseLost if
-    another step makes the same plan, JobStopped if the job has ended.
+    another step makes the same plan, JobStopped if the job has ended, OrgClosed if there are too many keys.
     """
     run.progress.note(run.id, _WAVE_SIZE, str(wave_size))
     waves = run.progress.added_waves(run.id)
     known = {key for page in chain(*waves) for key in run.progress.page(run.id, page)}
     total = len(known)
     fresh = (key for key in keys if key not in known) if known else keys
-    pages = batched(fresh, page_size)
+    pages = batched(_bounded(fresh, run.settings.most_records - total), page_size)
     while added := list(islice(pages, _next_size(waves, page_size, wave_size))):
         run.go_on()
         first = waves[-1].stop if waves else 0
@@ -45,6 +46,18 @@ def stream_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int
         if run.wave_added is not None:
             run.wave_added(len(waves) - 1)
     run.progress.end_plan(run.id, waves, total, run.org.calls)
+
+
+def _bounded(keys: Iterable[str], most: int) -> Iterator[str]:
+    """Yield the keys. Raises OrgClosed if there are more than ``most``."""
+    for place, key in enumerate(keys):
+        if place >= most:
+            raise OrgClosed(
+                "The job has more records than QUOTEJOB_MOST_RECORDS allows; narrow its WHERE clause, for example by a "
+                "range of CreatedDate, and submit several jobs. What is written stays",
+                code="TOO_MANY_RECORDS",
+            )
+        yield key
 
 
 def _next_size(waves: Sequence[range], page_size: int, wave_size: int) -> int:

@@ -1,11 +1,13 @@
 """Stored access tokens: encrypted, with a time to live, deleted when the job ends.
 
 No other place has a token: no Celery message, no result, no log line. There may be several keys, newest first. The
-first key encrypts, every key decrypts, so a key can be rotated while jobs run.
+first key encrypts, every key decrypts, so a key can be rotated while jobs run. Workers then seal all contexts anew
+(:meth:`quotejob.jobs.store.JobStore.seal_anew`), so the older key can be removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, fields
 
 import orjson
@@ -39,6 +41,16 @@ def unseal(stored: bytes | None, settings: Settings) -> CallerContext:
             "QUOTEJOB_SECRET_KEY for web and workers (after a change keep the old key at its end), then resume the job"
         ) from None
     return CallerContext(**{name: value for name, value in kept.items() if name in _FIELDS})  # a newer version has more
+
+
+def sealed_anew(stored: bytes, settings: Settings) -> bytes | None:
+    """Return the context sealed with the newest key. None: it is already, or no key opens it."""
+    try:
+        Fernet(settings.secret_keys[0]).decrypt(stored)
+    except InvalidToken:
+        with contextlib.suppress(InvalidToken):
+            return _cipher(settings).rotate(stored)
+    return None
 
 
 def _cipher(settings: Settings) -> MultiFernet:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from quotejob import audit, clock
+from quotejob import audit, clock, rights
 from quotejob.errors import InvalidRequest, NewerVersion, ScheduleConflict, ScheduleNotFound, TooManySchedules
 from quotejob.jobs.job import ENDED
 from quotejob.salesforce.caller import CallerContext
@@ -79,6 +79,7 @@ class ScheduleStore:
         while answer == "stale":
             row = self._row(schedule_id, org_id)
             before = rows.from_row(schedule_id, row)
+            rights.check(self._settings, before.created_by_id)
             after = self._changed(before, changes)
             answer, name = self._store_change(row, before, after), after.name
         if answer == "name":
@@ -99,7 +100,7 @@ class ScheduleStore:
 
     def pause(self, schedule_id: str, org_id: str) -> Schedule:
         """Pause a schedule and return it. Raises ScheduleConflict when it is not WAITING."""
-        before = self.get(schedule_id, org_id)
+        before = self._own(schedule_id, org_id)
         after = self._change_state(before, State.PAUSED, (State.WAITING,))
         self._note("pauseSchedule", before, "state")
         return after
@@ -110,7 +111,7 @@ class ScheduleStore:
         Raises ScheduleConflict in another state, or when its start can no longer be guaranteed, and InvalidRequest when
         it has no further fire time.
         """
-        schedule = self.get(schedule_id, org_id)
+        schedule = self._own(schedule_id, org_id)
         if schedule.state not in (State.PAUSED, State.ERROR):
             raise ScheduleConflict(
                 f"Only a schedule that is PAUSED or in ERROR can be resumed; this one is {schedule.state}"
@@ -122,10 +123,16 @@ class ScheduleStore:
 
     def delete(self, schedule_id: str, org_id: str) -> Schedule:
         """Delete a schedule and return it as it was, in state DELETED. Its jobs stay."""
-        schedule = self.get(schedule_id, org_id)
+        schedule = self._own(schedule_id, org_id)
         self._move(schedule, State.DELETED, (State.WAITING, State.PAUSED, State.COMPLETE, State.ERROR))
         self._note("deleteSchedule", schedule, "state", *CHANGEABLE)
         return replace(schedule, state=State.DELETED, next_fire_time=None)
+
+    def _own(self, schedule_id: str, org_id: str) -> Schedule:
+        """Return a schedule that the person who acts may change. Raises NotAManager."""
+        found = self.get(schedule_id, org_id)
+        rights.check(self._settings, found.created_by_id)
+        return found
 
     def stop(self, schedule_id: str, reason: str) -> None:
         """Put a schedule whose jobs cannot run into ERROR. ``reason`` becomes its extendedStatus.

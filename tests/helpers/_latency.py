@@ -12,14 +12,14 @@ import sys
 HOST = "127.0.0.1"
 
 
-async def serve(port: int, server_port: int, seconds: float) -> None:
+async def serve(port: int, server_port: int, seconds: float, host: str = HOST, at: str = HOST) -> None:
     """Carry bytes both ways until this process is ended."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_there = await asyncio.open_connection(HOST, server_port)
+        there, to_there = await asyncio.open_connection(host, server_port)
         await asyncio.gather(_carry(reader, to_there, seconds / 2), _carry(there, writer, seconds / 2))
 
-    server = await asyncio.start_server(connected, HOST, port)
+    server = await asyncio.start_server(connected, at, port)
     await server.serve_forever()
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from harness.process import ROOT
 
-COUNT = 60
+COUNT = 200
 FOUND_SOON = [
     "unique keys of the org",
     "the sweep",
     "the look-up of a refused duplicate",
+    "the second look for late requests",
     "the wait for all pages of a wave",
     "the first receipt wins",
 ]

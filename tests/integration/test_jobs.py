@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +15,18 @@ import pytest
 import redis
 from cryptography.fernet import Fernet
 
-from quotejob.errors import FlexQueueFull, InvalidRequest, JobConflict, JobNotFound, SessionExpired, StoreUnavailable
+from quotejob import audit
+from quotejob.errors import (
+    FlexQueueFull,
+    InvalidRequest,
+    JobConflict,
+    JobNotFound,
+    NotAManager,
+    SessionExpired,
+    StoreUnavailable,
+    TooManyJobs,
+)
+from quotejob.jobs.flexqueue import FlexQueue
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
@@ -306,3 +319,73 @@ def test_redis_away_is_said() -> None:
     settings = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(Fernet.generate_key().decode(),))
     with pytest.raises(StoreUnavailable, match="try again"):
         JobStore(store.client(settings.redis_url, attempts=0), settings).ping()
+
+
+def test_only_managers_change_what_others_made(jobs: JobStore, caller: CallerContext) -> None:
+    """With QUOTEJOB_MANAGERS: the owner and a manager may, another user may not; a worker is not asked."""
+    jobs._settings = replace(jobs.settings, managers=frozenset({"005MANAGER00001"}), holding_jobs=10)
+    queue = FlexQueue(jobs._redis, jobs)
+
+    def by(user_id: str, act: Callable[[], Any]) -> str:
+        """Return what comes of it when this user acts."""
+
+        def run() -> str:
+            audit.acts(user_id, None)
+            try:
+                act()
+            except NotAManager as refused:
+                return refused.code
+            return "done"
+
+        return contextvars.copy_context().run(run)
+
+    first, second, third = (submit(jobs, caller).job_id for _ in range(3))
+    assert by("005STRANGER0001AAA", lambda: jobs.abort(first)) == "NOT_A_MANAGER"
+    assert by("005STRANGER0001AAA", lambda: queue.move_to(caller.org_id, third, 0)) == "NOT_A_MANAGER"
+    assert jobs.get(first).status is Status.HOLDING
+    assert by(caller.user_id, lambda: jobs.abort(first)) == "done"
+    assert by("005STRANGER0001AAA", lambda: jobs.resume(first, caller)) == "NOT_A_MANAGER"
+    assert by("005MANAGER00001AAA", lambda: jobs.resume(first, caller)) == "done"
+    assert by("005MANAGER00001AAA", lambda: queue.move_to(caller.org_id, third, 0)) == "done"
+    jobs.abort(second)  # nobody acts
+
+
+def test_an_org_submits_so_many_jobs_an_hour(jobs: JobStore, caller: CallerContext) -> None:
+    """The next one is refused with the time to wait; a repeated call, another org and a guaranteed job are not."""
+    jobs._settings = replace(jobs.settings, hourly_jobs=2)
+    submit(jobs, caller, idempotency_key="one")
+    submit(jobs, caller)
+    submit(jobs, caller, idempotency_key="one")
+    with pytest.raises(TooManyJobs, match="QUOTEJOB_HOURLY_JOBS") as refused:
+        submit(jobs, caller)
+    assert 3500 < (refused.value.retry_after or 0) <= 3600
+    submit(jobs, caller, guaranteed=True)
+    submit(jobs, replace(caller, org_id=to18("00D" + uuid.uuid4().hex[:12])))
+
+
+def test_the_oldest_ended_jobs_make_room(jobs: JobStore, caller: CallerContext) -> None:
+    """Beyond QUOTEJOB_KEPT_JOBS they are deleted with all they have; jobs that have not ended stay."""
+    jobs._settings = replace(jobs.settings, kept_jobs=2, holding_jobs=10)
+    alive, *ended = (submit(jobs, caller).job_id for _ in range(3))
+    for job_id in ended:
+        jobs.abort(job_id)
+    submit(jobs, caller)
+    assert jobs.get(alive).status is Status.HOLDING
+    for job_id in ended:
+        with pytest.raises(JobNotFound):
+            jobs.get(job_id)
+        assert list(jobs._redis.scan_iter(f"quotejob:job:{job_id}*")) == []
+
+
+def test_sessions_are_sealed_with_the_newest_key(jobs: JobStore, caller: CallerContext) -> None:
+    """After a change of keys, once: then the older key is not needed. A session lives no longer for it."""
+    job_id, key = submit(jobs, caller).job_id, Fernet.generate_key().decode()
+    context = f"quotejob:job:{job_id}:context"
+    jobs._redis.expire(context, 500)
+    both = JobStore(jobs._redis, replace(jobs.settings, secret_keys=(key, *jobs.settings.secret_keys)))
+    newest = JobStore(jobs._redis, replace(jobs.settings, secret_keys=(key,)))
+    with pytest.raises(SessionExpired):
+        newest.context(job_id)
+    assert (both.seal_anew(), both.seal_anew()) == (1, 0)
+    assert newest.context(job_id) == caller
+    assert 0 < jobs._redis.ttl(context) <= 500

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet
 
-from quotejob.errors import JobStopped, LeaseLost
+from quotejob.errors import JobStopped, LeaseLost, OrgClosed
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.run import waves
 from quotejob.run.context import Run, begin
@@ -131,3 +131,15 @@ def test_no_wave_is_added_to_a_job_that_has_ended(run: Run) -> None:
         plan(replace(run, wave_added=abort), ids(6))
     assert planned_ids(run) == [*ids(4)]
     assert all(run.jobs._redis.ttl(f"quotejob:job:{run.id}:{part}") > 0 for part in ("plan", "pages"))
+
+
+def test_a_plan_has_so_many_records_at_most(run: Run) -> None:
+    """With more than QUOTEJOB_MOST_RECORDS it ends with a sentence; so does the second try, and exactly so many do."""
+    bounded = replace(run, settings=replace(run.settings, most_records=6))
+    for _ in range(2):
+        with pytest.raises(OrgClosed, match="QUOTEJOB_MOST_RECORDS") as refused:
+            plan(bounded, ids(7))
+        assert refused.value.code == "TOO_MANY_RECORDS"
+    assert len(planned_ids(run)) <= 6
+    plan(bounded, ids(6))
+    assert planned_ids(run) == [f"id{number}" for number in range(6)]

@@ -48,6 +48,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         "QUOTEJOB_REDIS_FULL_AT": "80",
         "QUOTEJOB_REDIS_MAY_FORGET": "1",
         "QUOTEJOB_AUTHORIZATIONS": "worker, night_shift",
+        "QUOTEJOB_MANAGERS": "005000000000001AAA, 005000000000002",
         "LOG_LEVEL": "debug",
     }.items():
         monkeypatch.setenv(name, value)
@@ -57,6 +58,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert (read.active_jobs, read.holding_jobs, read.log_level) == (2, 0, "DEBUG")
     assert (read.redis_full_at, read.redis_may_forget) == (80, True)
     assert read.authorizations == frozenset({"worker", "night_shift"})
+    assert read.managers == frozenset({"005000000000001", "005000000000002"})
     assert len(read.secret_keys) == 2
 
 
@@ -79,6 +81,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         ("QUOTEJOB_HOLDING_JOBS", "-1"),
         ("QUOTEJOB_REDIS_FULL_AT", "0"),
         ("QUOTEJOB_AUTHORIZATIONS", "worker,../x"),
+        ("QUOTEJOB_MANAGERS", "jane@example.com"),
         ("LOG_LEVEL", "LOUD"),
         ("LOG_FORMAT", "xml"),
     ],

@@ -36,7 +36,7 @@ from quotejob.salesforce import IngestResult, Kind, kind_of
 
 LEAST = 2  # quotes of a wave: a single one is written by a graph
 FIRST_LOOK = 1.0  # seconds after the start of a job, at least; each look is a call
-ROWS_A_SECOND = 4_000  # that an org writes at best: a job with more rows is looked at later
+ROWS_A_SECOND = 2_500  # that an org writes, about: a job with more rows is looked at later
 LONGEST_PAUSE = 20.0  # seconds between two looks
 AT_ONCE = 400  # quotes that are settled together: their ids are in the URI of one query
 DELETED_AT_ONCE = 200  # Collections: records of one request

@@ -23,6 +23,7 @@ CHILDREN = 499  # rows of one parent that come with it; the others are asked for
 CALLS_A_WAVE = 9  # by Bulk: two jobs are created, filled, started and looked at; the ids of the Quotes are fetched
 BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
 BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
+BYTES_OF_REASONS = 12  # of a line: why its price is what it is, as long as the job is kept
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
 
 
@@ -105,7 +106,7 @@ def by_bulk(quotes: int, shape: Shape) -> int:
 def redis_bytes(records: int, lines: int) -> int:
     """Return about how many bytes the job needs in Redis at its peak."""
     share = min(1.0, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE / records) if records else 0.0
-    return int(records * BYTES_A_RECORD + share * lines * BYTES_A_LINE)
+    return int(records * BYTES_A_RECORD + lines * (BYTES_OF_REASONS + share * BYTES_A_LINE))
 
 
 def _plan(records: int, shape: Shape) -> int:

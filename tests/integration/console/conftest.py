@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 import api
 import console
 from cli.local import LocalOrg
+from console import jobs, outlook
 from quotejob.doors import Doors
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -56,6 +57,8 @@ def services(settings: Settings, local_org: LocalOrg) -> Iterator[Services]:
     """The stores; nothing of the org is left afterwards."""
     made = Services.connected(settings)
     forget_org(made, local_org)
+    outlook.read.cache_clear()  # the org's version begins anew
+    jobs._rows.cache_clear()
     yield made
     forget_org(made, local_org)
 

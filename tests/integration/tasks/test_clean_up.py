@@ -253,6 +253,24 @@ def test_the_next_session_of_the_org_finishes_it(
 
 
 @pytest.mark.usefixtures("late")
+def test_the_next_job_lends_its_session(
+    services: Services, caller: CallerContext, local: LocalOrg, sessionless: Job
+) -> None:
+    """While the next job runs a step may still write. Later a clean-up removes the Quote with that job's session."""
+    other, _ = services.jobs.submit(another_session(caller, local), "BatchQuote", soql_where_clause="Name = 'nobody'")
+    lease = services.leases.claim(sessionless.job_id, "batch 0 0", sessionless.org_id, after_end=True)
+    with lease.kept():
+        run_to_end(services, other.job_id)
+    lease.release()
+    assert services.progress.incomplete.left_over(sessionless.job_id) != []
+    clean_up.clean_up(sessionless.job_id)
+    assert services.progress.incomplete.left_over(sessionless.job_id) == []
+    assert services.client.exists(keys.job(sessionless.job_id, "lent")) == 0
+    requests.post(f"{local.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
+    assert lines_in_org(local) == []
+
+
+@pytest.mark.usefixtures("late")
 def test_killed_before_the_id_is_known(
     services: Services, caller: CallerContext, local: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,3 +72,18 @@ def test_a_clock_that_is_turned_back_takes_no_turn(beat: Scheduler, client: Redi
     assert sends(beat, client) == 1
     client.pexpire(TURN, 3_600_000)
     assert sends(beat, client) == 1
+
+
+@pytest.mark.parametrize(("waited", "works"), [(1, True), (11, False)])
+def test_what_waited_while_no_worker_ran_is_dropped(
+    beat: Scheduler, client: RedisClient, waited: float, works: bool
+) -> None:
+    """By the clock of Redis alone: those of beat and of the workers may be wrong."""
+    assert sends(beat, client) == 1
+    [header] = sent(client, "quotejob.sweep")[-1:]
+    assert header["expires"] is None
+    client.delete(TURN)
+    sweep.sweep.push_request(**{housekeeping.SENT: header[housekeeping.SENT] - waited * 1000})
+    sweep.sweep.run()
+    sweep.sweep.pop_request()
+    assert bool(client.exists(TURN)) is works

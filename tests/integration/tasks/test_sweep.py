@@ -18,6 +18,7 @@ from quotejob import clock
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import Status
 from quotejob.jobs.store import JobStore
+from quotejob.notices.outbox import CALLBACK
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -200,3 +201,23 @@ def test_signs_of_life_go_by_the_clock_of_redis(
     looked_at = client.zscore(keys.HOLDING, submit(services.jobs, caller))
     assert looked_at
     assert abs(looked_at - true_now().timestamp() * 1000) < 5000
+
+
+def test_what_is_owed_is_done_although_the_clock_was_turned_back(
+    settings: Settings, client: RedisClient, caller: CallerContext
+) -> None:
+    """The mirror, a clean-up and a notice were due at times that are now far ahead."""
+    made = Services(replace(settings, mirror=True), client)
+    job_id = submit(made.jobs, caller)
+    notice = f"{CALLBACK} {job_id} 1"
+    client.hset(keys.notice(notice), "since", clock.ms(datetime.now(UTC)))
+    ahead = clock.ms(datetime.now(UTC) + timedelta(hours=5))
+    client.delete(keys.CLEAN_UPS, keys.NOTICES, keys.MIRRORS)
+    client.zadd(keys.MIRRORS, {caller.org_id: ahead})
+    client.zadd(keys.CLEAN_UPS, {job_id: ahead})
+    client.zadd(keys.NOTICES, {notice: ahead})
+    assert caller.org_id in made.mirror.due()
+    assert job_id in made.progress.incomplete.due()
+    assert notice in [text for text, _ in made.outbox.due()]
+    assert made.progress.incomplete.due() == []  # not again before its pause is over
+    client.delete(keys.CLEAN_UPS, keys.NOTICES, keys.notice(notice), keys.MIRRORS)

@@ -29,4 +29,5 @@ redis.call('ZREM', CLEAN_UPS, id) -- the resumed job completes its Quotes itself
 redis.call('SREM', org(owner, 'clean-ups'), id)
 redis.call('PERSIST', job(id, 'leases'))
 redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
+redis.call('DEL', job(id, 'lent'))
 return {before}

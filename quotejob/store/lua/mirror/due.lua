@@ -1,4 +1,4 @@
--- needs clock
+-- needs due
 -- Note the jobs whose progress their orgs should be told of. Return the orgs that should be told something now.
 -- args  most (orgs), lease (ms that one process may take), between (ms between two reports of a job), calls (org calls of
 --       the job between two reports), silence (ms after which it is told anyway)
@@ -22,7 +22,7 @@ for _, id in ipairs(redis.call('ZRANGE', 'quotejob:open', 0, -1)) do
   end
 end
 local due = {}
-for _, owner in ipairs(redis.call('ZRANGEBYSCORE', 'quotejob:mirrors', '-inf', now, 'LIMIT', 0, args.most)) do
+for _, owner in ipairs(due_of('quotejob:mirrors', args.lease, args.most)) do
   if redis.call('EXISTS', 'quotejob:org:' .. owner .. ':mirror') == 0 then
     redis.call('ZREM', 'quotejob:mirrors', owner)
   else

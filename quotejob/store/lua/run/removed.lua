@@ -1,7 +1,8 @@
 -- needs run/lease
 -- Note that an incomplete Quote was removed from the org. When none is left, the job needs no session any more.
--- args  job, incomplete, clean_ups, org_clean_ups, context, leases (keys), id, record (the Opportunity; nil: only check
---       if any Quote is left), final (no request that was sent before the job's end can arrive any more), api_calls
+-- args  job, incomplete, clean_ups, org_clean_ups, context, lent, leases (keys), id, record (the Opportunity; nil:
+--       it is only checked if any Quote is left), final (no request from before the job's end can arrive any more),
+--       api_calls
 -- Returns 1 if the job has nothing left to remove, else 0.
 if not has_ended(args.job) then return 0 end -- it was resumed meanwhile
 if args.record then
@@ -18,5 +19,5 @@ for _, note in ipairs(redis.call('HVALS', args.incomplete)) do
 end
 redis.call('ZREM', args.clean_ups, args.id)
 redis.call('SREM', args.org_clean_ups, args.id)
-redis.call('DEL', args.context, args.leases)
+redis.call('DEL', args.context, args.lent, args.leases)
 return 1

@@ -11,10 +11,12 @@ from _runs import caller_of, run_to_end
 from cli.client import Json
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
+from quotejob.asking.forecast import forecast
 from quotejob.errors import LeaseLost, OrgRefused
-from quotejob.jobs.job import CommitBy, Job, Status
+from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
+from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes import commit
+from quotejob.jobtypes.quotes import by_bulk, commit
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import OrgClient, bulk
 from quotejob.salesforce.connection import Connection
@@ -219,6 +221,15 @@ def test_an_org_without_the_key_of_lines(ended: Ended, monkeypatch: pytest.Monke
     assert "QuoteLineItem.QuoteJobKey__c" in (job.extended_status or "")
     assert "deploy" in (job.extended_status or "")
     assert in_org() == []
+
+
+def test_the_forecast_counts_every_call(
+    local: LocalOrg, services: Services, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one look at each Bulk job, which an org that is fast enough needs."""
+    monkeypatch.setattr(by_bulk, "FIRST_LOOK", 1.5)
+    foreseen = forecast(caller_of(local), BuiltIn.BATCH_QUOTE, "Id != null", services, Options(commit_by=CommitBy.BULK))
+    assert ended().api_calls == foreseen.calls.total == 2 + 1 + 1 + 9
 
 
 def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from _messages import QUEUES
 from _runs import caller_of, run_to_end
 
 from cli.local import LocalOrg
@@ -21,6 +22,7 @@ from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.rows import Row
 from quotejob.usercode.writes import Yielded, updates
 from tasks import flow, steps
+from tasks.queues import key, waiting
 
 
 class Account(Row, frozen=True, kw_only=True):
@@ -111,6 +113,18 @@ def test_a_worker_that_lacks_the_type_leaves_it_to_one_that_has_it(services: Ser
     assert services.client.hash(keys.job(job.job_id, "faults")) == {}
     registry._HANDLERS["Following"] = has
     assert ended(services, job).status is Status.COMPLETED
+
+
+def test_it_sends_the_step_on(services: Services, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the job does not wait for the sweep; a step without a unit would wait for seconds."""
+    monkeypatch.setattr(steps, "HANDED_ON", 0.01)
+    job = begin(Following)
+    registry._HANDLERS.pop("Following")
+    services.living.note({"Following": "one"})
+    for step in (flow.plan, flow.round_off):
+        services.client.delete(*QUEUES)
+        step.apply(kwargs={"job_id": job.job_id})
+        assert key(step.name, {"job_id": job.job_id}) in waiting(services.client)
 
 
 def test_after_minutes_it_is_failed_and_can_be_resumed(
