@@ -22,7 +22,8 @@ MOST_SAMPLES = 10_000
 @blueprint.get("/submit")
 def submit() -> Response:
     """Show the form."""
-    return page("submit.html", clause=request.args.get("clause", "")[:2000], found=None)
+    given = request.args.get
+    return page("submit.html", clause=given("clause", ""), name=given("name", "")[:MAX_NAME_LENGTH], found=None)
 
 
 @blueprint.post("/submit/check")

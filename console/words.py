@@ -33,7 +33,15 @@ def install(app: Flask) -> None:
     env = app.jinja_env
     env.trim_blocks = env.lstrip_blocks = True
     env.filters |= {"number": number, "relative": relative, "at": at, "lasting": lasting, "percent": percent}
-    env.globals |= {"title": title, "asset": asset, "zone": zone, "about": about, "Role": Role, "once": once}
+    env.globals |= {
+        "title": title,
+        "asset": asset,
+        "zone": zone,
+        "about": about,
+        "ran": ran,
+        "Role": Role,
+        "once": once,
+    }
     app.context_processor(lambda: {"me": g.get("session"), "who": LocalProxy(person)})
 
 
@@ -105,6 +113,13 @@ def title(job: Job) -> str:
     said = _KINDS.get(BuiltIn(job.job_type)) if job.job_type in list(BuiltIn) else None
     said = said or job.soql_where_clause or job.job_type
     return said if len(said) <= LONGEST_TITLE else f"{said[: LONGEST_TITLE - 1]}…"
+
+
+def ran(job: Job) -> float:
+    """Return how many seconds an ended job ran; 0 if it did not, or still does."""
+    if job.started_date is None or job.completed_date is None:
+        return 0.0
+    return (job.completed_date - job.started_date).total_seconds()
 
 
 def about(job: Job) -> str:

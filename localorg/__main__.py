@@ -27,6 +27,7 @@ from localorg.lab.costs import PROFILES
 from localorg.numbers import whole
 from localorg.org import Org
 from localorg.schema.loading import load_schema
+from localorg.schema.permission_sets import profiles
 from localorg.seed import add_currencies, add_opportunities, populate
 
 MODULE = "python -m localorg"
@@ -103,6 +104,7 @@ def open_org(asked: argparse.Namespace) -> Org:
         path=asked.db,
         seed=asked.seed,
         token=asked.token,
+        profiles=[profile for folder in extra for profile in profiles(folder)],
     )
     org.costs.use(asked.profile)
     populate(org)

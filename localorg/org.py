@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ from localorg.ids import IdFactory
 from localorg.lab.costs import Costs
 from localorg.lab.faults import Faults
 from localorg.lab.stats import Stats
-from localorg.permissions import User
+from localorg.permissions import Profile, User
 from localorg.schema.model import Schema
 from localorg.schema.tables import create_tables
 from localorg.soql import Soql
@@ -51,8 +51,12 @@ class Org:
         seed: int = 1,
         token: str | None = None,
         clock: Callable[[], datetime] = utc_now,
+        profiles: Iterable[Profile] = (),
     ) -> None:
-        """Open the org in the file at path, or one in memory; a new org is still empty (see seed.py)."""
+        """Open the org in the file at path, or one in memory; a new org is still empty (see seed.py).
+
+        Beside the usual users it has one for each of ``profiles``.
+        """
         self.schema = schema
         self.seed = seed
         self.clock = clock
@@ -62,7 +66,7 @@ class Org:
         create_tables(self.connection, schema)
         self.ids = self._resumed_ids()
         self.organization_id = self._first_id("Organization")
-        self.users = Users(self.connection, self.ids)
+        self.users = Users(self.connection, self.ids, profiles)
         self.user = self.users.first
         self._caller: ContextVar[User] = ContextVar("caller", default=self.user)
         self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"

@@ -53,6 +53,6 @@ def _told(owed: Owed) -> bool:
     answer = tell(jobs, made.jobs, made.mirror, current()) if jobs else Answer.DONE
     if answer is Answer.ABSENT:
         made.mirror.off(owed)
-    elif answer is Answer.DONE:
+    elif answer is not Answer.LATER:
         made.mirror.done(owed, {job.job_id: f"{job.api_calls} {job.job_items_processed}" for job in jobs}, request)
     return answer is not Answer.LATER

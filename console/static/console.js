@@ -106,6 +106,7 @@
     const rows = [...document.querySelectorAll("#rows tr[data-status]")];
     const now = rows.findIndex((row) => row.contains(document.activeElement));
     const link = (row) => row && row.querySelector("a.nm").focus();
+    if (event.key === "?" && $("help")) $("help").showModal();
     if (event.key === "/" && $("q")) { event.preventDefault(); $("q").focus(); }
     if (event.key === "j") link(rows[Math.min(now + 1, rows.length - 1)]);
     if (event.key === "k") link(rows[Math.max(now - 1, 0)]);

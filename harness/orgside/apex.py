@@ -16,7 +16,7 @@ from harness.orgside import stubs
 
 _CHECK = "io.github.apexdevtools.apexls.CheckForIssues"
 _BLOCK = re.compile(r"^```apex\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FOLDERS = ("force-app", "force-app-published")
+FOLDERS = ("force-app", "force-app-published", "force-app-agentforce")
 
 
 def jars(modules: Path) -> str:

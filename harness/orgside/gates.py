@@ -69,7 +69,7 @@ def components(root: Path) -> list[str]:
 
 def form(root: Path) -> list[str]:
     """Check that Apex and components have the form that prettier gives them. Its parser of Apex is Salesforce's own."""
-    patterns = [str(root / folder / "**/*.{cls,js,html}") for folder in apex.FOLDERS]
+    patterns = [str(root / folder / "**/*.{cls,js,html,json}") for folder in apex.FOLDERS]
     program = installed(CHECKS) / ".bin" / "prettier"
     config = ["--config", str(CHECKS / "prettier.config.mjs"), "--no-editorconfig"]
     return _lines([str(program), "--list-different", *config, *patterns], root)

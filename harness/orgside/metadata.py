@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from harness.orgside.apex import FOLDERS
 _NAMESPACE = "{http://soap.sforce.com/2006/04/metadata}"
 _TYPE = re.compile(r"^export type (\w+) = ((?:\w+ & )*)\{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^    (\w+)\??: ([^;]+);", re.MULTILINE)
+_VARIABLE = re.compile(r"@InvocableVariable\([^)]*\)\s*public \w+ (\w+);")
 _ALWAYS = {"fullName"}
 _NOT_OF_THE_API = {"LightningComponentBundle"}  # its targetConfigs hold XML of another kind
 # What a permission set or a report may name: element -> where its file is.
@@ -24,6 +26,8 @@ _NAMED = {
     "permissionSets": "**/{}.permissionset-meta.xml",
     "reportType": "**/{}.reportType-meta.xml",
     "lwcComponent": "**/lwc/{}",
+    "functionName": "**/{}.genAiFunction-meta.xml",
+    "invocationTarget": "**/{}.cls",
 }
 
 
@@ -47,7 +51,18 @@ class Types:
 
 def wrong(root: Path, types: Types) -> list[str]:
     """Return a line for each element that its type does not know, and each name of a file that is not there."""
-    return [f"{file.relative_to(root)}: {fault}" for file in _files(root) for fault in _of_file(root, file, types)]
+    found = [f"{file.relative_to(root)}: {fault}" for file in _files(root) for fault in _of_file(root, file, types)]
+    return found + list(_of_schemas(root))
+
+
+def _of_schemas(root: Path) -> Iterator[str]:
+    """Yield a line for each field that an agent's action has and no action in Apex."""
+    classes = "".join(file.read_text(encoding="utf-8") for file in (root / "force-app").rglob("*.cls"))
+    known = set(_VARIABLE.findall(classes))
+    for file in sorted(path for folder in FOLDERS for path in (root / folder).rglob("schema.json")):
+        schema = json.loads(file.read_text(encoding="utf-8"))
+        for name in sorted({*schema["properties"], *schema.get("required", [])} - known):
+            yield f"{file.relative_to(root)}: no action has the field {name}"
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.orgside.apex import FOLDERS
 
 _NAMESPACE = "{http://soap.sforce.com/2006/04/metadata}"
+_BUNDLES = {"lwc", "genAiFunctions"}  # a folder of files for each component
 _PARTS = ("CustomField", "ListView")  # of an object
 _ALONE = {  # sf asks nobody else, starts no update of itself and uses no settings of the user
     "SF_AUTOUPDATE_DISABLE": "true",
@@ -54,9 +55,8 @@ def _shipped(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the type and the name of each component, as the files themselves say it."""
     for folder in FOLDERS:
         for file in sorted(path for path in (root / folder).rglob("*") if path.is_file()):
-            if "__tests__" in file.parts or (
-                file.parent.parent.name == "lwc" and not file.name.endswith(".js-meta.xml")
-            ):
+            in_bundle = _BUNDLES & set(file.parts) and not file.name.endswith("-meta.xml")
+            if in_bundle or "__tests__" in file.parts:
                 continue
             if file.name.endswith("-meta.xml"):
                 yield _component(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 from localorg.ids import IdFactory, normalise
@@ -22,13 +23,16 @@ _PEOPLE: tuple[tuple[str, tuple[str, str, str], Profile], ...] = (
 class Users:
     """Everyone who can log in, found by id or by username. The first user is the org's administrator."""
 
-    def __init__(self, connection: sqlite3.Connection, ids: IdFactory) -> None:
-        """Read the users. Users in the database keep their ids; the others get ids in the order of the list."""
+    def __init__(self, connection: sqlite3.Connection, ids: IdFactory, more: Iterable[Profile] = ()) -> None:
+        """Read the users. Users in the database keep their ids; the others get ids in the order of the list.
+
+        There is one more user for each of the profiles in ``more``: its name, in small letters, is in the username.
+        """
         known = dict(connection.execute('SELECT "Username", "Id" FROM "User"').fetchall())
         zone = ZoneInfo(TIME_ZONE)
         self.everyone = tuple(
             User(known.get(username) or ids.next(_PREFIX), username, zone, *names, profile)
-            for username, names, profile in _PEOPLE
+            for username, names, profile in (*_PEOPLE, *(_alone(each) for each in more))
         )
         self.custom_permissions: dict[str, frozenset[str]] = {}  # by the user's id
         self._by_id = {user.id: user for user in self.everyone}
@@ -46,3 +50,8 @@ class Users:
     def by_username(self, username: str) -> User | None:
         """Return the user with this username, in any case."""
         return self._by_username.get(username.strip().lower())
+
+
+def _alone(profile: Profile) -> tuple[str, tuple[str, str, str], Profile]:
+    short = profile.name.lower()
+    return f"{short}@quotejob.example", ("Only", profile.name, short[:8]), profile

@@ -49,19 +49,19 @@ def add(described: dict[str, dict[str, Any]], folder: Path) -> None:
 
     Raise ValueError for a file that is not XML.
     """
-    for file, root in _read(folder, "object"):
+    for file, root in read(folder, "object"):
         if file.parent.name.endswith(("__c", "__e")):
             described[file.parent.name] = custom_object(file.parent.name, _object(root), described)
-    values = {file.name.split(".")[0]: _texts(root, "customValue") for file, root in _read(folder, "globalValueSet")}
-    for file, root in _read(folder, "field"):
+    values = {file.name.split(".")[0]: _texts(root, "customValue") for file, root in read(folder, "globalValueSet")}
+    for file, root in read(folder, "field"):
         if file.parent.name == "fields" and (body := _body_for(described, file)):
             _add_field(described, body, root, file, values)
-    for file, root in _read(folder, "validationRule"):
+    for file, root in read(folder, "validationRule"):
         if file.parent.name == "validationRules" and (body := _body_for(described, file)):
             _add_rule(body, root, file)
 
 
-def _read(folder: Path, kind: str) -> Iterator[tuple[Path, xml.Element]]:
+def read(folder: Path, kind: str) -> Iterator[tuple[Path, xml.Element]]:
     """Yield every file of a kind below a folder, in the order of their names."""
     for file in sorted(folder.rglob(f"*.{kind}-meta.xml")):
         try:
@@ -77,15 +77,21 @@ def _body_for(described: dict[str, dict[str, Any]], file: Path) -> dict[str, Any
     return described.get(name)
 
 
-def _text(root: xml.Element, path: str, default: str = "") -> str:
+def text(root: xml.Element, path: str, default: str = "") -> str:
+    """Return the text of an element below this one."""
     whole = "/".join(f"{_METADATA}{tag}" for tag in path.split("/"))
     return (root.findtext(whole) or default).strip()
 
 
+def flag(root: xml.Element, path: str) -> bool:
+    """Return whether an element says true."""
+    return text(root, path) == "true"
+
+
 def _texts(root: xml.Element, tag: str) -> list[str]:
     """Return the names of the picklist values that are in use."""
-    found = [each for each in root.iter(f"{_METADATA}{tag}") if _text(each, "isActive", "true") == "true"]
-    return [name for each in found if (name := _text(each, "fullName"))]
+    found = [each for each in root.iter(f"{_METADATA}{tag}") if text(each, "isActive", "true") == "true"]
+    return [name for each in found if (name := text(each, "fullName"))]
 
 
 # --- objects ------------------------------------------------------------------------------------------------------
@@ -94,14 +100,14 @@ def _texts(root: xml.Element, tag: str) -> list[str]:
 def _object(root: xml.Element) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for tag, key in (("label", "label"), ("pluralLabel", "plural")):
-        if text := _text(root, tag):
-            body[key] = text
-    if _text(root, "nameField/type") == "AutoNumber":
-        body["name"] = {"numbered": _text(root, "nameField/displayFormat", "{0}")}
-    if label := _text(root, "nameField/label"):
+        if said := text(root, tag):
+            body[key] = said
+    if text(root, "nameField/type") == "AutoNumber":
+        body["name"] = {"numbered": text(root, "nameField/displayFormat", "{0}")}
+    if label := text(root, "nameField/label"):
         body.setdefault("name", {})["label"] = label
-    body["owned"] = _text(root, "sharingModel") != "ControlledByParent"
-    body["after_commit"] = _text(root, "publishBehavior") == "PublishAfterCommit"
+    body["owned"] = text(root, "sharingModel") != "ControlledByParent"
+    body["after_commit"] = text(root, "publishBehavior") == "PublishAfterCommit"
     return body
 
 
@@ -115,7 +121,7 @@ def _add_field(
     file: Path,
     values: dict[str, list[str]],
 ) -> None:
-    name, kind = _text(root, "fullName", file.name.split(".")[0]), _text(root, "type")
+    name, kind = text(root, "fullName", file.name.split(".")[0]), text(root, "type")
     if not name.endswith("__c"):
         return  # a project's settings for a standard field do not affect its rows
     if kind not in _TYPES or root.find(f"{_METADATA}formula") is not None:
@@ -129,17 +135,17 @@ def _add_field(
 
 
 def _field(root: xml.Element, name: str, kind: str, values: dict[str, list[str]]) -> dict[str, Any]:
-    given: dict[str, Any] = {"type": _TYPES[kind], "label": _text(root, "label", name)}
+    given: dict[str, Any] = {"type": _TYPES[kind], "label": text(root, "label", name)}
     for tag, key in (("unique", "unique"), ("externalId", "external_id"), ("required", "required")):
-        given[key] = _text(root, tag) == "true"
-    given["case_sensitive"] = _text(root, "caseSensitive") == "true"
+        given[key] = text(root, tag) == "true"
+    given["case_sensitive"] = text(root, "caseSensitive") == "true"
     for tag in ("length", "precision", "scale"):
-        if (number := whole(_text(root, tag))) is not None:
+        if (number := whole(text(root, tag))) is not None:
             given[tag] = number
     if kind == "AutoNumber":
-        given["numbered"] = _text(root, "displayFormat", "{0}")
+        given["numbered"] = text(root, "displayFormat", "{0}")
     if kind == "Checkbox":
-        given["default"] = _text(root, "defaultValue") == "true"
+        given["default"] = text(root, "defaultValue") == "true"
     if kind in ("Lookup", "MasterDetail"):
         given |= _reference(root, name, kind)
     if kind in ("Picklist", "MultiselectPicklist"):
@@ -148,22 +154,22 @@ def _field(root: xml.Element, name: str, kind: str, values: dict[str, list[str]]
 
 
 def _reference(root: xml.Element, name: str, kind: str) -> dict[str, Any]:
-    given: dict[str, Any] = {"to": _text(root, "referenceTo"), "relationship": f"{name.removesuffix('__c')}__r"}
-    if child_name := _text(root, "relationshipName"):
+    given: dict[str, Any] = {"to": text(root, "referenceTo"), "relationship": f"{name.removesuffix('__c')}__r"}
+    if child_name := text(root, "relationshipName"):
         given["children"] = f"{child_name}__r"
     if kind == "MasterDetail":
-        moves = _text(root, "reparentableMasterDetail") == "true"
+        moves = text(root, "reparentableMasterDetail") == "true"
         return given | {"required": True, "cascade": True, "access": "write" if moves else "create"}
-    return given | {"cascade": _text(root, "deleteConstraint") == "Cascade"}
+    return given | {"cascade": text(root, "deleteConstraint") == "Cascade"}
 
 
 def _picklist(root: xml.Element, values: dict[str, list[str]]) -> dict[str, Any]:
-    shared = _text(root, "valueSet/valueSetName")
-    given: dict[str, Any] = {"restricted": bool(shared) or _text(root, "valueSet/restricted") == "true"}
+    shared = text(root, "valueSet/valueSetName")
+    given: dict[str, Any] = {"restricted": bool(shared) or text(root, "valueSet/restricted") == "true"}
     given["values"] = values.get(shared, []) if shared else _texts(root, "value")
     if shared and shared not in values:
         given["restricted"] = False  # its value set is not in the folder
-    chosen = [_text(each, "fullName") for each in root.iter(f"{_METADATA}value") if _text(each, "default") == "true"]
+    chosen = [text(each, "fullName") for each in root.iter(f"{_METADATA}value") if text(each, "default") == "true"]
     return given | {"default": chosen[0]} if chosen else given
 
 
@@ -171,13 +177,13 @@ def _picklist(root: xml.Element, values: dict[str, list[str]]) -> dict[str, Any]
 
 
 def _add_rule(body: dict[str, Any], root: xml.Element, file: Path) -> None:
-    if _text(root, "active") != "true":
+    if text(root, "active") != "true":
         return
-    name = _text(root, "fullName", file.name.split(".")[0])
+    name = text(root, "fullName", file.name.split(".")[0])
     try:
-        holds = condition(_text(root, "errorConditionFormula"))
+        holds = condition(text(root, "errorConditionFormula"))
     except Unknown as unknown:
         log.warning("%s is passed over: %s", file, unknown)
         return
-    rule = ValidationRule(name, holds, _text(root, "errorMessage"), _text(root, "errorDisplayField") or None)
+    rule = ValidationRule(name, holds, text(root, "errorMessage"), text(root, "errorDisplayField") or None)
     body.setdefault("rules", {})[name] = rule

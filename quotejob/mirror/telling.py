@@ -21,8 +21,10 @@ from quotejob.settings import Settings
 CONNECT_SECONDS, SECONDS = 3, 12  # of the request; together less than the lease
 
 # Nothing can be mirrored before somebody deploys or assigns something in the org.
-_ABSENT = frozenset({"NOT_FOUND", "INVALID_TYPE", "INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
-_ABSENT |= {"INSUFFICIENT_ACCESS_OR_READONLY", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "API_DISABLED_FOR_ORG"}
+_ABSENT = frozenset({"NOT_FOUND", "INVALID_TYPE", "INVALID_FIELD", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"})
+_ABSENT |= {"API_DISABLED_FOR_ORG"}
+# This user may not; another one may.
+_DENIED = frozenset({"INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _PASSING = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
 
 log = structlog.get_logger()
@@ -33,26 +35,40 @@ class Answer(Enum):
 
     DONE = "done"
     LATER = "later"  # a fault that passes, no session, or few calls are left
-    ABSENT = "absent"  # the org has no such object, or no user may write it
+    ABSENT = "absent"  # the org has no such object
+    DENIED = "denied"  # no user of these jobs may write it
 
 
 def tell(jobs: Sequence[Job], store: JobStore, notes: MirrorNotes, settings: Settings) -> Answer:
     """Tell the org of these jobs of it, with the session of one of them. Raises OrgError for a fault of the org."""
+    answer = Answer.LATER
     for address in _addresses(jobs, store, settings):
         if notes.is_low(address.host):
             log.info("The mirror pauses: few of the org's daily calls are left")
             return Answer.LATER
-        org = OrgClient(address, connect_timeout=CONNECT_SECONDS, read_timeout=SECONDS, retry_for=0)
         try:
-            return _read(org.send_parts(record.parts(jobs)))
+            said = _tell(jobs, address)
         except SessionExpired:
             continue
-        except (OrgClosed, OrgRefused) as refused:
-            if refused.code not in _ABSENT and not isinstance(refused, OrgClosed):
-                raise
-            log.warning(f"The mirror is off for a while: {refused}")
-            return Answer.ABSENT
-    return Answer.LATER
+        if said is not Answer.DENIED:
+            return said
+        answer = said
+    if answer is Answer.DENIED:
+        log.warning("Jobs are not mirrored: none of their users has the permission set QuoteJobWorker")
+    return answer
+
+
+def _tell(jobs: Sequence[Job], address: OrgAddress) -> Answer:
+    org = OrgClient(address, connect_timeout=CONNECT_SECONDS, read_timeout=SECONDS, retry_for=0)
+    try:
+        return _read(org.send_parts(record.parts(jobs)))
+    except (OrgClosed, OrgRefused) as refused:
+        if refused.code in _DENIED:
+            return Answer.DENIED
+        if refused.code not in _ABSENT and not isinstance(refused, OrgClosed):
+            raise
+        log.warning(f"The mirror is off for a while: {refused}")
+        return Answer.ABSENT
 
 
 def _addresses(jobs: Sequence[Job], store: JobStore, settings: Settings) -> Iterator[OrgAddress]:
@@ -77,6 +93,8 @@ def _read(said: Mapping[str, Said]) -> Answer:
     for failure in _failures(said["records"]):
         codes.add(failure["errorCode"])
         log.warning(f"A job could not be mirrored: {failure}")
+    if codes & _DENIED:
+        return Answer.DENIED
     if codes & _ABSENT:
         return Answer.ABSENT
     return Answer.LATER if codes & _PASSING else Answer.DONE

@@ -71,6 +71,9 @@ def test_a_job_goes_from_its_clause_to_its_end(page: Page, make_opportunity: Cal
     expect(page.locator("#progress .sub")).to_contain_text("Completed")
     expect(page.locator("#progress")).to_contain_text("3 of 3 Opportunities")
     assert page.evaluate("window.notLoadedAgain")
+    page.get_by_role("link", name="Run again…").click()
+    expect(page.get_by_label("Name, if you like")).to_have_value(HTML)
+    expect(page.locator("#checked")).to_contain_text("3 Opportunities match")
 
 
 def test_failed_records_are_grouped_and_retried(
@@ -291,6 +294,13 @@ def test_a_session_that_ends_is_said(window: Window) -> None:
     window.wrong = [each for each in window.wrong if "401" not in each]
 
 
+def test_the_keys_are_shown(page: Page) -> None:
+    page.keyboard.press("?")
+    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Keys")).to_be_hidden()
+
+
 def test_a_viewer_sees_no_button_that_changes(chromium: Browser, stack: Stack, api: Api, held: list[str]) -> None:
     viewer = signed_in(chromium, stack, api, "viewer")
     for path in ("/console/queue", f"/console/jobs/{held[0]}", "/console/schedules", "/console/submit"):
@@ -306,6 +316,8 @@ PICTURED = {
     ("queue", "narrow"),
     ("overview", "narrow"),
 }  # beside all light ones
+NO_HOST_NAMES = """for (const each of document.querySelectorAll("#health .pre"))
+  each.textContent = each.textContent.replace(/@[\\w.-]+/g, "@host");"""
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
@@ -313,16 +325,29 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def schedule(api: Api, name: str) -> Iterator[str]:
+    """A paused schedule that has run once; deleted afterwards."""
+    made = api.post("/api/schedules", {
+        "name": name, "cronExpression": "0 0 22 ? * MON-FRI", "timeZone": "UTC", "jobType": "BatchQuote",
+        "soqlWhereClause": "Name = 'nobody'", "authorization": "worker",
+    })["scheduleId"]  # fmt: skip
+    ended(api, api.post(f"/api/schedules/{made}/run")["jobId"])
+    yield made
+    api.request("DELETE", f"/api/schedules/{made}")
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_can_be_used_by_everyone(
-    chromium: Browser, stack: Stack, api: Api, held: list[str], look: str
+    chromium: Browser, stack: Stack, api: Api, held: list[str], schedule: str, look: str
 ) -> None:
     """axe-core finds nothing, nothing has to be scrolled sideways, and nothing comes from elsewhere."""
     window = signed_in(chromium, stack, api, **LOOKS[look])
     paths = {
         "overview": "/console", "jobs": "/console/jobs", "job": f"/console/jobs/{held[0]}", "queue": "/console/queue",
         "schedules": "/console/schedules", "new-schedule": "/console/schedules/new", "health": "/console/health",
-        "audit": "/console/audit", "submit": "/console/submit",
+        "audit": "/console/audit", "submit": "/console/submit", "schedule": f"/console/schedules/{schedule}",
+        "door": "/console/door",
     }  # fmt: skip
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
@@ -331,6 +356,7 @@ def test_every_page_can_be_used_by_everyone(
         if window.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found[name].append("it has to be scrolled sideways")
         if PICTURES and (look == "light" or (name, look) in PICTURED):
+            window.page.evaluate(NO_HOST_NAMES)
             window.page.screenshot(path=PICTURES / f"{name}-{look}.png")
     window.context.close()
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

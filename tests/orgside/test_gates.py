@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness.orgside import stubs
+from harness.orgside.apex import FOLDERS
 from harness.orgside.gates import GATES, PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def test_what_goes_into_an_org_is_in_order(gate: str) -> None:
 @pytest.mark.parametrize("gate", GATES)
 def test_each_planted_fault_is_found(gate: str, tmp_path: Path) -> None:
     """All faults of a kind are planted in one copy, and each has a finding of its own."""
-    for folder in ("force-app", "force-app-published"):
+    for folder in FOLDERS:
         shutil.copytree(ROOT / folder, tmp_path / folder)
     copied = ("openapi.yaml", "app.json", "sfdx-project.json", ".forceignore")
     for name in (*copied, *(page for page in PAGES if (ROOT / page).is_file())):

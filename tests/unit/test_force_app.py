@@ -32,7 +32,8 @@ def test_project_file_names_the_folder_that_is_deployed() -> None:
     """``sf project deploy start`` finds the source without being told where."""
     project = json.loads((ROOT / "sfdx-project.json").read_text(encoding="utf-8"))
     folders = {package["path"]: package.get("default", False) for package in project["packageDirectories"]}
-    assert folders == {"force-app": True, "force-app-published": False}  # the second one compiles after publishing
+    # Only the first is for every org: the second compiles after publishing, the third needs Agentforce.
+    assert folders == {"force-app": True, "force-app-published": False, "force-app-agentforce": False}
     assert all((ROOT / folder).is_dir() for folder in folders)
     assert re.fullmatch(r"[0-9]{2}\.0", project["sourceApiVersion"])
 

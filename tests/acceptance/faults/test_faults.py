@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 from celery import Celery
 
 from cli.client import Api
@@ -98,6 +99,35 @@ def test_a_job_goes_on_within_20_seconds_of_the_death_of_every_worker(system: St
     assert api.follow(job_id, quiet=40)["status"] == "Completed"
     assert time.monotonic() - killed < 20 + 5  # and 5 for the rest of the job
     assert check_job(reader, job_id, ALL).differences == []
+
+
+@pytest.mark.timeout(240)
+def test_the_record_of_a_job_is_right_after_every_death(system: Stack) -> None:
+    """Half a minute after the last death the org's record says what the API says, and no event was published."""
+    api, reader = api_of(system)
+    assert system.org
+    requests.post(f"{system.org.url}/localorg/limits", json={"hourlyPublishedPlatformEvents": 0}, timeout=10)
+    fault(system, kind="slow", match={"resource": "query"}, seconds=0.5)
+    job_id = api.submit(ALL)
+
+    def record() -> list[Any]:
+        fields = ("Status__c", "JobItemsProcessed__c", "RecordsSucceeded__c", "RecordsFailed__c")
+        found = reader.query(f"SELECT {', '.join(fields)} FROM QuoteJob__c WHERE JobId__c = '{job_id}'")
+        return [row[field] for row in found for field in fields]
+
+    for number in range(2):
+        time.sleep(3)
+        system.kill(f"worker{number + 1}")
+        system.start_worker(number + 2, "-c", "1")
+    job = api.follow(job_id, quiet=90)
+    system.kill("worker3")  # perhaps while it tells of the end
+    system.start_worker(1, "-c", "1")
+    ended, deadline = [job["status"], job["jobItemsProcessed"], job["records"]["succeeded"], 0], time.monotonic() + 30
+    while record() != ended and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert record() == ended
+    assert check_job(reader, job_id, ALL).differences == []
+    requests.post(f"{system.org.url}/localorg/limits", json={"hourlyPublishedPlatformEvents": 50_000}, timeout=10)
 
 
 def test_workers_that_die_while_the_org_works_on_their_bulk_jobs(system: Stack) -> None:

@@ -207,6 +207,35 @@ def test_the_session_of_another_job_serves(services: Services, caller: CallerCon
     assert len(rows(local, job)) == len(rows(local, other)) == 1
 
 
+def test_a_move_in_the_queue_is_told_of_every_job(services: Services, caller: CallerContext, local: LocalOrg) -> None:
+    """Their records are the list that the component shows."""
+    jobs = [submit(services, caller) for _ in range(3)]
+    told(services)
+    assert [rows(local, job)[0]["Position__c"] for job in jobs] == [0, 1, 2]
+    services.flexqueue.move_to(jobs[2].org_id, jobs[2].job_id, 0)
+    assert told(services) == 1
+    assert [rows(local, job)[0]["Position__c"] for job in jobs] == [1, 2, 0]
+
+
+def test_a_user_without_the_permission_stops_nobody_else(
+    services: Services, caller: CallerContext, local: LocalOrg
+) -> None:
+    """Who may only watch writes no record. The mirror of the others goes on, and another one's session serves."""
+    everyone = requests.get(f"{local.url}/localorg/users", timeout=10).json()["users"]
+    [only] = [user for user in everyone if user["profile"] == "QuoteJobUser"]
+    watcher = replace(caller, access_token=only["accessToken"], user_id=only["id"], username=only["username"])
+    job = submit(services, watcher)
+    told(services)
+    assert rows(local, job) == []
+    other = submit(services, caller)
+    told(services)
+    assert len(rows(local, other)) == 1
+    services.jobs.abort(job.job_id)
+    services.jobs.abort(other.job_id)
+    told(services)
+    assert [rows(local, each)[0]["Status__c"] for each in (job, other)] == ["Aborted", "Aborted"]
+
+
 def test_it_pauses_when_few_calls_are_left(services: Services, caller: CallerContext, local: LocalOrg) -> None:
     host = OrgAddress.of(caller).host
     services.client.hset(keys.API_CALLS, host, "96 100 1")

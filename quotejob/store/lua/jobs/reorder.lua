@@ -25,6 +25,7 @@ if other then
 end
 if rank == stood then return 'there' end
 changed(owner)
+for _, one in ipairs(redis.call('ZRANGE', holding, 0, -1)) do owe_mirror(one, owner) end -- each may have a new position
 
 -- Return the place of the job with this rank among the other jobs. nil: there is none.
 local function place_of(at)
