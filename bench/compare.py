@@ -4,7 +4,8 @@
 
 Each pattern (bench/peers) runs after quotejob, so that nothing else takes the processors. With several rounds all run
 in turn, and the table has medians. Batch Apex sends one request after the other: a tenth of its job is measured, and
-its time taken ten times. The ten jobs of 150 are compared with the Node sample.
+its time taken ten times. The ten jobs of 150 are compared with the Node sample. ``small`` is the time from the 202 of a
+small job until the org has answered its first page, while a large job writes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from harness.org_reader import OrgReader
 from harness.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
-ALL = ("quotejob", "replay", "script", "java", "batch_apex", "jobs", "node")
+ALL = ("quotejob", "replay", "script", "java", "batch_apex", "jobs", "node", "small")
 JOBS, OF_A_JOB = 10, 150
 TENTH = 10  # of Batch Apex's job one part is measured
 AT_ONCE = 25  # requests to the org: the default of QUOTEJOB_ORG_REQUESTS
@@ -53,7 +54,9 @@ class Comparison:
     def measure(self, what: str) -> None:
         """Run one of ALL once."""
         self._reader.reset_stats()
-        seconds, cpu = {"quotejob": self._job, "jobs": self._jobs}.get(what, lambda: self._peer(what))()
+        seconds, cpu = {"quotejob": self._job, "jobs": self._jobs, "small": self._small}.get(
+            what, lambda: self._peer(what)
+        )()
         self.figures[what].append((seconds, cpu, int(self._reader.stats()["requests"]["total"])))
 
     def memory(self) -> float:
@@ -82,6 +85,18 @@ class Comparison:
         for job_id in ids:
             self._api.follow(job_id, quiet=300, pause=0.1)
         return time.perf_counter() - began, cpu_seconds(ours) - before
+
+    def _small(self) -> tuple[float, float]:
+        large = self._api.submit("Name LIKE 'Opportunity %'")
+        while not any(each["resource"] == "composite/graph" for each in self._reader.requests()):
+            time.sleep(0.2)  # until a write has ended, all places are taken and all pages read
+        small = self._api.submit(of_150(0))
+        accepted = time.time()
+        for job_id in (small, large):
+            self._api.follow(job_id, quiet=300, pause=0.1)
+        queries = [each for each in self._reader.requests() if each["resource"] == "query"]
+        ended = sorted(float(each["began"] + each["seconds"]) for each in queries if float(each["began"]) > accepted)
+        return ended[1] - accepted, 0.0  # the first one reads the ids
 
     def _peer(self, what: str) -> tuple[float, float]:
         count = {"node": JOBS, "batch_apex": self._count // TENTH}.get(what, self._count)
@@ -145,7 +160,7 @@ def show(comparison: Comparison, measured: Sequence[str]) -> None:
         if what in measured
     }
     for what, (seconds, cpu, requests) in middle.items():
-        own = middle.get("jobs" if what in ("jobs", "node") else "quotejob")
+        own = middle.get("jobs" if what in ("jobs", "node", "small") else "quotejob")
         ratio = f"{own[0] / seconds:.2f}" if own else "-"
         print(f"| {what} | {seconds:.1f} s | {ratio} | {cpu:.1f} | {requests:.0f} |")
     for name, found in comparison.spent.items():

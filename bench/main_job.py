@@ -98,6 +98,8 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("records written a second", f"{written / seconds:,.0f}")
     row("requests of the job; forecast", f"{job['apiCalls']:,}; {forecast:,}")
     row("requests to the org", f"{reader.stats()['requests']['total']:,}")
+    for resource, count in reader.stats()["requests"]["byResource"].items():
+        row(f"  {resource}", f"{count:,}")
     row("processor seconds of the workers", f"{cpu_seconds(workers) - spent:.1f} s")
     for process in stack.processes:
         row(f"processor seconds of {process.name} since its start", f"{cpu_seconds([process.pid]):.2f} s")
@@ -105,7 +107,7 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     row("most Redis connections at a time", str(watch.connections))
     after = client.info("memory")["used_memory"]
     row("Redis memory, peak and afterwards", f"{(watch.memory - before) / 1e6:.1f} MB, {(after - before) / 1e6:.1f} MB")
-    print("\nrequests in flight: c check of the clause, p plan, r pages read, W writes")
+    print("\nrequests in flight: c check of the clause, p plan, r pages read, W writes, o others")
     print(*timeline.chart(told, submitted), sep="\n")
 
 

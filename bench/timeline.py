@@ -6,6 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Requests = Sequence[Mapping[str, Any]]
+KINDS = {
+    "query/explain": "check",
+    "sobjects/describe": "plan",
+    "query/more": "plan",
+    "query": "read",
+    "composite/graph": "write",
+}
+LETTERS = {"check": "c", "plan": "p", "read": "r", "write": "W", "other": "o"}
 STEP = 0.5  # seconds of one line of the chart
 
 
@@ -13,11 +21,9 @@ def kinds(requests: Requests) -> Iterator[tuple[str, float, float]]:
     """Yield the kind of each request, and when it began and ended. The first query of a job reads the ids."""
     read_ids = False
     for each in sorted(requests, key=lambda each: each["began"]):
-        kind = {"query": "read", "composite/graph": "write"}.get(each["resource"], "plan")
+        kind = KINDS.get(each["resource"], "other")
         if kind == "read" and not read_ids:
             kind, read_ids = "plan", True
-        if each["resource"] == "query/explain":
-            kind = "check"
         began = float(each["began"])
         yield kind, began, began + float(each["seconds"])
 
@@ -44,7 +50,7 @@ def chart(requests: Requests, submitted: float) -> Iterator[str]:
                 max(0.0, min(end, start + STEP) - max(began, start)) for kind, began, end in found if kind == name
             )
             / STEP
-            for name, letter in (("check", "c"), ("plan", "p"), ("read", "r"), ("write", "W"))
+            for name, letter in LETTERS.items()
         }
         bar = "".join(letter * round(mean) for letter, mean in means.items())
         yield f"{start:6.1f} s  {sum(means.values()):5.1f}  {bar}"

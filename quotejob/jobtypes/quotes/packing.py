@@ -25,7 +25,7 @@ MOST_EXTRA = 4
 MOST_SHARED = 1.5  # times as many requests as full batches would need, for a job that is shared out
 PROMPT = "prompt"  # a note of the job: its org answers at once, so all batches are full
 EXPECTED = "expected"  # a note of the job: how many records the org has said it has found
-SPARE = 3  # places that the first wave leaves: pages are read while it is written
+SPARE = 6  # places that the first wave leaves for the pages that are read while it is written
 
 
 @dataclass(frozen=True, slots=True)
