@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +53,8 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
     yield ports[0]
     loops[0].call_soon_threadsafe(ends.set)
     thread.join()
+    with warnings.catch_warnings(action="ignore"):  # of connections that were open at the end
+        gc.collect()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
