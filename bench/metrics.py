@@ -40,8 +40,9 @@ def main() -> None:
     asked = parser.parse_args()
     with testing.private_redis() as url:
         settings = Settings(
-            redis_url=url, secret_keys=(Fernet.generate_key().decode(),), holding_jobs=10_000, log_level="ERROR"
-        )
+            redis_url=url, secret_keys=(Fernet.generate_key().decode(),), holding_jobs=10_000, log_level="ERROR",
+            redis_may_forget=True,
+        )  # fmt: skip
         services = Services(settings, store.client(url, attempts=1))
         print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
         client = create_app(settings).test_client()

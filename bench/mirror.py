@@ -1,19 +1,26 @@
 """Count what the mirror costs: the org calls of one job with it and without it, of the whole system on this machine.
 
-.venv/bin/python bench/mirror.py --opportunities 50000
+.venv/bin/python bench/mirror.py --opportunities 50000 --rounds 3
+
+Time is compared by medians, in one run, and the processor time beside it is less shaken by other work on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.main_job import cpu_seconds
 from cli.client import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
@@ -21,42 +28,70 @@ from harness.stack import Stack
 SETTLED = 15.0  # seconds until the org was told of the end
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one job took: calls to the org, those of the mirror, seconds, and processor seconds of all of quotejob."""
+
+    calls: int
+    told: int
+    seconds: float
+    cpu: float
+
+
 def main() -> None:
-    """Run the job twice, print the calls."""
+    """Run the job in turn without and with the mirror, print the medians and what the mirror adds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--opportunities", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=1, help="of one job without and one with the mirror")
     parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
     asked = parser.parse_args()
-    without, with_it = (run(on, asked.opportunities, asked.profile) for on in ("0", "1"))
-    for name, (calls, told, seconds) in (("without", without), ("with", with_it)):
-        print(f"{name:>8} the mirror: {calls} calls to the org, {told} of them composite, {seconds:.1f} s")
-    print(f"   added: {(with_it[0] - without[0]) / without[0]:.2%} calls, {with_it[2] / without[2] - 1:+.1%} time")
+    found: dict[str, list[Cost]] = {"0": [], "1": []}
+    with running(asked.opportunities, asked.profile) as runs:
+        for _ in range(asked.rounds):
+            for on, run in runs.items():
+                found[on].append(run())
+                print(f"mirror {on}: {found[on][-1]}", flush=True)
+    without, with_it = (
+        {part: statistics.median(getattr(each, part) for each in costs) for part in ("calls", "seconds", "cpu")}
+        for costs in found.values()
+    )
+    told = statistics.median(each.told for each in found["1"]) / without["calls"]  # all calls differ by a few each time
+    added = {part: f"{with_it[part] / without[part] - 1:+.2%}" for part in without}
+    print(f"added: {told:+.2%} calls, {added['seconds']} time, {added['cpu']} processor time")
 
 
-def run(on: str, opportunities: int, profile: str) -> tuple[int, int, float]:
-    """Return the calls, those of the mirror, and the seconds of one job."""
-    folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
-    try:
-        with Stack(folder, extra={"WEB_CONCURRENCY": "1", "QUOTEJOB_MIRROR": on}) as stack:
+@contextmanager
+def running(opportunities: int, profile: str) -> Iterator[dict[str, Callable[[], Cost]]]:
+    """Start two systems, without and with the mirror, and yield what runs a job in each. Only one works at a time."""
+    with ExitStack() as open_:
+        runs: dict[str, Callable[[], Cost]] = {}
+        for on in ("0", "1"):
+            folder = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="quotejob-bench-")))
+            stack = open_.enter_context(Stack(folder, extra={"WEB_CONCURRENCY": "1", "QUOTEJOB_MIRROR": on}))
             stack.start_redis()
-            words = ("--opportunities", str(opportunities), "--lines", "2", "--profile", profile)
-            org = stack.start_org(0, *words)
+            stack.start_org(0, "--opportunities", str(opportunities), "--lines", "2", "--profile", profile)
             stack.start_web()
             stack.start_worker(1)
             stack.start_beat()
             stack.wait_ready()
-            reader = OrgReader(org)
-            api = Api(stack.web_url, org, reader.username())
-            reader.reset_stats()
-            began = time.perf_counter()
-            job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
-            seconds = time.perf_counter() - began
-            assert job["status"] == "Completed", job
-            time.sleep(SETTLED)
-            found = reader.stats()["requests"]
-            return found["total"], found["byResource"].get("composite", 0), seconds
-    finally:
-        shutil.rmtree(folder)
+            runs[on] = partial(run, stack)
+        yield runs
+
+
+def run(stack: Stack) -> Cost:
+    """Run one job over all Opportunities."""
+    assert stack.org
+    reader = OrgReader(stack.org)
+    api = Api(stack.web_url, stack.org, reader.username())
+    ours = [each.pid for each in stack.processes if each.name != "localorg"]
+    reader.reset_stats()
+    began, spent = time.perf_counter(), cpu_seconds(ours)
+    job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=300)
+    seconds = time.perf_counter() - began
+    assert job["status"] == "Completed", job
+    time.sleep(SETTLED)
+    found = reader.stats()["requests"]
+    return Cost(found["total"], found["byResource"].get("composite", 0), seconds, cpu_seconds(ours) - spent)
 
 
 if __name__ == "__main__":

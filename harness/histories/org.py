@@ -59,9 +59,9 @@ class Org:
     late: int = 0  # requests that will be done after nobody waits for them any more
     unique = True  # its keys are; False takes this protection out
 
-    def client(self, address: OrgAddress, **_: Any) -> Client:
+    def client(self, address: OrgAddress, *, read_timeout: float = TIMEOUT, **_: Any) -> Client:
         """Return a client, as OrgClient's constructor does."""
-        return Client(self, address)
+        return Client(self, address, read_timeout)
 
     def write(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write each graph, or nothing of it."""
@@ -77,15 +77,15 @@ class Org:
         self.told |= {each[KEY]: each["Status__c"] for each in records}
         return {part.name: Said(200, [{"success": True}] * len(records)) for part in parts}
 
-    def do_late(self, work: Callable[[], object]) -> None:
-        """Do the work of a request some time after it was sent."""
+    def do_late(self, work: Callable[[], object], timeout: float) -> None:
+        """Do the work of a request some time after it was sent. ``timeout``: seconds that it is waited for."""
 
         def do() -> None:
             self.late -= 1
             work()
 
         self.late += 1
-        self.world.at(self.world.dice.uniform(0, TIMEOUT + LATEST), do)
+        self.world.at(self.world.dice.uniform(0, timeout + LATEST), do)
 
     def _write_graph(self, graph: Graph, *, every_error: bool = False) -> GraphOutcome:
         if self.world.chance(self.faults):
@@ -147,7 +147,8 @@ class Org:
 class Client:
     """What the steps use of OrgClient."""
 
-    def __init__(self, org: Org, address: OrgAddress) -> None:
+    def __init__(self, org: Org, address: OrgAddress, timeout: float) -> None:
+        self._timeout = timeout
         self.address = address
         self.calls = 0
         self._org = org
@@ -212,8 +213,8 @@ class Client:
         if world.chance(faults):
             raise OrgUnreachable("The org did not answer: lost before it was done")
         if world.chance(faults / 2):
-            self._org.do_late(work)
-            world.sleep(world.dice.choice((1.0, TIMEOUT)))
+            self._org.do_late(work, self._timeout)
+            world.sleep(world.dice.choice((1.0, self._timeout)))
             raise OrgUnreachable("The org did not answer: done later")
         answer = work()
         if world.chance(faults):

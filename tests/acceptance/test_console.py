@@ -212,7 +212,7 @@ def test_a_schedule_from_its_first_to_its_last_day(page: Page, api: Api, name: s
     page.get_by_role("link", name="Change").click()
     page.get_by_label("Expression").fill("0 30 21 ? * MON-FRI")
     page.get_by_role("button", name="Change the schedule").click()
-    expect(page.locator("dl.kv")).to_contain_text("0 30 21 ? * MON-FRI")
+    expect(page.locator("main dl.kv")).to_contain_text("0 30 21 ? * MON-FRI")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".sub")).to_contain_text("PAUSED")
     page.get_by_role("button", name="Resume").click()

@@ -82,7 +82,7 @@ def until(true: Callable[[], bool], seconds: float = 40) -> None:
 
 def picture(page: Page, name: str) -> None:
     if PICTURES:
-        page.screenshot(path=PICTURES / f"{name}.png")
+        page.locator("main").screenshot(path=PICTURES / f"{name}.png")
 
 
 def test_three_jobs_move_one_is_aborted_and_a_failed_one_says_why(
