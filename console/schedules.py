@@ -59,7 +59,8 @@ def check_times() -> str:
     """Show the next five fire times of an expression that is being typed, or what is wrong with it."""
     try:
         expression = Cron.parse(request.form.get("cron", ""), request.form.get("time_zone", "UTC"))
-        return render_template("parts/fires.html", times=expression.preview(services().schedules.now()), error=None)
+        times = expression.preview(services().schedules.now())
+        return render_template("parts/fires.html", times=times, expression=expression.expression, error=None)
     except InvalidRequest as refusal:
         return render_template("parts/fires.html", times=[], error=refusal.message)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from cron_descriptor import FormatError, Options, get_description
 from flask import Flask, g, request, url_for
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
@@ -32,7 +34,14 @@ def install(app: Flask) -> None:
     """Give the templates their filters and functions."""
     env = app.jinja_env
     env.trim_blocks = env.lstrip_blocks = True
-    env.filters |= {"number": number, "relative": relative, "at": at, "lasting": lasting, "percent": percent}
+    env.filters |= {
+        "number": number,
+        "relative": relative,
+        "at": at,
+        "lasting": lasting,
+        "percent": percent,
+        "spoken": spoken,
+    }
     env.globals |= {
         "title": title,
         "asset": asset,
@@ -85,6 +94,38 @@ def _time(moment: datetime, said: str, kind: str) -> Markup:
     local = moment.astimezone(_zone())
     full = f"{local.day} {local:%b %Y, %H:%M:%S} {zone()}"
     return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(moment.isoformat(), full, kind, said)
+
+
+def spoken(expression: str) -> str:
+    """Return when a valid cron expression fires, in words; nothing for what would be said wrongly."""
+    fields = expression.upper().split()
+    if not all(_is_said_well(place, text) for place, text in enumerate(fields)):
+        return ""
+    options = Options()
+    options.locale_code, options.use_24hour_time_format, options.day_of_week_start_index_zero = "en_US", True, False
+    try:
+        said: str = get_description(" ".join(fields), options)
+    except FormatError:  # it does not know L alone as a day of the week
+        return ""
+    return said
+
+
+def _is_said_well(place: int, text: str) -> bool:
+    """Return whether cron-descriptor says this field as it is (tried with version 2.2.1; place 0: the seconds).
+
+    It leaves out parts of a list with L, W or #. A step it calls "every 7 minutes", but after minute 56 comes minute 0.
+    """
+    size = (60, 60, 24, 0, 12, 0, 0)[place]  # 0: no step of it is even
+    if "," in text and re.search(("[-*/]", "[-*/]", "[-*/]", "[-*/LW]", "[*/]", "[*/L#]", "[-*/]")[place], text):
+        return False
+    span, slash, step = text.partition("/")
+    start, dash, end = span.partition("-")
+    if dash and place in (0, 1, 3) and start.isdecimal() and end.isdecimal() and int(start) > int(end):
+        return False
+    if not slash or (dash and size):
+        return True
+    first = 0 if span == "*" or not span.isdecimal() else int(span) - (place == 4)
+    return size > 0 and size % int(step) == 0 and first < int(step) and (span == "*" or span.isdecimal())
 
 
 def zone() -> str:

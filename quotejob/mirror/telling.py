@@ -62,6 +62,8 @@ def _tell(jobs: Sequence[Job], address: OrgAddress) -> Answer:
     org = OrgClient(address, connect_timeout=CONNECT_SECONDS, read_timeout=SECONDS, retry_for=0)
     try:
         return _read(org.send_parts(record.parts(jobs)))
+    except SessionExpired:
+        raise
     except (OrgClosed, OrgRefused) as refused:
         if refused.code in _DENIED:
             return Answer.DENIED

@@ -207,6 +207,16 @@ def test_the_session_of_another_job_serves(services: Services, caller: CallerCon
     assert len(rows(local, job)) == len(rows(local, other)) == 1
 
 
+def test_a_session_that_has_ended_turns_nothing_off(services: Services, caller: CallerContext, local: LocalOrg) -> None:
+    job = submit(services, replace(caller, access_token=f"{local.org_id}!ended"))
+    told(services)
+    assert rows(local, job) == []
+    other = submit(services, caller)
+    services.client.zadd(keys.MIRRORS, {job.org_id: 0})
+    told(services)
+    assert len(rows(local, job)) == len(rows(local, other)) == 1
+
+
 def test_a_move_in_the_queue_is_told_of_every_job(services: Services, caller: CallerContext, local: LocalOrg) -> None:
     """Their records are the list that the component shows."""
     jobs = [submit(services, caller) for _ in range(3)]

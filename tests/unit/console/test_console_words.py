@@ -11,6 +11,7 @@ from flask import Flask
 from console import words
 from quotejob import clock
 from quotejob.jobs.job import BuiltIn, Job, Status
+from quotejob.schedules.cron import Cron
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,38 @@ def test_a_title_says_what_the_job_does() -> None:
     assert words.title(a_job(BuiltIn.SAMPLE_DATA_DELETE)) == "Delete sample data"
     assert words.title(a_job(BuiltIn.BATCH_QUOTE, soql_where_clause="Id != null", name="Nightly")) == "Nightly"
     assert words.title(a_job("OfAPlugin")) == "OfAPlugin"
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("0 0 22 ? * mon-fri", "At 22:00, Monday through Friday"),
+        ("0 30 6 ? * 1,3-5", "At 06:30, only on Sunday and Tuesday through Thursday"),
+        ("30 0 6 1,15 * ?", "At 06:00:30, on day 1 and 15 of the month"),
+        ("0 0 6 L-3 * ?", "At 06:00, 3 days before the last day of the month"),
+        ("0 0 6 15W * ?", "At 06:00, on the weekday nearest day 15 of the month"),
+        ("0 0 6 LW * ?", "At 06:00, on the last weekday of the month"),
+        ("0 0 6 ? * 6L", "At 06:00, on the last Friday of the month"),
+        ("0 0 6 ? JAN,JUL FRI#3", "At 06:00, on the third Friday of the month, only in January and July"),
+        ("0 0 6 1 1/3 ? 2027", "At 06:00, on day 1 of the month, every 3 months, only in 2027"),
+        ("0 5/15 8-18 * * ?", "Every 15 minutes, starting at 5 minutes past the hour, between 08:00 and 18:59"),
+        ("0/10 * * * * ?", "Every 10 seconds"),
+    ],
+)
+def test_an_expression_is_said_in_words(expression: str, said: str) -> None:
+    Cron.parse(expression)
+    assert words.spoken(expression) == said
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("0 0 6 ? * L", "0 0 6 1,L * ?", "0 0 6 1W,15W * ?", "0 0 6 ? * 2#1,6#3", "0 0 6 ? * 2,6L"),  # parts left out
+        *("0 0/7 * * * ?", "0 0 0/5 * * ?", "0 20/15 * * * ?", "0 0 6 1 2/5 ?"),  # steps that are not even
+        *("0 0 6 1/5 * ?", "0 0 6 ? * 2/2", "0 0 6 1 1 ? 2027/2"),
+        *("0 50-10 6 * * ?", "0 0 6 25-5 * ?", "0 0 6,8-10 * * ?", "0 5,* 6 * * ?"),  # another meaning
+    ],
+)
+def test_what_would_be_said_wrongly_is_not_said(expression: str) -> None:
+    Cron.parse(expression)
+    assert words.spoken(expression) == ""
