@@ -40,6 +40,14 @@ class Commands(click.Group):
             code = _fail(CommandError("Stopped.", INTERRUPTED, "INTERRUPTED"), words)
         sys.exit(code if isinstance(code, int) else OK)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, the exit codes, and how to switch completion on."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes (1, 3 and 69 only with --wait)"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
+        with formatter.section("Completion (or zsh_source, fish_source)"):
+            formatter.write(f"  {_COMPLETION}\n")
+
 
 def _with_help(error: click.ClickException) -> str:
     """Return click's sentence, and where the help is."""
@@ -53,8 +61,7 @@ def _fail(error: CommandError, words: Sequence[str]) -> int:
     return error.exit_code
 
 
-_CODES = "\n".join(f"  {code:<5} {text}" for code, text in EXIT_CODES.items())
-_COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"     (or zsh_source, fish_source)'
+_COMPLETION = 'eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"'
 
 
 @click.group(
@@ -64,8 +71,7 @@ _COMPLETION = 'Completion:\n  eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)" 
         "quotejob data create 1000 --wait 5",
         "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10",
         "quotejob failures --last",
-    )
-    + f"\n\n\b\nExit codes (1, 3 and 69 only with --wait):\n{_CODES}\n\n\b\n{_COMPLETION}",
+    ),
 )
 @click.version_option(
     tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["version"], prog_name=NAME

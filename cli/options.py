@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -60,8 +62,12 @@ class Session:
 
     def say(self, answer: Json, *lines: str) -> None:
         """Print the answer as JSON, or the lines as they are."""
-        text = "\n".join(render.plain(line) for line in lines)
-        self.show(answer, lambda screen: screen.print(text, soft_wrap=True))
+
+        def print_lines(screen: Console) -> None:
+            for line in lines:
+                render.sentence(screen, render.plain(line))
+
+        self.show(answer, print_lines)
 
 
 def print_json(answer: Json) -> None:
@@ -152,14 +158,26 @@ wait = click.option(
 
 
 def examples(*lines: str) -> str:
-    """Return the epilog of a --help."""
-    return "\b\nExamples:\n" + "\n".join(f"  {as_typed(line)}" for line in lines)
+    """Return the epilog of a --help. A command that is too long for the terminal goes on in the next line."""
+    width = min(shutil.get_terminal_size().columns, 80) - len("    ")
+    return "\b\nExamples:\n" + "\n".join(f"  {part}" for line in lines for part in _broken(as_typed(line), width))
+
+
+def _broken(command: str, width: int) -> list[str]:
+    """Return the lines of a command for the shell, none of them longer than the width if its words allow it."""
+    lines = [""]
+    for word in re.findall(r"""(?:--[\w-]+ (?=[^-]))?(?:"[^"]*"|'[^']*'|[^\s"'])+""", command):
+        if lines[-1] and len(f"{lines[-1]} {word} \\") > width:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
 
 
 def print_error(error: CommandError, as_json: bool) -> None:
     """Print the sentence to standard error; with --json the error object to standard output too."""
-    sentence = " ".join(render.plain(error.message).split())  # the org draws arrows with spaces
-    click.echo(f"Error: {sentence}", err=True)
+    render.error(" ".join(error.message.split()))  # the org draws arrows with spaces
     if as_json:
         about = {"jobId": error.job_id} if error.job_id else {}
         print_json({"error": {"code": error.code, "message": error.message, **about}})

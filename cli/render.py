@@ -13,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.problems import NAME
+
 GAP = 2  # characters between two columns
 STYLES = {
     "Completed": "green", "succeeded": "green", "planned": "cyan", "Failed": "red", "failed": "red", "ERROR": "red",
     "Aborted": "yellow", "skipped": "yellow", "PAUSED": "yellow", "Processing": "cyan", "EXECUTING": "cyan",
 }  # fmt: skip
+_COMMAND = re.compile(rf" (?={re.escape(NAME)} [a-z][^`]*$)")  # what is to be typed next, at the end
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]")
 
 
@@ -44,6 +47,22 @@ def console(stderr: bool = False) -> Console:
     return made if made.is_terminal else Console(
         stderr=stderr, highlight=False, markup=False, emoji=False, width=100_000, color_system=None, no_color=True
     )  # fmt: skip
+
+
+def sentence(screen: Console, text: str) -> None:
+    """Print a sentence; a terminal breaks it between words. What is to be copied stays whole: a command at its end."""
+    if not screen.is_terminal or " " not in text:
+        screen.print(text, soft_wrap=True)
+        return
+    parts = _COMMAND.split(text, maxsplit=1) if cell_len(text) > screen.width else [text]
+    screen.print(parts[0])
+    for command in parts[1:]:
+        screen.print(command, soft_wrap=True)
+
+
+def error(text: str) -> None:
+    """Print what went wrong to standard error."""
+    sentence(console(stderr=True), f"Error: {plain(text)}")
 
 
 def choose(columns: Sequence[Column], natural: Sequence[int], width: int) -> dict[int, int]:

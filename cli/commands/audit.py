@@ -14,11 +14,11 @@ from cli.problems import OK
 
 COLUMNS = (
     render.Column("WHEN"),
-    render.Column("BY", 2, shrink=12),
+    render.Column("BY", 1, shrink=8),
     render.Column("ACTION"),
     render.Column("JOB", 1),
     render.Column("SCHEDULE", 3),
-    render.Column("NAME", 2, shrink=12),
+    render.Column("NAME", 2, shrink=8),
     render.Column("BEFORE", 4, shrink=16),
 )
 

@@ -105,7 +105,7 @@ def _all(session: Session, path: str, verb: str, query: Query, *, yes: bool) -> 
     session.show(answer, lambda screen: _show(screen, answer, "aborted" if verb == "Abort" else "resumed"))
     if not refused:
         return OK
-    click.echo(f"Error: {refused:,} of {len(jobs):,} jobs could not be changed; the list says why.", err=True)
+    render.error(f"{refused:,} of {len(jobs):,} jobs could not be changed; the list says why.")
     return USAGE
 
 

@@ -43,7 +43,5 @@ def _clock(said: str) -> Json:
 
 
 def _print(screen: Console, checks: list[Json]) -> None:
-    width = max(len(check["subject"]) for check in checks)
-    for check in checks:
-        word = "ok   " if check["ok"] else "wrong"
-        screen.print(f"{word}  {check['subject']:<{width}}  {render.plain(check['message'])}", soft_wrap=True)
+    said = [(f"{'ok   ' if check['ok'] else 'wrong'}  {check['subject']}", check["message"]) for check in checks]
+    render.fields(screen, said)

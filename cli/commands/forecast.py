@@ -57,7 +57,7 @@ def forecast(
 def _details(screen: Console, found: Json) -> None:
     calls, seconds, day = found["calls"], found["seconds"], found["allocation"]
     pairs: list[tuple[str, object]] = [
-        ("Records", f"{found['records']:,} in {found['pages']:,} pages"),
+        ("Records", f"{found['records']:,} in {found['pages']:,} page{'' if found['pages'] == 1 else 's'}"),
         ("API calls", f"{calls['total']:,}: {calls['plan']:,} plan, {calls['read']:,} read, {calls['write']:,} write"),
         ("Of the day", "the org does not say" if day is None else _allocation(day)),
         ("Runs for", f"{_lasting(seconds['expected'])} ({_lasting(seconds['low'])} to {_lasting(seconds['high'])})"),

@@ -41,7 +41,7 @@ def show_ended(session: Session, job: Json) -> int:
     code, sentence = wait.verdict(job)
     session.show(job, lambda screen: details(screen, job))
     if sentence:
-        click.echo(f"Error: {render.plain(sentence)}", err=True)
+        render.error(sentence)
     return code
 
 

@@ -155,8 +155,8 @@ def _details(screen: Console, schedule: Json) -> None:
 
 @schedules.command(
     epilog=examples(
-        "quotejob schedules create Nightly --cron '0 0 22 ? * MON-FRI' \\",
-        "    --time-zone Europe/Zurich --clause 'IsClosed = false' --authorization worker",
+        "quotejob schedules create Nightly --cron '0 0 22 ? * MON-FRI' --time-zone Europe/Zurich "
+        "--clause 'IsClosed = false' --authorization worker",
         "quotejob schedules create Renewals --cron '0 0 6 1 * ?' --type Renewals --parameter months=24",
     )
 )

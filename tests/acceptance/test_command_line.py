@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import requests
+from rich.cells import cell_len
 
 from cli.client import Api
 from cli.main import quotejob as program
@@ -214,6 +220,81 @@ def open_bulk_job(stack: Stack) -> str:
         timeout=10,
     )
     return str(answer.json()["id"])
+
+
+LONG = "Angebote der längsten Abteilung 東京 🚀, every quarter and every region there is"
+READING = (
+    "jobs", "job ID", "results ID", "results ID --explain", "failures ID", "queue", "schedules list",
+    f"schedules show '{LONG}'", "audit", "doctor", "jobtypes", "forecast 'Id != null'", "run", "bulk jobs",
+    "run 'Nonsense__c = 1'", "run CLAUSE --wait 2", f"run CLAUSE --not-before 2h --name '{LONG}'",
+    "run CLAUSE --dry-run --wait 2", "job 00000000", "retry ID", "abort --all --name Abteilung --status Aborted",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def much_to_show(api: Api, make_opportunity: Callable[..., str], reader: OrgReader) -> Iterator[tuple[str, str]]:
+    """A job whose records did not all succeed, and its clause; long names in two alphabets; a schedule; a queue."""
+    reader.update("Opportunity", make_opportunity(f"{LONG} bad"), {"CloseDate": "4000-12-31"})
+    make_opportunity(LONG)
+    clause = f"Name LIKE '{LONG}%'"
+    job_id = api.post("/api/executebatch", {"soqlWhereClause": clause, "name": LONG[:80]})["jobId"]
+    assert api.follow(job_id)["records"]["failed"] == 1
+    for more in ({"notBefore": "2999-01-01T00:00:00Z"}, {"dependsOn": [job_id], "notBefore": "2999-01-01T00:00:00Z"}):
+        api.post("/api/executebatch", {"soqlWhereClause": clause, "name": LONG[:80], **more})
+    about = {"name": LONG, "cronExpression": "0 0 22 ? * MON-FRI", "soqlWhereClause": clause, "authorization": "worker"}
+    schedule = api.post("/api/schedules", {**about, "timeZone": "America/Argentina/ComodRivadavia"})
+    yield job_id, clause
+    api.request("DELETE", f"/api/schedules/{schedule['scheduleId']}")
+    for job in api.jobs(status="Holding", name="Abteilung"):
+        api.post(f"/api/jobs/{job['jobId']}/abort")
+
+
+EACH = """
+import json, sys
+from cli.main import quotejob
+for words in json.loads(sys.argv[1]):
+    print("$", words[0])
+    try: quotejob.main(words)
+    except SystemExit: pass
+"""
+
+
+def on_a_terminal(width: int, environment: dict[str, str], typed: list[list[str]]) -> str:
+    """Return what the commands show on a terminal of this width, all in one process, because starting takes longest."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (40, width))
+    command = [sys.executable, "-P", "-c", EACH, json.dumps(typed)]
+    with subprocess.Popen(command, env=environment | {"TERM": "xterm-256color"}, stdin=its, stdout=its, stderr=its):
+        os.close(its)
+        shown = b""
+        with suppress(OSError):  # Linux: it has ended
+            while part := os.read(ours, 65_536):
+                shown += part
+    os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_no_line_is_wider_than_the_terminal(
+    width: int, environment: dict[str, str], much_to_show: tuple[str, str]
+) -> None:
+    """Whatever people have named and the org has answered."""
+    places = dict(zip(("ID", "CLAUSE"), much_to_show, strict=True))
+    typed = [[places.get(word, word) for word in shlex.split(each)] for each in READING]
+    shown = on_a_terminal(width, environment, typed)
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-?]*[@-~]", "", shown))
+    assert "Traceback" not in shown
+    assert [line for line in lines if line.startswith("$ ")] == [f"$ {words[0]}" for words in typed]
+    assert [line for line in lines if cell_len(line.rstrip()) > width] == []
+
+
+def test_a_pipe_has_everything_whole(quotejob: Quotejob, much_to_show: tuple[str, str]) -> None:
+    """Ids, long names, records; the fixture looks for ANSI."""
+    job_id, _ = much_to_show
+    assert job_id in quotejob("jobs").stdout
+    assert LONG in quotejob("schedules", "list").stdout
+    [group] = json.loads(quotejob("failures", job_id, "--json").stdout)["failures"]
+    assert f"  {group['records'][0]['recordId']}  {LONG} bad\n" in quotejob("failures", job_id).stdout
 
 
 def test_doctor_says_what_is_wrong(environment: dict[str, str], tmp_path: Path) -> None:

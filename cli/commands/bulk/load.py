@@ -113,7 +113,7 @@ class Load:
         return self._report(ended)
 
     def _tell(self, text: str) -> None:
-        self._session.side.print(render.plain(text), soft_wrap=True)
+        render.sentence(self._session.side, render.plain(text))
 
     def _cut(self) -> None:
         self._tell(f"{self._path.name}: {self._form}; {len(self._source.header)} columns.")

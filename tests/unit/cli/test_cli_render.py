@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from rich.console import Console
 from cli import render, times
 from cli.api import Json
 from cli.commands import jobs
+from harness.process import ROOT, clean_environment
 
 JOB: Json = {
     "jobId": "1f0c7a2b-fdd0-4652-8bae-a742e541bb37",
@@ -55,6 +58,38 @@ def test_a_pipe_has_everything() -> None:
     assert JOB["jobId"] in text
     assert text.count("OR Amount") == 20
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_every_help_holds_at_this_width(width: int) -> None:
+    """Examples go on in the next line as a shell takes it, so that they can be copied."""
+    program = (
+        "import click; from cli.main import quotejob\n"
+        "def show(command, parent, name):\n"
+        "    context = click.Context(command, info_name=name, parent=parent)\n"
+        "    print(command.get_help(context))\n"
+        "    for name, each in getattr(command, 'commands', {}).items(): show(each, context, name)\n"
+        "show(quotejob, None, 'quotejob')"
+    )
+    environment = clean_environment() | {"PYTHONPATH": str(ROOT), "COLUMNS": str(width)}
+    done = subprocess.run([sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) > 300, done.stderr
+    assert [line for line in lines if len(line) > width] == []
+    examples = "\n".join(line.strip() for line in lines).replace(" \\\n", " ")
+    assert "quotejob run \"Name LIKE 'Sample Opportunity %'\" --wait 10\n" in examples
+
+
+def test_a_long_sentence_keeps_its_command_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal breaks it between words; the command at its end, and an address, can be copied."""
+    screen = Console(width=40, force_terminal=True, color_system=None, markup=False)
+    render.sentence(screen, "3 records of this job failed. See why: quotejob failures 1f0c7a2b-fdd0-4652-8bae")
+    render.sentence(screen, "http://127.0.0.1:8000/console/enter/oueSm0ul74")
+    assert capsys.readouterr().out.splitlines() == [
+        "3 records of this job failed. See why:",
+        "quotejob failures 1f0c7a2b-fdd0-4652-8bae",
+        "http://127.0.0.1:8000/console/enter/oueSm0ul74",
+    ]
 
 
 def test_plain_text() -> None:
