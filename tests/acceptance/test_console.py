@@ -120,6 +120,10 @@ def order(api: Api, held: list[str]) -> list[int]:
     return [held.index(job["jobId"]) for job in api.get("/api/flexqueue")["jobs"] if job["jobId"] in held]
 
 
+def name_of(api: Api, job_id: str) -> str:
+    return str(api.job(job_id)["name"])
+
+
 def test_the_queue_is_reordered_by_mouse_keys_and_numbers(page: Page, api: Api, held: list[str]) -> None:
     """Each of the three ways, and Esc, which changes nothing."""
     page.goto("/console/queue")
@@ -156,6 +160,19 @@ def test_the_queue_is_reordered_by_mouse_keys_and_numbers(page: Page, api: Api, 
     rows[0].locator("input").press("Enter")
     expect(page.locator("#live-region")).to_contain_text(f"is at place {place} of")
     assert order(api, held) == [0, 1, 3, 2]
+
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#live-region")).to_contain_text(f"is at place {place + 3} of")
+    assert order(api, held) == [1, 3, 2, 0]
+    expect(page.locator("#undo")).to_be_hidden()
+
+    rows[2].get_by_role("button", name="Make next").click()
+    expect(page.locator("#undo")).to_contain_text(f"{name_of(api, held[2])} is moved.")
+    page.keyboard.press("u")
+    expect(page.locator("#undo")).to_be_hidden()
+    expect(rows[2].locator(".hnd")).to_be_focused()
+    expect(page.locator(f"#q-{held[3]} + #q-{held[2]}")).to_be_attached()
+    assert order(api, held) == [1, 3, 2, 0]
 
 
 def test_the_queue_moves_while_a_job_is_moved(window: Window, api: Api, held: list[str]) -> None:
