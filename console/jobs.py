@@ -149,6 +149,7 @@ def job(job_id: str) -> Response:
     return page(
         "job.html",
         job=found,
+        pace=services().progress.pace(job_id),
         parents=parents,
         children=children,
         reasons=_reasons(found),
@@ -160,7 +161,8 @@ def job(job_id: str) -> Response:
 @part("/jobs/<job_id>/progress")
 def progress(job_id: str) -> str:
     """Show how far the job is."""
-    return render_template("parts/job.html", job=_with_estimates(job_id))
+    found = _with_estimates(job_id)
+    return render_template("parts/job.html", job=found, pace=services().progress.pace(job_id))
 
 
 def _count(job_id: str) -> str:

@@ -23,6 +23,7 @@ from api.wire.jobs import (
     JobFilterQuerySchema,
     JobListQuerySchema,
     JobListSchema,
+    JobProgressSchema,
     JobResultsQuerySchema,
     JobResultsSchema,
     JobSchema,
@@ -40,6 +41,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.notices.address import check_callback
 from quotejob.run.failures import Failures, grouped
+from quotejob.run.progress import Pace
 from quotejob.run.receipt import Outcome, Result
 from quotejob.run.results.results_csv import as_csv
 from quotejob.salesforce import OrgAddress
@@ -226,6 +228,23 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
         return {"results": found, "next_cursor": cursor}
     following = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}" if cursor else None
     return _csv_answer(found, following, explain=explain)
+
+
+@blueprint.operation(
+    "/jobs/<jobId>/progress",
+    name="getJobProgress",
+    answer=JobProgressSchema,
+    says="How many Opportunities got their result in which time",
+    errors=(404,),
+)
+def get_job_progress(job_id: str) -> Pace:
+    """How fast a job was, and when
+
+    Gives at most 60 spans of time of equal length, with the number of Opportunities that got their result in each. A
+    span in which none did is left out. A span has 1 second first, and twice as many each time the job needs more spans.
+    """
+    caller.get_own_job(caller.authenticated(), job_id)
+    return caller.services().progress.pace(job_id)
 
 
 @blueprint.operation(

@@ -319,6 +319,20 @@ class JobFailuresSchema(CamelCase):
     failures = fields.List(fields.Nested(FailureGroupSchema, metadata={}), attribute="groups", required=True)
 
 
+class ProgressSpanSchema(CamelCase):
+    """A span of time."""
+
+    start_date = Instant(required=True, attribute="start")
+    records = fields.Integer(required=True, metadata=described("Opportunities that got their result in it"))
+
+
+class JobProgressSchema(CamelCase):
+    """How fast a job was, and when."""
+
+    span_seconds = fields.Integer(required=True, metadata=described("The length of each span"))
+    spans = fields.List(fields.Nested(ProgressSpanSchema), required=True, metadata=described("In their order"))
+
+
 class IdempotencySchema(CamelCase):
     """The header that makes a second POST harmless."""
 

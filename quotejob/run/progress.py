@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -23,6 +24,7 @@ from quotejob.store.client import RedisClient
 
 Batch = dict[str, list[str]]  # page -> the Opportunity ids of that page in this batch
 UNITS_READ_AT_ONCE = 20  # pages and batches whose results are read from Redis at once, compressed
+MOST_SPANS = 60  # of the pace of a job; with one more, each two become one
 _PAGES = b"pages "  # instead of the reasons of a batch
 
 log = structlog.get_logger()
@@ -35,6 +37,27 @@ class Faults:
 
     count: int
     waited: float  # seconds since the first of them, however many steps met one
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The records that got their result in a span of time."""
+
+    start: datetime
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The records of a job by time: spans of equal length in order, without those in which nothing got a result."""
+
+    span_seconds: int
+    spans: list[Span]
+
+    @property
+    def most(self) -> float:
+        """The records a second of the fastest span; 0 if there is none."""
+        return max((span.records for span in self.spans), default=0) / self.span_seconds
 
 
 class Progress:
@@ -269,6 +292,13 @@ class Progress:
         found = self._redis.hash(keys.job(job_id, "marks"))
         return [value.decode() for name, value in found.items() if name.decode().startswith(beginning)]
 
+    def pace(self, job_id: str) -> Pace:
+        """Return how many records got their result in which time."""
+        found = {name.decode(): int(value) for name, value in self._redis.hash(keys.job(job_id, "pace")).items()}
+        width = found.pop("width", 1)
+        spans = sorted((int(number) * width, records) for number, records in found.items())
+        return Pace(width, [Span(datetime.fromtimestamp(start, UTC), records) for start, records in spans])
+
     def add_calls(self, job_id: str, calls: int) -> None:
         """Count requests to the org that no receipt counts."""
         self._redis.hincrby(keys.job(job_id), "apiCalls", calls)
@@ -306,7 +336,7 @@ class Progress:
             receipts=keys.stage(job_id, name, wave),
             **{
                 f"{part}_key": keys.job(job_id, part)
-                for part in ("results", "quotes", "explained", "left", "errors", "marks", "totals")
+                for part in ("results", "quotes", "explained", "left", "errors", "marks", "totals", "pace")
             },
             faults=keys.job(job_id, "faults"),
             totals=rows.squeeze(list(receipt.totals)) if receipt.totals else None,
@@ -317,6 +347,8 @@ class Progress:
             priced=priced or None,
             explained=receipt.explained or _pages_of(receipt),
             code_version=receipt.code_version,
+            decided=len(receipt.results),
+            most_spans=MOST_SPANS,
             counts=counts,
             codes=list(failed),
             pages=pages,

@@ -30,6 +30,7 @@ TICKED = "quotejob:ticked"  # when a tick or a sweep ran last (ms, by the clock 
 _KEPT_AFTER_END = (
     "results",
     "explained",
+    "pace",
 )
 _NEEDED_FOR_RESUME = (
     "chosen",

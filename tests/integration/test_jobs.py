@@ -268,7 +268,7 @@ def test_a_completed_job_keeps_its_results_only(jobs: JobStore, caller: CallerCo
     jobs.move(job_id, Status.COMPLETED)
     client = redis.Redis.from_url(jobs._settings.redis_url)
     left = {key.decode().rpartition(":")[2] for key in client.scan_iter(f"quotejob:job:{job_id}:*")}
-    assert left == {"results"}
+    assert left == {"results", "pace"}
     assert not Progress(jobs._redis).record_page(job_id, 0, Receipt("0", (Result("a", Outcome.FAILED, code="X"),)))
     assert jobs.get(job_id).failed == 1
 

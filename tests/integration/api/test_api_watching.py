@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 from api import create_app, health
 from cli.local import LocalOrg
 from harness.stack import Stack
+from quotejob import clock
 from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
@@ -31,6 +32,7 @@ from quotejob.run.results import results_csv
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.store import keys
 from tasks import workers
 
 # -- watching and stopping ---------------------------------------------------------------------------------------------
@@ -238,6 +240,32 @@ def test_results_are_given_by_outcome_and_a_page_at_a_time(
     first = client.get(f"{address}?limit=2", headers=headers()).get_json()
     second = client.get(f"{address}?limit=2&cursor={first['nextCursor']}", headers=headers()).get_json()
     assert first["results"] + second["results"] == whole["results"]
+
+
+def test_the_pace_is_given_by_time(
+    client: FlaskClient, headers: Headers, job_with_results: str, store_of_jobs: JobStore
+) -> None:
+    """Each record once, in seconds; with more than 60 spans, each two become one, and nothing is lost."""
+    address, key = f"/api/jobs/{job_with_results}/progress", keys.job(job_with_results, "pace")
+    pace = client.get(address, headers=headers()).get_json()
+    assert pace["spanSeconds"] == 1
+    assert sum(span["records"] for span in pace["spans"]) == 3
+    begun = datetime.fromisoformat(pace["spans"][0]["startDate"])
+    assert abs(begun - clock.now()) < timedelta(seconds=30)
+    now = int(begun.timestamp())
+    store_of_jobs._redis.hset(key, mapping={str(now - 100 - n): 5 for n in range(60)})
+    progress = Progress(store_of_jobs._redis)
+    progress.record_page(job_with_results, 0, Receipt("2", RESULTS[:1]))
+    pace = client.get(address, headers=headers()).get_json()
+    assert pace["spanSeconds"] == 2
+    assert 31 <= len(pace["spans"]) <= 34
+    assert sum(span["records"] for span in pace["spans"]) == 304
+    assert pace["spans"] == sorted(pace["spans"], key=lambda span: span["startDate"])
+    store_of_jobs._redis.hset(key, mapping={str(n * 1000): 1 for n in range(200)})  # days without anything
+    progress.record_page(job_with_results, 0, Receipt("3", RESULTS[:1]))
+    assert len(progress.pace(job_with_results).spans) <= 60
+    store_of_jobs.abort(job_with_results)
+    assert store_of_jobs._redis.ttl(key) == store_of_jobs._redis.ttl(keys.job(job_with_results, "results"))
 
 
 def test_failures_are_given_by_reason(client: FlaskClient, headers: Headers, job_with_results: str) -> None:

@@ -66,6 +66,7 @@ def test_the_operations_are_those_of_the_contract() -> None:
         "getJobSummary": ("get", "/api/jobs/summary", "200"),
         "getJobResults": ("get", "/api/jobs/{jobId}/results", "200"),
         "getJobFailures": ("get", "/api/jobs/{jobId}/failures", "200"),
+        "getJobProgress": ("get", "/api/jobs/{jobId}/progress", "200"),
         "abortJob": ("post", "/api/jobs/{jobId}/abort", "200"),
         "resumeJob": ("post", "/api/jobs/{jobId}/resume", "202"),
         "retryFailedRecords": ("post", "/api/jobs/{jobId}/retry", "202"),

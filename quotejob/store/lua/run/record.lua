@@ -2,11 +2,12 @@
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
 --       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
---       faults, open
+--       pace_key (records by time), faults, open
 --       id, unit, results, priced, explained and totals (compressed, or nil), code_version (of the users' code, or nil)
 --       counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
 --       codes: those of failed records
+--       decided (how many records have a result now), most_spans (of the pace)
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
 -- Returns the codes that are the job's first; nothing if the receipt was not stored: there was one already, or the job no
@@ -57,6 +58,26 @@ for _, each in ipairs(args.pages) do
     redis.call('HSET', args.job, 'numberOfErrors', redis.call('SCARD', args.errors_key))
   end
 end
+if args.decided > 0 then
+  -- Seconds since 1970 are cut into spans of "width" seconds. When there are too many spans, each two become one.
+  local width = tonumber(redis.call('HGET', args.pace_key, 'width') or 1)
+  redis.call('HINCRBY', args.pace_key, math.floor(redis_time() / 1000 / width), args.decided)
+  while redis.call('HLEN', args.pace_key) > args.most_spans + 1 do
+    local found, merged = redis.call('HGETALL', args.pace_key), {}
+    for at = 1, #found, 2 do
+      if found[at] ~= 'width' then
+        local span = math.floor(found[at] / 2)
+        merged[span] = (merged[span] or 0) + found[at + 1]
+      end
+    end
+    width = width * 2
+    redis.call('DEL', args.pace_key)
+    for span, records in pairs(merged) do redis.call('HSET', args.pace_key, span, records) end
+    redis.call('HSET', args.pace_key, 'width', width)
+  end
+  redis.call('HSETNX', args.pace_key, 'width', 1)
+  redis.call('EXPIRE', args.pace_key, 2592000) -- a worker of the version before would let it stay for ever
+end
 local firsts = {}
 for _, code in ipairs(args.codes) do
   if redis.call('HSETNX', args.marks_key, 'failed ' .. code, args.unit) == 1 then firsts[#firsts + 1] = code end
@@ -64,7 +85,7 @@ end
 local ttl = redis.call('TTL', args.job)
 if ttl > 0 then -- the job has ended: new keys expire together with it
   local keys = {args.receipts, args.results_key, args.quotes_key, args.explained_key, args.left_key, args.errors_key,
-    args.marks_key, args.totals_key}
+    args.marks_key, args.totals_key, args.pace_key}
   for _, key in ipairs(keys) do
     redis.call('EXPIRE', key, ttl)
   end
