@@ -127,6 +127,7 @@ def commit(run: Run, wave: int) -> None:
     elif batches == 0:
         wave_written.delay(job_id=run.id, wave=wave)
     if batches is not None:
+        log.info("Packed a wave", wave=wave, batches=batches, **run.figures())
         _send_next_wave(run)
 
 

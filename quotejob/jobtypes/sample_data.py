@@ -62,6 +62,7 @@ class SampleDataCreate(JobHandler):
         ids, refused = _create_opportunities(run, page, numbers, catalog)
         results = (*refused, *_create_lines(run, page, ids, catalog))
         run.progress.record_page(run.id, wave, Receipt(str(page), results, api_calls=run.org.calls))
+        log.info(f"Created a page of {len(ids)} Opportunities", wave=wave, page=page, **run.figures())
 
 
 class SampleDataDelete(JobHandler):
@@ -88,6 +89,8 @@ class SampleDataDelete(JobHandler):
         refused = _delete(run, page, "Opportunity", iter(ids))
         results = (refused.get(record_id, Result(record_id, Outcome.SUCCEEDED)) for record_id in ids)
         run.progress.record_page(run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
+        gone = len(ids) - len(refused)
+        log.info(f"Deleted a page of {gone} Opportunities", wave=wave, page=page, **run.figures())
 
 
 @dataclass(frozen=True, slots=True)

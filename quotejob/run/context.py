@@ -42,7 +42,8 @@ class Run:
 
     def figures(self) -> dict[str, float]:
         """Return what a log line says of the step so far: its seconds, and its calls to the org."""
-        return {"seconds": round(time.monotonic() - self.begun, 3), "calls": self.org.calls}
+        calls = self.org.calls if "org" in self.__dict__ else 0  # to make the client needs a session
+        return {"seconds": round(time.monotonic() - self.begun, 3), "calls": calls}
 
     @cached_property
     def org(self) -> OrgClient:

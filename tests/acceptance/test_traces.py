@@ -163,8 +163,9 @@ def test_the_log_has_a_line_for_each_move_page_batch_and_code(system: Stack, job
     pages = [line for line in said if line["event"].startswith("Priced a page of ")]
     batches = [line for line in said if line["event"].startswith("Wrote a batch of ")]
     assert sorted(line["page"] for line in pages) == [0, 1, 2]
-    assert len(batches) >= 1
-    for line in moves + pages + batches:
+    packings = [line for line in said if line["event"] == "Packed a wave"]
+    assert sum(line["batches"] for line in packings) == len(batches)
+    for line in moves + pages + packings + batches:
         assert line["org_id"] == system.org.org_id
         assert isinstance(line["seconds"], float)
     assert {line["calls"] for line in pages} == {1}

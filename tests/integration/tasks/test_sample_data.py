@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from _runs import caller_of, forget_org, run_to_end
+from structlog.testing import capture_logs
 
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
@@ -78,6 +79,17 @@ def test_what_was_created_is_deleted_and_nothing_else(services: Services, org: L
     assert before == {name: ids(reader, name) for name in before}
     assert set(named + keyed) <= ids(reader, "Opportunity")
     assert ids(reader, "Quote") == {quote}
+
+
+def test_each_page_has_a_line_in_the_log(services: Services, org: LocalOrg) -> None:
+    """How many were created or deleted, with the seconds and the calls."""
+    with capture_logs() as logs:
+        run(services, org, BuiltIn.SAMPLE_DATA_CREATE, number_of_opportunities=3)
+        run(services, org, BuiltIn.SAMPLE_DATA_DELETE)
+    lines = {line["event"]: line for line in logs if " a page of " in line["event"]}
+    assert list(lines) == ["Created a page of 3 Opportunities", "Deleted a page of 3 Opportunities"]
+    assert all((line["wave"], line["page"]) == (0, 0) and line["calls"] >= 2 for line in lines.values())
+    assert all(isinstance(line["seconds"], float) for line in lines.values())
 
 
 def test_two_creations_have_keys_of_their_own(services: Services, org: LocalOrg) -> None:
