@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,15 +13,15 @@ from flask import Response, render_template, request, url_for
 from console.outlook import with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from quotejob import clock
-from quotejob.errors import InvalidRequest, JobNotFound, QuotejobError
-from quotejob.jobs.job import ALIVE, RESUMABLE, Job, Status
+from quotejob.errors import JobNotFound
+from quotejob.jobs import many
+from quotejob.jobs.job import ALIVE, Job, Status
 from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
 from quotejob.jobs.retry import Retry
 from quotejob.jobtypes import registry
 from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
 from quotejob.run.results.results_csv import as_csv
-from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
@@ -39,6 +38,7 @@ CHIPS: dict[str, tuple[str, frozenset[Status], bool | None]] = {  # word in the 
     "aborted": ("Aborted", frozenset({Status.ABORTED}), None),
     "errors": ("With failed records", frozenset(), True),
 }
+CHANGES = {"abort": many.ABORT, "resume": many.RESUME}
 SPANS = {"7d": ("Last 7 days", timedelta(days=7)), "1d": ("Last 24 hours", timedelta(days=1))}
 
 
@@ -76,12 +76,23 @@ class View:
             has_errors=has_errors,
         )
 
+    def to_change(self, kind: many.Kind) -> JobFilter | None:
+        """Return the filter of those jobs of this view that such a change can be made of. None: there are none."""
+        statuses = frozenset(kind.origins) & (self.filter().statuses or frozenset(kind.origins))
+        return replace(self.filter(), statuses=statuses) if statuses else None
+
     def address(self, **changes: str | None) -> str:
         """Return the address of this view, with changes."""
+        return url_for("console.job_list", **self._words(changes))
+
+    def address_of_change(self) -> str:
+        """Return where to send a change of all jobs of this view."""
+        return url_for("console.change_all", **self._words({}))
+
+    def _words(self, changes: dict[str, str | None]) -> dict[str, Any]:
         asked = {"show": self.chip, "q": self.text, "type": self.job_type, "when": self.span} | changes
         plain = {"show": "all", "q": "", "type": "", "when": "7d"}
-        wanted: dict[str, Any] = {name: value for name, value in asked.items() if value and value != plain.get(name)}
-        return url_for("console.job_list", **wanted)
+        return {name: value for name, value in asked.items() if value and value != plain.get(name)}
 
 
 @blueprint.get("/jobs")
@@ -94,14 +105,25 @@ def job_list() -> Response:
     jobs = with_outlook(found)
     counts = _counts(org_id, view)
     return page(
-        "jobs.html", jobs=jobs, older=older, view=view, counts=counts, chips=CHIPS, spans=SPANS, types=registry.known()
+        "jobs.html",
+        jobs=jobs,
+        older=older,
+        view=view,
+        counts=counts,
+        chips=CHIPS,
+        spans=SPANS,
+        types=registry.known(),
     )
 
 
 def _counts(org_id: str, view: View) -> dict[str, int]:
-    """Return the number of jobs of each chip. All jobs are read, so this is not done for a part."""
+    """Return the number of jobs of each chip, and of those of this chip that can be changed, by the kind of change.
+
+    All jobs are read, so this is not done for a part.
+    """
     wanted = {name: view.filter(name) for name in CHIPS}
-    counts = dict.fromkeys(CHIPS, 0)
+    wanted |= {name: each for name, kind in CHANGES.items() if (each := view.to_change(kind))}
+    counts = dict.fromkeys((*CHIPS, *CHANGES), 0)
     for job in services().search.scan(org_id, wanted["all"], ("failed",)):
         for name, each in wanted.items():
             counts[name] += (not each.statuses or job.status in each.statuses) and each.has_errors in (
@@ -229,38 +251,6 @@ def retry(job_id: str) -> Response:
     new, _ = services().retries.submit(context, Retry(_own(job_id), codes), request.form.get("once") or None)
     workers.dispatch_org(services(), context.org_id)
     return told(url_for("console.job", job_id=new.job_id), "This new job retries the failed records.")
-
-
-@blueprint.post("/jobs")
-def change_many() -> Response:
-    """Abort or resume the jobs that were ticked. What cannot be done is counted and said."""
-    context, what = proven(), request.form.get("what", "")
-    ids = [each for each in request.form.getlist("job") if keys.is_id(each)][:ROWS]
-    jobs = [job for job in services().jobs.get_many(ids) if job.org_id == context.org_id]
-    done, refused = _change(jobs, what, context)
-    workers.dispatch_org(services(), context.org_id)
-    said = f"{'Aborted' if what == 'abort' else 'Resumed'} {done} of {len(jobs)} jobs."
-    return told(request.form.get("back", ""), " ".join([said, *refused[:1]]), bad=bool(refused))
-
-
-def _change(jobs: Iterable[Job], what: str, context: CallerContext) -> tuple[int, list[str]]:
-    store = services().jobs
-    changes: dict[str, tuple[tuple[Status, ...], Callable[[Job], Any]]] = {
-        "abort": (ALIVE, lambda job: store.abort(job.job_id)),
-        "resume": (RESUMABLE, lambda job: store.resume(job.job_id, context)),
-    }
-    if what not in changes:
-        raise InvalidRequest.field("what", f"should be {' or '.join(changes)}")
-    origins, change = changes[what]
-    done, refused = 0, []
-    for each in jobs:
-        if each.status in origins:
-            try:
-                change(each)
-                done += 1
-            except QuotejobError as error:
-                refused.append(error.message)
-    return done, refused
 
 
 def _back(job_id: str) -> str:

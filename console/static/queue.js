@@ -6,6 +6,7 @@
   const list = () => document.getElementById("q");
   const rows = () => [...list().children];
   const held = document.getElementById("held");
+  const UNDO_FOR = 10_000; // ms
   let moving = null; // {row, order}: what is moved by keys, and the order before
 
   function hold(still) {
@@ -15,16 +16,23 @@
   function say(text) {
     document.getElementById("live-region").textContent = text;
   }
+  // Where a row is in a list: before which job, or at the end.
+  function where(row, order) {
+    const at = order.indexOf(row);
+    if (at === 0) return { place: "front", other: "" };
+    return at === order.length - 1 ? { place: "end", other: "" } : { place: "after", other: order[at - 1].dataset.job };
+  }
   function restore(order) {
     for (const row of order) list().append(row);
   }
 
-  // Tell the server: before which job, or at the end.
-  async function send(row) {
-    const after = row.previousElementSibling;
-    const before = row.nextElementSibling;
-    const place = !after ? "front" : !before ? "end" : "after";
-    const form = new URLSearchParams({ job: row.dataset.job, place, other: place === "after" ? after.dataset.job : "" });
+  // Tell the server where a row is now. Afterwards the move can be undone for some seconds.
+  async function send(row, order) {
+    const back = { job: row.dataset.job, ...where(row, order) };
+    if (await move({ job: row.dataset.job, ...where(row, rows()) }, row)) offer(row.dataset.name, back);
+  }
+  async function move(what, row) {
+    const form = new URLSearchParams(what);
     const focus = document.activeElement?.className === "hnd" ? row.id : null;
     try {
       const answer = await fetch(box.dataset.move, {
@@ -36,6 +44,7 @@
         if (answer.status === 409) say(document.getElementById("refusal").textContent);
         else if (now) say(`${now.dataset.name} is at place ${rows().indexOf(now) + 1} of ${rows().length}`);
         if (focus && now) now.querySelector(".hnd").focus();
+        return answer.status === 200;
       } else {
         const trouble = document.getElementById("trouble");
         trouble.querySelector("p").textContent = `Not moved. ${await answer.text()}`;
@@ -47,8 +56,43 @@
     }
   }
 
+  // -- undo: a button, or the key u
+  const undo = document.getElementById("undo");
+  let last = null; // the move that undoes the last one
+  let timer = 0;
+  function offer(name, back) {
+    last = back;
+    undo.querySelector("b").textContent = name;
+    undo.hidden = false;
+    clearTimeout(timer);
+    timer = setTimeout(forget, UNDO_FOR);
+  }
+  function forget() {
+    if (undo.matches(":hover, :focus-within")) {
+      timer = setTimeout(forget, UNDO_FOR);
+      return;
+    }
+    undo.hidden = true;
+    last = null;
+  }
+  async function takeBack() {
+    const [what, row] = [last, last && document.getElementById(`q-${last.job}`)];
+    if (!what || moving) return;
+    last = null;
+    hold(true);
+    row?.querySelector(".hnd")?.focus();
+    undo.hidden = true;
+    await move(what, row ?? box);
+  }
+  undo?.querySelector("button").addEventListener("click", takeBack);
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("input,dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "u") takeBack();
+  });
+
   // -- dragging
   let sortable = null;
+  let before = []; // the order before
   function drag() {
     if (sortable?.el === list()) return;
     sortable?.destroy();
@@ -56,8 +100,8 @@
     if (!list()?.querySelector(".hnd")) return;
     sortable = Sortable.create(list(), {
       handle: ".hnd", animation: 0, forceFallback: true, fallbackTolerance: 3,
-      onStart: () => hold(true),
-      onEnd: (event) => (event.oldIndex === event.newIndex ? hold(false) : send(event.item)),
+      onStart: () => { before = rows(); hold(true); },
+      onEnd: (event) => (event.oldIndex === event.newIndex ? hold(false) : send(event.item, before)),
     });
   }
   drag();
@@ -101,7 +145,7 @@
     moving = null;
     row.classList.remove("held");
     if (order.every((each, index) => each === rows()[index])) hold(false);
-    else send(row);
+    else send(row, order);
   }
   function cancel() {
     const { row, order } = moving;
@@ -118,12 +162,13 @@
 
   // -- a typed place
   function put(row, place) {
+    const order = rows();
     const others = rows().filter((each) => each !== row);
     const at = Math.max(0, Math.min(others.length, place - 1));
     if (rows().indexOf(row) === at) return;
     if (at === others.length) list().append(row);
     else others[at].before(row);
-    send(row);
+    send(row, order);
   }
   function typed(input, row) {
     const place = Number.parseInt(input.value, 10);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -79,15 +79,31 @@ def change(
     found, following = search.recent(org_id, wanted, sorting, limit=limit, cursor=cursor)
     if at_most is None:
         return Changes(matched, [Change(job) for job in found], following)
+    found = list(islice(found, at_most))
+    done = _each(found, make)
+    if len(done) < len(found):
+        following = sorting.cursor(sorting.place(done[-1].job))
+    return Changes(matched, done, following)
+
+
+def change_these(jobs: Iterable[Job], kind: Kind, make: Callable[[str], Job]) -> Changes:
+    """Change those of the jobs whose status allows it, in the order of the kind. Raises StoreUnavailable as above."""
+    able = [job for job in jobs if job.status in kind.origins]
+    able.sort(key=lambda job: job.created_date, reverse=kind.order is Order.DESCENDING)
+    return Changes(len(able), _each(able, make), None)
+
+
+def _each(jobs: Iterable[Job], make: Callable[[str], Job]) -> list[Change]:
+    """Change the jobs, until the store does not answer. Raises StoreUnavailable if nothing was changed by then."""
     done: list[Change] = []
-    for job in islice(found, at_most):
+    for job in jobs:
         try:
             done.append(_one(job, make))
         except StoreUnavailable:
             if not done:
                 raise
-            return Changes(matched, done, sorting.cursor(sorting.place(done[-1].job)))
-    return Changes(matched, done, following)
+            break
+    return done
 
 
 def _one(job: Job, make: Callable[[str], Job]) -> Change:

@@ -18,6 +18,7 @@ from harness.stack import Stack
 
 expect.set_options(timeout=30_000)
 HTML = "<img src=x onerror=alert(1)><b>bold</b>"
+LATER = "2099-01-01T00:00:00Z"
 PICTURES = Path(__file__).parents[2] / "docs" / "console" if os.environ.get("CONSOLE_PICTURES") else None
 
 
@@ -107,8 +108,7 @@ def test_failed_records_are_grouped_and_retried(
 @pytest.fixture
 def held(api: Api, name: str) -> Iterator[list[str]]:
     """Four jobs that wait for a time; aborted afterwards."""
-    later = "2099-01-01T00:00:00Z"
-    asked = [{"soqlWhereClause": "Id != null", "name": f"{name} {n}", "notBefore": later} for n in range(4)]
+    asked = [{"soqlWhereClause": "Id != null", "name": f"{name} {n}", "notBefore": LATER} for n in range(4)]
     made = [str(api.post("/api/executebatch", each)["jobId"]) for each in asked]
     yield made
     for each in made:
@@ -118,6 +118,10 @@ def held(api: Api, name: str) -> Iterator[list[str]]:
 def order(api: Api, held: list[str]) -> list[int]:
     """The numbers of the held jobs, in their order in the queue."""
     return [held.index(job["jobId"]) for job in api.get("/api/flexqueue")["jobs"] if job["jobId"] in held]
+
+
+def name_of(api: Api, job_id: str) -> str:
+    return str(api.job(job_id)["name"])
 
 
 def test_the_queue_is_reordered_by_mouse_keys_and_numbers(page: Page, api: Api, held: list[str]) -> None:
@@ -157,6 +161,19 @@ def test_the_queue_is_reordered_by_mouse_keys_and_numbers(page: Page, api: Api, 
     expect(page.locator("#live-region")).to_contain_text(f"is at place {place} of")
     assert order(api, held) == [0, 1, 3, 2]
 
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#live-region")).to_contain_text(f"is at place {place + 3} of")
+    assert order(api, held) == [1, 3, 2, 0]
+    expect(page.locator("#undo")).to_be_hidden()
+
+    rows[2].get_by_role("button", name="Make next").click()
+    expect(page.locator("#undo")).to_contain_text(f"{name_of(api, held[2])} is moved.")
+    page.keyboard.press("u")
+    expect(page.locator("#undo")).to_be_hidden()
+    expect(rows[2].locator(".hnd")).to_be_focused()
+    expect(page.locator(f"#q-{held[3]} + #q-{held[2]}")).to_be_attached()
+    assert order(api, held) == [1, 3, 2, 0]
+
 
 def test_the_queue_moves_while_a_job_is_moved(window: Window, api: Api, held: list[str]) -> None:
     """What changes meanwhile is shown when the job is put down; a job that has left the queue is explained."""
@@ -195,6 +212,24 @@ def test_ticked_jobs_are_aborted_after_a_question(page: Page, api: Api, held: li
     expect(page.get_by_role("status").first).to_contain_text("Aborted 2 of 2 jobs.")
     assert [api.job(each)["status"] for each in held] == ["Aborted", "Aborted", "Holding", "Holding"]
     assert page.url.endswith("show=holding")
+
+
+def test_all_jobs_that_match_are_aborted_and_resumed(page: Page, api: Api, held: list[str], name: str) -> None:
+    """The question has their number; if more match by then, nothing is changed."""
+    page.goto(f"/console/jobs?q={name}")
+    page.get_by_role("button", name="Abort all 4 that match…").click()
+    more = api.post("/api/executebatch", {"soqlWhereClause": "Id = null", "name": name, "notBefore": LATER})["jobId"]
+    page.get_by_role("button", name="Abort 4", exact=True).click()
+    expect(page.get_by_role("alert").last).to_contain_text("More jobs match now than the question said.")
+    assert {api.job(each)["status"] for each in held} == {"Holding"}
+    page.get_by_role("button", name="Abort all 5 that match…").click()
+    page.get_by_role("button", name="Abort 5", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("Aborted 5 of 5 jobs.")
+    page.get_by_role("button", name="Resume all 5 that match…").click()
+    page.get_by_role("button", name="Resume 5", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("Resumed 5 of 5 jobs.")
+    assert {api.job(each)["status"] for each in (*held, more)} == {"Holding"}
+    api.post(f"/api/jobs/{more}/abort")
 
 
 def test_a_schedule_from_its_first_to_its_last_day(page: Page, api: Api, name: str) -> None:
