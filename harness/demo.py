@@ -42,6 +42,7 @@ from harness.venv import alone
 from harness.verdict import WHAT, Verdict, check_job
 
 WHERE = "Name LIKE 'Sample Opportunity %'"
+AGAIN = "Name LIKE 'Sample Opportunity 1%'"
 FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # its Quote would expire after that
 PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
 WEB_PORT, ORG_PORT, FLOWER_PORT = 8000, 8025, 5555  # that of web is in the README
@@ -100,6 +101,7 @@ def run(stack: Stack, start_all: Callable[[], None], play: Callable[[], None], *
         done = True
         if not once:
             look_around(stack)
+            type_next(stack)
             wait(stack, "Running. Ctrl-C stops everything.")
         return 0
     except KeyboardInterrupt:
@@ -216,14 +218,16 @@ _ONE_OPPORTUNITY = """
 
 def explain(stack: Stack, job_id: str) -> None:
     """Show the command that says why a record failed, and what it prints."""
-    words = ["failures", job_id[:8], "--url", stack.web_url]
     console.print("\nOne record failed, on purpose: the demo gave it a close date that no Quote can have. To see why:")
-    console.print(f"[bold]bin/quotejob {' '.join(words)}[/]", soft_wrap=True)
-    command = [sys.executable, "-P", "-m", "cli.main", *words]
+    why = quotejob(stack, f"failures {job_id[:8]}")
+    console.print(f"[bold]{why}[/]", soft_wrap=True)
+    command = [sys.executable, "-P", "-m", "cli.main", *why.split()[1:]]
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
     if done.returncode != 0:
         raise Failure(f"This command does not work: {done.stderr}")
     console.print(escape(done.stdout.rstrip()))
+    console.print("\nWhen the close date is right, this prices the record again, in a new job:")
+    console.print(f"[bold]{quotejob(stack, f'retry {job_id[:8]}')}[/]", soft_wrap=True)
 
 
 def show_quotes(reader: OrgReader, job_id: str) -> None:
@@ -291,9 +295,6 @@ def look_around(stack: Stack) -> None:
             "Flower": stack.flower_url,
             "Local org": stack.org.url,
             "Logs": str(stack.folder),
-            "Call it": f"bin/invoke.sh local {stack.web_url}/api/jobs",
-            "": f"bin/quotejob jobs --url {stack.web_url}",
-            **celery_command(stack),
         }
     )
     if stack.web_url != f"http://127.0.0.1:{WEB_PORT}":
@@ -302,6 +303,20 @@ def look_around(stack: Stack) -> None:
             f"{stack.web_url} instead of http://127.0.0.1:{WEB_PORT}.[/]",
             soft_wrap=True,
         )
+
+
+def type_next(stack: Stack) -> None:
+    """Print the commands that a newcomer tries first."""
+    console.print("\n[bold]Type in another shell[/]")
+    words = {"Jobs": "jobs", "Queue": "queue", "Again": f'run "{AGAIN}" --wait 5'}
+    commands = {name: quotejob(stack, each) for name, each in words.items()}
+    call = f"bin/invoke.sh local {stack.web_url}/api/jobs"
+    addresses({**commands, "By HTTP": call, **celery_command(stack)})
+
+
+def quotejob(stack: Stack, words: str) -> str:
+    """Return a command of bin/quotejob for this demo: two may run at once."""
+    return f"bin/quotejob {words} --url {stack.web_url}"
 
 
 def console_link(stack: Stack) -> str:

@@ -115,7 +115,7 @@ def test_two_at_once_do_not_meet(environment: dict[str, str]) -> None:
         assert ports[0] != ports[1], ports
     for text in said:
         [port] = re.findall(r"Web on port (\d+)", text)
-        assert set(re.findall(r"http://127.0.0.1:(\d+)/api", text)) == {port}
+        assert set(re.findall(r"--url http://127.0.0.1:(\d+)\n", text)) == {port}
         assert re.search(rf"bin/quotejob failures \w+ --url http://127.0.0.1:{port}\n", text)
 
 

@@ -150,7 +150,7 @@ def test_the_commands_that_the_demo_prints_run(demo: Demo) -> None:
     """All of them, as they are printed."""
     found = re.findall(r"^(?:\s+\S+ (?:\w+ )?)?\s*((?:bin/|REDIS_URL=)\S+ .+)$", demo.said, re.MULTILINE)
     commands = dict.fromkeys(command for command in found if "http://" in command or "REDIS_URL" in command)
-    assert len(commands) == 4, demo.said  # why a record failed, two ways to call, the workers
+    assert len(commands) == 7, demo.said  # failures, retry, jobs, queue, run, by HTTP, the workers
     for command in commands:
         done = demo.shell(command)
         assert done.returncode == 0, command + done.stderr
