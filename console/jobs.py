@@ -22,6 +22,7 @@ from quotejob.jobtypes import registry
 from quotejob.run.failures import FailureGroup, grouped
 from quotejob.run.receipt import Outcome
 from quotejob.run.results.results_csv import as_csv
+from quotejob.run.waves import current_pages
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
@@ -170,8 +171,7 @@ def job(job_id: str) -> Response:
     children, _ = services().search.recent(session().org_id, JobFilter(parent_id=job_id), limit=10)
     return page(
         "job.html",
-        job=found,
-        pace=services().progress.pace(job_id),
+        **_progress(found),
         parents=parents,
         children=children,
         reasons=_reasons(found),
@@ -183,8 +183,13 @@ def job(job_id: str) -> Response:
 @part("/jobs/<job_id>/progress")
 def progress(job_id: str) -> str:
     """Show how far the job is."""
-    found = _with_estimates(job_id)
-    return render_template("parts/job.html", job=found, pace=services().progress.pace(job_id))
+    return render_template("parts/job.html", **_progress(_with_estimates(job_id)))
+
+
+def _progress(found: Job) -> dict[str, Any]:
+    """Return what the part "progress" shows."""
+    progress = services().progress
+    return {"job": found, "pace": progress.pace(found.job_id), "pages": current_pages(found, progress)}
 
 
 def _count(job_id: str) -> str:

@@ -41,9 +41,9 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobs.summary import FIELDS, Summary, summarise
 from quotejob.notices.address import check_callback
 from quotejob.run.failures import Failures, grouped
-from quotejob.run.progress import Pace
 from quotejob.run.receipt import Outcome, Result
 from quotejob.run.results.results_csv import as_csv
+from quotejob.run.waves import current_pages
 from quotejob.salesforce import OrgAddress
 from quotejob.salesforce.caller import CallerContext
 from quotejob.salesforce.clause import check_clause
@@ -234,17 +234,20 @@ def get_job_results(query: dict[str, Any], job_id: str) -> dict[str, Any] | Resp
     "/jobs/<jobId>/progress",
     name="getJobProgress",
     answer=JobProgressSchema,
-    says="How many Opportunities got their result in which time",
+    says="How many Opportunities got their result in which time, and how far the pages are",
     errors=(404,),
 )
-def get_job_progress(job_id: str) -> Pace:
-    """How fast a job was, and when
+def get_job_progress(job_id: str) -> dict[str, Any]:
+    """How fast a job was, and how far its pages are
 
     Gives at most 60 spans of time of equal length, with the number of Opportunities that got their result in each. A
     span in which none did is left out. A span has 1 second first, and twice as many each time the job needs more spans.
+    Gives also the pages of the wave that the job works on, in at most 200 groups. There are none before they are
+    planned, and when the job is Completed.
     """
-    caller.get_own_job(caller.authenticated(), job_id)
-    return caller.services().progress.pace(job_id)
+    job, progress = caller.get_own_job(caller.authenticated(), job_id), caller.services().progress
+    pace = progress.pace(job_id)
+    return {"span_seconds": pace.span_seconds, "spans": pace.spans, "pages": current_pages(job, progress)}
 
 
 @blueprint.operation(

@@ -34,6 +34,7 @@ from quotejob.jobs.conditions import MOST_PARENTS
 from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
 from quotejob.run.receipt import Outcome
+from quotejob.run.waves import PageState
 from quotejob.salesforce.clause import MAX_LENGTH
 
 MAX_OPPORTUNITIES = 1_000_000
@@ -326,11 +327,22 @@ class ProgressSpanSchema(CamelCase):
     records = fields.Integer(required=True, metadata=described("Opportunities that got their result in it"))
 
 
+class PageGroupSchema(CamelCase):
+    """Neighbouring pages."""
+
+    first = fields.Integer(required=True, metadata=described("The number of the first page; 0 is the job's first"))
+    last = fields.Integer(required=True, metadata=described("The number of the last page"))
+    state = word(PageState, "How far the least advanced page is; failed: done, with failed records", required=True)
+
+
 class JobProgressSchema(CamelCase):
-    """How fast a job was, and when."""
+    """How fast a job was, and how far its pages are."""
 
     span_seconds = fields.Integer(required=True, metadata=described("The length of each span"))
     spans = fields.List(fields.Nested(ProgressSpanSchema), required=True, metadata=described("In their order"))
+    pages = fields.List(
+        fields.Nested(PageGroupSchema), required=True, metadata=described("Those that the job works on now")
+    )
 
 
 class IdempotencySchema(CamelCase):

@@ -180,6 +180,12 @@ class Progress:
         """Return the pages of the wave that have reported."""
         return {int(unit) for unit in self._redis.field_names(keys.stage(job_id, "priced", wave))}
 
+    def page_marks(self, job_id: str, wave: int) -> tuple[set[int], set[int], set[int]]:
+        """Return the pages of the wave that have reported, those of the job to write, and those with failed records."""
+        left = self._redis.field_names(keys.job(job_id, "left"))
+        errors = self._redis.smembers(keys.job(job_id, "errors"))
+        return self.priced_units(job_id, wave), set(map(int, left)), set(map(int, errors))
+
     def priced(self, job_id: str, page: int) -> bytes | None:
         """Return the page's priced quotes, as stored. None: there are none, or no longer."""
         return self._redis.field(keys.job(job_id, "quotes"), str(page))

@@ -7,15 +7,36 @@ may run as soon as it is added. The first waves are small, so that the first rec
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain, islice
 
 from quotejob.errors import LeaseLost, OrgClosed
-from quotejob.jobs.job import Job
+from quotejob.jobs.job import Job, Status
 from quotejob.run.context import Run
 from quotejob.run.progress import Progress
 
 FIRST_WAVE = 2_000  # records; an org sends so many ids with each answer
 _WAVE_SIZE = "wave size"  # a note of a job whose plan is streamed: the most pages of a wave
+MOST_GROUPS = 200  # of pages whose states are told
+
+
+class PageState(StrEnum):
+    """How far a page is. The least advanced first."""
+
+    PLANNED = "planned"
+    PRICED = "priced"  # its results wait to be written
+    DONE = "done"
+    FAILED = "failed"  # done, and at least one record failed
+
+
+@dataclass(frozen=True, slots=True)
+class PageGroup:
+    """Neighbouring pages of a plan, from ``first`` to ``last``, and how far the least advanced of them is."""
+
+    first: int
+    last: int
+    state: PageState
 
 
 def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
@@ -84,6 +105,37 @@ def pages_of_wave(job: Job, wave: int) -> range:
 def planned(job: Job, progress: Progress) -> list[range]:
     """Return the pages of each wave that is planned so far."""
     return progress.added_waves(job.job_id) or [pages_of_wave(job, wave) for wave in range(job.waves or 0)]
+
+
+def current_pages(job: Job, progress: Progress) -> list[PageGroup]:
+    """Return the pages of the wave that the job works on, in at most 200 groups of equal size.
+
+    Empty: the pages are not planned yet, or the job is Completed and they are forgotten.
+    """
+    waves = planned(job, progress)
+    if not waves or job.status is Status.COMPLETED:
+        return []
+    number = next((at for at, wave in enumerate(waves) if job.job_items_processed < wave.stop), len(waves) - 1)
+    reported, left, failed = progress.page_marks(job.job_id, number)
+    states = list(PageState)
+
+    def state(page: int) -> int:
+        if page not in reported:
+            return states.index(PageState.PLANNED)
+        if page in left:
+            return states.index(PageState.PRICED)
+        return states.index(PageState.FAILED if page in failed else PageState.DONE)
+
+    wave = waves[number]
+    size = -(-len(wave) // MOST_GROUPS) or 1
+    groups = [wave[at : at + size] for at in range(0, len(wave), size)]
+    return [PageGroup(group[0], group[-1], states[_least([state(page) for page in group])]) for group in groups]
+
+
+def _least(states: Sequence[int]) -> int:
+    """Return the least advanced of the states; if all pages are done, the state of one with failed records."""
+    done = len(PageState) - 2
+    return max(states) if min(states) >= done else min(states)
 
 
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -103,6 +103,8 @@ def test_failed_records_are_grouped_and_retried(
     expect(page.locator("#progress")).to_contain_text("2 of 2 Opportunities")
     expect(page.locator("#progress .sub")).to_contain_text("Completed")
     assert page.url != f"/console/jobs/{job['jobId']}"
+    quotes = list(reader.query(f"SELECT OpportunityId FROM Quote WHERE Opportunity.Name LIKE '{name}%'"))
+    assert sorted(quote["OpportunityId"] for quote in quotes) == sorted(bad)
 
 
 @pytest.fixture

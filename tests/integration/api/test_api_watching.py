@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from _api import CLAUSE, Headers, accepted, refused, submit
@@ -29,6 +30,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.results import results_csv
+from quotejob.run.waves import current_pages
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
@@ -266,6 +268,28 @@ def test_the_pace_is_given_by_time(
     assert len(progress.pace(job_with_results).spans) <= 60
     store_of_jobs.abort(job_with_results)
     assert store_of_jobs._redis.ttl(key) == store_of_jobs._redis.ttl(keys.job(job_with_results, "results"))
+
+
+def test_the_pages_of_the_current_wave_are_told(
+    client: FlaskClient, headers: Headers, job_with_results: str, store_of_jobs: JobStore
+) -> None:
+    """Each with how far it is; more than 200 are told in groups, by the least advanced; none of a Completed job."""
+    address = f"/api/jobs/{job_with_results}/progress"
+    pages = client.get(address, headers=headers()).get_json()["pages"]
+    assert pages == [{"first": 0, "last": 0, "state": "done"}, {"first": 1, "last": 1, "state": "failed"}]
+    job, progress = store_of_jobs.get(job_with_results), Progress(store_of_jobs._redis)
+    large = msgspec.structs.replace(job, total_job_items=1002, waves=2)
+    progress.record_page(job_with_results, 0, Receipt("2", to_write=1), b"priced")
+    groups = current_pages(large, progress)  # of the first 501 pages
+    assert len(groups) == 167
+    assert (groups[0].first, groups[0].last, groups[0].state) == (0, 2, "priced")
+    assert {group.state for group in groups[1:]} == {"planned"}
+    assert groups[-1].last == 500
+    progress.record_batch(job_with_results, 0, Receipt("0.0", RESULTS[:1], pages={2: (1, 0)}))
+    assert current_pages(large, progress)[0].state == "failed"
+    assert current_pages(msgspec.structs.replace(large, job_items_processed=501), progress)[0].first == 501
+    store_of_jobs.move(job_with_results, Status.COMPLETED)
+    assert client.get(address, headers=headers()).get_json()["pages"] == []
 
 
 def test_failures_are_given_by_reason(client: FlaskClient, headers: Headers, job_with_results: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,9 +15,11 @@ import api
 import console
 from cli.local import LocalOrg
 from console import health
-from quotejob.jobs.job import BuiltIn
+from quotejob.jobs.job import BuiltIn, Status
+from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import keys
 from quotejob.store.client import RedisClient
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -86,6 +89,23 @@ def test_an_address_that_means_nothing_still_shows_jobs(browser: FlaskClient, jo
     assert job_id in browser.get("/console/jobs?show=x&type=y&when=z&q=").text
     assert browser.get(f"/console/jobs?q={job_id}").headers["Location"] == f"/console/jobs/{job_id}"
     assert browser.get("/console/jobs?after=x").status_code == 400
+
+
+def test_a_job_shows_its_pages_and_its_pace(
+    browser: FlaskClient, services: Services, local_org: LocalOrg, job_id: str
+) -> None:
+    """A square for each page and a bar for each span of time; the same part says so in words."""
+    assert services.jobs.promote(local_org.org_id) == [job_id]
+    services.jobs.move(job_id, Status.PREPARING)
+    services.progress.store_plan(job_id, [["a", "b"], ["c"], ["d"]], 4, lambda: 1)
+    services.jobs.move(job_id, Status.PROCESSING)
+    services.progress.record_page(job_id, 0, Receipt("0", tuple(Result(each, Outcome.SUCCEEDED) for each in "ab")))
+    services.progress.record_page(job_id, 0, Receipt("1", (Result("c", Outcome.FAILED, code="X"),)))
+    services.client.hset(keys.job(job_id, "pace"), str(int(time.time()) - 40), 300)
+    text = browser.get(f"/console/part/jobs/{job_id}/progress").text
+    assert "Pages 1 to 3: 1 to do, 1 done, 1 with failed records" in text
+    assert "Records a second, at most 300" in text
+    assert '<rect class="f" x="15"' in text
 
 
 def test_a_move_names_a_neighbour(
