@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import quotejob
+from harness.process import ROOT
 
 USER = {"user_id": "005AA0000000001AAA", "organization_id": "00DAA0000000001AAA", "preferred_username": "a@b.example"}
 IDS = ["1f0c7a2b-fdd0-4652-8bae-a742e541bb37", "1f0c9999-fdd0-4652-8bae-a742e541bb37"]
@@ -173,6 +175,16 @@ def test_every_help_has_examples() -> None:
         assert done.exit_code == 0
         assert "Examples:" in done.stdout, words
     assert "69" in call("--help").stdout
+
+
+def test_the_page_names_every_command() -> None:
+    """Those of groups too, each in the row of its group."""
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    named = [set(re.findall(r"`([a-z -]+)`", row)) for row in page.splitlines() if row.startswith("|")]
+    for name, command in quotejob.commands.items():
+        of_group = set(command.commands) if isinstance(command, click.Group) else set()
+        wanted = {name} | (of_group if name in ("bulk", "schedules") else {f"{name} {each}" for each in of_group})
+        assert any(wanted - {"data"} <= row for row in named), wanted
 
 
 def test_a_schedule_of_a_job_type_of_ones_own(fake: type[Fake]) -> None:
