@@ -128,7 +128,7 @@ class History:
 
     def _meddle(self) -> None:
         """Do what users and time do to a job: abort, resume, retry, end its session."""
-        if not self._jobs:
+        if not self._jobs or self.world.calm:
             return
         job_id = self._dice.choice(list(self._jobs))
         act = self._dice.choice((self._abort, self._abort, self._resume, self._retry, self._end_sessions))
@@ -160,7 +160,7 @@ class History:
     def _heal(self) -> list[str]:
         """Let everything go on without faults until it rests. Return what does not."""
         self.world.calm = True
-        self.world.run(lambda: not self._org.late, 100)
+        self.world.run(lambda: not (self._org.late or self._acting), 100)
         self._jobs |= {job.job_id: (job.soql_where_clause or "")[8:-1] for job in self._schedules.end()}
         wrong = self._schedules.wrong()
         if not self._rest():
