@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
-from quotejob.errors import OrgRefused, OrgUnreachable
+from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
 from quotejob.salesforce.connection import Connection
 
 MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
@@ -99,23 +99,26 @@ def ingest(
     A row has text for each of ``columns``: ISO dates, "" or nothing for a missing value, "#N/A" for null. More than
     ``max_upload`` bytes are divided into several jobs. A job's id is saved before its rows are uploaded, and the org
     begins only after the start. So a repeat with the same ``checkpoint`` and the same rows in the same order writes no
-    row twice. An open job gets its rows again, which replaces them, and the others are only waited for. ``on_look``
-    gets the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` are
-    the seconds before the first look, and the most between two. After ``deadline`` seconds it raises OrgUnreachable,
-    code BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
+    row twice. An open job is aborted, and a new one gets its rows; the others are only waited for. ``on_look`` gets
+    the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` are the
+    seconds before the first look, and the most between two. After ``deadline`` seconds it raises OrgUnreachable, code
+    BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
     """
     until = time.monotonic() + deadline
     job_ids = list(checkpoint.load()) if checkpoint else []
     known = len(job_ids)
+
+    def note(job_id: str) -> None:
+        if checkpoint:
+            checkpoint.save([*job_ids, job_id])
+
     for number, part in enumerate(parts(rows, columns, max_upload)):
         with part:
             if number < known - 1 or (number == known - 1 and _info(connection, job_ids[number])["state"] != "Open"):
                 continue
-            if number >= known:
-                job_ids.append(connection.safe(lambda: _create(connection, job)))
-            if checkpoint:
-                checkpoint.save(list(job_ids))
-            _upload(connection, job_ids[number], part)
+            if number < known:  # a run ended during its upload
+                _abandon(connection, job_ids.pop())
+            job_ids.append(_upload(connection, job, part, note))
         _start(connection, job_ids[number])
     return results(connection, job_ids, on_look, pauses, until)
 
@@ -175,14 +178,31 @@ def _rewound(part: IO[bytes]) -> IO[bytes]:
     return part
 
 
-def _upload(connection: Connection, job_id: str, part: IO[bytes]) -> None:
-    """Upload the part into an open job. A repeat replaces the rows."""
+def _upload(connection: Connection, job: NewJob, part: IO[bytes], note: Callable[[str], None]) -> str:
+    """Upload the part into a new job, whose id is noted before. Return the id.
 
-    def attempt() -> None:
-        part.seek(0)
-        _put(connection, job_id, part)
+    Each try makes a new job: one that was not started writes nothing. A second upload into the same job is not
+    documented.
+    """
 
-    connection.safe(attempt)
+    def attempt() -> str:
+        job_id = _create(connection, job)
+        note(job_id)
+        try:
+            part.seek(0)
+            _put(connection, job_id, part)
+        except Exception:
+            _abandon(connection, job_id)
+            raise
+        return job_id
+
+    return connection.safe(attempt)
+
+
+def _abandon(connection: Connection, job_id: str) -> None:
+    """Abort a job that was not started. Without an answer it stays open, and the org deletes it after some days."""
+    with suppress(OrgError):
+        connection.once(lambda: _set_state(connection, job_id, "Aborted"))
 
 
 def _create(connection: Connection, job: NewJob) -> str:

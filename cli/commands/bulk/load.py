@@ -129,10 +129,11 @@ class Load:
         """Bring a part to the org, and close its job; if the org has the job already, only what is missing."""
         if part.job:
             state = self._state(part)
-            if state not in ("Open", None):
+            if state == "Open" and part.closing:  # all of its rows are there
+                self._close(part)
+            if (part.closing and state is not None) or state not in ("Open", None):
                 return
-            if state is None:
-                part.job, part.closing = "", False
+            self._begin_again(part, state)
         if not part.job and self._is_harmless() and self._ledger.part_file(number).stat().st_size <= _MULTIPART:
             self._send_at_once(number, part)
             return
@@ -145,6 +146,12 @@ class Load:
         part.closing = True
         self._ledger.save()
         self._close(part)
+
+    def _begin_again(self, part: Part, state: str | None) -> None:
+        """Let a new job take the rows: how an upload into a job that has rows ends is not documented."""
+        if state == "Open":
+            self._org.patch(f"{BASE}/ingest/{part.job}", "Aborted")
+        part.job, part.closing = "", False
 
     def _state(self, part: Part) -> str | None:
         """Return the state of a part's job. None: it is gone, and its rows may be sent again."""
