@@ -140,6 +140,7 @@ class TooManyJobs(QuotejobError):
 
     code = "TOO_MANY_JOBS"
     status = 429
+    retry_after = 3600  # at most
 
     def __init__(self, allowed: int, seconds: int) -> None:
         super().__init__(

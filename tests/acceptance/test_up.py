@@ -38,7 +38,7 @@ class Checkout:
         self.folder = folder
         for name in ("cli", "harness", "quotejob", "tasks", "api", "console", "localorg", "force-app"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("celeryconfig.py", "gunicorn.conf.py", "openapi.yaml", "pricing.yaml"):
+        for name in ("celeryconfig.py", "gunicorn.conf.py", "openapi.yaml", "pricing.yaml", "pyproject.toml"):
             shutil.copy(ROOT / name, folder)
         self.port, self.org_port = free_port(), free_port()
         self.environment = clean_environment() | {"PYTHONPATH": str(folder)}

@@ -19,7 +19,7 @@ from localorg import __version__
 pytestmark = pytest.mark.timeout(300)
 
 SOURCE = ROOT / "localorg"
-COMPANIONS = {"multidict": "aiohttp"}  # imported by name, but it comes with the other
+COMPANIONS = {"multidict": "aiohttp", "google": "protobuf"}  # imported by a name that another one has too
 FULL = re.DOTALL | re.MULTILINE
 
 

@@ -14,7 +14,6 @@ FOUND_SOON = [
     "unique keys of the org",
     "the sweep",
     "the look-up of a refused duplicate",
-    "the second look for late requests",
     "the wait for all pages of a wave",
     "the first receipt wins",
 ]

@@ -81,5 +81,8 @@ def test_a_row_without_its_fields_is_a_lost_answer(server: Server, read: Callabl
 def job_of(org: OrgClient) -> Any:
     """A run of a Quote job, as far as these functions look at it."""
     return SimpleNamespace(
-        org=org, job=SimpleNamespace(retry_of=None, after_dry_run=None, soql_where_clause="Name = 'x'")
+        org=org,
+        id="j",
+        job=SimpleNamespace(retry_of=None, after_dry_run=None, soql_where_clause="Name = 'x'"),
+        progress=SimpleNamespace(note=lambda *_: None),
     )

@@ -420,7 +420,7 @@ def test_one_line_a_request_and_no_secret_in_it(app: Flask, capsys: pytest.Captu
         "status=400",
         "code=INVALID_REQUEST",
         "reason=soqlWhereClause: should have",
-        "duration_ms=",
+        "seconds=",
         "request_id=r-2",
         "method=POST",
     ):
