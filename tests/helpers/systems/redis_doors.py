@@ -30,10 +30,11 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
     opened: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
         with contextlib.suppress(OSError, redis.RedisError, TypeError):
             address = await asyncio.to_thread(find)
             there, to_there = await asyncio.open_connection(*address)
-            opened.extend((writer, to_there))
+            opened.append(to_there)
             await asyncio.gather(_carry(reader, to_there), _carry(there, writer))
         writer.close()
 
@@ -43,6 +44,7 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
             loops.append(asyncio.get_running_loop())
             ready.set()
             await ends.wait()
+            server.close()
             for each in opened:
                 each.transport.abort()
             await asyncio.sleep(0.2)  # so that they are closed
