@@ -31,12 +31,11 @@ def door(find: Find, context: ssl.SSLContext | None = None) -> Iterator[int]:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         opened.append(writer)
-        with contextlib.suppress(OSError, redis.RedisError, TypeError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, redis.RedisError, TypeError):
             address = await asyncio.to_thread(find)
             there, to_there = await asyncio.open_connection(*address)
             opened.append(to_there)
             await asyncio.gather(_carry(reader, to_there), _carry(there, writer))
-        writer.close()
 
     async def serve() -> None:
         async with await asyncio.start_server(connected, HOST, 0, ssl=context) as server:

@@ -23,6 +23,7 @@ from harness.stack import Stack
 from harness.verdict import check_job
 from quotejob.errors import StoreUnavailable
 from quotejob.store import client as store
+from quotejob.store import keys
 from quotejob.testing import redis_server
 
 SERVERS = {
@@ -156,12 +157,15 @@ def test_a_failover_by_sentinel_in_the_middle_of_a_job(stack: Stack) -> None:
 
     wait(lambda: redis_server.answers(f"redis://127.0.0.1:{watcher}"))
     wait(lambda: asks.execute_command("SENTINEL", "REPLICAS", "main"), 30)
+    replica: Any = redis.Redis(port=second, socket_timeout=2)
+    wait(lambda: replica.info("replication")["master_link_status"] == "up", 30)
     with door(primary) as front:
         api, reader = system(stack, f"redis://127.0.0.1:{front}/0")
         before = api.submit(ALL)
         assert api.follow(before)["status"] == "Completed"
         jobs = [api.submit(ALL) for _ in range(2)]
         wait(lambda: api.job(jobs[0])["records"]["total"])
+        wait(lambda: replica.exists(*(keys.job(job_id) for job_id in jobs)) == 2)  # else the failover may lose one
         stack.kill("first")
         began = time.monotonic()
         wait(lambda: primary()[1] == second, 30)
@@ -172,6 +176,7 @@ def test_a_failover_by_sentinel_in_the_middle_of_a_job(stack: Stack) -> None:
             assert check_job(reader, job_id, ALL).differences == []
         end(stack)
     asks.close()
+    replica.close()
 
 
 def answered(api: Api, job_id: str) -> bool:
