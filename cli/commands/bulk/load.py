@@ -131,7 +131,8 @@ class Load:
             state = self._state(part)
             if state == "Open" and part.closing:  # all of its rows are there
                 self._close(part)
-            if (part.closing and state is not None) or state not in ("Open", None):
+                return
+            if state not in ("Open", None):
                 return
             self._begin_again(part, state)
         if not part.job and self._is_harmless() and self._ledger.part_file(number).stat().st_size <= _MULTIPART:
