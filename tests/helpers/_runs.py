@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.local import LocalOrg
+from quotejob.errors import LeaseLost
 from quotejob.jobs.job import Job, Status
 from quotejob.run.outstanding import outstanding
 from quotejob.salesforce import API_VERSION
@@ -45,6 +46,16 @@ def forget_org(services: Services, org: LocalOrg) -> None:
             services.jobs.abort(job.job_id)
     for key in services.client.scan_iter(keys.jobs_of(org.org_id, "*")):
         services.client.delete(key)
+
+
+def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:
+    """Wait until the lease of the step that died has ended. Until then it could still be writing."""
+    while True:
+        try:
+            services.leases.claim(job.job_id, "batch 0 0", job.org_id, after_end=after_end).release()
+        except LeaseLost:
+            continue
+        return
 
 
 def _run_outstanding(services: Services, job: Job) -> None:

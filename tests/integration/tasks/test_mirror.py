@@ -196,19 +196,14 @@ def test_an_org_without_the_objects_is_asked_once(services: Services, bare: Loca
         services.jobs.context(job.job_id)  # nothing needs it
 
 
-def test_the_session_of_another_job_serves(services: Services, caller: CallerContext, local: LocalOrg) -> None:
-    job = submit(services, caller)
-    services.client.delete(keys.job(job.job_id, "context"))
-    told(services)
-    assert rows(local, job) == []
-    other = submit(services, caller)
-    services.client.zadd(keys.MIRRORS, {job.org_id: 0})
-    told(services)
-    assert len(rows(local, job)) == len(rows(local, other)) == 1
-
-
-def test_a_session_that_has_ended_turns_nothing_off(services: Services, caller: CallerContext, local: LocalOrg) -> None:
-    job = submit(services, replace(caller, access_token=f"{local.org_id}!ended"))
+@pytest.mark.parametrize("session", ["forgotten", "ended"])
+def test_the_session_of_another_job_serves(
+    services: Services, caller: CallerContext, local: LocalOrg, session: str
+) -> None:
+    """A job without one is told later; it does not turn the mirror off."""
+    job = submit(services, replace(caller, access_token=f"{local.org_id}!ended") if session == "ended" else caller)
+    if session == "forgotten":
+        services.client.delete(keys.job(job.job_id, "context"))
     told(services)
     assert rows(local, job) == []
     other = submit(services, caller)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from systems.waiting import wait
 
 from harness.stack import Stack
 from quotejob.jobs.workers import Workers
 from quotejob.store import client as store
 from quotejob.store import keys
-
-
-def until(what: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_worker_is_there_until_it_ends(tmp_path: Path) -> None:
@@ -26,10 +19,10 @@ def test_a_worker_is_there_until_it_ends(tmp_path: Path) -> None:
         redis = store.client(stack.redis_url or "", attempts=0)
         workers = Workers(redis)
         clock = stack.start_worker(1, "-Q", "clock", "-c", "1")
-        until(lambda: bool(redis.exists(keys.worker("clock"))))
+        wait(lambda: bool(redis.exists(keys.worker("clock"))))
         assert not workers.are_there()
         stack.kill(clock.name)
         stack.start_worker(2, "-c", "1")
-        until(workers.are_there)
+        wait(workers.are_there)
         redis.expire(keys.worker("pages"), 0)
-        until(workers.are_there)  # the next sign
+        wait(workers.are_there)  # the next sign

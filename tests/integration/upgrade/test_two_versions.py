@@ -7,12 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from systems.versions import last_release, next_release, start, start_web, start_worker
+from systems.waiting import responds, wait
 
-from cli.client import Api, new_session
+from cli.client import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT, free_port
 from harness.stack import Stack
@@ -65,20 +65,6 @@ def api(stack: Stack) -> Apis:
         return Api(url, org, OrgReader(org).username())
 
     return answering
-
-
-def responds(url: str) -> bool:
-    try:
-        return new_session().get(url, timeout=5).ok
-    except OSError:
-        return False
-
-
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def right(reader: OrgReader, api: Api, job_id: str, where: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotejob.jobtypes.quotes.packing import LEAST_NODES, MOST_EXTRA, Size, batches, evenly, shared_out
+from quotejob.run.progress import Batch
 from quotejob.salesforce import MAX_NODES
 
 
@@ -14,11 +15,8 @@ def sizes(nodes: list[int]) -> list[Size]:
     return [Size(str(number // 200), f"006{number}", count) for number, count in enumerate(nodes)]
 
 
-@given(st.lists(st.integers(1, 700), max_size=400), st.integers(0, 30))
-def test_each_quote_is_in_one_batch_and_no_batch_is_too_large(nodes: list[int], places: int) -> None:
-    """In the order of the pages; more requests than needed are few; a batch is cut only when there are places."""
-    given_sizes = sizes(nodes)
-    packed, full = batches(given_sizes, places), batches(given_sizes, 0)
+def is_packed(packed: list[Batch], given_sizes: list[Size]) -> None:
+    """Each quote is in one batch, in order, and no batch is too large."""
     assert [key for batch in packed for ids in batch.values() for key in ids] == [
         size.opportunity_id for size in given_sizes
     ]
@@ -26,6 +24,14 @@ def test_each_quote_is_in_one_batch_and_no_batch_is_too_large(nodes: list[int], 
     for batch in packed:
         keys = [key for ids in batch.values() for key in ids]
         assert len(keys) == 1 or sum(weight[key] for key in keys) <= MAX_NODES
+
+
+@given(st.lists(st.integers(1, 700), max_size=400), st.integers(0, 30))
+def test_each_quote_is_in_one_batch_and_no_batch_is_too_large(nodes: list[int], places: int) -> None:
+    """In the order of the pages; more requests than needed are few; a batch is cut only when there are places."""
+    given_sizes = sizes(nodes)
+    packed, full = batches(given_sizes, places), batches(given_sizes, 0)
+    is_packed(packed, given_sizes)
     assert len(packed) <= len(full) + max(MOST_EXTRA, len(full) // 2) + 1
     if places:
         rounds = -(-len(full) // places)
@@ -57,13 +63,7 @@ def test_batches_of_one_size(nodes: list[int], count: int) -> None:
     """Each quote in one of them, in order, none too large."""
     given_sizes = sizes(nodes)
     packed = evenly(given_sizes, count)
-    assert [key for batch in packed for ids in batch.values() for key in ids] == [
-        size.opportunity_id for size in given_sizes
-    ]
-    weight = {size.opportunity_id: size.nodes for size in given_sizes}
-    for batch in packed:
-        keys = [key for ids in batch.values() for key in ids]
-        assert len(keys) == 1 or sum(weight[key] for key in keys) <= MAX_NODES
+    is_packed(packed, given_sizes)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from _runs import caller_of, run_to_end
+from _runs import caller_of, run_to_end, wait_for_lease
 
 from cli.client import Json
 from cli.local import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.asking.forecast import forecast
-from quotejob.errors import LeaseLost, OrgRefused
+from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field
@@ -230,13 +230,3 @@ def test_the_forecast_counts_every_call(
     monkeypatch.setattr(by_bulk, "FIRST_LOOK", 1.5)
     foreseen = forecast(caller_of(local), BuiltIn.BATCH_QUOTE, "Id != null", services, Options(commit_by=CommitBy.BULK))
     assert ended().api_calls == foreseen.calls.total == 2 + 1 + 1 + 9
-
-
-def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:
-    """Wait until the lease of the step that died has ended. Until then it could still be writing."""
-    while True:
-        try:
-            services.leases.claim(job.job_id, "batch 0 0", job.org_id, after_end=after_end).release()
-        except LeaseLost:
-            continue
-        return
