@@ -15,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # The developer's own settings, meant for another system, must not reach this one.
+# Nor may the size and colours of the terminal that started us: a child has a terminal of its own, or a file.
 OURS = ("REDIS_URL", "PORT", "APP_PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "REMAP_SIGTERM", "CELERY_APP")
+TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
 START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
 PORTS_TRIED = 50  # from the preferred one on
@@ -109,8 +111,10 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without the variables that quotejob, Celery, Flower and gunicorn read."""
-    return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(OUR_PREFIXES)}
+    """Return this process's environment without what quotejob, Celery, Flower and gunicorn read, and its terminal."""
+    left_out = {*OURS, *TERMINAL}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return {name: value for name, value in kept.items() if not name.startswith(OUR_PREFIXES)}
 
 
 def free_port(preferred: int = 0) -> int:
