@@ -72,9 +72,9 @@ def _share(run: Run, waves: Sequence[range], wave: int, nodes: int, places: int)
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
     """Return how many batches these waves have, and how many of them are not written yet."""
-    count = sum(len(run.progress.batches(run.id, wave) or []) for wave in range(len(waves)))
+    count = sum(run.progress.batch_count(run.id, wave) or 0 for wave in range(len(waves)))
     left = sum(
-        len(run.progress.batches(run.id, wave) or []) - len(run.progress.written_units(run.id, wave))
+        (run.progress.batch_count(run.id, wave) or 0) - len(run.progress.written_units(run.id, wave))
         for wave in open_waves(run.job, run.progress, waves)
     )
     return count, left
@@ -179,7 +179,7 @@ def _is_large(quotes: Sequence[PricedQuote]) -> bool:
 
 def content(run: Run, wave: int, batch: int) -> dict[str, int]:
     """Return the records of a batch, each with its page."""
-    ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
+    ids_by_page = run.progress.batch(run.id, wave, batch)
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
