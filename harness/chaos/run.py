@@ -187,7 +187,7 @@ def main() -> int:
 def run(asked: argparse.Namespace, folder: Path) -> None:
     """Run rounds until the time is over. Raise Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT), "QUOTEJOB_JOBS": "harness.chaos.own",
-             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7"}  # fmt: skip
+             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7", "WEB_CONCURRENCY": "1"}  # fmt: skip
     kinds = QUOTES + OWN if asked.jobtype is None else tuple(asked.jobtype) or OWN
     with Platform(folder, extra=extra) as stack, neighbours() as others:
         clock = RedisClock.of_this_machine(folder)

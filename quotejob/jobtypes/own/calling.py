@@ -29,7 +29,7 @@ AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 
 
 def get_ready(run: Run, job: type[JobType[Any]]) -> None:
-    """Start the child processes in the background: the job's code is called soon."""
+    """Start a child process in the background: the job's code is called soon."""
     _apart(run, job).get_ready()
 
 

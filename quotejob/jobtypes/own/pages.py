@@ -33,7 +33,6 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version
     """
     run.go_on()
     check_failed(run, job)
-    calling.get_ready(run, job)
     ids = run.progress.page(run.id, page)
     records, names, results = _records(run, job.row, ids)
     decided = calling.execute(run, job, records) if records else []

@@ -75,8 +75,6 @@ def _price_all(
 ) -> tuple[list[PricedQuote], list[Result], dict[str, Opportunity]]:
     """Return the priced quotes, the results of the other records, and the Opportunities by id."""
     own = pricer(run.settings)
-    if own is not None:
-        own.get_ready()
     quotes, results = [], []
     opportunities, too_large = _read(run, ids, book, own.about.columns if own else ())
     found = {opportunity.id: opportunity for opportunity in opportunities}

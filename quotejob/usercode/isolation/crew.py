@@ -18,7 +18,11 @@ LONGEST_WAIT = 45.0  # seconds that a page waits for a child; then it goes back 
 
 
 class Crew:
-    """At most ``size`` children at a time. One that runs something else ends when its place is needed."""
+    """At most ``size`` children work at a time.
+
+    As many again may wait, so that pages of several kinds in turn need no new ones. Of more kinds, the child that has
+    waited longest ends for a new one.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -35,16 +39,18 @@ class Crew:
         with self._lent(kind) as hands:
             yield hands
 
-    def get_ready(self, kind: Kind) -> None:
-        """Start the children for which there are places, unless one of this kind waits for work. Returns at once.
+    def get_ready(self, kind: Kind, most: int | None = None) -> None:
+        """Start children for at most so many free places, unless one of this kind waits for work. Returns at once.
 
-        For a caller who needs them soon: what goes wrong with one is said when it is needed.
+        ``most``: None: as many as may work. For a caller who needs them soon: what goes wrong with one is said when it
+        is needed.
         """
         with self._lock:
             if any(hands.kind == kind for hands in self._idle):
                 return
-        while self._places.acquire(blocking=False):
-            threading.Thread(target=self._start, args=(kind,), name="users' code", daemon=True).start()
+        for _ in range(most or self._size):
+            if self._places.acquire(blocking=False):
+                threading.Thread(target=self._start, args=(kind,), name="users' code", daemon=True).start()
 
     def _start(self, kind: Kind) -> None:
         with contextlib.suppress(QuotejobError, OSError), self._lent(kind) as hands:
@@ -77,7 +83,7 @@ class Crew:
     def _take(self, kind: Kind) -> Hands:
         with self._lock:
             same = [hands for hands in self._idle if hands.kind == kind]
-            full = self._lent_out + len(self._idle) >= self._size
+            full = self._lent_out + len(self._idle) >= 2 * self._size
             other = self._idle[0] if full and not same else None
             if taken := (same[-1] if same else other):
                 self._idle.remove(taken)

@@ -38,8 +38,8 @@ class Apart:
         self._crew = crew
 
     def get_ready(self) -> None:
-        """Start the children in the background: records come soon."""
-        self._crew.get_ready(self._kind)
+        """Start a child in the background: records come soon."""
+        self._crew.get_ready(self._kind, 1)
 
     def start(self, known: Known) -> str | Keys:
         """Return what ``start`` gives. Raises UserCodeFailed."""

@@ -1,4 +1,4 @@
-"""The children of a process: never more than there are places, and started before they are needed."""
+"""The children of a process: how many there are, and that they are started before they are needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from quotejob.usercode.isolation.crew import Crew
 from quotejob.usercode.isolation.hands import Kind, Limits
 
-ONE, OTHER = (Kind("own_jobs.computing:Computing", name, Limits()) for name in ("one", "other"))
+ONE, OTHER, THIRD = (Kind("own_jobs.computing:Computing", name, Limits()) for name in ("one", "other", "third"))
 
 
 @pytest.fixture
@@ -35,16 +35,18 @@ def at_once(crew: Crew, *kinds: Kind) -> None:
             assert lent.enter_context(crew.hands(kind)).call(b"0") == kind.target.encode()
 
 
-def test_there_are_never_more_children_than_places(crew: Crew) -> None:
-    """One that waits for work of its kind ends when two of another kind work. Those that fit are used again."""
-    at_once(crew, ONE)
+def test_as_many_children_may_wait_as_may_work(crew: Crew) -> None:
+    """Two kinds in turn need no new ones. For a third, those end that have waited longest."""
+    at_once(crew, ONE, ONE)
     at_once(crew, OTHER, OTHER)
-    assert children() == ["other", "other"]
-    at_once(crew, ONE, OTHER)
-    assert children() == ["one", "other"]
     started = {child.pid for child in psutil.Process().children()}
-    at_once(crew, OTHER, ONE)
+    at_once(crew, ONE, OTHER)
     assert {child.pid for child in psutil.Process().children()} == started
+    assert children() == ["one", "one", "other", "other"]
+    at_once(crew, OTHER, OTHER)
+    at_once(crew, THIRD, THIRD)
+    at_once(crew, THIRD, OTHER)
+    assert children() == ["other", "other", "third", "third"]
 
 
 def test_children_start_before_they_are_needed(crew: Crew) -> None:
