@@ -152,7 +152,7 @@ def test_a_row_that_cannot_even_be_read_says_so(services: Services, caller: Call
     """A word of the newer version: told in plain words; lists leave it out."""
     job_id = of_newer(services, caller)
     services.client.hset(keys.job(job_id), "dependsOnOutcome", "Sometimes")
-    with pytest.raises(NewerVersion, match=f"Job {job_id} needs format 2"):
+    with pytest.raises(NewerVersion, match=f"Job {job_id} needs format {formats.NEEDED_BY['dryRun']}"):
         services.jobs.get(job_id)
     assert services.jobs.get_many([job_id]) == []
 
@@ -189,5 +189,5 @@ def test_its_schedules_do_not_fire_and_do_not_hold_up_others(
     changed = services.schedules.change(theirs[0].schedule_id, caller.org_id, {"end_time": None})
     assert changed.format == 1
     formats.FORMAT -= 1
-    assert services.schedules.delete(theirs[1].schedule_id, caller.org_id).format == 2
+    assert services.schedules.delete(theirs[1].schedule_id, caller.org_id).format == formats.NEEDED_BY["endTime"]
     formats.FORMAT += 1
