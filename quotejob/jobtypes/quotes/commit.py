@@ -201,8 +201,12 @@ def _sizes(page: int, stored: bytes) -> Iterator[Size]:
 
 
 def receipt_of(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
-    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records."""
+    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records.
+
+    Its results are in the order of the records, and not in that of the org's answers: so their ids need few bytes.
+    """
     decided = Counter(page_of[record_id] for record_id in results)
     failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
     pages = {page: (count, failed[page]) for page, count in decided.items()}
-    return Receipt(unit, tuple(results.values()), pages=pages, api_calls=api_calls)
+    ordered = tuple(results[record_id] for record_id in page_of if record_id in results)
+    return Receipt(unit, ordered, pages=pages, api_calls=api_calls)

@@ -19,10 +19,9 @@ PARTS = 5
 class Answer:
     """A result file, as it arrives."""
 
-    encoding = ""
-
     def __init__(self, text: str) -> None:
         self._text = text.encode()
+        self.encoding = ""
 
     def __enter__(self) -> Answer:
         return self
@@ -55,7 +54,8 @@ def open_databases() -> int:
 
 def test_one_database_is_open_at_a_time(tmp_path: Path) -> None:
     """However many parts a load has: each open database takes some megabytes."""
-    ledger = Ledger(tmp_path, {}, [Part(3, 2, 4, f"job{number}") for number in range(PARTS)])
+    parts = [Part(3, 2, 4, f"job{number}") for number in range(PARTS)]
+    ledger = Ledger(tmp_path, {}, parts)
     outcomes = [Outcomes(ledger, number) for number in range(PARTS)]
     for number, (each, part) in enumerate(zip(outcomes, ledger.parts, strict=True)):
         ledger.part_file(number).write_text(f"Name\n{part.job} first\n{part.job} second\n{part.job} third\n")
