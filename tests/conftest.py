@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -117,6 +118,19 @@ def _nothing_counts_on() -> Iterator[None]:
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     """The process's logging is afterwards what it was before."""
+    with _logging_kept():
+        yield
+
+
+@pytest.fixture(scope="module")
+def logging_restored_after_all() -> Iterator[None]:
+    """The same, after the last test of the file."""
+    with _logging_kept():
+        yield
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from _api import Headers, settings_of
 from flask import Flask
 from flask.testing import FlaskClient
@@ -31,13 +29,8 @@ def settings(redis_url: str) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="module")
-def app(settings: Settings) -> Iterator[Flask]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield create_app(settings)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+def app(settings: Settings, logging_restored_after_all: None) -> Flask:
+    return create_app(settings)
 
 
 @pytest.fixture

@@ -35,8 +35,9 @@ def _the_process_left_alone(monkeypatch: pytest.MonkeyPatch, logging_restored: N
     monkeypatch.setattr(store, "_clients", {})
 
 
-@pytest.fixture
-def app() -> Flask:
+@pytest.fixture(scope="module")
+def app(logging_restored_after_all: None) -> Flask:
+    """One for all tests of the file: a request leaves nothing in it."""
     return create_app(SETTINGS)
 
 
@@ -378,8 +379,9 @@ def test_not_ready_without_redis(client: FlaskClient) -> None:
     assert fields(refused(client.get("/ready"), 503, "NOT_READY")) == ["redis"]
 
 
-def test_a_fault_of_ours_is_500_without_its_story(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_of_ours_is_500_without_its_story(capsys: pytest.CaptureFixture[str]) -> None:
     """The story is in the log, under the request id the caller gets."""
+    app = create_app(SETTINGS)
 
     @app.get("/fault")
     def fault() -> str:
