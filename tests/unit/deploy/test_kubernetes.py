@@ -20,7 +20,7 @@ from systems.wheels import downloaded
 from harness.process import ROOT
 
 HERE = ROOT / "deploy" / "kubernetes"
-VARIANTS = ("base", "demo", "production", "production with hpa and flower")
+VARIANTS = ("base", "demo", "production", "production with hpa, flower and certificates")
 VERSIONS = ("1.29", "1.37")  # the oldest one that docs name, and the newest one that has schemas
 Manifest = dict[str, Any]
 _FOUND: dict[str, list[Manifest]] = {}
@@ -44,7 +44,9 @@ def built(variant: str, folder: Path) -> list[Manifest]:
         shutil.copytree(HERE, folder, dirs_exist_ok=True)
         file = folder / "production" / "kustomization.yaml"
         if "hpa" in variant:
-            file.write_text(file.read_text("utf-8").replace("[../keda]", "[../hpa, ../flower]"), "utf-8")
+            file.write_text(
+                file.read_text("utf-8").replace("[../keda]", "[../hpa, ../flower, ../redis-certificates]"), "utf-8"
+            )
         done = subprocess.run([kubectl, "kustomize", folder / variant.split()[0]], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         _FOUND[variant] = list(yaml.safe_load_all(done.stdout))
@@ -139,6 +141,19 @@ def test_no_secret_is_in_them(manifests: list[Manifest]) -> None:
         for container in containers(template):
             if container["name"] != "redis":
                 assert {"secretRef": {"name": "quotejob"}} in container["envFrom"]
+
+
+def test_every_process_has_the_certificates_for_redis(tmp_path: Path) -> None:
+    """Where the component is added: the two files are there in each pod, and the settings name them."""
+    for name, template in pods(built(VARIANTS[3], tmp_path)):
+        [source] = [volume["secret"] for volume in template["spec"]["volumes"] if volume["name"] == "redis"]
+        assert source == {"secretName": "quotejob-redis"}
+        for container in containers(template):
+            assert {"name": "redis", "mountPath": "/etc/redis", "readOnly": True} in container["volumeMounts"], name
+    [settings] = [one["data"] for one in built(VARIANTS[3], tmp_path) if one["kind"] == "ConfigMap"]
+    assert settings["QUOTEJOB_REDIS_CERTIFICATE"] == "/etc/redis/redis.pem"
+    assert settings["QUOTEJOB_REDIS_CA"] == "/etc/redis/redis-ca.pem"
+    assert settings["LOG_FORMAT"] == "json"
 
 
 def test_an_update_has_always_somebody_who_works(tmp_path: Path) -> None:
