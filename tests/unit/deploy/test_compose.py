@@ -75,8 +75,9 @@ def test_each_process_may_use_as_much_memory_everywhere(services: dict[str, dict
 
 def bytes_of(text: str) -> int:
     """512M, 512Mi, 1G and 1Gi, which all count by 1,024 but Kubernetes' own M and G."""
-    number, unit = re.fullmatch(r"(\d+)([MG])i?", text).groups()  # type: ignore[union-attr]
-    return int(number) * 1024 ** {"M": 2, "G": 3}[unit]
+    found = re.fullmatch(r"(\d+)([MG])i?", text)
+    assert found, text
+    return int(found[1]) * {"M": 1024**2, "G": 1024**3}[found[2]]
 
 
 def test_jobs_are_kept_and_the_key_is_not_in_the_file(services: dict[str, dict[str, Any]]) -> None:
