@@ -35,6 +35,7 @@ from tasks.queues import share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
+LATER_PAGE = 3  # the highest priority of a page of a later wave: no page waits for those of the wave after its own
 FIRST_WRITE = 4  # the highest priority of a batch: the first 15 pages of a wave go before all writes
 WAVES_APART = 10  # places between the first batches of two waves: what an earlier wave has left goes first
 
@@ -220,7 +221,7 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
         case "pages":
             page = load_page if is_slow(job.job_type) else price_page
             pages = {f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers}
-            return _in_turn(job, pages)
+            return _in_turn(job, pages, LATER_PAGE if lacking.wave else 0)
         case "batches":
             batch = write_bulk if job.commit_by is CommitBy.BULK else write_batch
             batches = {f"batch {lacking.wave} {n}": batch.si(**of_wave, batch=n) for n in lacking.numbers}
