@@ -38,7 +38,7 @@ class Results:
 
     def send(self, _method: str, path: str, **_: Any) -> requests.Response:
         assert open_databases() == 1
-        _, job, kind = path.rsplit("/", 2)
+        job, kind = path.split("/")[-2:]
         texts = {
             "successfulResults": f'"sf__Id","sf__Created","Name"\n"id of {job}","true","{job} first"\n',
             "failedResults": f'"sf__Id","sf__Error","Name"\n"","WHY:because:--","{job} second"\n',
