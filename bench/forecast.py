@@ -1,11 +1,13 @@
 """Measure how good forecasts are: jobs of mixed sizes, forecast and then run by the whole system on this machine.
 
     .venv/bin/python bench/forecast.py --records 100 5000 50000
+    .venv/bin/python bench/forecast.py --records 5000 --bulk
     .venv/bin/python bench/forecast.py --slow
     .venv/bin/python bench/forecast.py --own --slow
 
-The second is for the seconds: jobs of 111 to 999 Opportunities of three lines, in an org of the profile ``seed``. With
-``--own`` a job type of users is measured instead of Quote jobs: it makes an Opportunity of each, with its lines.
+The third is for the seconds: jobs of 111 to 999 Opportunities of three lines, in an org of the profile ``seed``. With
+``--own`` a job type of users is measured instead of Quote jobs: it makes an Opportunity of each, with its lines. With
+``--bulk`` Quote jobs write by Bulk API 2.0.
 Prints for each job the calls forecast and counted, and the seconds forecast and taken.
 """
 
@@ -40,10 +42,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="+", default=[100, 5000, 50000], help="of each job, in turn")
     parser.add_argument("--slow", action="store_true", help="twelve smaller jobs in a slow org instead")
     parser.add_argument("--own", action="store_true", help="jobs of a type of users")
+    parser.add_argument("--bulk", action="store_true", help="Quote jobs that write by Bulk API 2.0")
     asked = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
     own = {"QUOTEJOB_JOBS": "own_jobs.renewing", "PYTHONPATH": f"{root}:{root / 'tests' / 'helpers'}"}
-    job_type = "Renewing" if asked.own else "BatchQuote"
+    what = {"jobType": "Renewing" if asked.own else "BatchQuote"} | ({"commitBy": "bulk"} if asked.bulk else {})
     folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
     try:
         with Stack(folder, extra={"WEB_CONCURRENCY": "1"} | (own if asked.own else {})) as stack:
@@ -61,7 +64,7 @@ def main() -> None:
                 make(reader, f"Job {number}", records)
                 clauses.append(f"Name = 'Job {number}'")
             print(f"{'records':>8} {'forecast took':>14} {'calls':>7} {'counted':>8} {'off':>7}   seconds")
-            near = [measure(api, {"jobType": job_type, "soqlWhereClause": clause}) for clause in clauses]
+            near = [measure(api, {**what, "soqlWhereClause": clause}) for clause in clauses]
             print(f"within a factor of {FACTOR}: {sum(near)} of {len(near)}")
     finally:
         shutil.rmtree(folder)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import sys
 import tempfile
 import time
@@ -117,20 +118,27 @@ def measure_job(opportunities: int, processes: int) -> None:
         api = Api(stack.web_url, org, OrgReader(org).username())
         seen: dict[int, tuple[float, float]] = {}  # of each process: what it had spent when it was looked at last
         own = worker.cpu_times()
+        worked: list[tuple[float, float]] = []  # when somebody looked, and what all had spent by then
 
         def look(_: object) -> None:
             for child in worker.children(recursive=True):
                 with contextlib.suppress(OSError, psutil.NoSuchProcess):
                     if "quotejob.usercode.isolation.child" in child.cmdline():
                         seen[child.pid] = spent([child])
+            worked.append((time.time(), sum(map(sum, seen.values()))))
 
         job = api.follow(api.submit("Name LIKE 'Opportunity %'"), quiet=600, each=look, pause=0.05)
         wall = (moment(job["completedDate"]) - moment(job["startedDate"])).total_seconds()
         used, waited = (sum(each) for each in zip(*seen.values(), strict=True))
         after = worker.cpu_times()
+        first = next(at for at, total in worked if total)
+        steps = itertools.pairwise(worked)
+        last = max(at for (before, less), (at, total) in steps if total - less > (at - before) / 2)
+        began, ended = (moment(job[name]).timestamp() for name in ("startedDate", "completedDate"))
         print(
             f"job: {job['records']['succeeded']:,} Quotes in {wall:.1f} s; {processes} processes used {used:.1f} s of "
-            f"CPU, at work {100 * (used + waited) / (processes * wall):.0f} % of the time; the worker itself used "
+            f"CPU, at work {100 * (used + waited) / (processes * wall):.0f} % of the time, from {first - began:.1f} s "
+            f"after its start to {ended - last:.1f} s before its end; the worker itself used "
             f"{after.user + after.system - own.user - own.system:.1f} s"
         )
 

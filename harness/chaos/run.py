@@ -63,6 +63,7 @@ class Chaos:
         system.cases, system.began = [], datetime.now(UTC)
         if scheduled:
             self._checks.make_schedules()
+        began = time.monotonic()
         self._others.submit(system.stack.web_url)
         small = [kind for kind in self._kinds if kind != "large"] or self._kinds
         kinds = ["large"] * ("large" in self._kinds) + dice.choices(small, k=JOBS - 1)
@@ -77,6 +78,7 @@ class Chaos:
                 self._bring_about(system.in_flight())
                 time.sleep(dice.uniform(0.02, 0.4))
             self._submit(case)
+        healed = time.monotonic()
         system.heal()
         paused = self._checks.pause_schedules() if scheduled else {}
         self._ask_of_the_tenant()
@@ -87,6 +89,7 @@ class Chaos:
         self._checks.check_later()
         self._others.abort()
         system.figures.rounds += 1
+        system.figures.seconds = (healed - began, time.monotonic() - healed)
 
     def end(self) -> None:
         """Wait for the clean-ups of the last rounds."""
@@ -184,7 +187,7 @@ def main() -> int:
 def run(asked: argparse.Namespace, folder: Path) -> None:
     """Run rounds until the time is over. Raise Violation for a broken promise."""
     extra = {"REMAP_SIGTERM": "SIGQUIT", "QUOTEJOB_ORG_TIMEOUT": str(TIMEOUT), "QUOTEJOB_JOBS": "harness.chaos.own",
-             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7"}  # fmt: skip
+             "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7", "WEB_CONCURRENCY": "1"}  # fmt: skip
     kinds = QUOTES + OWN if asked.jobtype is None else tuple(asked.jobtype) or OWN
     with Platform(folder, extra=extra) as stack, neighbours() as others:
         clock = RedisClock.of_this_machine(folder)
@@ -210,7 +213,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
 def _report(figures: Figures) -> None:
     faults = ", ".join(f"{name} {count}" for name, count in sorted(figures.faults.items()))
     print(
-        f"round {figures.rounds}: {figures.pairs} pairs of a job and a fault, {len(figures.kinds_of_pairs)} different "
+        f"round {figures.rounds} (broken for {figures.seconds[0]:.0f} s, all done {figures.seconds[1]:.0f} s later): "
+        f"{figures.pairs} pairs of a job and a fault, {len(figures.kinds_of_pairs)} different "
         f"(job, fault, step, end); {figures.jobs} jobs, {figures.checked} checked to the last, {figures.resumed} "
         f"resumed, {figures.forgotten} forgotten by an older Redis; {figures.fires} fire times; longest stall after "
         f"healing {figures.longest_stall:.1f} s, recovery from the kill of every worker "

@@ -36,6 +36,7 @@ class Figures:
     """What the whole run did."""
 
     rounds: int = 0
+    seconds: tuple[float, float] = (0, 0)  # of the last round: until all was healed, and after that
     jobs: int = 0
     checked: int = 0  # jobs of which everything was found right
     forgotten: int = 0  # accepted jobs that a Redis with older data did not know any more

@@ -106,7 +106,13 @@ def checked(job_type: str, clause: str | None, given: parameters.Pairs) -> Mappi
     about = next((each for each in abouts() if each.name == job_type), None)
     if about is None:
         known = ", ".join(each.name for each in abouts())
-        raise InvalidRequest.field("jobType", f"{job_type!r} is no job type of this app; it has {known}")
+        wrong = f"{job_type!r} is no job type of this app; it has {known}"
+        if is_known(job_type):
+            wrong = (
+                f"{job_type} has operations of its own, datacreate and datadelete; no forecast and no submitJob. "
+                f"Those are for {known}"
+            )
+        raise InvalidRequest.field("jobType", wrong)
     if clause is None and about.needs_clause:
         raise InvalidRequest.field(
             FIELD, f"is missing; {job_type} works on the records of {about.object} that match it"

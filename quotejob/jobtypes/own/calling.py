@@ -28,6 +28,11 @@ MOST_ROWS = 2_000  # of a query of the job's code
 AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 
 
+def get_ready(run: Run, job: type[JobType[Any]]) -> None:
+    """Start a child process in the background: the job's code is called soon."""
+    _apart(run, job).get_ready()
+
+
 def start(run: Run, job: type[JobType[Any]]) -> str | Keys:
     """Return what ``start`` gives. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
     with translated():

@@ -25,6 +25,7 @@ def plan(run: Run, job: type[JobType[Any]]) -> None:
 
     Raises OrgClosed with all problems if the org cannot take the job's writes, or ``start`` gave no clause that works.
     """
+    calling.get_ready(run, job)
     with run.org.reading("the fields of its objects"):
         describe = cache(run.org.describe)
         found = problems(job, describe)

@@ -41,6 +41,8 @@ class Currencies(NamedTuple):
 def plan_quotes(run: Run) -> None:
     """Fix which Opportunities the job prices. Harmless when run twice: the first plan stored wins."""
     book = rules(run.settings.pricing_rules)
+    if (own := pricer(run.settings)) is not None:
+        own.get_ready()
     commit_by = how.decided(run)
     run.jobs.decide(run.id, commit_by)
     if commit_by is CommitBy.BULK and not run.job.dry_run:

@@ -37,6 +37,10 @@ class Apart:
         self._kind = Kind(FACTORY, f"{job.__module__}:{job.__qualname__}", Limits(self._seconds, job.megabytes))
         self._crew = crew
 
+    def get_ready(self) -> None:
+        """Start a child in the background: records come soon."""
+        self._crew.get_ready(self._kind, 1)
+
     def start(self, known: Known) -> str | Keys:
         """Return what ``start`` gives. Raises UserCodeFailed."""
         reply = self._once(Ask("start", known), "START_FAILED")

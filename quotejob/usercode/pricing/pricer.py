@@ -45,6 +45,10 @@ class Pricer:
         """The version of the code: as it was given, or a hash of its files."""
         return self._version or self.about.version
 
+    def get_ready(self) -> None:
+        """Start the children in the background: Opportunities come soon."""
+        self._crew.get_ready(self._kind)
+
     def rest(self) -> None:
         """End the idle children. The next call starts new ones."""
         self._crew.stop()

@@ -168,10 +168,20 @@ def test_a_job_of_users_that_cannot_decide_is_refused(client: FlaskClient, heade
         ({"jobType": "Renewing", "soqlWhereClause": "Id != null", "parameters": [{"name": "no", "value": "1"}]}, "no"),
         ({"jobType": "Renewing", "soqlWhereClause": "NoSuchField = 1"}, "soqlWhereClause"),
         ({"jobType": "Renewing"}, "soqlWhereClause"),
-        ({"jobType": "SampleDataCreate"}, "jobType"),
     ):
         answer = client.post("/api/forecast", json=body, headers=headers())
         assert refused(answer, 400)["details"][0]["field"].endswith(field)
+
+
+@pytest.mark.parametrize("job_type", ["SampleDataCreate", "SampleDataDelete"])
+def test_sample_data_has_no_forecast_and_the_answer_says_so(
+    job_type: str, client: FlaskClient, headers: Headers
+) -> None:
+    """It is a job type, so that it is called unknown would be wrong."""
+    for path in ("/api/forecast", "/api/jobs"):
+        [wrong] = refused(client.post(path, json={"jobType": job_type}, headers=headers()), 400)["details"]
+        assert wrong["field"] == "jobType"
+        assert wrong["message"].startswith(f"{job_type} has operations of its own, datacreate and datadelete; no fore")
 
 
 def test_wrong_requests(client: FlaskClient, headers: Headers) -> None:

@@ -1,0 +1,68 @@
+"""The children of a process: how many there are, and that they are started before they are needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from quotejob.usercode.isolation.crew import Crew
+from quotejob.usercode.isolation.hands import Kind, Limits
+
+ONE, OTHER, THIRD = (Kind("own_jobs.computing:Computing", name, Limits()) for name in ("one", "other", "third"))
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    made = Crew(2)
+    yield made
+    made.stop()
+
+
+def children() -> list[str]:
+    """Return what the children of this process run, in alphabetical order."""
+    of = [child.cmdline() for child in psutil.Process().children()]
+    return sorted(words[words.index(ONE.factory) + 1] for words in of if ONE.factory in words)
+
+
+def at_once(crew: Crew, *kinds: Kind) -> None:
+    """Let a child of each kind answer, all of them lent at the same time."""
+    with ExitStack() as lent:
+        for kind in kinds:
+            assert lent.enter_context(crew.hands(kind)).call(b"0") == kind.target.encode()
+
+
+def test_as_many_children_may_wait_as_may_work(crew: Crew) -> None:
+    """Two kinds in turn need no new ones. For a third, those end that have waited longest."""
+    at_once(crew, ONE, ONE)
+    at_once(crew, OTHER, OTHER)
+    started = {child.pid for child in psutil.Process().children()}
+    at_once(crew, ONE, OTHER)
+    assert {child.pid for child in psutil.Process().children()} == started
+    assert children() == ["one", "one", "other", "other"]
+    at_once(crew, OTHER, OTHER)
+    at_once(crew, THIRD, THIRD)
+    at_once(crew, THIRD, OTHER)
+    assert children() == ["other", "other", "third", "third"]
+
+
+def test_children_start_before_they_are_needed(crew: Crew) -> None:
+    """Both at once and in the background; a call then starts none. Being ready already costs nothing."""
+    began = time.perf_counter()
+    crew.get_ready(ONE)
+    assert time.perf_counter() - began < 0.1
+    at_once(crew, ONE, ONE)  # these wait for the places, so both have started
+    started = {child.pid for child in psutil.Process().children()}
+    assert len(started) == 2
+    crew.get_ready(ONE)
+    at_once(crew, ONE, ONE)
+    assert {child.pid for child in psutil.Process().children()} == started
+
+
+def test_a_child_that_cannot_start_gives_its_place_back(crew: Crew) -> None:
+    crew.get_ready(Kind("own_jobs.computing:Missing", "", Limits()))
+    at_once(crew, ONE, ONE)
+    assert children() == ["one", "one"]
