@@ -110,7 +110,7 @@ class JobFailed(Exception):
     """A step has ended its job as Failed. Celery and Flower show this step as failed, with the reason."""
 
 
-def _send_on(task: Task, job_id: str, numbers: dict[str, int]) -> None:
+def _send_on(task: Task, job_id: str, numbers: dict[str, Any]) -> None:
     """Send a step that this worker cannot do once more, after its unit's pause: perhaps another worker takes it."""
     time.sleep(1.2 * HANDED_ON)
     with suppress(OperationalError, StoreUnavailable, JobNotFound):  # then the sweep sends it, if it is still there
