@@ -32,6 +32,7 @@ from bench.monitoring import fill
 from console.sessions import Door, Role, Sessions
 from harness.stack import Stack
 from quotejob.doors import Doors
+from quotejob.jobs.workers import NEEDED
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.services import Services
@@ -62,6 +63,8 @@ def main() -> None:
             api_version=API_VERSION, namespace="", access_token="t", user_id=to18("005RO0000000001"), username="u",
         )  # fmt: skip
         fill(services.jobs, person, asked.jobs)
+        for queue in NEEDED:  # as if a worker ran: without one no job has estimates
+            services.client.set(keys.worker(queue), 1)
         cookie = Sessions(services.client, settings).begin(person, Role.OPERATOR, Door.LINK)
         print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
         version = keys.version(person.org_id)

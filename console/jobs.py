@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from console.outlook import with_outlook
+from console.outlook import read, with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from quotejob import clock
 from quotejob.errors import JobNotFound
@@ -82,6 +82,11 @@ class View:
         statuses = frozenset(kind.origins) & (self.filter().statuses or frozenset(kind.origins))
         return replace(self.filter(), statuses=statuses) if statuses else None
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves jobs out."""
+        return bool(self._words({}))
+
     def address(self, **changes: str | None) -> str:
         """Return the address of this view, with changes."""
         return url_for("console.job_list", **self._words(changes))
@@ -140,27 +145,34 @@ def rows() -> str:
     ids = tuple(each for each in request.args.get("ids", "").split(",") if keys.is_id(each))[:ROWS]
     view = View.asked()
     jobs, newer = _rows(services().settings, session().org_id, current_tag(), ids, view)
-    return render_template(
-        "parts/jobs.html", jobs=with_outlook(jobs), newer=newer, most=MOST_NEWER, newest=view.address()
-    )
+    template = "parts/jobs.html" if ids else "parts/none.html"
+    return render_template(template, jobs=jobs, newer=newer, most=MOST_NEWER, view=view)
 
 
 @lru_cache(maxsize=64)
 def _rows(
     settings: Settings,
     org_id: str,
-    tag: str,  # noqa: ARG001 (a new tag is read anew)
+    tag: str,
     ids: tuple[str, ...],
     view: View,
 ) -> tuple[list[Job], int]:
-    """Return jobs as they are now, and how many newer ones there are. Tabs with the same view share it."""
+    """Return jobs as they are now, and how many newer ones there are. Tabs with the same view share it.
+
+    Open jobs are read once for all views. Of newer ones nothing is read until there are some.
+    """
     made = Services.connected(settings)
-    jobs = [job for job in made.jobs.get_many(ids) if job.org_id == org_id]
-    if not jobs or view.cursor:
+    known = {job.job_id: job for job in read(settings, org_id, tag)}
+    others = [job for job in made.jobs.get_many([each for each in ids if each not in known]) if job.org_id == org_id]
+    known |= {job.job_id: job for job in workers.with_outlook(made, org_id, others)}
+    jobs = [known[each] for each in ids if each in known]
+    if view.cursor:
         return jobs, 0
-    latest = max(job.created_date for job in jobs)
-    newest, _ = made.search.recent(org_id, view.filter(), NEWEST_FIRST, limit=MOST_NEWER)
-    return jobs, sum(job.created_date > latest for job in newest)
+    wanted = view.filter()
+    if jobs:
+        wanted = replace(wanted, created_from=max(job.created_date for job in jobs) + timedelta.resolution)
+    newer, _ = made.search.recent(org_id, wanted, NEWEST_FIRST, limit=MOST_NEWER)
+    return jobs, len(newer)
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -270,4 +282,7 @@ def _own(job_id: str) -> Job:
 
 
 def _with_estimates(job_id: str) -> Job:
-    return with_outlook([_own(job_id)])[0]
+    found = _own(job_id)
+    if found.status is Status.HOLDING:
+        return with_outlook([found])[0]
+    return workers.with_outlook(services(), found.org_id, [found])[0]  # its end does not depend on the queue

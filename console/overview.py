@@ -6,16 +6,20 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from flask import Response, render_template
 
 from console.outlook import open_jobs
-from console.pages import blueprint, page, part, services, session
+from console.pages import blueprint, page, part, person, services, session
 from quotejob import clock
+from quotejob.diagnosis import LEAST_LEFT
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.metrics import reading
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import keys
 from quotejob.store.intake import concerns
 
 NIGHT = timedelta(hours=12)
@@ -90,14 +94,29 @@ def _now() -> dict[str, object]:
     settings, jobs = services().settings, open_jobs()
     running = [job for job in jobs if job.status is not Status.HOLDING]
     holding = [job for job in jobs if job.status is Status.HOLDING]
+    kept = services().client.value(keys.jobs_of(session().org_id, "reserved"))
     return {
         "running": running,
         "free": max(0, settings.active_jobs - len(running)),
         "slots": settings.active_jobs,
+        "kept": int(kept or 0),
         "holding": holding[:SHOWN],
         "waiting": len(holding),
-        "concerns": concerns(services().client),
+        "warnings": _warnings(),
     }
+
+
+def _warnings() -> list[str]:
+    """Say what will stop jobs: no worker, a Redis that may forget, API calls that are nearly used up."""
+    client, host = services().client, urlsplit(person().org_domain_url).netloc
+    found = concerns(client)
+    if not services().workers.are_there():
+        found.append("No worker runs. Nothing is lost: jobs go on when one is back. Start one: celery -A tasks worker")
+    calls = reading.api_calls_of(client, host)
+    if calls and calls.share_left < LEAST_LEFT:
+        said = f"Only {calls.left:,} of the org's {calls.allowed:,} API calls are left today"
+        found.append(f"{said}. Jobs wait when there are none, and go on when calls return.")
+    return found
 
 
 def _coming() -> dict[str, object]:

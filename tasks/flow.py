@@ -34,6 +34,7 @@ from tasks.queues import message, queue_of, share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
+LATER_PAGE = 3  # the highest priority of a page of a later wave: no page waits for those of the wave after its own
 FIRST_WRITE = 4  # the highest priority of a batch: the first 15 pages of a wave go before all writes
 WAVES_APART = 10  # places between the first batches of two waves: what an earlier wave has left goes first
 
@@ -218,8 +219,9 @@ def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
     match lacking.step:
         case "pages":
             page = load_page if is_slow(job.job_type) else price_page
+            first = LATER_PAGE if wave else 0
             return {
-                f"page {wave} {n}": message(job, page, priority=share(place), wave=wave, page=n)
+                f"page {wave} {n}": message(job, page, priority=max(first, share(place)), wave=wave, page=n)
                 for place, n in enumerate(lacking.numbers)
             }
         case "batches":

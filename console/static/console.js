@@ -51,7 +51,7 @@
         : `No news since ${at}. What you see may be old.`;
     box.querySelector(".acts > *").hidden = status !== 401;
     box.hidden = false;
-    if (status === 401) held = true;
+    if (status === 401) window.consoleHold(true);
   }
 
   // -- relative times, by the rules of words.py
