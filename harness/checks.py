@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The tests of one file stay together. In the order of the alphabet the short files come last, and not those of one long
-# test.
+# The tests of one file stay together. xdist's own order begins with the files of most tests: tests/conftest.py knows
+# better which are long.
 BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 CHECKS = {  # what is run by Python: a module with its arguments, or -c and a program
     "ruff check": ["ruff", "check", "."],
