@@ -143,7 +143,7 @@ def test_a_job_is_in_the_last_hours_soon(browser: FlaskClient, services: Service
     """Whoever has just run the first job finds it there. Only with many jobs are they read once a minute."""
 
     def begun() -> str:
-        return re.findall(r"Jobs begun</dt><dd class=.v.>(\d+)", browser.get("/console/part/night").text)[0]
+        return str(re.findall(r"Jobs begun</dt><dd class=.v.>(\d+)", browser.get("/console/part/night").text)[0])
 
     assert begun() == "0"
     services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE)
