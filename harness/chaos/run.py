@@ -107,10 +107,14 @@ class Chaos:
 
     def _submit(self, case: Case, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Submit a job with a session and a key of its own until there is an answer."""
-        api, case.token = patient(self._system.session)
         path, body = case.request()
-        headers = api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
-        case.job_id = str(patient(lambda: api.post(path, body, headers=headers), meanwhile)["jobId"])
+        key = {"Idempotency-Key": f"{self._system.dice.random()}"}
+
+        def attempt() -> str:
+            api, case.token = self._system.session()  # a new one each time: a fault may have ended the last one
+            return str(api.post(path, body, headers=api.context() | key)["jobId"])
+
+        case.job_id = patient(attempt, meanwhile)
         self._system.cases.append(case)
 
     def _bring_about(self, cases: list[Case]) -> None:
