@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from console.outlook import with_outlook
+from console.outlook import read, with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from quotejob import clock
 from quotejob.errors import JobNotFound
@@ -82,9 +82,18 @@ class View:
         statuses = frozenset(kind.origins) & (self.filter().statuses or frozenset(kind.origins))
         return replace(self.filter(), statuses=statuses) if statuses else None
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves jobs out."""
+        return bool(self._words({}))
+
     def address(self, **changes: str | None) -> str:
         """Return the address of this view, with changes."""
         return url_for("console.job_list", **self._words(changes))
+
+    def part(self, name: str) -> str:
+        """Return the address of a part for this view."""
+        return url_for(f"console.part_{name}", **self._words({}))
 
     def address_of_change(self) -> str:
         """Return where to send a change of all jobs of this view."""
@@ -104,28 +113,37 @@ def job_list() -> Response:
         return go(url_for("console.job", job_id=view.text))
     found, older = services().search.recent(org_id, view.filter(), NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
     jobs = with_outlook(found)
-    counts = _counts(org_id, view)
-    return page(
-        "jobs.html",
-        jobs=jobs,
-        older=older,
-        view=view,
-        counts=counts,
-        chips=CHIPS,
-        spans=SPANS,
-        types=registry.known(),
-    )
+    return page("jobs.html", jobs=jobs, older=older, view=view, chips=CHIPS, spans=SPANS, types=registry.known())
 
 
-def _counts(org_id: str, view: View) -> dict[str, int]:
+@part("/jobs/chips")
+def chips() -> str:
+    """Show how many jobs each chip has. The page asks once, when it is there."""
+    view = View.asked()
+    return render_template("parts/chips.html", view=view, chips=CHIPS, counts=_counts_of(view))
+
+
+@part("/jobs/all")
+def all_that_match() -> str:
+    """Show what can be done with all jobs that match. The page asks once, when it is there."""
+    view = View.asked()
+    return render_template("parts/all.html", view=view, counts=_counts_of(view))
+
+
+def _counts_of(view: View) -> dict[str, int]:
+    return _counts(services().settings, session().org_id, current_tag(), view)
+
+
+@lru_cache(maxsize=64)
+def _counts(settings: Settings, org_id: str, tag: str, view: View) -> dict[str, int]:  # noqa: ARG001 (as for rows)
     """Return the number of jobs of each chip, and of those of this chip that can be changed, by the kind of change.
 
-    All jobs are read, so this is not done for a part.
+    All jobs are read, so this is done neither for a page nor for a part that is polled.
     """
     wanted = {name: view.filter(name) for name in CHIPS}
     wanted |= {name: each for name, kind in CHANGES.items() if (each := view.to_change(kind))}
     counts = dict.fromkeys((*CHIPS, *CHANGES), 0)
-    for job in services().search.scan(org_id, wanted["all"], ("failed",)):
+    for job in Services.connected(settings).search.scan(org_id, wanted["all"], ("failed",)):
         for name, each in wanted.items():
             counts[name] += (not each.statuses or job.status in each.statuses) and each.has_errors in (
                 None,
@@ -140,44 +158,56 @@ def rows() -> str:
     ids = tuple(each for each in request.args.get("ids", "").split(",") if keys.is_id(each))[:ROWS]
     view = View.asked()
     jobs, newer = _rows(services().settings, session().org_id, current_tag(), ids, view)
-    return render_template(
-        "parts/jobs.html", jobs=with_outlook(jobs), newer=newer, most=MOST_NEWER, newest=view.address()
-    )
+    template = "parts/jobs.html" if ids else "parts/none.html"
+    return render_template(template, jobs=jobs, newer=newer, most=MOST_NEWER, view=view)
 
 
 @lru_cache(maxsize=64)
 def _rows(
     settings: Settings,
     org_id: str,
-    tag: str,  # noqa: ARG001 (a new tag is read anew)
+    tag: str,
     ids: tuple[str, ...],
     view: View,
 ) -> tuple[list[Job], int]:
-    """Return jobs as they are now, and how many newer ones there are. Tabs with the same view share it."""
+    """Return jobs as they are now, and how many newer ones there are. Tabs with the same view share it.
+
+    Open jobs are read once for all views. Of newer ones nothing is read until there are some.
+    """
     made = Services.connected(settings)
-    jobs = [job for job in made.jobs.get_many(ids) if job.org_id == org_id]
-    if not jobs or view.cursor:
+    known = {job.job_id: job for job in read(settings, org_id, tag)}
+    others = [job for job in made.jobs.get_many([each for each in ids if each not in known]) if job.org_id == org_id]
+    known |= {job.job_id: job for job in workers.with_outlook(made, org_id, others)}
+    jobs = [known[each] for each in ids if each in known]
+    if view.cursor:
         return jobs, 0
-    latest = max(job.created_date for job in jobs)
-    newest, _ = made.search.recent(org_id, view.filter(), NEWEST_FIRST, limit=MOST_NEWER)
-    return jobs, sum(job.created_date > latest for job in newest)
+    wanted = view.filter()
+    if jobs:
+        wanted = replace(wanted, created_from=max(job.created_date for job in jobs) + timedelta.resolution)
+    newer, _ = made.search.recent(org_id, wanted, NEWEST_FIRST, limit=MOST_NEWER)
+    return jobs, len(newer)
 
 
 @blueprint.get("/jobs/<job_id>")
 def job(job_id: str) -> Response:
     """Show one job."""
     found = _with_estimates(job_id)
-    parents = services().jobs.get_many(found.depends_on)
-    children, _ = services().search.recent(session().org_id, JobFilter(parent_id=job_id), limit=10)
     return page(
         "job.html",
         **_progress(found),
-        parents=parents,
-        children=children,
         reasons=_reasons(found),
         dry=services().dry_runs.summary(found) if found.dry_run and found.ended else None,
         tag_of_reasons=_count(job_id),
     )
+
+
+@part("/jobs/<job_id>/family")
+def family(job_id: str) -> str:
+    """Show which jobs come before and after. All younger jobs are read, so the page asks once, when it is there."""
+    found, made = _own(job_id), services()
+    younger = JobFilter(parent_id=job_id, created_from=found.created_date)
+    children, _ = made.search.recent(found.org_id, younger, limit=10)
+    return render_template("parts/family.html", parents=made.jobs.get_many(found.depends_on), children=children)
 
 
 @part("/jobs/<job_id>/progress")
@@ -270,4 +300,7 @@ def _own(job_id: str) -> Job:
 
 
 def _with_estimates(job_id: str) -> Job:
-    return with_outlook([_own(job_id)])[0]
+    found = _own(job_id)
+    if found.status is Status.HOLDING:
+        return with_outlook([found])[0]
+    return workers.with_outlook(services(), found.org_id, [found])[0]  # its end does not depend on the queue

@@ -6,20 +6,25 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from flask import Response, render_template
 
 from console.outlook import open_jobs
-from console.pages import blueprint, page, part, services, session
+from console.pages import blueprint, page, part, person, services, session
 from quotejob import clock
+from quotejob.diagnosis import LEAST_LEFT
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.listing import JobFilter
+from quotejob.metrics import reading
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import keys
 from quotejob.store.intake import concerns
 
 NIGHT = timedelta(hours=12)
-NIGHT_KEPT_FOR = 60  # seconds
+NIGHT_KEPT_FOR = 60  # seconds, at most
+JOBS_A_SECOND = 20  # the night is kept for a second more for so many jobs, because all of them are read
 MOST_BARS = 100  # drawn in a lane, the latest ones
 SHOWN = 5  # of the queue, of the schedules, of what needs a person
 
@@ -90,14 +95,29 @@ def _now() -> dict[str, object]:
     settings, jobs = services().settings, open_jobs()
     running = [job for job in jobs if job.status is not Status.HOLDING]
     holding = [job for job in jobs if job.status is Status.HOLDING]
+    kept = services().client.value(keys.jobs_of(session().org_id, "reserved"))
     return {
         "running": running,
         "free": max(0, settings.active_jobs - len(running)),
         "slots": settings.active_jobs,
+        "kept": int(kept or 0),
         "holding": holding[:SHOWN],
         "waiting": len(holding),
-        "concerns": concerns(services().client),
+        "warnings": _warnings(),
     }
+
+
+def _warnings() -> list[str]:
+    """Say what will stop jobs: no worker, a Redis that may forget, API calls that are nearly used up."""
+    client, host = services().client, urlsplit(person().org_domain_url).netloc
+    found = concerns(client)
+    if not services().workers.are_there():
+        found.append("No worker runs. Nothing is lost: jobs go on when one is back. Start one: celery -A tasks worker")
+    calls = reading.api_calls_of(client, host)
+    if calls and calls.share_left < LEAST_LEFT:
+        said = f"Only {calls.left:,} of the org's {calls.allowed:,} API calls are left today"
+        found.append(f"{said}. Jobs wait when there are none, and go on when calls return.")
+    return found
 
 
 def _coming() -> dict[str, object]:
@@ -108,12 +128,15 @@ def _coming() -> dict[str, object]:
 
 
 def _night() -> Night:
-    """Return the last hours, as they were when somebody asked in this minute: all tabs share one reading."""
-    return _read_night(services().settings, session().org_id, int(time.time() // NIGHT_KEPT_FOR))
+    """Return the last hours, as they were when somebody asked some seconds ago: all tabs share one reading."""
+    org_id, since = session().org_id, clock.us(clock.now() - NIGHT)
+    jobs = services().client.zcount(keys.jobs_of(org_id, "jobs"), since, "+inf")
+    seconds = max(2, min(NIGHT_KEPT_FOR, jobs // JOBS_A_SECOND))
+    return _read_night(services().settings, org_id, seconds, int(time.time() // seconds))
 
 
 @lru_cache(maxsize=64)
-def _read_night(settings: Settings, org_id: str, minute: int) -> Night:  # noqa: ARG001 (a new minute is read anew)
+def _read_night(settings: Settings, org_id: str, *_span: int) -> Night:  # a new span of time is read anew
     """Read the jobs of the last hours. A job goes into the first lane that is free at its start."""
     until, search = clock.now(), Services.connected(settings).search
     found = Night(until - NIGHT, until, {})

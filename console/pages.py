@@ -35,6 +35,7 @@ blueprint = Blueprint("console", __name__, url_prefix="/console", template_folde
 COOKIE, SAID, ZONE = "quotejob_console", "quotejob_said", "quotejob_zone"
 # endpoints that need no session
 OPEN = {"asset", "door", "enter", "make_link", "log_in", "come_back", "from_org", "not_from_org"}
+TYPED = ("name", "clause", "cron", "parameters")  # fields of forms that are work to type again
 ESTIMATES_KEPT_FOR = 15  # seconds after which a part is made again, because estimates change without an event
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -73,6 +74,7 @@ def proven() -> CallerContext:
 @blueprint.before_request
 def _require_session() -> Any:
     endpoint = (request.endpoint or "").rpartition(".")[2]
+    g.session = None  # Redis may not answer
     g.session = sessions().find(request.cookies.getlist(COOKIE))
     if endpoint in OPEN:
         return None
@@ -90,7 +92,7 @@ def _ended() -> Response:
     """Answer a request without a session: a page leads to the door, anything else says so."""
     if request.method == "GET" and request.headers.get("HX-Request") is None:
         return cast(Response, redirect(url_for("console.door"), HTTPStatus.SEE_OTHER))
-    return Response("Your session has ended. Sign in again.", HTTPStatus.UNAUTHORIZED, mimetype="text/plain")
+    return _refusal(HTTPStatus.UNAUTHORIZED, "Your session has ended. Sign in again.")
 
 
 def _check_change(whose: Session) -> Response | None:
@@ -165,7 +167,7 @@ def _ours(error: QuotejobError) -> Any:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("A page failed", kind=type(error).__name__, exc_info=error)
     back = request.form.get("back", "") if request.method == "POST" else ""
-    if back and request.headers.get("X-CSRF-Token") is None:
+    if back and g.session is not None and request.headers.get("X-CSRF-Token") is None:
         return told(back, error.message, bad=True)
     return _refusal(error.status, error.message)
 
@@ -176,9 +178,11 @@ def _http(error: HTTPException) -> Response:
 
 
 def _refusal(status: int, message: str) -> Response:
-    if request.headers.get("HX-Request") or request.headers.get("X-CSRF-Token") or g.get("session") is None:
+    """Say what is wrong: to a script as text, to a person on a page, with what the person had typed."""
+    if request.headers.get("HX-Request") or request.headers.get("X-CSRF-Token"):
         return Response(message, status, mimetype="text/plain")
-    return make_response(render_template("error.html", message=message, status=status), status)
+    typed = [request.form[name] for name in TYPED if request.form.get(name)]
+    return make_response(render_template("error.html", message=message, status=int(status), typed=typed), status)
 
 
 @blueprint.get("/<path:unknown>")

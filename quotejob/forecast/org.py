@@ -95,7 +95,8 @@ class Forecast:
         pipe.zrange(keys.jobs_of(org_id, "first"), 0, -1)
         pipe.get(keys.jobs_of(org_id, "reserved"))
         holding, active, first, reserved = pipe.execute()
-        jobs = self._jobs.get_many([job_id.decode() for job_id in dict.fromkeys([*active, *holding])])
+        ranks = {job_id.decode(): rank for rank, job_id in enumerate(holding)}
+        jobs = self._jobs.get_many(list(dict.fromkeys([*(job_id.decode() for job_id in active), *ranks])), ranks)
         priority_job_ids = {job_id.decode() for job_id in first}
         priority_job_ids &= {job.job_id for job in jobs if job.status is Status.HOLDING}
         slots = Slots(self._settings.active_jobs, max(0, int(reserved or 0) - len(priority_job_ids)), priority_job_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,10 +53,17 @@ class JobReader:
         formats.check(f"Job {job_id}", job.format)
         return job
 
-    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
-        """Return those of the jobs that exist and that this version can read, in the given order."""
+    def get_many(self, job_ids: Sequence[str], ranks: Mapping[str, int] | None = None) -> list[Job]:
+        """Return those of the jobs that exist and that this version can read, in the given order.
+
+        ``ranks``: the positions of Holding jobs, if the caller has just read them.
+        """
         stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
-        return self._with_waiting(list(rows.readable(read_job, zip(job_ids, stored, strict=True))))
+        return self._with_waiting(list(rows.readable(read_job, zip(job_ids, stored, strict=True))), ranks)
+
+    def format_of(self, job_id: str) -> int:
+        """Return the format that the job needs; 1 if it is no longer there."""
+        return int(self._redis.field(keys.job(job_id), "format") or 1)
 
     def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
         """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.
@@ -86,18 +93,18 @@ class JobReader:
             about = {"job_id": job.job_id, "org_id": job.org_id, "job_type": job.job_type, "before": before or None}
             log.info(f"Job is {status}", **about, seconds=seconds, **figures)
 
-    def _with_waiting(self, jobs: list[Job]) -> list[Job]:
+    def _with_waiting(self, jobs: list[Job], ranks: Mapping[str, int | None] | None = None) -> list[Job]:
         """Return the jobs. Holding jobs have their position, and what they still wait for."""
         holding = [job for job in jobs if job.status is Status.HOLDING]
         held = [job.job_id for job in holding if job.depends_on]
         pipe = self._redis.pipeline(transaction=False)
-        for job in holding:
+        for job in holding if ranks is None else ():
             pipe.zrank(keys.jobs_of(job.org_id, "holding"), job.job_id)
         for job_id in held:
             pipe.smembers(keys.job(job_id, "waits"))
         answers: list[Any] = pipe.execute()
-        positions = dict(zip((job.job_id for job in holding), answers, strict=False))
-        waits: dict[str, set[bytes]] = dict(zip(held, answers[len(holding) :], strict=True))
+        waits: dict[str, set[bytes]] = dict(zip(held, answers[len(answers) - len(held) :], strict=True))
+        positions = dict(zip((job.job_id for job in holding), answers, strict=False)) if ranks is None else ranks
         parents = [parent.decode() for parent in set().union(*waits.values())]
         found = self._redis.field_of_each([keys.job(parent) for parent in parents], "status")
         statuses = dict(zip(parents, found, strict=True))
@@ -106,7 +113,7 @@ class JobReader:
         def with_waiting(job: Job) -> Job:
             if job.status is not Status.HOLDING:
                 return job
-            job = replace(job, position=positions[job.job_id])
+            job = replace(job, position=positions.get(job.job_id))
             if not (job.depends_on or job.not_before):
                 return job
             waited = {parent.decode() for parent in waits.get(job.job_id, ())}

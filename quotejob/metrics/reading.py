@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from quotejob import clock
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 from quotejob.tally import Counts
@@ -87,6 +88,12 @@ def read(client: RedisClient) -> Reading:
         [found for host, text in api_calls.items() if (found := _api_calls(host, text, state.now)) is not None],
         {name: int({**memory, **stats}.get(name, 0)) for name in ("used_memory", "maxmemory", "evicted_keys")},
     )
+
+
+def api_calls_of(client: RedisClient, host: str) -> ApiCalls | None:
+    """Return what the org at this host said last. None: nothing within a day. Raises StoreUnavailable."""
+    text = client.field(keys.API_CALLS, host)
+    return _api_calls(host.encode(), text, clock.ms()) if text else None
 
 
 def store(client: RedisClient, counts: Counts) -> None:

@@ -23,6 +23,7 @@ from quotejob.pricing.model import PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.leases import Lease
+from quotejob.run.progress import Batch
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
 from quotejob.run.waves import open_waves, planned
 from quotejob.salesforce import MAX_NODES
@@ -43,31 +44,30 @@ def pack(run: Run, wave: int) -> int | None:
     before, under_way = _requests(run, waves[:wave])
     cuts = run.gate is not None and run.progress.note(run.id, packing.PROMPT) is None
     places = run.gate.places(run.job.org_id, under_way) if run.gate is not None and cuts else 0
-    count = _share(run, waves, wave, sum(size.nodes for size in sizes), places) if places else None
-    if count is None:
-        batches = packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
-    else:
-        batches = packing.evenly(sizes, count)
+    shared = _shared(run, waves, wave, sizes, places) if places else None
+    batches = shared if shared is not None else packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
     return len(batches) if run.progress.store_batches(run.id, wave, batches) else None
 
 
-def _share(run: Run, waves: Sequence[range], wave: int, nodes: int, places: int) -> int | None:
-    """Return how many batches the wave gets of those of the job. None: the job is not shared out.
+def _shared(run: Run, waves: Sequence[range], wave: int, sizes: Sequence[Size], places: int) -> list[Batch] | None:
+    """Return the wave's batches of a job that is shared out. None: it is not.
 
     The first wave says how large the job is, if the org has said how many records there are.
     """
-    of_page = nodes / len(waves[wave])
+    of_page = sum(size.nodes for size in sizes) / len(waves[wave])
     if wave == 0:
         expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / run.settings.page_size  # pages
-        shares = packing.shared_out(nodes, of_page * expected, places)
+        shares = packing.shared_out(of_page * len(waves[0]), of_page * expected, places)
         if shares is None:
             return None
-        run.progress.note(run.id, _SHARES, f"{shares.first} {shares.nodes}")
-        return shares.first
+        run.progress.note(run.id, _SHARES, f"{shares.first} {shares.nodes} {shares.full}")
+        return packing.evenly(sizes, shares.first)
     noted = (run.progress.note(run.id, _SHARES) or "").split()
     if not noted:
         return None
-    return packing.Shares(int(noted[0]), float(noted[1])).count(of_page * (waves[wave].start - waves[0].stop), nodes)
+    first, nodes, *full = noted  # a version before this one has noted no full ones
+    shares = packing.Shares(int(first), float(nodes), int(full[0]) if full else 0)
+    return shares.cut(sizes, of_page * (waves[wave].start - waves[0].stop))
 
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:

@@ -5,13 +5,14 @@ the org's places empty: 31 batches with 23 places are one round of 23 and one of
 of the last round are cut smaller, and go side by side.
 
 A job of several waves is shared out if its size is known in advance. The batches of its first wave take nearly all
-places at once. Those of the later waves come to whole rounds.
+places at once. Those of the later waves come to whole rounds, so that all places end together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 
 from quotejob.run.progress import Batch
@@ -25,7 +26,9 @@ MOST_EXTRA = 4
 MOST_SHARED = 1.5  # times as many requests as full batches would need, for a job that is shared out
 PROMPT = "prompt"  # a note of the job: its org answers at once, so all batches are full
 EXPECTED = "expected"  # a note of the job: how many records the org has said it has found
-SPARE = 6  # places that the first wave leaves for the pages that are read while it is written
+# Places that the first wave leaves: for the pages that are read while it is written, then for the first batches of the
+# next wave. These begin earlier than all others of the later waves, so they are full.
+SPARE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,20 @@ class Shares:
     """How the waves of a job are shared out."""
 
     first: int  # batches of the first wave
-    nodes: float  # of each batch of the later waves
+    nodes: float  # of each batch of the later waves that is not full
+    full: int = 0  # the first batches of the later waves
 
     def count(self, start: float, nodes: float) -> int:
         """Return the number of batches of a later wave. ``start``: nodes of the later waves before it."""
-        return max(-(-int(nodes) // MAX_NODES), round((start + nodes) / self.nodes) - round(start / self.nodes))
+        even = [max(0.0, (at - self.full * MAX_NODES) / self.nodes) for at in (start, start + nodes)]
+        return max(-(-int(nodes) // MAX_NODES), round(even[1]) - round(even[0]) + (0 if start else self.full))
+
+    def cut(self, sizes: Sequence[Size], start: float) -> list[Batch]:
+        """Return the batches of a later wave."""
+        count = self.count(start, sum(size.nodes for size in sizes))
+        full = [] if start else list(islice(_cut(sizes, MAX_NODES), self.full))
+        rest = sizes[sum(map(len, full)) :]
+        return [*map(_batch, full), *(evenly(rest, count - len(full)) if rest else [])]
 
 
 def shared_out(first: float, total: float, places: int) -> Shares | None:
@@ -61,7 +73,10 @@ def shared_out(first: float, total: float, places: int) -> Shares | None:
     rounds = ceil(full_rest / places) * places
     count = min(places - SPARE, most - rounds)
     if count >= full_first - 1:
-        return Shares(max(full_first, count), (total - first) / rounds)
+        rest = total - first
+        many = places > 2 * SPARE and rest > 2 * SPARE * MAX_NODES
+        early = SPARE if many and rounds == places else 0  # in several rounds full ones would not end with the others
+        return Shares(max(full_first, count), (rest - early * MAX_NODES) / (rounds - early), early)
     if full <= places:
         count = min(places, most)
         return Shares(max(full_first, round(first * count / total)), total / count)

@@ -69,19 +69,38 @@ def test_batches_of_one_size(nodes: list[int], count: int) -> None:
 @pytest.mark.parametrize(
     ("waves", "counts"),
     [
-        ([2000, 2000, 1000], [17, 15, 8]),  # nearly all places at once, then one round of 23
-        ([2000, 1000], [15, 8]),  # one round
-        ([2000, 2000, 4000, 8000, 4000], [17, 13, 25, 51, 26]),  # then five rounds
+        ([2000, 2000, 1000], [19, 15, 9]),  # all places but five, then one round of 24
+        ([2000, 1000], [16, 8]),  # one round
+        ([2000, 2000, 4000, 8000, 4000], [19, 13, 27, 53, 27]),  # then five rounds
     ],
 )
 def test_a_job_of_several_waves_is_shared_out(waves: list[int], counts: list[int]) -> None:
-    shares = shared_out(3 * waves[0], 3 * sum(waves), 23)
+    shares = shared_out(3 * waves[0], 3 * sum(waves), 24)
     assert shares is not None
-    found = [shares.first]
-    found += [shares.count(3 * sum(waves[1:wave]), 3 * waves[wave]) for wave in range(1, len(waves))]
+    found = [len(evenly(sizes([3] * waves[0]), shares.first))]
+    for wave in range(1, len(waves)):
+        of_wave, start = sizes([3] * waves[wave]), 3 * sum(waves[1:wave])
+        packed = shares.cut(of_wave, start)
+        is_packed(packed, of_wave)
+        assert len(packed) == shares.count(start, 3 * waves[wave])
+        found.append(len(packed))
     assert found == counts
-    for wave, count in zip(waves, found, strict=True):
-        assert len(evenly(sizes([3] * wave), count)) == count
+
+
+def test_what_begins_early_is_full() -> None:
+    """The first batches of the second wave take the places that the first wave left, so all end together."""
+    shares = shared_out(6_000, 15_000, 24)
+    assert shares is not None
+    packed = [sum(3 for ids in batch.values() for _ in ids) for batch in shares.cut(sizes([3] * 2_000), 0)]
+    assert packed[:5] == [498] * 5
+    assert max(packed[5:]) - min(packed[5:]) <= 3
+    assert 340 <= max(packed[5:]) <= 360  # the others take what is left: 19 of them in this wave and the next
+
+
+@given(st.integers(1, 30_000), st.integers(0, 30_000), st.integers(0, 60))
+def test_shares_fit_into_requests(first: int, rest: int, places: int) -> None:
+    shares = shared_out(first, first + rest, places)
+    assert shares is None or (0 < shares.nodes <= MAX_NODES and shares.first >= 1)
 
 
 @pytest.mark.parametrize(("first", "total", "places"), [(6000, 6000, 23), (6000, 15000, 0), (6000, 18000, 23)])

@@ -37,10 +37,10 @@ local function limit_key(org) return 'quotejob:org:' .. org .. ':limit' end
 -- Plans and first pages are urgent. tasks/flow.py gives no write such a priority.
 local function is_urgent(priority) return priority < 4 end
 
--- Return how many steps of the org may be under way. A tenth of the places is for urgent ones: plans and first pages.
+-- Return how many steps of the org may be under way. Of ten places or more one is for urgent ones: plans and first pages.
 local function limit_of(org, urgent)
   local limit = math.min(args.most, math.floor(tonumber(redis.call('GET', limit_key(org)) or args.most)))
-  return math.max(1, urgent and limit or limit - math.floor(limit / 10))
+  return math.max(1, (urgent or limit < 10) and limit or limit - 1)
 end
 
 -- Return whether one more step of the org may go. A sixteenth of the threads is for steps that ask no org. Of the others
