@@ -24,9 +24,10 @@ PAGE, WAVE = 2, 1  # records of a page, pages of a wave
 
 
 @pytest.fixture
-def services(redis_url: str) -> Services:
+def services(redis_url: str) -> Iterator[Services]:
     settings = Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),))
-    return Services(settings, store.client(redis_url, attempts=1))
+    with store.client(redis_url, attempts=1) as client:
+        yield Services(settings, client)
 
 
 @pytest.fixture
