@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import ssl
+import subprocess
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from harness.process import ROOT
 
 HOST = "127.0.0.1"
 Find = Callable[[], tuple[str, int]]
@@ -69,28 +68,18 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-def certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate with its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    file = folder / f"{name}.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return file
+def certificates(folder: Path) -> None:
+    """Make the certificates of localhost in a folder, by the commands of the page about Redis."""
+    [commands] = re.findall(r"^```sh\n(NAME=.+?)^```", (ROOT / "docs/guides/redis.md").read_text("utf-8"), re.M | re.S)
+    script = commands.replace("redis.example.com", "localhost")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def wants_certificate(own: Path, of_client: Path) -> ssl.SSLContext:
-    """The TLS settings of a server that only takes clients with that certificate."""
+def wants_certificate(folder: Path) -> ssl.SSLContext:
+    """The TLS settings of a server with these certificates, which only takes clients with one of that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(own)
-    context.load_verify_locations(of_client)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    context.load_verify_locations(folder / "redis-ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
     return context

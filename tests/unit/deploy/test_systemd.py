@@ -50,6 +50,20 @@ def test_systemd_has_nothing_to_say(copy: Path, analyze: Analyze) -> None:
         file.write_text(whole, "utf-8")
 
 
+def test_certificates_for_redis_as_the_page_has_them(copy: Path, analyze: Analyze) -> None:
+    """The lines are valid, and units with them are as hardened as before."""
+    [lines] = re.findall(r"```ini\n(.+?)```", (ROOT / "docs" / "deploying.md").read_text("utf-8"), re.S)
+    file = copy / "quotejob-.service.d" / "redis.conf"
+    file.write_text(lines, "utf-8")
+    units = [str(each) for each in sorted(copy.glob("quotejob*.*")) if each.is_file()]
+    done = analyze("verify", "--man=no", *units)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    done = analyze("security", "--offline=yes", f"--threshold={MOST_EXPOSED}", "quotejob-web.service")
+    assert done.returncode == 0, done.stdout + done.stderr
+    file.write_text(lines.replace("LoadCredential", "LoadCredentail"), "utf-8")
+    assert "LoadCredentail" in analyze("verify", "--man=no", *units).stderr
+
+
 @pytest.mark.parametrize("unit", ["web", "worker@1", "clock", "beat", "flower"])
 def test_a_unit_is_hardened(unit: str, analyze: Analyze) -> None:
     done = analyze("security", "--offline=yes", f"--threshold={MOST_EXPOSED}", f"quotejob-{unit}.service")
