@@ -66,7 +66,8 @@ result_extended = False  # no arguments in results
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 
-# Queues. A plain `celery -A tasks worker` serves all of them. clock is for tasks that must start on time.
+# Queues. A plain `celery -A tasks worker` serves all of them. clock is for tasks that must start on time. A worker that
+# knows newer formats also serves their queues, as pages.2: tasks.queues.
 task_queues = [_Queue(name, routing_key=name) for name in ("clock", "control", "pages")]
 task_default_queue = "control"
 task_default_priority = 0  # the highest; pages and batches set their own

@@ -1,9 +1,9 @@
 """bin/test, inside .venv: the checks, then the tests; all run even when one fails, and any failure fails the whole.
 
-Unit, integration and contract tests run side by side on two processes, each with its own Redis and local org. The
-acceptance tests run afterwards on four processes: each starts whole systems, and mostly waits
-(for leases to end, for an org that hangs). Pytest's summary of them is the last line. What failed before is said once
-more just above that line, and then the exit code is not 0 either (tests/conftest.py reads QUOTEJOB_FAILED_CHECKS).
+All but the acceptance tests run side by side on two processes, each with its own Redis and local org. The acceptance
+tests run afterwards on four processes: each starts whole systems, and mostly waits (for leases to end, for an org that
+hangs). Pytest's summary of them is the last line. What failed before is said once more just above that line, and then
+the exit code is not 0 either (tests/conftest.py reads QUOTEJOB_FAILED_CHECKS).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The tests of one file stay together. In the order of the alphabet the short files come last, and not those of one long
-# test.
+# The tests of one file stay together. xdist's own order begins with the files of most tests: tests/conftest.py knows
+# better which are long.
 BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 CHECKS = {  # what is run by Python: a module with its arguments, or -c and a program
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
     "imports": ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
-    "pytest: unit, integration, contract": ["pytest", "-n", "2", *BY_FILE, "-m", "not acceptance"],
+    "pytest: all but acceptance": ["pytest", "-n", "2", *BY_FILE, "-m", "not acceptance"],
 }
 
 

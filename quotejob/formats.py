@@ -7,7 +7,9 @@ would write the Quotes of a dry run. So the row of a job or schedule has the num
 end, resend or change it, and it does not fire such a schedule. The job waits for a worker of a newer version.
 
 A message has only the id of a job and small numbers, and every step reads the row first. So a message needs no number
-of its own. A message that means something else gets another name. An older worker does not know that name, and Celery
+of its own. But the messages of a job that needs format 2 go to queues of their own, for example ``pages.2``. Only
+workers that know format 2 serve these, so no older one takes a message and drops it. This rule stays the same in all
+versions. A message that means something else gets another name. An older worker does not know that name, and Celery
 drops the message. A sweep of the newer version sends it again.
 """
 
@@ -20,7 +22,8 @@ from quotejob.errors import NewerVersion
 # The newest format that this version understands. Who changes the meaning of what is kept, so that the version before
 # would do something wrong with it, adds 1 here, and adds the new field to NEEDED_BY. The release before then waits
 # instead. If no field of the row tells it, the step that first stores the new thing writes ``format`` into the row
-# before it sends anything. tests/integration/upgrade/test_shapes.py fails when a shape changes.
+# before it sends anything. It reads the job again, so that what it sends goes to the queues of that format.
+# tests/integration/upgrade/test_shapes.py fails when a shape changes.
 FORMAT = 1
 # Field of a job's or schedule's row -> the format that a row with this field needs.
 NEEDED_BY: dict[str, int] = {}
@@ -35,6 +38,11 @@ def stored(fields: Iterable[str]) -> dict[str, int]:
     """Return what a row with these fields has besides: its format, unless every version understands it."""
     number = needed(fields)
     return {"format": number} if number > 1 else {}
+
+
+def queue(name: str, number: int) -> str:
+    """Return the queue for messages of a job that needs this format. ``name``: their queue if it needs none."""
+    return name if number == 1 else f"{name}.{number}"
 
 
 def check(what: str, number: int) -> None:

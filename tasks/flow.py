@@ -29,9 +29,8 @@ from quotejob.run.outstanding import Outstanding, outstanding
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
 from tasks.app import app, services
-from tasks.broker import ORG
 from tasks.clean_up import clean_up_for_others
-from tasks.queues import share
+from tasks.queues import message, queue_of, share
 from tasks.steps import step
 
 SLOW: dict[str, Any] = {"longest": 3300.0, "time_limit": 3400}  # seconds; Bulk API 2.0 can be slow
@@ -46,15 +45,13 @@ log = structlog.get_logger()
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to its Holding jobs, in order. May run twice: a job is promoted once."""
     for job_id in services().dispatcher.promote(org_id):
-        if services().jobs.get(job_id).guaranteed:  # on time, whatever its org does
-            plan.apply_async(kwargs={"job_id": job_id}, queue="clock")
-        else:
-            plan.apply_async(kwargs={"job_id": job_id}, headers={ORG: org_id})
+        job = services().jobs.get(job_id)
+        message(job, plan, on_time=job.guaranteed).apply_async()  # on time, whatever its org does
     if not dispatch.request.called_directly:  # a tick calls it directly, and has no time for estimates
         services().forecast.note_starts(org_id)
 
 
-@step("quotejob.plan", unit="plan", **SLOW)
+@step("quotejob.plan", unit="plan", asks_org=True, **SLOW)
 def plan(run: Run) -> None:
     """Fix the job's pages, and send its first steps. May run twice: the first plan that is stored wins.
 
@@ -109,8 +106,9 @@ def _give_up_page(run: Run, wave: int, page: int) -> None:
     handler_of(run.job.job_type).give_up_page(run, wave, page)
 
 
-price_page = step("quotejob.price_page", unit="page {wave} {page}", give_up=_give_up_page)(_work_page)
-load_page = step("quotejob.load_page", unit="page {wave} {page}", give_up=_give_up_page, **SLOW)(_work_page)
+_page: dict[str, Any] = {"unit": "page {wave} {page}", "give_up": _give_up_page, "asks_org": True}
+price_page = step("quotejob.price_page", **_page)(_work_page)
+load_page = step("quotejob.load_page", **_page, **SLOW)(_work_page)
 
 
 @step("quotejob.commit", unit="commit {wave}")
@@ -126,7 +124,7 @@ def commit(run: Run, wave: int) -> None:
     if batches:
         send(run.job, Outstanding("batches", wave, tuple(range(batches))))
     elif batches == 0:
-        wave_written.delay(job_id=run.id, wave=wave)
+        message(run.job, wave_written, wave=wave).apply_async()
     if batches is not None:
         log.info("Packed a wave", wave=wave, batches=batches, **run.figures())
         _send_next_wave(run)
@@ -143,8 +141,9 @@ def _write_batch(run: Run, wave: int, batch: int) -> None:
     handler_of(run.job.job_type).write_batch(run, wave, batch)
 
 
-write_batch = step("quotejob.write_batch", unit="batch {wave} {batch}", give_up=_give_up_batch)(_write_batch)
-write_bulk = step("quotejob.write_bulk", unit="batch {wave} {batch}", give_up=_give_up_batch, **SLOW)(_write_batch)
+_batch: dict[str, Any] = {"unit": "batch {wave} {batch}", "give_up": _give_up_batch, "asks_org": True}
+write_batch = step("quotejob.write_batch", **_batch)(_write_batch)
+write_bulk = step("quotejob.write_bulk", **_batch, **SLOW)(_write_batch)
 
 
 @step("quotejob.wave_written")
@@ -155,7 +154,7 @@ def wave_written(run: Run, wave: int) -> None:
     """
     if waves.wave_is_written(run.job, run.progress, wave):
         _send_next_wave(run)
-        finish.delay(job_id=run.id)
+        message(run.job, finish).apply_async()
 
 
 @step("quotejob.finish")
@@ -165,7 +164,7 @@ def finish(run: Run) -> None:
         return
     handler = handler_of(run.job.job_type)
     if handler.rounds_off(run.job, run.progress):
-        round_off.apply_async(kwargs={"job_id": run.id}, headers={ORG: run.job.org_id})
+        message(run.job, round_off).apply_async()
         return
     remark = handler.remark(run) if run.job.total else handler.nothing
     failed = services().results.stream(run.id, Outcome.FAILED)
@@ -181,10 +180,10 @@ def finish(run: Run) -> None:
                 log.warning(f"Failed records: {code} {count}", code=code, records=count)
         if remark is not None:
             (log.warning if run.job.total else log.info)(remark)
-    dispatch.delay(org_id=run.job.org_id)
+    dispatch.apply_async(kwargs={"org_id": run.job.org_id}, queue=queue_of(dispatch, run.job.format))
 
 
-@step("quotejob.round_off", unit="finish")
+@step("quotejob.round_off", unit="finish", asks_org=True)
 def round_off(run: Run) -> None:
     """Do what the job type does once after the last record, then finish. May run twice, and a resumed job repeats it.
 
@@ -193,14 +192,14 @@ def round_off(run: Run) -> None:
     handler = handler_of(run.job.job_type)
     if handler.rounds_off(run.job, run.progress):
         handler.round_off(run)
-    finish.delay(job_id=run.id)
+    message(run.job, finish).apply_async()
 
 
 def _send_next_wave(run: Run) -> None:
     """Send the step that starts the next wave, if one is planned that was not sent yet."""
     wave = waves.next_wave(run.job, run.progress)
     if wave is not None:
-        start_wave.delay(job_id=run.id, wave=wave)
+        message(run.job, start_wave, wave=wave).apply_async()
 
 
 def send(job: Job, lacking: Outstanding, messages: Mapping[str, Signature] | None = None) -> None:
@@ -208,39 +207,33 @@ def send(job: Job, lacking: Outstanding, messages: Mapping[str, Signature] | Non
     header = list((signatures(job, lacking) if messages is None else messages).values())
     bodies = {"pages": commit, "batches": wave_written}
     if lacking.step in bodies:
-        chord(header, bodies[lacking.step].si(job_id=job.job_id, wave=lacking.wave)).apply_async()
+        chord(header, message(job, bodies[lacking.step], wave=lacking.wave)).apply_async()
     else:
-        for message in header:
-            message.apply_async()
+        for single in header:
+            single.apply_async()
 
 
 def signatures(job: Job, lacking: Outstanding) -> dict[str, Signature]:
     """Return the messages of the outstanding steps, by unit. Raises UnknownJobType."""
-    of_wave = {"job_id": job.job_id, "wave": lacking.wave}
+    wave = lacking.wave
     match lacking.step:
         case "pages":
             page = load_page if is_slow(job.job_type) else price_page
-            pages = {f"page {lacking.wave} {n}": page.si(**of_wave, page=n) for n in lacking.numbers}
-            return _in_turn(job, pages, LATER_PAGE if lacking.wave else 0)
+            first = LATER_PAGE if wave else 0
+            return {
+                f"page {wave} {n}": message(job, page, priority=max(first, share(place)), wave=wave, page=n)
+                for place, n in enumerate(lacking.numbers)
+            }
         case "batches":
             batch = write_bulk if job.commit_by is CommitBy.BULK else write_batch
-            batches = {f"batch {lacking.wave} {n}": batch.si(**of_wave, batch=n) for n in lacking.numbers}
-            return _in_turn(job, batches, FIRST_WRITE, WAVES_APART * lacking.wave)
+            return {
+                f"batch {wave} {n}": message(job, batch, priority=max(FIRST_WRITE, share(place)), wave=wave, batch=n)
+                for place, n in enumerate(lacking.numbers, start=WAVES_APART * wave)
+            }
         case "commit" | "start_wave":
             single = commit if lacking.step == "commit" else start_wave
-            return {f"{lacking.step} {lacking.wave}": single.si(**of_wave)}
+            return {f"{lacking.step} {wave}": message(job, single, wave=wave)}
         case "plan":
-            return {"plan": plan.si(job_id=job.job_id).set(headers={ORG: job.org_id})}
+            return {"plan": message(job, plan)}
         case _:
-            last = round_off if rounds_off(job, services().progress) else finish
-            return {"finish": last.si(job_id=job.job_id).set(headers={ORG: job.org_id} if last is round_off else {})}
-
-
-def _in_turn(job: Job, messages: dict[str, Signature], first: int = 0, place: int = 0) -> dict[str, Signature]:
-    """Set the org of each message, and its priority by its place, so that jobs share the workers fairly.
-
-    ``first`` is the highest priority that they get, ``place`` the place of the first one.
-    """
-    header = {ORG: job.org_id}
-    numbered = enumerate(messages.items(), start=place)
-    return {unit: sent.set(priority=max(first, share(n)), headers=header) for n, (unit, sent) in numbered}
+            return {"finish": message(job, round_off if rounds_off(job, services().progress) else finish)}

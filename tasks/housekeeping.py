@@ -26,6 +26,8 @@ WORKING = 10.0  # seconds until the same while one works that has told so
 REST = 5  # times as long as it worked: two kinds of housekeeping take a third of one process's time
 REST_BEYOND = 6.0  # seconds that a rest is longer than long work at most, because lost work waits for the next sweep
 
+_ahead: float | None = None  # seconds that Redis's clock is ahead of time.monotonic(), as the last turn has seen it
+
 
 class Scheduler(beat.Scheduler):
     """Beat's scheduler, which leaves out a periodic task whose turn it is not."""
@@ -71,11 +73,22 @@ def turn(client: RedisClient, task: str) -> Iterator[Turn]:
 
 
 def is_late(client: RedisClient, task: Task) -> bool:
-    """Return whether the message that this task runs for has waited so long that it is not needed any more."""
+    """Return whether the message that this task runs for has waited so long that it is not needed any more.
+
+    Redis is asked only about a message that looks late: its clock may have jumped since the last turn.
+    """
     sent = task.request.get(SENT)
-    return sent is not None and server_time(client).timestamp() - sent / 1000 > LONGEST_WAIT
+    if sent is None:
+        return False
+    last = float(sent) / 1000 + LONGEST_WAIT
+    looks_late = _ahead is None or _ahead + time.monotonic() > last
+    return looks_late and server_time(client).timestamp() > last
 
 
 def _set(client: RedisClient, task: str, seconds: float, *, take: bool = False) -> int:
+    global _ahead
     length = max(1, int(seconds * 1000))
-    return int(scripts.run(client, "turn", key=f"quotejob:turn:{task}", length=length, take=take))
+    now = int(scripts.run(client, "turn", key=f"quotejob:turn:{task}", length=length, take=take))
+    if now:
+        _ahead = now / 1000 - time.monotonic()
+    return now

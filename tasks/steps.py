@@ -44,6 +44,7 @@ from quotejob.settings import current
 from quotejob.usercode.trouble import Retry
 from tasks.app import app, services
 from tasks.broker import ORG
+from tasks.queues import message, queue_of
 
 # A message could not be sent (OperationalError); another worker may know the type (UnknownJobType).
 # Users' code said that something it needs is away (Retry).
@@ -68,13 +69,14 @@ def step(
     unit: str = "",
     give_up: Callable[..., None] | None = None,
     longest: float = LONGEST_WORK,
+    asks_org: bool = False,
     **options: Any,
 ) -> Any:
     """Make a Celery task from a function of a Run. Its messages hold only the job's id and small numbers.
 
     ``unit`` is the name of the unit it holds a lease on, for example "page {wave} {page}". A step without a unit only
     sends other steps. ``give_up`` settles a unit that alone has ended its worker process again and again. ``longest``:
-    seconds after which a step that still works loses its unit.
+    seconds after which a step that still works loses its unit. ``asks_org``: its messages pass the gate of the org.
     """
 
     def make(work: Callable[Concatenate[Run, P], None]) -> Task:
@@ -96,9 +98,9 @@ def step(
             if attempt.job_failed is not None:
                 _show(made, attempt.job_failed)
             if attempt.handed_on and not made.request.chord:  # a part of a chord is sent again by the sweep
-                _send_on(made, {"job_id": job_id, **numbers}, org_id)
+                _send_on(made, job_id, numbers)
 
-        made: Task = app.task(name=name, throws=(JobFailed,), **options)(task)
+        made: Task = app.task(name=name, throws=(JobFailed,), asks_org=asks_org, **options)(task)
         return made
 
     return make
@@ -108,11 +110,11 @@ class JobFailed(Exception):
     """A step has ended its job as Failed. Celery and Flower show this step as failed, with the reason."""
 
 
-def _send_on(task: Task, numbers: dict[str, Any], org_id: str | None) -> None:
+def _send_on(task: Task, job_id: str, numbers: dict[str, Any]) -> None:
     """Send a step that this worker cannot do once more, after its unit's pause: perhaps another worker takes it."""
     time.sleep(1.2 * HANDED_ON)
-    with suppress(OperationalError, StoreUnavailable):  # then the sweep sends it
-        task.apply_async(kwargs=numbers, headers={ORG: org_id} if org_id else None)
+    with suppress(OperationalError, StoreUnavailable, JobNotFound):  # then the sweep sends it, if it is still there
+        message(services().jobs.get(job_id), task, **numbers).apply_async()
 
 
 def _show(task: Task, reason: str) -> NoReturn:
@@ -328,7 +330,9 @@ class _Attempt:
             self.job_failed = reason
             log.error(f"Job processing failed for Job ID: {self._job_id}. {reason}")
         self._release()
-        app.send_task("quotejob.dispatch", kwargs={"org_id": services().jobs.get(self._job_id).org_id})
+        job = services().jobs.get(self._job_id)
+        queue = queue_of(app.tasks["quotejob.dispatch"], job.format)
+        app.send_task("quotejob.dispatch", kwargs={"org_id": job.org_id}, queue=queue)
 
     def _leave(self) -> None:
         """Leave the unit to a worker of a newer version: the sweep of one sends it again after a pause."""

@@ -27,10 +27,11 @@ from tasks.flow import dispatch, send, signatures
 from tasks.housekeeping import Turn, is_late, turn
 from tasks.mirror import mirror
 from tasks.notices import notify
-from tasks.queues import Message, key, waiting
+from tasks.queues import Message, key, queue_of, waiting
+from tasks.ticks import tick
 
 SILENT_AFTER = 9.0  # seconds without a sign of life; then the sweep searches the queues for the job's messages
-BESIDE_OLDER = 3.0  # the same while workers of an older format run, and the seconds between two such sweeps
+BESIDE_OLDER = 3.0  # seconds between two ticks and sweeps of this process while workers of an older format run
 HOLDING_PER_SWEEP = 200  # Holding jobs, and orgs, that one sweep checks; the same number for each
 
 Queued = Callable[[], set[Message]]  # the messages that no worker has taken yet, read once for each sweep
@@ -52,33 +53,36 @@ def sweep() -> None:
 @signals.worker_ready.connect
 def _begin(**_: Any) -> None:
     if formats.FORMAT > 1:
-        threading.Thread(target=_go_on, name="sweep beside older", daemon=True).start()
+        threading.Thread(target=_go_on, name="beside older", daemon=True).start()
 
 
 def _go_on() -> None:
     while True:
         time.sleep(BESIDE_OLDER)
         with _isolated(), suppress(StoreUnavailable):
-            sweep_beside_older()
+            beside_older()
 
 
-def sweep_beside_older() -> None:
-    """Sweep in this process while workers of an older format run.
+def beside_older() -> None:
+    """Tick and sweep in this process while workers of an older format run.
 
-    These may get every message of a sweep, and each message of a job that they leave alone.
+    These may get the message of every tick, sweep and dispatch. They start no job and fire no schedule that they do not
+    understand.
     """
     if min(services().workers.versions().values(), default=formats.FORMAT) < formats.FORMAT:
+        tick()
         _sweep(Turn(services().client, "beside older"), BESIDE_OLDER, dispatch)
 
 
-def _sweep(mine: Turn, silent_after: float, start: Callable[..., object]) -> None:
+def _sweep(mine: Turn, look_after: float, start: Callable[..., object]) -> None:
+    """``look_after``: the seconds from one look at a Holding job to the next. ``start`` dispatches an org."""
     jobs = services().jobs
     services().gate.look()
-    for org_id in {*jobs.waking(), *jobs.look_again(silent_after, HOLDING_PER_SWEEP)}:
+    for org_id in {*jobs.waking(), *jobs.look_again(look_after, HOLDING_PER_SWEEP)}:
         start(org_id=org_id)
     queued = cache(lambda: waiting(services().client))
     for job_id in services().progress.incomplete.due():
-        clean_up.delay(job_id=job_id)
+        clean_up.apply_async(kwargs={"job_id": job_id}, queue=queue_of(clean_up, jobs.format_of(job_id)))
     for org_id in services().mirror.due():
         mirror.delay(org_id=org_id)
     for notice, number in services().outbox.due():
@@ -88,7 +92,7 @@ def _sweep(mine: Turn, silent_after: float, start: Callable[..., object]) -> Non
     for (job_id, silence), held in zip(opened, leases, strict=True):
         mine.go_on()
         with structlog.contextvars.bound_contextvars(job_id=job_id), _isolated():
-            _send_lost(job_id, held, queued, silent=silence > silent_after)
+            _send_lost(job_id, held, queued, silent=silence > SILENT_AFTER)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -22,6 +23,13 @@ from quotejob import tally
 from quotejob.testing import redis_server
 
 TIERS = ["unit", "integration", "orgside", "contract", "acceptance"]
+# Files that take a minute or more, the longest first. They start before the others: one that starts as the last would
+# leave the other processes without work.
+LONG = [
+    "test_innocents.py", "test_demo.py", "test_chaos.py", "test_pages_run.py", "test_faults.py", "test_up.py",
+    "test_command_line.py", "test_schedules_run.py", "test_console.py", "test_hosts.py", "test_openapi.py",
+    "test_two_versions.py", "test_gates.py", "test_redis_kinds.py", "test_histories.py",
+]  # fmt: skip
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
 GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 
@@ -52,11 +60,12 @@ def dropped_clients_leave_nothing_open() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder is its tier: `-m unit`, `-m "not acceptance"`; what needs least runs first."""
+    """A test's folder is its tier: `-m unit`, `-m "not acceptance"`. What is long runs first, then what needs least."""
     tests = Path(__file__).parent
     for item in items:
         item.add_marker(item.path.relative_to(tests).parts[0])
     items.sort(key=lambda item: TIERS.index(item.path.relative_to(tests).parts[0]))
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -117,6 +126,19 @@ def _nothing_counts_on() -> Iterator[None]:
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     """The process's logging is afterwards what it was before."""
+    with _logging_kept():
+        yield
+
+
+@pytest.fixture(scope="module")
+def logging_restored_after_all() -> Iterator[None]:
+    """The same, after the last test of the file."""
+    with _logging_kept():
+        yield
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 import click
 from rich.console import Console
 
 from cli import options, render, times
 from cli.api import Json
-from cli.commands.submit import clause_of, of_type
+from cli.asked import asked, given
 from cli.options import Session, common, examples
 from cli.problems import OK
 
@@ -23,19 +21,13 @@ BASES = {"earlierRuns": "by earlier runs", "latency": "by how long the org took 
         'quotejob forecast "IsWon = true" --type Renewals --parameter years=2',
     )
 )
-@click.argument("clause", required=False)
-@click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
-@click.option("--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]")
-@options.parameters
+@asked
 @options.keep_calls
 @options.commit_by
 @common
 def forecast(
     session: Session,
-    clause: str | None,
-    file: TextIO | None,
-    job_type: str | None,
-    parameters: list[Json] | None,
+    body: Json,
     keep_calls: int | None,
     commit_by: str | None,
 ) -> int:
@@ -43,13 +35,7 @@ def forecast(
 
     CLAUSE is the condition after WHERE; `-` reads it from standard input.
     """
-    body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
-    body |= of_type(job_type, parameters)
-    if keep_calls is not None:
-        body["keepApiCalls"] = keep_calls
-    if commit_by is not None:
-        body["commitBy"] = commit_by
-    found = session.api.post("/api/forecast", body)
+    found = session.api.post("/api/forecast", body | given(keepApiCalls=keep_calls, commitBy=commit_by))
     session.show(found, lambda screen: _details(screen, found))
     return OK
 

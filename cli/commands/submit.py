@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TextIO
-
 import click
 
 from cli import find, options, times
 from cli.api import Json, new_key
+from cli.asked import asked, given
 from cli.commands.jobs import submitted
 from cli.options import Session, common, examples
-from cli.problems import CommandError
 
 
 @click.command(
@@ -23,10 +20,7 @@ from cli.problems import CommandError
         "echo 'Amount > 10000' | quotejob run - --depends-on 1f0c",
     )
 )
-@click.argument("clause", required=False)
-@click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file.")
-@click.option("--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]")
-@options.parameters
+@asked
 @click.option("--name", metavar="TEXT", help="A name for people, at most 80 characters.")
 @click.option("--depends-on", multiple=True, metavar="ID", help="Run after this job; repeat it for several.")
 @click.option(
@@ -42,10 +36,7 @@ from cli.problems import CommandError
 @common
 def run(
     session: Session,
-    clause: str | None,
-    file: TextIO | None,
-    job_type: str | None,
-    parameters: list[Json] | None,
+    body: Json,
     name: str | None,
     depends_on: tuple[str, ...],
     depends_on_outcome: str | None,
@@ -59,48 +50,17 @@ def run(
 
     CLAUSE is the condition after WHERE; `-` reads it from standard input. A job type of your own may not need one.
     """
-    body: Json = {} if job_type and clause is None and file is None else {"soqlWhereClause": clause_of(clause, file)}
-    body |= of_type(job_type, parameters)
-    if name is not None:
-        body["name"] = name
-    if depends_on:
-        body["dependsOn"] = [find.job(session.api, each) for each in depends_on]
-    if depends_on_outcome:
-        body["dependsOnOutcome"] = depends_on_outcome
-    if not_before:
-        body["notBefore"] = not_before
-    if dry_run:
-        body["dryRun"] = True
-    if keep_calls is not None:
-        body["keepApiCalls"] = keep_calls
-    if commit_by is not None:
-        body["commitBy"] = commit_by
-    answer = session.api.post("/api/jobs" if job_type else "/api/executebatch", body, headers=new_key())
+    body |= given(
+        name=name,
+        dependsOn=[find.job(session.api, each) for each in depends_on] or None,
+        dependsOnOutcome=depends_on_outcome,
+        notBefore=not_before,
+        dryRun=dry_run or None,
+        keepApiCalls=keep_calls,
+        commitBy=commit_by,
+    )
+    answer = session.api.post("/api/jobs" if "jobType" in body else "/api/executebatch", body, headers=new_key())
     return submitted(session, answer["jobId"], wait)
-
-
-def of_type(job_type: str | None, parameters: list[Json] | None) -> Json:
-    """Return the fields of a request that name a job type and its parameters."""
-    if job_type is None:
-        if parameters:
-            raise click.UsageError("--parameter needs --type.")
-        return {}
-    return {"jobType": job_type, "parameters": parameters or []}
-
-
-def clause_of(clause: str | None, file: TextIO | None) -> str:
-    """Return the clause that was typed, or that is in a file or on standard input."""
-    if (clause is None) == (file is None):
-        raise click.UsageError("Give a CLAUSE, `-` for standard input, or --file.")
-    if clause is not None and clause != "-":
-        return clause
-    try:
-        text = (file or sys.stdin).read().strip()
-    except UnicodeDecodeError:
-        raise CommandError("The clause is not UTF-8 text: save it as UTF-8.") from None
-    if not text:
-        raise click.UsageError("The clause is empty: write the condition after WHERE.")
-    return text
 
 
 @click.group(epilog=examples("quotejob data create 1000 --wait 5", "quotejob data delete"))

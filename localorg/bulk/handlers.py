@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +24,7 @@ from localorg.bulk.job import (
 from localorg.bulk.orders import Operation
 from localorg.bulk.worker import BulkJobs
 from localorg.errors import OrgError, invalid_query_locator, json_parser_error, not_found
+from localorg.http import background
 from localorg.http.answers import answer, read_json
 from localorg.ids import normalise
 from localorg.org import ORG
@@ -57,17 +56,7 @@ _JOB = _INGEST + "/{job}"
 SLASH = "{slash:/?}"
 CSV = "text/csv;charset=UTF-8"
 
-
-async def working(app: web.Application) -> AsyncIterator[None]:
-    """Process the org's jobs as long as the application runs (an entry for app.cleanup_ctx)."""
-    jobs = app[BULK_JOBS]
-    await jobs.load()
-    task = asyncio.create_task(jobs.work(), name="bulk jobs")
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    jobs.close()
+working = background.working(BULK_JOBS, "bulk jobs")
 
 
 def jobs_of(request: web.Request) -> BulkJobs:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -16,6 +14,7 @@ from localorg.bulk_one.query import LONGEST_STATEMENT, chunking
 from localorg.bulk_one.tables import LARGEST
 from localorg.bulk_one.worker import Jobs
 from localorg.errors import OrgError
+from localorg.http import background
 from localorg.org import ORG
 from localorg.permissions import Action, check
 
@@ -29,17 +28,7 @@ _BATCH = _BATCHES + "/{batch}"
 SLASH = "{slash:/?}"
 LARGEST_CONTROL = 100_000  # bytes of a jobInfo
 
-
-async def working(app: web.Application) -> AsyncIterator[None]:
-    """Process the org's batches as long as the application runs (an entry for app.cleanup_ctx)."""
-    jobs = app[JOBS]
-    await jobs.load()
-    task = asyncio.create_task(jobs.work(), name="bulk 1.0 batches")
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    jobs.close()
+working = background.working(JOBS, "bulk 1.0 batches")
 
 
 def objects_of(request: web.Request) -> set[str]:

@@ -70,13 +70,12 @@ def change(
     """
     wanted = _within(wanted, kind.origins)
     sorting = Sorting(order=kind.order)
-    matched = sum(1 for _ in search.scan(org_id, wanted))
+    matched, found, following = search.counted(org_id, wanted, sorting, limit=limit, cursor=cursor)
     if at_most is not None and matched > at_most:
         raise JobConflict(
             f"{matched:,} jobs match, more than atMost={at_most}: nothing was changed. Look at them without atMost, "
             "then send their number"
         )
-    found, following = search.recent(org_id, wanted, sorting, limit=limit, cursor=cursor)
     if at_most is None:
         return Changes(matched, [Change(job) for job in found], following)
     found = list(islice(found, at_most))

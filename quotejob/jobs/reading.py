@@ -61,6 +61,10 @@ class JobReader:
         stored = self._redis.hashes(keys.job(job_id) for job_id in job_ids)
         return self._with_waiting(list(rows.readable(read_job, zip(job_ids, stored, strict=True))), ranks)
 
+    def format_of(self, job_id: str) -> int:
+        """Return the format that the job needs; 1 if it is no longer there."""
+        return int(self._redis.field(keys.job(job_id), "format") or 1)
+
     def run(self, script: str, /, *, now: datetime | None = None, **arguments: Any) -> Any:
         """Run a script that needs jobs/queue.lua. The script uses Redis's clock, which all processes share.
 

@@ -113,11 +113,12 @@ class Submission(JobReader):
             raise TooManyJobs(self._settings.hourly_jobs, int(found[0]))
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
-        [known] = found
+        known, *listed = found
         if answer == b"reused":
             raise idempotency.reused(known.decode())
-        self._forget_oldest(org)
         job, new = self.get(known.decode()), answer == b"new"
+        if new and listed[0] > self._settings.kept_jobs:
+            self._forget_oldest(org)
         if new:
             self.log_move(job, Status.HOLDING)
         return job, new
@@ -153,10 +154,8 @@ class Submission(JobReader):
         return self.get(job_id)
 
     def _forget_oldest(self, org_id: str) -> None:
-        """Delete some of the oldest ended jobs with their results, if the org has more than QUOTEJOB_KEPT_JOBS."""
+        """Delete some of the oldest ended jobs with their results: the org has more than QUOTEJOB_KEPT_JOBS."""
         listed = keys.jobs_of(org_id, "jobs")
-        if self._redis.zcard(listed) <= self._settings.kept_jobs:
-            return
         oldest = self._redis.scored(listed, "-inf", "+inf", FORGOTTEN_AT_ONCE)
         ended = [job for job in self.get_many([job_id for job_id, _ in oldest]) if job.ended]
         ended = [job for job in ended if self._redis.zscore(keys.CLEAN_UPS, job.job_id) is None]

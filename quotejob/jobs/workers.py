@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -44,9 +45,9 @@ class Workers:
         alive = [member.decode().split() for member, at in found if seconds - at / 1000 <= KEPT_FOR]
         return {version: int(number) for version, number in alive}
 
-    def are_there(self) -> bool:
-        """Return whether workers serve all the queues that the steps of a job wait in."""
-        return self._redis.exists(*map(keys.worker, NEEDED)) == len(NEEDED)
+    def are_there(self, number: int = 1) -> bool:
+        """Return whether workers serve all the queues that the steps of a job wait in. ``number``: its format."""
+        return self._redis.exists(*(keys.worker(formats.queue(name, number)) for name in NEEDED)) == len(NEEDED)
 
     def with_lack(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the jobs. If no worker runs, those that have not ended wait for one, and have no estimates.
@@ -58,20 +59,16 @@ class Workers:
             return list(jobs)
         if not self.are_there():
             return [job if job.ended else _lacking(job, NO_WORKER) for job in jobs]
-        newest = self._newest([job.format for job in jobs])
-        return [job if job.ended or job.format <= newest else _left(job) for job in jobs]
+        serve = cache(self.are_there)
+        return [job if job.ended or serve(job.format) else _left(job) for job in jobs]
 
     def waiting_for_newer(self, org_id: str) -> int:
         """Return how many jobs of an org, Holding or with a slot, only workers of a newer version understand."""
         active = self._redis.members(keys.jobs_of(org_id, "active"))
         ids = [*self._redis.ranked(keys.jobs_of(org_id, "holding")), *active]
-        found = [int(each or 1) for each in self._redis.field_of_each(map(keys.job, ids), "format")]
-        newest = self._newest(found)
-        return sum(each > newest for each in found)
-
-    def _newest(self, needed: Sequence[int]) -> int:
-        """Return the newest format that a worker understands. 1 is the oldest, and then nobody is asked."""
-        return max(self.versions().values(), default=1) if max(needed, default=1) > 1 else 1
+        found = [int(each) for each in self._redis.field_of_each(map(keys.job, ids), "format") if each]
+        serve = cache(self.are_there)
+        return sum(not serve(each) for each in found)
 
 
 def _lacking(job: Job, lack: Waiting) -> Job:

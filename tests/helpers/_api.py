@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from cli.local import LocalOrg
+from quotejob.settings import Settings
+
 CLAUSE = "Name LIKE 'Sample Opportunity%'"
 Headers = Callable[..., dict[str, str]]
+
+
+@contextmanager
+def settings_of(redis_url: str, **others: Any) -> Iterator[Settings]:
+    """Settings for local orgs; Celery reads the environment itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "REDIS_URL", redis_url)
+        yield Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True, **others)
+
+
+def applink_of(org: LocalOrg) -> dict[str, str]:
+    """The settings for an org that is AppLink, too."""
+    url = f"{org.url}/localorg/applink"
+    return {"authorization": "worker", "applink_api_url": url, "applink_token": "add-on token"}
 
 
 def accepted(response: TestResponse) -> str:

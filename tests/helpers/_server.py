@@ -104,15 +104,19 @@ def launch(*words: str) -> subprocess.Popen[str]:
 
 def start_server(*words: str) -> Server:
     """Starts a local org on a free port and waits until it accepts requests."""
+    return Server(*begun(READY, *words))
+
+
+def begun(ready: re.Pattern[str], *words: str) -> tuple[Any, ...]:
+    """Starts a local org on a free port: the process, and the groups of the line that it says when it is ready."""
     process = launch("--port", "0", *words)
     assert process.stdout is not None
     line = process.stdout.readline()
-    ready = READY.fullmatch(line)
-    if ready is None:
+    found = ready.fullmatch(line)
+    if found is None:
         process.kill()
         raise AssertionError(f"the local org did not start: {line!r} {process.communicate()[1]}")
-    url, organization_id, user_id, token = ready.groups()
-    return Server(process, url, organization_id, user_id, token)
+    return process, *found.groups()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from _clients import Node
-from _server import Server, event_folder, launch
+from _server import Server, begun, event_folder
 
 pytestmark = [
     pytest.mark.timeout(1000),  # the first test may have to install the clients
@@ -32,14 +32,7 @@ class Org(Server):
 
 
 def start(*words: str) -> Org:
-    process = launch("--port", "0", "--tls", *words)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    ready = READY.fullmatch(line)
-    if ready is None:
-        process.kill()
-        raise AssertionError(f"the local org did not start: {line!r} {process.communicate()[1]}")
-    url, organization_id, user_id, token, endpoint = ready.groups()
+    process, url, organization_id, user_id, token, endpoint = begun(READY, "--tls", *words)
     org = Org(process, url, organization_id, user_id, token, endpoint=endpoint)
     org.session.trust_env = False  # a bundle of the environment would go before the next line
     org.session.verify = False

@@ -33,11 +33,11 @@ def last_release(folder: Path) -> Path:
     return folder
 
 
-def next_release(folder: Path, field: str) -> Path:
-    """The code of this version as if it had brought this field, which the version before must not ignore."""
+def next_release(folder: Path, *fields: str) -> Path:
+    """The code of this version as if it had brought these fields, which the version before must not ignore."""
     for name in PARTS:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, _parent(folder / name))
-    formats = f"FORMAT = {FORMAT + 1}\nNEEDED_BY = {{{field!r}: {FORMAT + 1}}}\n"
+    formats = f"FORMAT = {FORMAT + 1}\nNEEDED_BY = {dict.fromkeys(fields, FORMAT + 1)}\n"
     file = folder / "quotejob" / "formats.py"
     file.write_text(file.read_text().replace("\ndef needed(", f"\n{formats}\ndef needed(", 1))
     (folder / "pyproject.toml").write_text('[project]\nversion = "999.0.0"\n')
@@ -54,9 +54,9 @@ def start(stack: Stack, code: Path, name: str, *command: str) -> Process:
     return stack.start(name, ["env", "-C", str(code), *command], {"PYTHONPATH": f"{code}:{stack.folder}"})
 
 
-def start_worker(stack: Stack, code: Path, name: str) -> Process:
-    """Start a worker of that code, with all queues."""
-    return start(stack, code, name, *WORKER, "-n", f"{name}@%h")
+def start_worker(stack: Stack, code: Path, name: str, *options: str) -> Process:
+    """Start a worker of that code, with all queues, or those of the options."""
+    return start(stack, code, name, *WORKER, "-n", f"{name}@%h", *options)
 
 
 def start_web(stack: Stack, code: Path, name: str, port: int) -> str:

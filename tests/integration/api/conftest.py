@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
-from _api import Headers
-from cryptography.fernet import Fernet
+from _api import Headers, settings_of
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -27,21 +23,14 @@ from quotejob.store import client as store
 
 @pytest.fixture(scope="module")
 def settings(redis_url: str) -> Iterator[Settings]:
-    """Settings for local orgs; Celery reads the environment itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "REDIS_URL", redis_url)
-        keys = (Fernet.generate_key().decode(),)
-        yield Settings(redis_url=redis_url, secret_keys=keys, local_org=True, active_jobs=1, holding_jobs=100)
+    """One job of an org runs at a time."""
+    with settings_of(redis_url, active_jobs=1, holding_jobs=100) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
-def app(settings: Settings) -> Iterator[Flask]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield create_app(settings)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+def app(settings: Settings, logging_restored_after_all: None) -> Flask:
+    return create_app(settings)
 
 
 @pytest.fixture

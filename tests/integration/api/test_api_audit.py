@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from _api import CLAUSE, Headers, accepted, refused
-from cryptography.fernet import Fernet
+from _api import CLAUSE, Headers, accepted, applink_of, refused, settings_of
 from flask.testing import FlaskClient
 
 from cli.local import LocalOrg
@@ -24,13 +22,9 @@ from quotejob.store import keys
 
 @pytest.fixture(scope="module")
 def settings(redis_url: str, local_org: LocalOrg) -> Iterator[Settings]:
-    """Settings for local orgs, with the local org as AppLink; Celery reads the environment itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "REDIS_URL", redis_url)
-        yield Settings(
-            redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True, authorization="worker",
-            applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token", active_jobs=1,
-        )  # fmt: skip
+    """With the local org as AppLink."""
+    with settings_of(redis_url, **applink_of(local_org), active_jobs=1) as settings:
+        yield settings
 
 
 @pytest.fixture(autouse=True)

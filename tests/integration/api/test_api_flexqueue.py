@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
+from _api import settings_of
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -32,11 +31,10 @@ Post = Callable[..., TestResponse]
 
 @pytest.fixture(scope="module")
 def settings(redis_url: str) -> Iterator[Settings]:
-    """Settings for local orgs; Celery reads the environment itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "REDIS_URL", redis_url)
+    """Five jobs of an org run at a time, which is the default."""
+    with pytest.MonkeyPatch.context() as patch, settings_of(redis_url) as settings:
         patch.setattr(logs, "configure", lambda *_: None)
-        yield Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True)
+        yield settings
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce import caller
+from quotejob.store import keys
 
 
 @pytest.fixture
@@ -78,6 +79,29 @@ def test_a_request_is_bounded_and_the_next_one_goes_on(made: list[str], ask: Any
     resumed = ask("resumejobs", status="Aborted", atMost=len(mine))
     assert [one["jobId"] for one in resumed["jobs"] if one["jobId"] in made] == made
     assert all(one["changed"] and one["status"] == "Holding" for one in resumed["jobs"])
+
+
+def test_a_count_and_the_first_jobs_are_one_reading(
+    made: list[str], store_of_jobs: JobStore, local_org: LocalOrg
+) -> None:
+    """Of an org with many jobs: each is read once, for the count and for the page that begins at a cursor."""
+    redis = store_of_jobs._redis
+    wanted, search = JobFilter(job_types=frozenset({BuiltIn.SAMPLE_DATA_CREATE})), JobSearch(redis, store_of_jobs)
+
+    def shown(cursor: str | None) -> many.Changes:
+        before = redis.info("commandstats")["cmdstat_hmget"]["calls"]
+        found = many.change(
+            search, local_org.org_id, wanted, many.ABORT, store_of_jobs.abort, at_most=None, limit=2, cursor=cursor
+        )
+        listed = redis.zcard(keys.jobs_of(local_org.org_id, "jobs"))
+        assert redis.info("commandstats")["cmdstat_hmget"]["calls"] - before == listed
+        return found
+
+    first = shown(None)
+    second = shown(first.next_cursor)
+    third = shown(second.next_cursor)
+    assert [one.job.job_id for page in (first, second, third) for one in page.jobs] == made[::-1]
+    assert ([page.matched for page in (first, second, third)], third.next_cursor) == ([5, 5, 5], None)
 
 
 def test_each_job_has_its_own_outcome(client: FlaskClient, headers: Headers, ask: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
-from _api import accepted
-from cryptography.fernet import Fernet
+from _api import accepted, applink_of, settings_of
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -34,13 +32,9 @@ Ask = Callable[..., TestResponse]
 
 @pytest.fixture(scope="module")
 def settings(redis_url: str, local_org: LocalOrg) -> Iterator[Settings]:
-    """Settings for local orgs, with the local org as AppLink; Celery reads the environment itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "REDIS_URL", redis_url)
-        yield Settings(
-            redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),), local_org=True, authorization="worker",
-            applink_api_url=f"{local_org.url}/localorg/applink", applink_token="add-on token",
-        )  # fmt: skip
+    """With the local org as AppLink."""
+    with settings_of(redis_url, **applink_of(local_org)) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from _messages import sent
 
 from quotejob.settings import Settings
-from quotejob.store.client import RedisClient
+from quotejob.store.client import RedisClient, server_time
 from tasks import housekeeping, sweep
 from tasks.app import app
 from tasks.housekeeping import Scheduler, turn
@@ -76,14 +77,33 @@ def test_a_clock_that_is_turned_back_takes_no_turn(beat: Scheduler, client: Redi
 
 @pytest.mark.parametrize(("waited", "works"), [(1, True), (11, False)])
 def test_what_waited_while_no_worker_ran_is_dropped(
-    beat: Scheduler, client: RedisClient, waited: float, works: bool
+    beat: Scheduler, client: RedisClient, monkeypatch: pytest.MonkeyPatch, waited: float, works: bool
 ) -> None:
     """By the clock of Redis alone: those of beat and of the workers may be wrong."""
     assert sends(beat, client) == 1
     [header] = sent(client, "quotejob.sweep")[-1:]
     assert header["expires"] is None
+    asked = Mock(side_effect=server_time)
+    monkeypatch.setattr(housekeeping, "server_time", asked)
+    assert works_after(client, header[housekeeping.SENT] - waited * 1000) is works
+    assert asked.called is not works  # Redis is not asked about what does not look late
+
+
+@pytest.mark.parametrize("wrong", [None, 3600.0])
+def test_redis_says_whether_what_looks_late_is(
+    beat: Scheduler, client: RedisClient, monkeypatch: pytest.MonkeyPatch, wrong: float | None
+) -> None:
+    """This process has done nothing yet, or the clock of Redis was turned back since it did."""
+    assert sends(beat, client) == 1
+    [header] = sent(client, "quotejob.sweep")[-1:]
+    monkeypatch.setattr(housekeeping, "_ahead", wrong and (housekeeping._ahead or 0.0) + wrong)
+    assert works_after(client, header[housekeeping.SENT])
+
+
+def works_after(client: RedisClient, sent: float) -> bool:
+    """Return whether the sweep works for a message of that time."""
     client.delete(TURN)
-    sweep.sweep.push_request(**{housekeeping.SENT: header[housekeeping.SENT] - waited * 1000})
+    sweep.sweep.push_request(**{housekeeping.SENT: sent})
     sweep.sweep.run()
     sweep.sweep.pop_request()
-    assert bool(client.exists(TURN)) is works
+    return bool(client.exists(TURN))

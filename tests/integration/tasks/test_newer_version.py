@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from _messages import sent, submit
 from msgspec.structs import replace
@@ -18,12 +20,14 @@ from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.jobs.workers import NEEDED, NEWER_WORKER
 from quotejob.run.leases import LEASE_LENGTH
+from quotejob.run.outstanding import Outstanding
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
 from tasks import flow, sweep, ticks
+from tasks.queues import lists, message, served
 
 Grow = Callable[[], None]
 MINUTE = timedelta(minutes=1)
@@ -142,9 +146,34 @@ def test_readers_are_told_what_it_waits_for(services: Services, caller: CallerCo
     assert (job.waiting_for[-1], job.extended_status) == (NEWER_WORKER, NEWER_WORKER.message)
     assert services.workers.waiting_for_newer(caller.org_id) == 1
     newer()
-    services.workers.note(NEEDED)
+    services.workers.note(["clock.2"])  # one that serves only the clock does none of its steps
+    assert services.workers.waiting_for_newer(caller.org_id) == 1
+    services.workers.note(served(NEEDED))
     assert services.workers.with_lack([services.jobs.get(job_id)]) == [services.jobs.get(job_id)]
     assert services.workers.waiting_for_newer(caller.org_id) == 0
+    services.jobs.abort(job_id)
+
+
+def test_no_older_worker_takes_its_messages(
+    services: Services, client: RedisClient, caller: CallerContext, newer: Grow
+) -> None:
+    """Each step of it goes to a queue that only the newer version serves, also the body of a chord."""
+    newer()
+    job_id = of_newer(services, caller)
+    flow.dispatch(org_id=caller.org_id)
+    job = services.jobs.get(job_id)
+    message(job, flow.plan, on_time=True).apply_async()
+    steps = [Outstanding("pages", 0, (0, 1)), Outstanding("batches", 0, (0,)), Outstanding("commit", 0)]
+    for lacking in (*steps, Outstanding("start_wave", 1), Outstanding("finish")):
+        flow.send(job, lacking)
+    found = [(name.partition("\x06")[0], orjson.loads(text)) for name in lists() for text in client.lrange(name, 0, -1)]
+    client.delete(*lists())
+    assert {(queue, text["headers"]["task"].removeprefix("quotejob.")) for queue, text in found} == {
+        ("clock.2", "plan"), ("control.2", "plan"), ("pages.2", "price_page"), ("pages.2", "write_batch"),
+        ("control.2", "commit"), ("control.2", "start_wave"), ("control.2", "finish"),
+    }  # fmt: skip
+    bodies = [orjson.loads(base64.b64decode(text["body"]))[2]["chord"] for queue, text in found if queue == "pages.2"]
+    assert {body["options"]["queue"] for body in bodies} == {"control.2"}
     services.jobs.abort(job_id)
 
 

@@ -21,6 +21,7 @@ from harness.verdict import check_job
 RECORDS = 500
 ALL = "Name LIKE 'Sample%' OR Name LIKE 'Opportunity%'"
 FEW = "Name LIKE '%1'"
+SOON = 20.0  # seconds
 OWN = """
 from collections.abc import Iterator, Sequence
 from quotejob.usercode.context import Context
@@ -130,14 +131,17 @@ def test_the_last_release_and_this_version_end_each_others_jobs(stack: Stack, ap
 
 
 def test_a_job_of_the_next_version_waits_for_its_workers(stack: Stack, api: Apis, tmp_path: Path) -> None:
-    """Dry runs are new in it. A worker of this version leaves them alone, and goes on with the others."""
+    """Dry runs, and ends of schedules, are new in it. A worker of this version leaves them alone, and does the others.
+
+    Once workers of the newer version run beside it, nothing of that waits any longer.
+    """
     assert stack.org
-    following = next_release(tmp_path / "next", "dryRun")
+    following = next_release(tmp_path / "next", "dryRun", "endTime")
     start_worker(stack, ROOT, "new2")
     stack.start_beat()
     web = api(start_web(stack, following, "next-web", free_port(0)))
     wait(lambda: responds(f"{web.url}/ready"))
-    dry = web.post("/api/jobs", {"jobType": "BatchQuote", "soqlWhereClause": FEW, "dryRun": True})["jobId"]
+    dry = _dry(web)
     plain = web.submit(FEW)
     assert web.follow(plain)["status"] == "Completed"
     time.sleep(3)  # of sweeps
@@ -149,11 +153,36 @@ def test_a_job_of_the_next_version_waits_for_its_workers(stack: Stack, api: Apis
     assert any("1 jobs need workers of a newer version" in text for text in said), said
     lines = stack.process("new2").tail(1000).splitlines()
     assert not [line for line in lines if "Holding" in line and "Job is " not in line]
-    stack.kill("new2")  # beside it the newer worker may need more than a minute to get the job's messages
-    start_worker(stack, following, "next1")
+    start_worker(stack, following, "next-pages", "-Q", "pages")
+    start_worker(stack, following, "next-others", "-Q", "clock,control")
     began = time.monotonic()
-    done = web.follow(dry)
+    _ends_well(web, dry)
     print(f"took {time.monotonic() - began:.1f} s")
-    assert done["status"] == "Completed"
-    assert "newer version" not in done["extendedStatus"]
-    assert done["records"]["planned"] > 0
+    assert time.monotonic() - began < SOON  # with the start of the two
+    began, chain = time.monotonic(), [_dry(web)]
+    for _ in range(3):
+        chain.append(_dry(web, dependsOn=[chain[-1]]))
+    schedule = web.post("/api/schedules", {"name": "Next", "cronExpression": "0/2 * * * * ?", "soqlWhereClause": FEW,
+                                           "authorization": "worker", "endTime": "2098-01-01T00:00:00Z"})  # fmt: skip
+    for job_id in chain:
+        _ends_well(web, job_id)
+    wait(lambda: web.jobs(scheduleId=schedule["scheduleId"]))
+    print(f"took {time.monotonic() - began:.1f} s")
+    assert time.monotonic() - began < SOON
+    web.post(f"/api/schedules/{schedule['scheduleId']}/pause")
+    left = [line for line in stack.process("new2").tail(1000).splitlines() if "needs format" in line]
+    assert not [line for line in left if "task=" in line]  # no message of these jobs came to it
+    stack.check()  # also the older one has run all the time
+
+
+def _dry(web: Api, **what: object) -> str:
+    job = web.post("/api/jobs", {"jobType": "BatchQuote", "soqlWhereClause": FEW, "dryRun": True, **what})
+    return str(job["jobId"])
+
+
+def _ends_well(web: Api, job_id: str) -> None:
+    """The job is Completed, and has had something to do."""
+    job = web.follow(job_id)
+    assert job["status"] == "Completed"
+    assert "newer version" not in (job["extendedStatus"] or "")
+    assert job["records"]["planned"] > 0

@@ -3,7 +3,7 @@
 -- args  id, org, created (us), fields of the job, parents (the jobs it depends on), most_holding, most_active, window (ms;
 --       the reserved window), passes_full (it goes past a full queue), context (sealed), context_kept (s),
 --       hourly (jobs that the org may submit within an hour), idempotency (its key, or nil), idempotency_kept (s), request (the fingerprint of what is asked)
--- Returns {'new', id}, {'known', id} (the same idempotency key),
+-- Returns {'new', id, jobs of the org}, {'known', id} (the same idempotency key),
 -- {'reused', id} (the same key, another request), {'full', ''}, {'often', seconds until more are accepted}, or {'strangers', id ...}: it depends on jobs that
 -- are not in this org.
 local id, owner, key = args.id, args.org, job(args.id)
@@ -15,7 +15,8 @@ if args.idempotency then
     return {'known', known}
   end
 end
-if redis.call('EXISTS', key) == 1 then return {'new', id} end -- this very call, repeated
+local listed = org(owner, 'jobs')
+if redis.call('EXISTS', key) == 1 then return {'new', id, redis.call('ZCARD', listed)} end -- this very call, repeated
 local submitted = org(owner, 'submitted')
 if not args.passes_full and tonumber(redis.call('GET', submitted) or 0) >= args.hourly then
   return {'often', tostring(math.min(3600, math.max(1, redis.call('TTL', submitted))))}
@@ -38,11 +39,11 @@ if holds and not args.passes_full and overfull(owner, args.most_holding, args.mo
   return {'full', ''}
 end
 if holds then redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept) end
-redis.call('ZADD', org(owner, 'jobs'), number(args.created), id)
+redis.call('ZADD', listed, number(args.created), id)
 if redis.call('INCR', submitted) == 1 or redis.call('TTL', submitted) > 3600 then redis.call('EXPIRE', submitted, 3600) end
 count_move(id, 'Holding')
 if args.idempotency then
   redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept)
   redis.call('SET', args.idempotency .. ':request', args.request, 'EX', args.idempotency_kept)
 end
-return {'new', id}
+return {'new', id, redis.call('ZCARD', listed)}
