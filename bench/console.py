@@ -4,7 +4,7 @@
 
 The tabs show pages of an org with 10,000 ended jobs, 5 that run and 100 that hold. They ask as a browser does: each
 part every 2 seconds, with the tag of its last answer. First nothing changes, then something does every 2 seconds. The
-first view is the time until the overview has loaded in Chromium (chromium on PATH), with an empty cache.
+first view is the time until a page has loaded in Chromium (chromium on PATH), with an empty cache.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def main() -> None:
         ):
             share, count = looked(stack, cookie, pages, asked.seconds, change)
             print(f"8 tabs, {asked.jobs:,} jobs, {what}: {share:.1%} of a core, {count / asked.seconds:.1f} requests/s")
-        first_view(stack.web_url, cookie)
+        for name, path in (("overview", ""), ("jobs", "/jobs"), ("a job", f"/jobs/{job_id}")):
+            first_view(f"{stack.web_url}/console{path}", name, cookie)
 
 
 def looked(
@@ -135,8 +136,8 @@ def processor_seconds(stack: Stack) -> float:
     return used / TICKS
 
 
-def first_view(base: str, cookie: str) -> None:
-    """Print how long it takes until the overview has loaded, ten times."""
+def first_view(address: str, name: str, cookie: str) -> None:
+    """Print how long it takes until a page has loaded, ten times."""
     program = shutil.which("chromium")
     if program is None:
         print("first view: not measured, there is no chromium")
@@ -150,11 +151,11 @@ def first_view(base: str, cookie: str) -> None:
                 [{"name": "quotejob_console", "value": cookie, "domain": "127.0.0.1", "path": "/console"}]
             )
             view = context.new_page()
-            view.goto(f"{base}/console", wait_until="load")
+            view.goto(address, wait_until="load")
             times.append(float(view.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")))
             context.close()
         browser.close()
-    print(f"first view: {statistics.median(times):.0f} ms (median of ten), {max(times):.0f} ms (largest)")
+    print(f"first view of {name}: {statistics.median(times):.0f} ms (median of ten), {max(times):.0f} ms (largest)")
 
 
 if __name__ == "__main__":

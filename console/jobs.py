@@ -91,6 +91,10 @@ class View:
         """Return the address of this view, with changes."""
         return url_for("console.job_list", **self._words(changes))
 
+    def part(self, name: str) -> str:
+        """Return the address of a part for this view."""
+        return url_for(f"console.part_{name}", **self._words({}))
+
     def address_of_change(self) -> str:
         """Return where to send a change of all jobs of this view."""
         return url_for("console.change_all", **self._words({}))
@@ -109,28 +113,37 @@ def job_list() -> Response:
         return go(url_for("console.job", job_id=view.text))
     found, older = services().search.recent(org_id, view.filter(), NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
     jobs = with_outlook(found)
-    counts = _counts(org_id, view)
-    return page(
-        "jobs.html",
-        jobs=jobs,
-        older=older,
-        view=view,
-        counts=counts,
-        chips=CHIPS,
-        spans=SPANS,
-        types=registry.known(),
-    )
+    return page("jobs.html", jobs=jobs, older=older, view=view, chips=CHIPS, spans=SPANS, types=registry.known())
 
 
-def _counts(org_id: str, view: View) -> dict[str, int]:
+@part("/jobs/chips")
+def chips() -> str:
+    """Show how many jobs each chip has. The page asks once, when it is there."""
+    view = View.asked()
+    return render_template("parts/chips.html", view=view, chips=CHIPS, counts=_counts_of(view))
+
+
+@part("/jobs/all")
+def all_that_match() -> str:
+    """Show what can be done with all jobs that match. The page asks once, when it is there."""
+    view = View.asked()
+    return render_template("parts/all.html", view=view, counts=_counts_of(view))
+
+
+def _counts_of(view: View) -> dict[str, int]:
+    return _counts(services().settings, session().org_id, current_tag(), view)
+
+
+@lru_cache(maxsize=64)
+def _counts(settings: Settings, org_id: str, tag: str, view: View) -> dict[str, int]:  # noqa: ARG001 (as for rows)
     """Return the number of jobs of each chip, and of those of this chip that can be changed, by the kind of change.
 
-    All jobs are read, so this is not done for a part.
+    All jobs are read, so this is done neither for a page nor for a part that is polled.
     """
     wanted = {name: view.filter(name) for name in CHIPS}
     wanted |= {name: each for name, kind in CHANGES.items() if (each := view.to_change(kind))}
     counts = dict.fromkeys((*CHIPS, *CHANGES), 0)
-    for job in services().search.scan(org_id, wanted["all"], ("failed",)):
+    for job in Services.connected(settings).search.scan(org_id, wanted["all"], ("failed",)):
         for name, each in wanted.items():
             counts[name] += (not each.statuses or job.status in each.statuses) and each.has_errors in (
                 None,
@@ -179,17 +192,22 @@ def _rows(
 def job(job_id: str) -> Response:
     """Show one job."""
     found = _with_estimates(job_id)
-    parents = services().jobs.get_many(found.depends_on)
-    children, _ = services().search.recent(session().org_id, JobFilter(parent_id=job_id), limit=10)
     return page(
         "job.html",
         **_progress(found),
-        parents=parents,
-        children=children,
         reasons=_reasons(found),
         dry=services().dry_runs.summary(found) if found.dry_run and found.ended else None,
         tag_of_reasons=_count(job_id),
     )
+
+
+@part("/jobs/<job_id>/family")
+def family(job_id: str) -> str:
+    """Show which jobs come before and after. All younger jobs are read, so the page asks once, when it is there."""
+    found, made = _own(job_id), services()
+    younger = JobFilter(parent_id=job_id, created_from=found.created_date)
+    children, _ = made.search.recent(found.org_id, younger, limit=10)
+    return render_template("parts/family.html", parents=made.jobs.get_many(found.depends_on), children=children)
 
 
 @part("/jobs/<job_id>/progress")

@@ -23,7 +23,8 @@ from quotejob.store import keys
 from quotejob.store.intake import concerns
 
 NIGHT = timedelta(hours=12)
-NIGHT_KEPT_FOR = 60  # seconds
+NIGHT_KEPT_FOR = 60  # seconds, at most
+JOBS_A_SECOND = 20  # the night is kept for a second more for so many jobs, because all of them are read
 MOST_BARS = 100  # drawn in a lane, the latest ones
 SHOWN = 5  # of the queue, of the schedules, of what needs a person
 
@@ -127,12 +128,15 @@ def _coming() -> dict[str, object]:
 
 
 def _night() -> Night:
-    """Return the last hours, as they were when somebody asked in this minute: all tabs share one reading."""
-    return _read_night(services().settings, session().org_id, int(time.time() // NIGHT_KEPT_FOR))
+    """Return the last hours, as they were when somebody asked some seconds ago: all tabs share one reading."""
+    org_id, since = session().org_id, clock.us(clock.now() - NIGHT)
+    jobs = services().client.zcount(keys.jobs_of(org_id, "jobs"), since, "+inf")
+    seconds = max(2, min(NIGHT_KEPT_FOR, jobs // JOBS_A_SECOND))
+    return _read_night(services().settings, org_id, seconds, int(time.time() // seconds))
 
 
 @lru_cache(maxsize=64)
-def _read_night(settings: Settings, org_id: str, minute: int) -> Night:  # noqa: ARG001 (a new minute is read anew)
+def _read_night(settings: Settings, org_id: str, *_span: int) -> Night:  # a new span of time is read anew
     """Read the jobs of the last hours. A job goes into the first lane that is free at its start."""
     until, search = clock.now(), Services.connected(settings).search
     found = Night(until - NIGHT, until, {})

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Response, make_response, render_template, request
 
-from console.outlook import holding
+from console.outlook import holding, open_jobs
 from console.pages import blueprint, current_tag, look_anew, page, part, proven, services, session
 from console.words import title
 from quotejob import clock
@@ -60,4 +60,5 @@ def _faster(refusal: JobConflict | JobNotFound, *named: str) -> str:
 
 def _queue() -> dict[str, Any]:
     settings = services().settings
-    return {"jobs": holding(), "most": settings.holding_jobs, "slots": settings.active_jobs}
+    names = {job.job_id: title(job) for job in open_jobs()}
+    return {"jobs": holding(), "names": names, "most": settings.holding_jobs, "slots": settings.active_jobs}

@@ -16,13 +16,16 @@
   // -- parts
   const live = $("live");
   let last = new Date();
+  let lost = false; // no part gets an answer
+  function tell() {
+    if (!live) return;
+    live.classList.toggle("off", held || lost);
+    live.setAttribute("aria-pressed", String(!held));
+    live.querySelector(".lt").textContent = held ? "Held still" : lost ? "No news" : "Live";
+  }
   window.consoleHold = (still) => {
     held = still;
-    if (live) {
-      live.classList.toggle("off", still);
-      live.setAttribute("aria-pressed", String(!still));
-      live.querySelector(".lt").textContent = still ? "Held still" : "Live";
-    }
+    tell();
   };
   if (live) live.addEventListener("click", () => window.consoleHold(!held));
 
@@ -34,6 +37,8 @@
     if (status < 400) {
       last = new Date();
       $("trouble").hidden = true;
+      lost = false;
+      tell();
     } else {
       event.preventDefault(); // the part keeps what it shows
       trouble(status);
@@ -51,7 +56,9 @@
         : `No news since ${at}. What you see may be old.`;
     box.querySelector(".acts > *").hidden = status !== 401;
     box.hidden = false;
-    if (status === 401) window.consoleHold(true);
+    lost = true;
+    if (status === 401) held = true;
+    tell();
   }
 
   // -- relative times, by the rules of words.py

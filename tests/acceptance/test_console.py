@@ -330,6 +330,7 @@ def test_a_session_that_ends_is_said(window: Window) -> None:
     window.page.bring_to_front()
     expect(window.page.locator("#trouble")).to_contain_text("Your session has ended")
     expect(window.page.get_by_role("link", name="Sign in again")).to_be_visible()
+    expect(window.page.get_by_role("button", name="Held still")).to_be_visible()
     window.wrong = [each for each in window.wrong if "401" not in each]
 
 
@@ -361,6 +362,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+    "zoomed": {"color_scheme": "light", "viewport": {"width": 720, "height": 450}},  # 1440 pixels at 200 %
 }
 
 

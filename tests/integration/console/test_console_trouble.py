@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from _runs import caller_of
@@ -12,7 +15,8 @@ import api
 import console
 from cli.local import LocalOrg
 from quotejob import clock
-from quotejob.jobs.job import BuiltIn
+from quotejob.jobs.conditions import Conditions
+from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.workers import NEEDED
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -133,3 +137,51 @@ def test_a_zone_that_is_none_is_not_shown(browser: FlaskClient, services: Servic
         text = browser.get("/console/jobs").text
         assert f'{shown}" class="relative">' in text
         assert "<b>x" not in text
+
+
+def test_a_job_is_in_the_last_hours_soon(browser: FlaskClient, services: Services, local_org: LocalOrg) -> None:
+    """Whoever has just run the first job finds it there. Only with many jobs are they read once a minute."""
+
+    def begun() -> str:
+        return str(re.findall(r"Jobs begun</dt><dd class=.v.>(\d+)", browser.get("/console/part/night").text)[0])
+
+    assert begun() == "0"
+    services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE)
+    [job_id] = services.jobs.promote(local_org.org_id)
+    services.jobs.move(job_id, Status.PREPARING)
+    until = time.monotonic() + 10
+    while begun() != "1":
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_what_a_job_waits_for_has_its_name(browser: FlaskClient, services: Services, local_org: LocalOrg) -> None:
+    """In the queue, as a link; a time is on the reader's clock."""
+    context, sample = caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE
+    parent = services.jobs.submit(context, sample, name="<b>first")[0].job_id
+    later = Conditions((parent,), not_before=datetime(2099, 1, 1, 12, tzinfo=UTC))
+    services.jobs.submit(context, sample, name="second", conditions=later)
+    browser.set_cookie("quotejob_zone", "Europe/Zurich", path="/console")
+    text = browser.get("/console/part/queue").text
+    assert f'job <a href="/console/jobs/{parent}">&lt;b&gt;first</a>, which is Holding, to be Completed' in text
+    assert "01 Jan 2099, 13:00" in text
+
+
+def test_what_needs_all_jobs_comes_after_the_page(
+    browser: FlaskClient, viewer: FlaskClient, services: Services, local_org: LocalOrg
+) -> None:
+    """The numbers of the chips, what can be done with all, and the jobs before and after one."""
+    context, sample = caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE
+    parent = services.jobs.submit(context, sample, name="<b>first")[0].job_id
+    child = services.jobs.submit(context, sample, name="<b>second", conditions=Conditions((parent,)))[0].job_id
+    assert "Holding <b>2</b>" in browser.get("/console/part/jobs/chips").text
+    assert "Holding <b>1</b>" in browser.get("/console/part/jobs/chips?q=second").text
+    assert "Abort all 1 that match" in browser.get("/console/part/jobs/all?q=second").text
+    assert "that match…" not in viewer.get("/console/part/jobs/all").text
+    for one, other in ((parent, child), (child, parent)):
+        text = browser.get(f"/console/part/jobs/{one}/family").text
+        assert f'href="/console/jobs/{other}"' in text
+        assert "<b>" not in text
+    services.jobs.abort(child)
+    assert browser.get(f"/console/part/jobs/{services.jobs.submit(context, sample)[0].job_id}/family").text == ""
+    assert "Aborted <b>1</b>" in browser.get("/console/part/jobs/chips").text
