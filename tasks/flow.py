@@ -167,7 +167,8 @@ def finish(run: Run) -> None:
         message(run.job, round_off).apply_async()
         return
     remark = handler.remark(run) if run.job.total else handler.nothing
-    failed = services().results.stream(run.id, Outcome.FAILED)
+    has_failed = services().jobs.get(run.id).failed > 0  # to look through a million results takes a minute
+    failed = services().results.stream(run.id, Outcome.FAILED) if has_failed else iter(())
     refused = next(failed, None)
     reason = remark if refused is None else f"{refused.code}: {refused.message}"
     if run.jobs.move(run.id, Status.COMPLETED, **({"extendedStatus": reason[:1000]} if reason else {})):

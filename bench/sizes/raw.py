@@ -10,7 +10,7 @@ import requests
 from cli.local import API_VERSION
 from harness.org_reader import OrgReader
 
-MOST = 200_000  # Quotes
+MOST = 40_000  # Quotes
 JOBS = f"/services/data/v{API_VERSION}/jobs/ingest"
 IN_A_FILE = 20_000  # Quotes, as in a wave
 ENDED = ("JobComplete", "Failed", "Aborted")
