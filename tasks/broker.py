@@ -109,6 +109,7 @@ class Channel(kombu.transport.redis.Channel):
     """A channel that raises a connection error when its connection is closed, or when Redis is full for long."""
 
     QoS = QoS
+    _kept: Any = None  # the client of all operations but those that wait for messages
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         """Put a message into its queue. If its step asks an org, the gate decides whether it may go now."""
@@ -135,6 +136,15 @@ class Channel(kombu.transport.redis.Channel):
 
     def _get_client(self) -> type[redis.Redis]:
         return Client
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return the client of all operations. kombu makes one for each, which takes longer than most of them."""
+        kept = None if asynchronous else self._kept
+        if kept is None or kept.connection_pool is not self.pool:  # the pool is a new one after a lost connection
+            kept = super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
+        if not asynchronous:
+            self._kept = kept
+        return kept
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
         usual = super()._get_pool(asynchronous)  # type: ignore[no-untyped-call]

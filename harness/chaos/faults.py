@@ -42,6 +42,7 @@ ALREADY_BROKEN = (
     IndexError,
     ProcessLookupError,
     FileNotFoundError,
+    shutil.Error,
     redis.RedisError,
     requests.RequestException,
     ApiError,
@@ -199,8 +200,7 @@ class Faults:
 
     def _fail_over(self) -> None:
         """Copy Redis's data, and after a while let a Redis with this copy take the other one's place."""
-        copy = self._data.with_name("redis-copy")
-        shutil.rmtree(copy, ignore_errors=True)
+        copy = self._data.with_name(f"redis-copy-{time.monotonic_ns()}")  # another one may still wait for its turn
         shutil.copytree(self._data, copy)
 
         def replace() -> None:

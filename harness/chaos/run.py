@@ -21,6 +21,8 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +40,7 @@ from harness.process import StackError
 from harness.timetable import RedisClock
 
 JOBS, LATER = 24, 5  # of a round; of these, jobs that are submitted while things break
+AT_ONCE = 4  # jobs that are submitted side by side before the first strike
 STRIKES = 3  # before each of them
 WITH_SCHEDULES = 6  # one of so many rounds
 LONGEST_WAIT = 20.0  # seconds that a job of another tenant may take once all is healed
@@ -70,14 +73,14 @@ class Chaos:
         cases = [self._drawn(kind) for kind in dice.sample(kinds, len(kinds))]
         step = dice.choice(list(STEPS))
         self._faults.hold(step)
-        for case in cases[:-LATER]:
-            self._submit(case)
+        with ThreadPoolExecutor(AT_ONCE) as threads:  # nothing is broken yet, but the org may be slow
+            list(threads.map(self._submit, cases[:-LATER]))
         for case in cases[-LATER:]:
             for _ in range(STRIKES):
                 self._faults.strike(step)
                 self._bring_about(system.in_flight())
                 time.sleep(dice.uniform(0.02, 0.4))
-            self._submit(case)
+            self._submit(case, system.tick)
         healed = time.monotonic()
         system.heal()
         paused = self._checks.pause_schedules() if scheduled else {}
@@ -102,12 +105,16 @@ class Chaos:
         case.first = self._finished[0] if kind == "retry" else ""
         return case
 
-    def _submit(self, case: Case) -> None:
+    def _submit(self, case: Case, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Submit a job with a session and a key of its own until there is an answer."""
-        api, case.token = patient(self._system.session)
         path, body = case.request()
-        headers = api.context() | {"Idempotency-Key": f"{self._system.dice.random()}"}
-        case.job_id = str(patient(lambda: api.post(path, body, headers=headers), self._system.tick)["jobId"])
+        key = {"Idempotency-Key": f"{self._system.dice.random()}"}
+
+        def attempt() -> str:
+            api, case.token = self._system.session()  # a new one each time: a fault may have ended the last one
+            return str(api.post(path, body, headers=api.context() | key)["jobId"])
+
+        case.job_id = patient(attempt, meanwhile)
         self._system.cases.append(case)
 
     def _bring_about(self, cases: list[Case]) -> None:

@@ -240,6 +240,7 @@ class System:
         org = self.stack.org
         assert org is not None
         requests.post(f"{org.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
+        self._api, _ = self.session()  # a fault may have ended the last one
 
     def redis(self) -> redis.Redis:
         """Return a new client of the system's Redis."""

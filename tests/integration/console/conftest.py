@@ -45,8 +45,8 @@ def settings(redis_url: str, local_org: LocalOrg) -> Iterator[Settings]:
         )
 
 
-@pytest.fixture
-def app(settings: Settings, logging_restored: None) -> Flask:
+@pytest.fixture(scope="module")
+def app(settings: Settings, logging_restored_after_all: None) -> Flask:
     made = api.create_app(settings)
     console.install(made)
     return made
