@@ -89,11 +89,14 @@ class Stack:
         self._wait("Redis", lambda: redis_server.answers(url), process)
         self.redis_url = self.environment["REDIS_URL"] = url
 
-    def start_org(self, port: int = 0, *options: str) -> LocalOrg:
-        """Start the local org, which is also AppLink here. ``options`` are more options of `python -m localorg`."""
+    def start_org(self, port: int = 0, *options: str, seconds: float = START_SECONDS) -> LocalOrg:
+        """Start the local org, which is also AppLink here. ``options`` are more options of `python -m localorg`.
+
+        ``seconds``: the most that it may take; an org is filled before it answers.
+        """
         port = self._port("Local org", port)
         process = self.start("localorg", [sys.executable, "-m", "localorg", "--port", str(port), *options])
-        self.org = read_org(process)
+        self.org = read_org(process, seconds)
         self.environment.setdefault("HEROKU_APPLINK_API_URL", f"{self.org.url}/localorg/applink")
         self.environment.setdefault("HEROKU_APPLINK_TOKEN", "local")  # it takes any
         return self.org

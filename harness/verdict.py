@@ -58,14 +58,22 @@ class RegionPrices:
         return _number((price * (1 - self._off[name])).quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
-def check_job(reader: OrgReader, job_id: str, where: str, prices: RegionPrices | None = None) -> Verdict:
-    """Compare every Quote of the job with the Opportunities the WHERE clause matches."""
+def check_job(
+    reader: OrgReader, job_id: str, where: str, prices: RegionPrices | None = None, *, some: bool = False
+) -> Verdict:
+    """Compare every Quote of the job with the Opportunities the WHERE clause matches.
+
+    ``some``: the clause matches at most some hundred of the job's Opportunities, and only their Quotes are compared.
+    """
     prices = prices or RegionPrices()
     verdict = Verdict()
     say = verdict.differences.append
     opportunities = {row["Id"]: row for row in reader.query(_OPPORTUNITIES.format(where=where))}
-    quotes = list(reader.query(_QUOTES.format(job_id=job_id)))
-    counted = reader.count(f"SELECT COUNT() FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%'")
+    theirs = f"QuoteJobKey__c LIKE '{job_id}:%'"
+    if some:
+        theirs += f" AND OpportunityId IN ({', '.join(map(repr, opportunities))})"
+    quotes = list(reader.query(_QUOTES.format(where=theirs)))
+    counted = reader.count(f"SELECT COUNT() FROM Quote WHERE {theirs}")
     if counted != len(quotes):
         say(f"COUNT() of the job's quotes is {counted}, but {len(quotes)} came back")
     of = Counter(quote["OpportunityId"] for quote in quotes)
@@ -95,7 +103,7 @@ _OPPORTUNITIES = """
 _QUOTES = """
     SELECT Id, Name, OpportunityId, Pricebook2Id, ExpirationDate, Status, QuoteJobKey__c,
            (SELECT PricebookEntryId, Quantity, UnitPrice, Discount FROM QuoteLineItems)
-    FROM Quote WHERE QuoteJobKey__c LIKE '{job_id}:%'"""
+    FROM Quote WHERE {where}"""
 
 
 def _compare(job_id: str, opportunity: Json, quote: Json, prices: RegionPrices) -> Iterable[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -32,6 +33,11 @@ LONGEST_COLD_STOP = 2.0  # seconds that a cold one does, after worker_soft_shutd
 # of objects, hardly ever in circles, so there is little to find.
 GARBAGE = (50_000, 10, 10)
 
+# Options of mallopt (malloc.h of glibc) and their values. By default the threads get up to 8 arenas for each processor,
+# each with holes of its own, and large blocks go into these, too. So memory would grow for a long time.
+ARENAS = (-8, 2)
+MAPPED_FROM = (-3, 256 * 1024)  # bytes of a block that goes back to the system when it is free
+
 log = logging.getLogger(__name__)
 Work = Callable[[], object]
 
@@ -48,6 +54,7 @@ class TaskPool(BasePool):
         gc.collect()
         gc.freeze()  # what a worker has at its start stays: it need not be looked at again and again
         gc.set_threshold(*GARBAGE)
+        share_arenas()
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._bell, self._rope = os.pipe()
         for end in (self._bell, self._rope):
@@ -106,6 +113,15 @@ class TaskPool(BasePool):
 
     def _get_info(self) -> dict[str, Any]:
         return {**super()._get_info(), "threads": len(self._threads)}
+
+
+def share_arenas() -> bool:
+    """Let the threads of this process share few arenas of memory. Return whether the C library takes that."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # it is not glibc
+        return False
+    return bool(mallopt(*ARENAS) and mallopt(*MAPPED_FROM))
 
 
 def _leave() -> None:

@@ -47,8 +47,8 @@ def _of_wave(job: Job, progress: Progress, wave: int, pages: range) -> Outstandi
     if not wave_is_priced(job, progress, wave):
         reported = progress.priced_units(job.job_id, wave)
         return Outstanding("pages", wave, tuple(page for page in pages if page not in reported))
-    batches = progress.batches(job.job_id, wave)
+    batches = progress.batch_count(job.job_id, wave)
     if batches is None:
         return Outstanding("commit", wave)
     reported = progress.written_units(job.job_id, wave)
-    return Outstanding("batches", wave, tuple(batch for batch in range(len(batches)) if batch not in reported))
+    return Outstanding("batches", wave, tuple(batch for batch in range(batches) if batch not in reported))

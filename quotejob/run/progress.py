@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 import msgspec
 import structlog
 
-from quotejob import clock
+from quotejob import clock, formats
 from quotejob.errors import JobConflict, JobNotFound
 from quotejob.run.incomplete import IncompleteQuotes
-from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.receipt import Outcome, Receipt, Result, pack_results, unpack_results
 from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
@@ -199,6 +198,10 @@ class Progress:
             return [page for page in self._redis.fields(key, pages) if page]
         return [stored] if stored else []
 
+    def forget_pages(self, job_id: str, pages: Iterable[int]) -> None:
+        """Delete the record ids of pages that need no more work, once the plan is fixed."""
+        self._redis.hdel(keys.job(job_id, "pages"), *(str(page) for page in pages))
+
     def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
         """Delete the priced quotes of pages that need no more writing."""
         self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
@@ -209,10 +212,23 @@ class Progress:
         """Fix the wave's packing. The first packing wins. Return whether this packing was stored."""
         return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
 
-    def batches(self, job_id: str, wave: int) -> list[Batch] | None:
-        """Return the wave's packing. None: it is not packed yet."""
+    def batch_count(self, job_id: str, wave: int) -> int | None:
+        """Return the number of batches in the wave's packing. None: it is not packed yet."""
         stored = self._redis.field(keys.job(job_id, "batches"), str(wave))
-        return None if stored is None else rows.unsqueeze(stored, list[Batch])
+        return None if stored is None else len(rows.unsqueeze(stored, list[msgspec.Raw]))
+
+    def batch(self, job_id: str, wave: int, batch: int) -> Batch:
+        """Return one batch of a wave. Empty: the wave is written. Raises JobNotFound if it is not packed."""
+        stored = self._redis.field(keys.job(job_id, "batches"), str(wave))
+        if stored is None:
+            raise JobNotFound(f"Job {job_id} has no batches of wave {wave}")
+        # A packing has some megabytes of ids as Python has them, and each of its batches is looked for in it.
+        return msgspec.json.decode(rows.unsqueeze(stored, list[msgspec.Raw])[batch], type=Batch)
+
+    def forget_batches(self, job_id: str, wave: int) -> None:
+        """Delete what is in the batches of a wave that is written. Their number is kept."""
+        batches: list[Batch] = [{}] * (self.batch_count(job_id, wave) or 0)
+        self._redis.hset(keys.job(job_id, "batches"), str(wave), rows.squeeze(batches))
 
     def record_batch(
         self,
@@ -335,6 +351,7 @@ class Progress:
         counts["quotesCreated"] = sum(result.quote_id is not None for result in receipt.results)
         counts["apiCalls"] = receipt.api_calls
         failed = {str(r.code): r for r in reversed(receipt.results) if r.outcome is Outcome.FAILED}
+        columns = formats.in_columns(wave)
         firsts = scripts.run(
             self._redis,
             "run/record",
@@ -349,7 +366,8 @@ class Progress:
             open=keys.OPEN,
             id=job_id,
             unit=receipt.unit,
-            results=rows.squeeze([_row(result) for result in receipt.results]) if receipt.results else None,
+            results=pack_results(receipt.results, columns=columns) if receipt.results else None,
+            format=formats.COLUMNS if columns else None,
             priced=priced or None,
             explained=receipt.explained or _pages_of(receipt),
             code_version=receipt.code_version,
@@ -373,12 +391,4 @@ def _pages_of(receipt: Receipt) -> bytes | None:
 
 def _results(stored: bytes | None) -> list[Result]:
     """Return the results of a unit from their stored form."""
-    return rows.unsqueeze(stored, list[Result]) if stored else []
-
-
-def _row(result: Result) -> list[Any]:
-    """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row: list[Any] = msgspec.to_builtins(result)
-    while row[-1] is None:
-        row.pop()
-    return row
+    return unpack_results(stored) if stored else []

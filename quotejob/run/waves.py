@@ -182,18 +182,28 @@ def wave_is_priced(job: Job, progress: Progress, wave: int) -> bool:
 
 def wave_is_written(job: Job, progress: Progress, wave: int) -> bool:
     """Return whether every batch of the wave has reported. If so, delete the wave's priced quotes."""
-    batches = progress.batches(job.job_id, wave)
-    if batches is None or len(progress.written_units(job.job_id, wave)) < len(batches):
+    batches = progress.batch_count(job.job_id, wave)
+    if batches is None or len(progress.written_units(job.job_id, wave)) < batches:
         return False
     progress.forget_priced(job.job_id, planned(job, progress)[wave])
     return True
 
 
 def _is_over_now(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast."""
+    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast.
+
+    What only its steps needed is deleted, so that a large job does not grow. The pages of a plan that is still being
+    made are needed by its next try.
+    """
     if not wave_is_written(job, progress, wave):
         return False
     progress.note(job.job_id, _over(wave), "1")
+    progress.forget_batches(job.job_id, wave)
+    if job.waves is not None:
+        waves = planned(job, progress)
+        over = progress.noted(job.job_id, [_over(number) for number in range(len(waves))])
+        for number in (number for number, is_over in enumerate(over) if is_over):
+            progress.forget_pages(job.job_id, waves[number])
     return True
 
 

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from quotejob.errors import OrgNotAllowed, Unauthenticated
+from quotejob.ids import to18 as to18
 from quotejob.settings import Settings
 
 MAX_HEADER_BYTES = 16_384  # as gunicorn.conf.py; a real context is below 2,000, with a JWT for a token longer
 _TOKEN = re.compile(r"[!-~]{1,12000}")  # it becomes a header of our requests: visible ASCII only
-_SUFFIX_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +88,6 @@ def check_org(url: str, settings: Settings) -> None:
             "orgDomainUrl is not https on an allowed host; allow its host with QUOTEJOB_ORG_HOSTS, or a local org with "
             "QUOTEJOB_LOCAL_ORG=1"
         )
-
-
-def to18(record_id: str) -> str:
-    """Return the 18-character form of a 15- or 18-character id (SOAP API guide, ID field type: case-folding suffix)."""
-    groups = (record_id[start : start + 5] for start in (0, 5, 10))
-    suffix = "".join(
-        _SUFFIX_LETTERS[sum(1 << place for place, letter in enumerate(group) if "A" <= letter <= "Z")]
-        for group in groups
-    )
-    return record_id[:15] + suffix
 
 
 def _decoded(value: str) -> bytes:

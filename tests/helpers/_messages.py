@@ -12,7 +12,9 @@ from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 
-QUEUES = [formats.queue(name, number) for number in (1, 2) for name in ("clock", "control", "pages")]
+QUEUES = [
+    formats.queue(name, number) for number in range(1, formats.FORMAT + 2) for name in ("clock", "control", "pages")
+]
 
 
 def sent(client: redis.Redis, task: str) -> list[dict[str, Any]]:

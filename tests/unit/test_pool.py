@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import select
 import subprocess
 import sys
@@ -99,3 +100,35 @@ def test_the_process_of_a_thread_that_hangs_ends() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60,
                           env={**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0"})  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "last words"), done.stderr
+
+
+HEAPS = """
+import ctypes, sys, threading
+from tasks.pool import share_arenas
+if sys.argv[1] == "shared":
+    assert share_arenas()
+together = threading.Barrier(9)
+def work():
+    block = bytearray(50_000)
+    together.wait()
+for _ in range(8):
+    threading.Thread(target=work).start()
+together.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def test_threads_share_two_arenas_of_memory() -> None:
+    """Each arena has holes of its own, so a worker with 64 threads would grow."""
+    heaps = {}
+    for how in ("shared", "as it is"):
+        told = subprocess.run(
+            [sys.executable, "-c", HEAPS, how], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+        )
+        heaps[how] = told.stdout.count("<heap nr=")
+    assert heaps["shared"] <= 2 < heaps["as it is"]

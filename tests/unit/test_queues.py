@@ -17,6 +17,7 @@ def test_the_first_come_first_whatever_the_size() -> None:
 
 def test_a_worker_serves_the_queues_of_every_format_that_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside each of its queues, in the order in which messages are taken."""
+    monkeypatch.setattr(formats, "FORMAT", 1)
     assert served(["clock", "pages"]) == ["clock", "pages"]
     monkeypatch.setattr(formats, "FORMAT", 3)
     assert served(["clock", "pages"]) == ["clock", "clock.2", "clock.3", "pages", "pages.2", "pages.3"]

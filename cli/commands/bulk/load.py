@@ -229,14 +229,10 @@ class Load:
 
     def _report(self, ended: list[Json]) -> int:
         """Write the result files, print the counts, and return the exit code."""
-        with ExitStack() as stack:
-            outcomes = []
-            for number, part in enumerate(self._ledger.parts):
-                each = Outcomes(self._ledger, number)
-                stack.callback(each.close)
-                each.collect(self._org, part)
-                outcomes.append(each)
-            counts, unknown = self._write(chain.from_iterable(each.each() for each in outcomes))
+        outcomes = [Outcomes(self._ledger, number) for number in range(len(self._ledger.parts))]
+        for each, part in zip(outcomes, self._ledger.parts, strict=True):
+            each.collect(self._org, part)
+        counts, unknown = self._write(chain.from_iterable(each.each() for each in outcomes))
         files = {kind: str(self._file(kind)) for kind in (SUCCESS, FAILED, UNPROCESSED)}
         reasons = sorted({job["errorMessage"] for job in ended if job.get("errorMessage")})
         told = {"jobs": [job["id"] for job in ended], "counts": counts, "files": files, "reasons": reasons}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -32,16 +33,24 @@ class Outcome(NamedTuple):
 
 
 class Outcomes:
-    """The outcomes of a part, in the order of its rows."""
+    """The outcomes of a part, in the order of its rows.
+
+    Its database is open only while it is used: an open one has some megabytes in memory, and a load many parts.
+    """
 
     def __init__(self, ledger: Ledger, number: int) -> None:
         self.path = ledger.folder / f"outcomes-{number}.db"
         self._part = ledger.part_file(number)
-        self._db = sqlite3.connect(self.path, isolation_level=None)
 
     def collect(self, org: Org, part: Part) -> None:
         """Ask the org for the result files of the part's job, and match them with its rows. It can be repeated."""
-        db = self._db
+        with self._opened() as db:
+            self._collect(db, org, part)
+
+    def _opened(self) -> closing[sqlite3.Connection]:
+        return closing(sqlite3.connect(self.path, isolation_level=None))
+
+    def _collect(self, db: sqlite3.Connection, org: Org, part: Part) -> None:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
         db.execute("DROP TABLE IF EXISTS rows")
@@ -58,19 +67,11 @@ class Outcomes:
                     db.execute(_FOUND, (kind, first, second, _digest(row[lead:])))
         db.execute("COMMIT")
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows of each kind."""
-        found = dict(self._db.execute("SELECT kind, COUNT(*) FROM rows GROUP BY kind").fetchall())
-        return {kind: found.get(kind, 0) for kind in (SUCCESS, FAILED, UNPROCESSED, UNKNOWN)}
-
     def each(self) -> Iterator[Outcome]:
         """Yield the outcomes in the order of the rows."""
-        for row in self._db.execute("SELECT kind, first, second FROM rows ORDER BY number"):
-            yield Outcome(*row)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
+        with self._opened() as db:
+            for row in db.execute("SELECT kind, first, second FROM rows ORDER BY number"):
+                yield Outcome(*row)
 
 
 def _digest(values: Sequence[str]) -> bytes:

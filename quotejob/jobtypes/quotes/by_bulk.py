@@ -49,11 +49,9 @@ log = structlog.get_logger()
 
 def takes(run: Run, wave: int, batch: int) -> bool:
     """Return whether the batch is written by Bulk: the first of a wave; large quotes have batches of their own."""
-    return run.job.commit_by is CommitBy.BULK and batch == 0 and sum(map(len, _ids(run, wave, batch).values())) >= LEAST
-
-
-def _ids(run: Run, wave: int, batch: int) -> Mapping[str, Sequence[str]]:
-    return (run.progress.batches(run.id, wave) or [])[batch]
+    if run.job.commit_by is not CommitBy.BULK or batch != 0:
+        return False
+    return sum(map(len, run.progress.batch(run.id, wave, batch).values())) >= LEAST
 
 
 def write_batch(run: Run, wave: int, batch: int) -> None:

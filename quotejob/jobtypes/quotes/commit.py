@@ -72,9 +72,9 @@ def _shared(run: Run, waves: Sequence[range], wave: int, sizes: Sequence[Size], 
 
 def _requests(run: Run, waves: Sequence[range]) -> tuple[int, int]:
     """Return how many batches these waves have, and how many of them are not written yet."""
-    count = sum(len(run.progress.batches(run.id, wave) or []) for wave in range(len(waves)))
+    count = sum(run.progress.batch_count(run.id, wave) or 0 for wave in range(len(waves)))
     left = sum(
-        len(run.progress.batches(run.id, wave) or []) - len(run.progress.written_units(run.id, wave))
+        (run.progress.batch_count(run.id, wave) or 0) - len(run.progress.written_units(run.id, wave))
         for wave in open_waves(run.job, run.progress, waves)
     )
     return count, left
@@ -179,7 +179,7 @@ def _is_large(quotes: Sequence[PricedQuote]) -> bool:
 
 def content(run: Run, wave: int, batch: int) -> dict[str, int]:
     """Return the records of a batch, each with its page."""
-    ids_by_page = (run.progress.batches(run.id, wave) or [])[batch]
+    ids_by_page = run.progress.batch(run.id, wave, batch)
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
@@ -201,8 +201,12 @@ def _sizes(page: int, stored: bytes) -> Iterator[Size]:
 
 
 def receipt_of(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
-    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records."""
+    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records.
+
+    Its results are in the order of the records, and not in that of the org's answers: so their ids need few bytes.
+    """
     decided = Counter(page_of[record_id] for record_id in results)
     failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
     pages = {page: (count, failed[page]) for page, count in decided.items()}
-    return Receipt(unit, tuple(results.values()), pages=pages, api_calls=api_calls)
+    ordered = tuple(results[record_id] for record_id in page_of if record_id in results)
+    return Receipt(unit, ordered, pages=pages, api_calls=api_calls)

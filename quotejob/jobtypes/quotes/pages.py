@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from quotejob.errors import AnswerTooLarge
+from quotejob.formats import in_columns
 from quotejob.jobtypes.quotes import dry, packed, unknown
 from quotejob.jobtypes.quotes.reading import read
 from quotejob.jobtypes.quotes.writer import nodes, written
@@ -38,7 +39,7 @@ def price_page(run: Run, wave: int, page: int) -> None:
     quotes, results, found = _price_all(run, ids, book)
     own = pricer(run.settings)
     version = own.version if own else None
-    reasons = explained.pack(quotes, version) if quotes else b""
+    reasons = explained.pack(quotes, version, columns=in_columns(wave)) if quotes else b""
     if run.settings.explain_field and (length := run.progress.note(run.id, EXPLAIN_LENGTH)):
         quotes = explained.into_field(quotes, run.settings.explain_field, int(length))
     countries = [unknown_country(found[quote.opportunity_id], book) for quote in quotes]

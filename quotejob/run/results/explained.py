@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import chain, islice
+from typing import Any, cast
 
 import msgspec
 
+from quotejob import ids
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import ExplainedLine, Explanation, Result
 from quotejob.store import rows
 
 MORE = "..."
+Line = tuple[str, str, str, str | None, int]  # its id, prices and discount; the last number is of the reasons
 
 
 class _Page(msgspec.Struct, frozen=True, array_like=True):
@@ -21,14 +24,58 @@ class _Page(msgspec.Struct, frozen=True, array_like=True):
 
     code_version: str | None
     reasons: list[list[str]]
-    quotes: dict[str, list[tuple[str, str, str, str | None, int]]]  # by Opportunity; the last number is of the reasons
+    quotes: dict[str, list[Line]]  # by Opportunity
 
 
-def pack(quotes: Iterable[PricedQuote], code_version: str | None) -> bytes:
-    """Return the reasons of these prices as bytes."""
+class _Columns(msgspec.Struct):
+    """The same of a page of a large job, in half as many bytes. Only versions that know format 2 read it."""
+
+    version: str | None
+    reasons: list[list[str]]
+    records: ids.Column
+    counts: list[int]  # lines of each record
+    lines: ids.Column
+    list_prices: ids.Column
+    unit_prices: ids.Column
+    discounts: list[str | None]
+    numbers: list[int]  # of the reasons
+
+
+_STORED: Any = tuple[str | None, list[list[str]], dict[str, list[Line]]] | _Columns
+
+
+def pack(quotes: Sequence[PricedQuote], code_version: str | None, *, columns: bool = False) -> bytes:
+    """Return the reasons of these prices as bytes, or in ``columns``."""
     known: dict[tuple[str, ...], int] = {}
     found = {quote.opportunity_id: [_row(line, known) for line in quote.lines] for quote in quotes}
-    return rows.squeeze([code_version, [list(reasons) for reasons in known], found])
+    reasons = [list(reasons) for reasons in known]
+    if not columns or not any(found.values()):
+        return rows.squeeze([code_version, reasons, found])
+    lines, list_prices, unit_prices, discounts, numbers = zip(*chain(*found.values()), strict=True)
+    made = _Columns(
+        code_version,
+        reasons,
+        ids.packed(found),
+        [len(each) for each in found.values()],
+        ids.packed(lines),
+        ids.packed_money(list_prices),
+        ids.packed_money(unit_prices),
+        list(discounts),
+        list(numbers),
+    )
+    return rows.squeeze(msgspec.structs.asdict(made))
+
+
+def _page(stored: bytes) -> _Page:
+    """Return what ``pack`` packed, in either form."""
+    found = rows.unsqueeze(stored, _STORED)
+    if not isinstance(found, _Columns):
+        return _Page(*found)
+    prices = (ids.unpacked_money(found.list_prices), ids.unpacked_money(found.unit_prices))
+    lines: Any = zip(ids.unpacked(found.lines), *prices, found.discounts, found.numbers, strict=True)
+    records = zip(ids.unpacked(found.records), found.counts, strict=True)
+    quotes = {cast(str, record_id): list(islice(lines, count)) for record_id, count in records}
+    return _Page(found.version, found.reasons, quotes)
 
 
 def _row(line: PricedLine, known: dict[tuple[str, ...], int]) -> list[Any]:
@@ -53,7 +100,7 @@ class Explanations:
             stored = self._progress.explained(self._job_id, unit)
             self._unit, self._found = unit, {}
             for page in stored:
-                self._found |= _explanations(rows.unsqueeze(page, _Page))
+                self._found |= _explanations(_page(page))
         found = self._found.get(result.record_id)
         return result if found is None else msgspec.structs.replace(result, explanation=found)
 

@@ -32,6 +32,8 @@ from tasks.queues import lists, message, served
 Grow = Callable[[], None]
 MINUTE = timedelta(minutes=1)
 
+NEXT = formats.FORMAT + 1  # the format of the newer version
+
 
 @pytest.fixture
 def services(settings: Settings, client: RedisClient) -> Services:
@@ -146,7 +148,7 @@ def test_readers_are_told_what_it_waits_for(services: Services, caller: CallerCo
     assert (job.waiting_for[-1], job.extended_status) == (NEWER_WORKER, NEWER_WORKER.message)
     assert services.workers.waiting_for_newer(caller.org_id) == 1
     newer()
-    services.workers.note(["clock.2"])  # one that serves only the clock does none of its steps
+    services.workers.note([f"clock.{NEXT}"])  # one that serves only the clock does none of its steps
     assert services.workers.waiting_for_newer(caller.org_id) == 1
     services.workers.note(served(NEEDED))
     assert services.workers.with_lack([services.jobs.get(job_id)]) == [services.jobs.get(job_id)]
@@ -169,11 +171,14 @@ def test_no_older_worker_takes_its_messages(
     found = [(name.partition("\x06")[0], orjson.loads(text)) for name in lists() for text in client.lrange(name, 0, -1)]
     client.delete(*lists())
     assert {(queue, text["headers"]["task"].removeprefix("quotejob.")) for queue, text in found} == {
-        ("clock.2", "plan"), ("control.2", "plan"), ("pages.2", "price_page"), ("pages.2", "write_batch"),
-        ("control.2", "commit"), ("control.2", "start_wave"), ("control.2", "finish"),
+        (f"clock.{NEXT}", "plan"), (f"control.{NEXT}", "plan"),
+        (f"pages.{NEXT}", "price_page"), (f"pages.{NEXT}", "write_batch"),
+        (f"control.{NEXT}", "commit"), (f"control.{NEXT}", "start_wave"), (f"control.{NEXT}", "finish"),
     }  # fmt: skip
-    bodies = [orjson.loads(base64.b64decode(text["body"]))[2]["chord"] for queue, text in found if queue == "pages.2"]
-    assert {body["options"]["queue"] for body in bodies} == {"control.2"}
+    bodies = [
+        orjson.loads(base64.b64decode(text["body"]))[2]["chord"] for queue, text in found if queue == f"pages.{NEXT}"
+    ]
+    assert {body["options"]["queue"] for body in bodies} == {f"control.{NEXT}"}
     services.jobs.abort(job_id)
 
 
@@ -181,7 +186,7 @@ def test_a_row_that_cannot_even_be_read_says_so(services: Services, caller: Call
     """A word of the newer version: told in plain words; lists leave it out."""
     job_id = of_newer(services, caller)
     services.client.hset(keys.job(job_id), "dependsOnOutcome", "Sometimes")
-    with pytest.raises(NewerVersion, match=f"Job {job_id} needs format 2"):
+    with pytest.raises(NewerVersion, match=f"Job {job_id} needs format {formats.NEEDED_BY['dryRun']}"):
         services.jobs.get(job_id)
     assert services.jobs.get_many([job_id]) == []
 
@@ -218,5 +223,5 @@ def test_its_schedules_do_not_fire_and_do_not_hold_up_others(
     changed = services.schedules.change(theirs[0].schedule_id, caller.org_id, {"end_time": None})
     assert changed.format == 1
     formats.FORMAT -= 1
-    assert services.schedules.delete(theirs[1].schedule_id, caller.org_id).format == 2
+    assert services.schedules.delete(theirs[1].schedule_id, caller.org_id).format == formats.NEEDED_BY["endTime"]
     formats.FORMAT += 1

@@ -75,7 +75,7 @@ def test_what_its_steps_left_is_read(services: Services) -> None:
     assert [progress.page(job.job_id, page) for page in (0, 1)] == [["006a", "006b"], ["006c"]]
     [quote] = packed.unpack(progress.priced(job.job_id, 0) or b"")
     assert (quote.lines[0].unit_price, quote.lines[0].discount) == (Decimal("90.00"), Decimal("0.10"))
-    assert progress.batches(job.job_id, 0) == [{"0": ["006a"]}]
+    assert (progress.batch_count(job.job_id, 0), progress.batch(job.job_id, 0, 0)) == (1, {"0": ["006a"]})
     [result] = services.results.stream(job.job_id)
     assert (result.record_id, result.outcome, result.code) == ("006b", Outcome.SKIPPED, "NO_LINES")
     assert outstanding(job, progress) == [Outstanding("pages", 0, (1,))]
