@@ -24,9 +24,8 @@ from quotejob.errors import NewerVersion
 # instead. If no field of the row tells it, the step that first stores the new thing writes ``format`` into the row
 # before it sends anything. It reads the job again, so that what it sends goes to the queues of that format.
 # tests/integration/upgrade/test_shapes.py fails when a shape changes.
-FORMAT = 2
-COLUMNS = 2  # results and reasons in columns; the script that stores them writes it into the job's row
-FIRST_IN_COLUMNS = 5  # wave; a smaller job is understood by every version
+FORMAT = 1
+FIRST_IN_COLUMNS = 5  # wave; versions before 1.0.0 read only what earlier waves have
 # Field of a job's or schedule's row -> the format that a row with this field needs.
 NEEDED_BY: dict[str, int] = {}
 

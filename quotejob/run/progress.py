@@ -367,7 +367,6 @@ class Progress:
             id=job_id,
             unit=receipt.unit,
             results=pack_results(receipt.results, columns=columns) if receipt.results else None,
-            format=formats.COLUMNS if columns else None,
             priced=priced or None,
             explained=receipt.explained or _pages_of(receipt),
             code_version=receipt.code_version,

@@ -97,7 +97,7 @@ _STORED: Any = list[Result] | _Columns
 def pack_results(results: Sequence[Result], *, columns: bool) -> bytes:
     """Return results as they are stored: each as a list of its fields, or in ``columns``, which takes a third of that.
 
-    Only versions that know format 2 read columns.
+    Versions before 1.0.0 do not read columns.
     """
     if not columns:
         return rows.squeeze([_row(result) for result in results])

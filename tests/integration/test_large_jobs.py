@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -19,6 +20,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.store import keys, rows
 
 PAGE, WAVE = 2, 1  # records of a page, pages of a wave
 
@@ -103,13 +105,14 @@ def _until_lost(ids: Iterator[str]) -> Iterator[str]:
     raise ConnectionError
 
 
-def test_from_the_sixth_wave_on_results_are_columns_and_the_job_says_so(run: Run, services: Services) -> None:
-    """A version that cannot read them leaves the job alone; a smaller job is understood by every version."""
+def test_from_the_sixth_wave_on_results_are_columns(run: Run, services: Services) -> None:
+    """They are read beside those of earlier waves, which versions before 1.0.0 read too."""
     waves.stream_plan(run, keys_of(14), page_size=PAGE, wave_size=WAVE)
     written = []
     for wave in range(7):
         price(run, wave)
         written += write(run, wave)
-        assert run.jobs.get(run.id).format == (1 if wave < formats.FIRST_IN_COLUMNS else formats.COLUMNS), wave
+        kept = [rows.unsqueeze(each, Any) for each in services.client.hash(keys.job(run.id, "results")).values()]
+        assert sum(isinstance(each, dict) for each in kept) == max(0, wave + 1 - formats.FIRST_IN_COLUMNS), wave
     assert list(services.results.stream(run.id)) == written
     assert run.jobs.get(run.id).succeeded == 14

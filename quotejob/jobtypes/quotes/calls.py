@@ -24,6 +24,8 @@ CALLS_A_WAVE = 9  # by Bulk: two jobs are created, filled, started and looked at
 BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
 BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
 BYTES_OF_REASONS = 12  # of a line: why its price is what it is, as long as the job is kept
+BYTES_IN_COLUMNS = 18  # of a record of a later wave with its lines (quotejob.formats): results and reasons
+RECORDS_BEFORE_COLUMNS = 32_000  # in the waves before them
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
 
 
@@ -105,8 +107,13 @@ def by_bulk(quotes: int, shape: Shape) -> int:
 
 def redis_bytes(records: int, lines: int) -> int:
     """Return about how many bytes the job needs in Redis at its peak."""
-    share = min(1.0, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE / records) if records else 0.0
-    return int(records * BYTES_A_RECORD + lines * (BYTES_OF_REASONS + share * BYTES_A_LINE))
+    if not records:
+        return 0
+    plain = min(records, RECORDS_BEFORE_COLUMNS)
+    lines_of_one = lines / records
+    open_lines = min(records, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE) * lines_of_one
+    kept = plain * (BYTES_A_RECORD + lines_of_one * BYTES_OF_REASONS) + (records - plain) * BYTES_IN_COLUMNS
+    return int(kept + open_lines * BYTES_A_LINE)
 
 
 def _plan(records: int, shape: Shape) -> int:

@@ -28,7 +28,7 @@ class _Page(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Columns(msgspec.Struct):
-    """The same of a page of a large job, in half as many bytes. Only versions that know format 2 read it."""
+    """The same of a page of a large job, in half as many bytes. Versions before 1.0.0 do not read it."""
 
     version: str | None
     reasons: list[list[str]]

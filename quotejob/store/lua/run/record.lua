@@ -3,7 +3,6 @@
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
 --       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
 --       pace_key (records by time), faults, open
---       format (that the job needs from now on, or nil)
 --       id, unit, results, priced, explained and totals (compressed, or nil), code_version (of the users' code, or nil)
 --       counts (field of the job -> how much to add), pages (a list of:
 --       page, how much to add to its quotes to write, its failed records)
@@ -28,7 +27,6 @@ if args.large then
   end
 end
 redis.call('HSET', args.receipts, args.unit, '1')
-if args.format then redis.call('HSET', args.job, 'format', string.format('%.0f', args.format)) end
 redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
 redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
