@@ -23,6 +23,8 @@ START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes
 PORTS_TRIED = 50  # from the preferred one on
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 
+_reserved: dict[int, socket.socket] = {}  # by port
+
 
 class StackError(Exception):
     """A process did not start or did not stay; the message holds its last log lines."""
@@ -124,5 +126,22 @@ def free_port(preferred: int = 0) -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+            if port == 0 or _reserve(port):
+                return int(probe.getsockname()[1])
     raise StackError("No free port on 127.0.0.1.")
+
+
+def _reserve(port: int) -> bool:
+    """Keep a port for this process. False: another one of ours has it, though what will listen there still starts.
+
+    The name of a socket in Linux's abstract namespace belongs to one process, and goes with it.
+    """
+    if sys.platform == "linux" and port not in _reserved:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0quotejob port {port}")
+        except OSError:
+            name.close()
+            return False
+        _reserved[port] = name
+    return True

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 import structlog
-from redis import ConnectionPool
 
 from cli.local import LocalOrg
 from harness.process import clean_environment
@@ -33,8 +31,6 @@ LONG = [
 FAILED_CHECKS = os.environ.get("QUOTEJOB_FAILED_CHECKS", "")  # from bin/test
 GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 
-_connections: WeakSet[ConnectionPool] = WeakSet()  # to Redis, of all clients that are made
-
 for _name in set(os.environ) - set(clean_environment()):
     del os.environ[_name]
 
@@ -42,21 +38,6 @@ for _name in set(os.environ) - set(clean_environment()):
 def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM ends the run like Ctrl-C does, so that every fixture stops what it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    make = ConnectionPool.__init__
-
-    def make_and_note(pool: ConnectionPool, *args: Any, **options: Any) -> None:
-        make(pool, *args, **options)
-        _connections.add(pool)
-
-    ConnectionPool.__init__ = make_and_note  # type: ignore[method-assign, assignment]
-
-
-@pytest.fixture(autouse=True)
-def dropped_clients_leave_nothing_open() -> Iterator[None]:
-    """Close idle connections to Redis. Those of a dropped client would be found, and complained of, in a later test."""
-    yield
-    for pool in list(_connections):
-        pool.disconnect(inuse_connections=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

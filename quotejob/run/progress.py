@@ -17,7 +17,8 @@ import structlog
 from quotejob import clock, formats
 from quotejob.errors import JobConflict, JobNotFound
 from quotejob.run.incomplete import IncompleteQuotes
-from quotejob.run.receipt import Outcome, Receipt, Result, pack_results, unpack_results
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.run.stored_results import pack_results, unpack_results
 from quotejob.store import keys, rows, scripts
 from quotejob.store.client import RedisClient
 
@@ -210,7 +211,7 @@ class Progress:
 
     def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch]) -> bool:
         """Fix the wave's packing. The first packing wins. Return whether this packing was stored."""
-        return bool(self._redis.hsetnx(keys.job(job_id, "batches"), str(wave), rows.squeeze(list(batches))))
+        return self._mark(job_id, "batches", str(wave), rows.squeeze(list(batches)), first=True)
 
     def batch_count(self, job_id: str, wave: int) -> int | None:
         """Return the number of batches in the wave's packing. None: it is not packed yet."""
@@ -228,7 +229,7 @@ class Progress:
     def forget_batches(self, job_id: str, wave: int) -> None:
         """Delete what is in the batches of a wave that is written. Their number is kept."""
         batches: list[Batch] = [{}] * (self.batch_count(job_id, wave) or 0)
-        self._redis.hset(keys.job(job_id, "batches"), str(wave), rows.squeeze(batches))
+        self._mark(job_id, "batches", str(wave), rows.squeeze(batches))
 
     def record_batch(
         self,
@@ -284,12 +285,12 @@ class Progress:
 
     def once(self, job_id: str, what: str) -> bool:
         """Return True for the first call only. So several triggers start one step once."""
-        return bool(self._redis.hsetnx(keys.job(job_id, "marks"), what, clock.now().isoformat()))
+        return self._mark(job_id, "marks", what, clock.now().isoformat().encode(), first=True)
 
     def note(self, job_id: str, what: str, value: str | None = None) -> str | None:
         """Store (with ``value``) or read a small checkpoint of a long step, for example the ids of its Bulk jobs."""
         if value is not None:
-            self._redis.hset(keys.job(job_id, "marks"), what, value)
+            self._mark(job_id, "marks", what, value.encode())
             return value
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()
@@ -302,8 +303,15 @@ class Progress:
 
     def first_note(self, job_id: str, what: str, value: str) -> str:
         """Store a note if there is none of this name. Return the note that is stored then."""
-        self._redis.hsetnx(keys.job(job_id, "marks"), what, value)
+        self._mark(job_id, "marks", what, value.encode(), first=True)
         return self.note(job_id, what) or value
+
+    def _mark(self, job_id: str, what: str, field: str, value: bytes, *, first: bool = False) -> bool:
+        """Write a field of a job that is not Completed. Return whether it was written. ``first``: if there is none."""
+        key = keys.job(job_id, what)
+        return bool(
+            scripts.run(self._redis, "jobs/mark", job=keys.job(job_id), key=key, field=field, value=value, first=first)
+        )
 
     def forget_note(self, job_id: str, what: str) -> None:
         """Delete a note."""

@@ -1,19 +1,11 @@
-"""Receipts: the counts, keys and errors that a page or a batch reports. They have no payload.
-
-And the form in which results are kept in Redis.
-"""
+"""Receipts: the counts, keys and errors that a page or a batch reports. They have no payload."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
 
 import msgspec
-
-from quotejob import ids
-from quotejob.store import rows
 
 MAX_DEATHS = 3  # clear deaths of worker processes that worked on nothing else; then the page or batch is given up
 
@@ -81,56 +73,6 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     def written_id(self) -> str | None:
         """The id of what was written for the record: a Quote, or the first record of a user's own job."""
         return self.quote_id or self.other_id
-
-
-class _Columns(msgspec.Struct):
-    """The stored form of many results: columns of those that only say that a Quote was written, and the others."""
-
-    records: ids.Column
-    quotes: ids.Column
-    others: list[tuple[int, Result]]  # each with its place
-
-
-_STORED: Any = list[Result] | _Columns
-
-
-def pack_results(results: Sequence[Result], *, columns: bool) -> bytes:
-    """Return results as they are stored: each as a list of its fields, or in ``columns``, which takes a third of that.
-
-    Versions before 1.0.0 do not read columns.
-    """
-    if not columns:
-        return rows.squeeze([_row(result) for result in results])
-    plain, others = [], []
-    for place, result in enumerate(results):
-        if result == Result(result.record_id, Outcome.SUCCEEDED, result.quote_id):
-            plain.append(result)
-        else:
-            others.append((place, _row(result)))
-    records, quotes = ids.packed(each.record_id for each in plain), ids.packed(each.quote_id for each in plain)
-    return rows.squeeze({"records": records, "quotes": quotes, "others": others})
-
-
-def unpack_results(stored: bytes) -> list[Result]:
-    """Return the results that ``pack_results`` packed, in either form."""
-    found: list[Result] | _Columns = rows.unsqueeze(stored, _STORED)
-    if isinstance(found, list):
-        return found
-    results = [
-        Result(cast(str, record_id), Outcome.SUCCEEDED, quote_id)
-        for record_id, quote_id in zip(ids.unpacked(found.records), ids.unpacked(found.quotes), strict=True)
-    ]
-    for place, result in found.others:
-        results.insert(place, result)
-    return results
-
-
-def _row(result: Result) -> list[Any]:
-    """Return a result as it is stored: its fields in order, without empty fields at the end."""
-    row: list[Any] = msgspec.to_builtins(result)
-    while row[-1] is None:
-        row.pop()
-    return row
 
 
 def lost(record_id: str, record_name: str | None = None) -> Result:

@@ -116,3 +116,20 @@ def test_from_the_sixth_wave_on_results_are_columns(run: Run, services: Services
         assert sum(isinstance(each, dict) for each in kept) == max(0, wave + 1 - formats.FIRST_IN_COLUMNS), wave
     assert list(services.results.stream(run.id)) == written
     assert run.jobs.get(run.id).succeeded == 14
+
+
+def test_a_step_that_comes_after_the_end_leaves_nothing(run: Run, services: Services) -> None:
+    """The job's hashes are deleted when it is Completed. Nobody would delete one that is written later."""
+    waves.stream_plan(run, keys_of(2), page_size=PAGE, wave_size=WAVE)
+    price(run, 0)
+    write(run, 0)
+    services.jobs.move(run.id, Status.PROCESSING)
+    assert services.jobs.move(run.id, Status.COMPLETED)
+    before = set(services.client.scan_iter(f"quotejob:job:{run.id}:*"))
+    run.progress.note(run.id, "expected", "65")
+    assert run.progress.note(run.id, "expected") is None
+    assert run.progress.first_note(run.id, "decided", "x") == "x"
+    assert not run.progress.once(run.id, waves.sent(1))
+    assert not run.progress.store_batches(run.id, 1, [{"1": ["0061"]}])
+    run.progress.forget_batches(run.id, 0)
+    assert set(services.client.scan_iter(f"quotejob:job:{run.id}:*")) == before

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from quotejob import ids
 from quotejob.pricing.model import PricedLine, PricedQuote
-from quotejob.run.receipt import Outcome, PlannedQuote, Result, pack_results, unpack_results
+from quotejob.run.receipt import Outcome, PlannedQuote, Result
 from quotejob.run.receipt import Planned as PlannedResult
 from quotejob.run.results import explained
+from quotejob.run.stored_results import pack_results, unpack_results
 
 KNOWN = "001D000000IRFmaIAH"  # printed in Salesforce's own guides
 digits = st.text(ids.DIGITS, min_size=9, max_size=9)

@@ -22,10 +22,15 @@ def crew() -> Iterator[Crew]:
     made.stop()
 
 
+def running() -> dict[int, str]:
+    """Return what the children of users' code run, by process id. Other tests leave children of other kinds."""
+    of = {child.pid: child.cmdline() for child in psutil.Process().children()}
+    return {pid: words[words.index(ONE.factory) + 1] for pid, words in of.items() if ONE.factory in words}
+
+
 def children() -> list[str]:
-    """Return what the children of this process run, in alphabetical order."""
-    of = [child.cmdline() for child in psutil.Process().children()]
-    return sorted(words[words.index(ONE.factory) + 1] for words in of if ONE.factory in words)
+    """Return what they run, in alphabetical order."""
+    return sorted(running().values())
 
 
 def at_once(crew: Crew, *kinds: Kind) -> None:
@@ -39,9 +44,9 @@ def test_as_many_children_may_wait_as_may_work(crew: Crew) -> None:
     """Two kinds in turn need no new ones. For a third, those end that have waited longest."""
     at_once(crew, ONE, ONE)
     at_once(crew, OTHER, OTHER)
-    started = {child.pid for child in psutil.Process().children()}
+    started = set(running())
     at_once(crew, ONE, OTHER)
-    assert {child.pid for child in psutil.Process().children()} == started
+    assert set(running()) == started
     assert children() == ["one", "one", "other", "other"]
     at_once(crew, OTHER, OTHER)
     at_once(crew, THIRD, THIRD)
@@ -55,11 +60,11 @@ def test_children_start_before_they_are_needed(crew: Crew) -> None:
     crew.get_ready(ONE)
     assert time.perf_counter() - began < 0.1
     at_once(crew, ONE, ONE)  # these wait for the places, so both have started
-    started = {child.pid for child in psutil.Process().children()}
+    started = set(running())
     assert len(started) == 2
     crew.get_ready(ONE)
     at_once(crew, ONE, ONE)
-    assert {child.pid for child in psutil.Process().children()} == started
+    assert set(running()) == started
 
 
 def test_a_child_that_cannot_start_gives_its_place_back(crew: Crew) -> None:
