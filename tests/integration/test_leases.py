@@ -175,3 +175,12 @@ def test_all_rest_when_the_org_is_to_be_spared(held: Leases, job_id: str) -> Non
     began = time.monotonic()
     lease.go_on()
     assert time.monotonic() - began > 0.2
+
+
+def test_a_death_before_the_end_is_not_counted_after_it(client: RedisClient, held: Leases, job_id: str) -> None:
+    """Who cleans up after an ended job takes the unit of a dead step. Nobody would delete a count that begins then."""
+    claim(held, job_id)
+    client.hset(keys.job(job_id), "status", "Failed")
+    time.sleep(0.4)
+    held.claim(job_id, "page 0 1", ORG, after_end=True)
+    assert not client.exists(keys.job(job_id, "deaths"))

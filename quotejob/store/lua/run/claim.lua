@@ -10,7 +10,7 @@ local holder, held, ran_out = lease_of(args.leases, unit)
 if args.after_end and holder == 'wait' then holder = nil end -- nobody works on it
 if holder and holder ~= 'sent' and holder ~= me then
   if held then return {'held', 0, 0, 0} end
-  note_death(args, holder, ran_out)
+  if not args.after_end then note_death(args, holder, ran_out) end -- nobody would delete the note of it
 end
 hold(args)
 redis.call('ZADD', args.open, 'XX', string.format('%.0f', NOW), args.id)
