@@ -111,25 +111,41 @@ def measure(stack: Stack, api: Api, reader: OrgReader) -> None:
     print(*timeline.chart(told, submitted), sep="\n")
 
 
-class Watch:
+class Sampler:
+    """Calls ``look`` every so many seconds, from a thread, until stopped."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._done.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Read once."""
+        raise NotImplementedError
+
+    def _go_on(self) -> None:
+        while not self._done.wait(self._seconds):
+            self.look()
+
+
+class Watch(Sampler):
     """Reads memory and connections of Redis four times a second, until stopped."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.connections = self.memory = 0
         self._client = client
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+        super().__init__(0.25)
 
-    def stop(self) -> None:
-        """Stop reading Redis."""
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._done.wait(0.25):
-            self.connections = max(self.connections, len(self._client.client_list()) - 1)
-            self.memory = max(self.memory, self._client.info("memory")["used_memory"])
+    def look(self) -> None:
+        """Read once."""
+        self.connections = max(self.connections, len(self._client.client_list()) - 1)
+        self.memory = max(self.memory, self._client.info("memory")["used_memory"])
 
 
 def cpu_seconds(workers: Sequence[int]) -> float:

@@ -13,7 +13,6 @@ import argparse
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections import Counter
 from datetime import datetime
@@ -23,7 +22,7 @@ from typing import Any
 
 import redis
 
-from bench.main_job import cpu_seconds, pss, row
+from bench.main_job import Sampler, cpu_seconds, pss, row
 from bench.sizes import raw
 from cli.client import Api
 from harness.org_reader import OrgReader
@@ -164,7 +163,7 @@ class Steps:
         )
 
 
-class Watch:
+class Watch(Sampler):
     """Reads the memory of a worker and of Redis every second, until stopped."""
 
     def __init__(self, client: redis.Redis, worker: int) -> None:
@@ -175,26 +174,23 @@ class Watch:
         self.grown = self.left = 0
         self.kinds: Counter[str] = Counter()  # bytes by kind of key, at the peak
         self._counted = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+        super().__init__(1)
 
     def stop(self) -> None:
-        """Stop reading."""
-        self._done.set()
-        self._thread.join()
+        """Stop reading, and note what is left in Redis."""
+        super().stop()
         self.left = self.used()
 
     def used(self) -> int:
         """Return the memory that Redis has in use, above that of the start."""
         return int(self.client.info("memory")["used_memory"]) - self._first
 
-    def _look(self) -> None:
-        while not self._done.wait(1):
-            self.most_pss = max(self.most_pss, pss([self._worker]))
-            self.grown = max(self.grown, self.used())
-            if self.grown > self._counted + LEAST_GROWTH:
-                self._counted, self.kinds = self.grown, by_kind(self.client)
+    def look(self) -> None:
+        """Read once."""
+        self.most_pss = max(self.most_pss, pss([self._worker]))
+        self.grown = max(self.grown, self.used())
+        if self.grown > self._counted + LEAST_GROWTH:
+            self._counted, self.kinds = self.grown, by_kind(self.client)
 
 
 def by_kind(client: redis.Redis) -> Counter[str]:
