@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 
+from quotejob.formats import FIRST_IN_COLUMNS
 from quotejob.jobtypes.quotes import packing
 from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE, Size
 from quotejob.pricing import Rules
@@ -25,7 +26,6 @@ BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in
 BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
 BYTES_OF_REASONS = 12  # of a line: why its price is what it is, as long as the job is kept
 BYTES_IN_COLUMNS = 18  # of a record of a later wave with its lines (quotejob.formats): results and reasons
-RECORDS_BEFORE_COLUMNS = 32_000  # in the waves before them
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
 
 
@@ -109,7 +109,7 @@ def redis_bytes(records: int, lines: int) -> int:
     """Return about how many bytes the job needs in Redis at its peak."""
     if not records:
         return 0
-    plain = min(records, RECORDS_BEFORE_COLUMNS)
+    plain = sum(streamed_sizes(records, 1, MAX_RECORDS_PER_WAVE)[:FIRST_IN_COLUMNS])
     lines_of_one = lines / records
     open_lines = min(records, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE) * lines_of_one
     kept = plain * (BYTES_A_RECORD + lines_of_one * BYTES_OF_REASONS) + (records - plain) * BYTES_IN_COLUMNS
