@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.results import explained
+from quotejob.run.waves import batched
 from quotejob.salesforce import MAX_NODES
 from quotejob.usercode.pricing.decided import applied
 from quotejob.usercode.pricing.pricer import Pricer, pricer
@@ -86,16 +88,21 @@ def _price_all(
         else:
             quotes.append(outcome)
     if own is not None:
-        quotes, others = _by_function(own, found, quotes)
+        quotes, others = _by_function(own, found, quotes, run.settings.page_size)
         results += others
     return quotes, results, found
 
 
 def _by_function(
-    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote]
+    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote], at_once: int
 ) -> tuple[list[PricedQuote], list[Result]]:
-    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for."""
-    made = own.price([(found[quote.opportunity_id].asked, quote) for quote in quotes])
+    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for.
+
+    ``at_once``: how many it gets at a time.
+    """
+    made = chain.from_iterable(
+        own.price([(found[quote.opportunity_id].asked, quote) for quote in some]) for some in batched(quotes, at_once)
+    )
     kept, results = [], []
     for quote, decided in zip(quotes, made, strict=True):
         opportunity = found[quote.opportunity_id]
