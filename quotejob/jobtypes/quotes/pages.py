@@ -5,7 +5,9 @@ An expected problem of one Opportunity is data in the page's receipt. Only a pro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -28,6 +30,9 @@ from quotejob.usercode.pricing.decided import applied
 from quotejob.usercode.pricing.pricer import Pricer, pricer
 from quotejob.usercode.rows import Column
 
+# Pages of several queries that a process works on at a time. Each takes some MB, and more of them would not end sooner:
+# the org writes their quotes more slowly than this.
+_LARGE_ONES = threading.BoundedSemaphore(5)
 EXPLAIN_LENGTH = "explain"  # a note of the job: how much text the field for reasons takes
 
 log = structlog.get_logger()
@@ -37,6 +42,12 @@ def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
+    with _LARGE_ONES if len(ids) > run.settings.page_size else nullcontext():
+        _price_page(run, wave, page, ids)
+
+
+def _price_page(run: Run, wave: int, page: int, ids: Sequence[str]) -> None:
+    run.go_on()
     book = rules(run.settings.pricing_rules)
     quotes, results, found = _price_all(run, ids, book)
     own = pricer(run.settings)

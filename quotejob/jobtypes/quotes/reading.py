@@ -54,12 +54,16 @@ def read(run: Run, ids: Sequence[str], book: Rules, asked: Sequence[Column] = ()
 
 
 def _rows(run: Run, ids: Sequence[str], query: Callable[[Sequence[str]], str]) -> Iterator[Record]:
-    """Return the rows of these Opportunities, by several requests if a query would be too long for its URI."""
+    """Return the rows of these Opportunities, by several requests if a query would be too long for its URI.
+
+    The first request is sent now, so that what the org refuses is refused here.
+    """
     parts = [query(some) for some in batched(ids, run.settings.page_size)]
     try:
         if len(parts) == 1:
             return run.org.query(parts[0])
-        return chain.from_iterable(map(run.org.query_together, batched(parts, MOST_TOGETHER)))
+        first, *others = batched(parts, MOST_TOGETHER)
+        return chain(run.org.query_together(first), chain.from_iterable(map(run.org.query_together, others)))
     except OrgRefused as refused:
         if refused.code != URI_TOO_LONG or len(ids) == 1:
             raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import requests
@@ -17,11 +18,12 @@ from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes import commit
+from quotejob.jobtypes.quotes import commit, reading
 from quotejob.run import bulk_speed
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import OrgClient, bulk
 from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.translate import URI_TOO_LONG
 from quotejob.salesforce.wire import Wire
 from quotejob.services import Services
 from quotejob.settings import current
@@ -297,3 +299,32 @@ def test_the_page_size_stays_when_the_setting_changes(
 
 def interrupted(*_: object, **__: object) -> None:
     raise Died
+
+
+def test_queries_that_are_too_long_are_cut(
+    small_pages: Services, submit: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by graphs: with fewer ids in each, until it fits."""
+    job, fits = submit(), OrgClient._check_length
+
+    def strict(org: OrgClient, parameter: str, soql: str) -> None:
+        if soql.count("'006") > 1:
+            raise OrgRefused("too long", code=URI_TOO_LONG)
+        fits(org, parameter, soql)
+
+    monkeypatch.setattr(OrgClient, "_check_length", strict)
+    [job] = run_to_end(small_pages, job.job_id)
+    assert (job.status, job.succeeded) == (Status.COMPLETED, RECORDS)
+
+
+def test_a_field_that_the_org_refuses(small_pages: Services, submit: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job fails with a sentence that says what to do, also if one call has several queries."""
+    job, select = submit(), reading.select
+
+    def refused(ids: Sequence[str], *args: Any, **kwargs: Any) -> str:
+        return select(ids, *args, **kwargs).replace("SELECT Id,", "SELECT Nonsense, Id,", 1)
+
+    monkeypatch.setattr(reading, "select", refused)
+    [job] = run_to_end(small_pages, job.job_id)
+    assert job.status is Status.FAILED
+    assert "correct 'fields' in the pricing rules" in (job.extended_status or "")
