@@ -98,7 +98,7 @@ def forecast(
         calls=counted,
         allocation=kept,
         percent=round(100 * counted.total / kept.limit, 2) if kept and kept.limit else None,
-        redis_bytes=calls.redis_bytes(records, found.lines),
+        redis_bytes=calls.redis_bytes(records, found.lines, shape.first_wave),
         seconds=ahead.around(expected, services.forecast_notes.ratios(context.org_id, job_type)),
         basis=basis,
         estimated_end=end,
@@ -171,7 +171,8 @@ def _shape(
         known = own_plan_calls(job) if job else calls.plan_calls(rules(settings.pricing_rules)) + dry_run
     places, prompt = services.gate.places_when_idle(org_id), services.gate.is_prompt(org_id, latency)
     size = job.page_size if job else how.page_size(commit_by, settings)
-    return Shape(size, places, known, prompt and job is None, how.queries_of_page(commit_by))
+    prompt = prompt and job is None
+    return Shape(size, places, known, prompt, how.queries_of_page(commit_by), how.first_wave(commit_by))
 
 
 def _time(

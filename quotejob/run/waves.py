@@ -49,8 +49,12 @@ def store_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int)
     run.progress.store_plan(run.id, batched(bounded, page_size), wave_size, lambda: run.org.calls)
 
 
-def stream_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int) -> None:
+def stream_plan(
+    run: Run, keys: Iterable[str], *, page_size: int, wave_size: int, first_wave: int | None = None
+) -> None:
     """Do the same, and let each wave run as soon as its keys are known. Waves have at most ``wave_size`` pages.
+
+    ``first_wave``: about how many records the first one has; None: FIRST_WAVE.
 
     What was added stays: a second try reads the keys again, and adds only those that are new. Raises LeaseLost if
     another step makes the same plan, JobStopped if the job has ended, OrgClosed if there are too many keys.
@@ -61,7 +65,7 @@ def stream_plan(run: Run, keys: Iterable[str], *, page_size: int, wave_size: int
     total = len(known)
     fresh = (key for key in keys if key not in known) if known else keys
     pages = batched(_bounded(fresh, run.settings.most_records - total), page_size)
-    while added := list(islice(pages, _next_size(waves, page_size, wave_size))):
+    while added := list(islice(pages, _next_size(waves, page_size, wave_size, first_wave))):
         run.go_on()
         first = waves[-1].stop if waves else 0
         if not run.progress.add_wave(run.id, len(waves), first, added):
@@ -85,18 +89,18 @@ def _bounded(keys: Iterable[str], most: int) -> Iterator[str]:
         yield key
 
 
-def _next_size(waves: Sequence[range], page_size: int, wave_size: int) -> int:
+def _next_size(waves: Sequence[range], page_size: int, wave_size: int, first_wave: int | None) -> int:
     """Return the pages of the next wave: as many as all before it have."""
     so_far = waves[-1].stop if waves else 0
-    return min(wave_size, max(1, FIRST_WAVE // page_size, so_far))
+    return min(wave_size, max(1, (first_wave or FIRST_WAVE) // page_size, so_far))
 
 
-def streamed_sizes(records: int, page_size: int, wave_size: int) -> list[int]:
-    """Return the number of records in each wave of a streamed plan."""
+def streamed_sizes(records: int, page_size: int, wave_size: int, first_wave: int | None = None) -> list[int]:
+    """Return the number of records in each wave of a streamed plan: see :func:`stream_plan`."""
     waves: list[range] = []
     pages = -(-records // page_size)
     while (first := waves[-1].stop if waves else 0) < pages:
-        waves.append(range(first, min(pages, first + _next_size(waves, page_size, wave_size))))
+        waves.append(range(first, min(pages, first + _next_size(waves, page_size, wave_size, first_wave))))
     return [min(records, wave.stop * page_size) - wave.start * page_size for wave in waves]
 
 

@@ -52,6 +52,7 @@ class Shape:
     plan_calls: int  # requests of the plan beside those that read the ids
     prompt: bool = False  # the org answers at once: all batches are full
     queries: int = 1  # of one page, sent by one call
+    first_wave: int | None = None  # about how many Opportunities it has; None: as usual
 
     @property
     def of_query(self) -> int:
@@ -111,11 +112,11 @@ def by_bulk(quotes: int, shape: Shape) -> int:
     return sum(CALLS_A_WAVE if wave > 1 else 1 for wave in _waves(quotes, shape))
 
 
-def redis_bytes(records: int, lines: int) -> int:
+def redis_bytes(records: int, lines: int, first_wave: int | None = None) -> int:
     """Return about how many bytes the job needs in Redis at its peak."""
     if not records:
         return 0
-    plain = sum(streamed_sizes(records, 1, MAX_RECORDS_PER_WAVE)[:FIRST_IN_COLUMNS])
+    plain = sum(streamed_sizes(records, 1, MAX_RECORDS_PER_WAVE, first_wave)[:FIRST_IN_COLUMNS])
     lines_of_one = lines / records
     open_lines = min(records, WAVES_IN_REDIS * MAX_RECORDS_PER_WAVE) * lines_of_one
     kept = plain * (BYTES_A_RECORD + lines_of_one * BYTES_OF_REASONS) + (records - plain) * BYTES_IN_COLUMNS
@@ -143,7 +144,7 @@ def _beyond(rows: Iterable[int]) -> int:
 
 def _waves(quotes: int, shape: Shape) -> list[int]:
     """Return the number of quotes in each wave."""
-    return streamed_sizes(quotes, shape.page_size, max(1, MAX_RECORDS_PER_WAVE // shape.page_size))
+    return streamed_sizes(quotes, shape.page_size, max(1, MAX_RECORDS_PER_WAVE // shape.page_size), shape.first_wave)
 
 
 def _shares(waves: Sequence[int], nodes: int, shape: Shape) -> packing.Shares | None:

@@ -16,6 +16,9 @@ from quotejob.settings import Settings
 
 LINES = 3  # of an Opportunity, while nobody has counted them
 PLAN_CALLS = 1  # of a plan by Bulk beside the others: the lines of Quotes are described
+FIRST_WAVE = (
+    5_000  # Opportunities of the first wave by Bulk: each wave costs nine calls, and the org's start of two jobs
+)
 _PAGE_SIZE = "page size"  # a note of the job
 MOST_PERCENT = 20  # of the calls that are left: above that, Bulk is taken if it needs fewer
 
@@ -41,6 +44,11 @@ def queries_of_page(commit_by: CommitBy | None) -> int:
     return MOST_TOGETHER if commit_by is CommitBy.BULK else 1
 
 
+def first_wave(commit_by: CommitBy | None) -> int | None:
+    """Return how many Opportunities the first wave has. None: as usual."""
+    return FIRST_WAVE if commit_by is CommitBy.BULK else None
+
+
 def kept_page_size(run: Run, commit_by: CommitBy | None) -> int:
     """Return the page size of the job. It is fixed when its plan begins, and does not change with the settings."""
     begun = bool(run.progress.added_waves(run.id))  # by a version that had one page size for all jobs
@@ -59,7 +67,7 @@ def best(records: int, usage: tuple[int, int] | None, keep: int | None, settings
     left = limit - used - max(keep or 0, settings.keep_calls.of(limit))
     graph = calls.of_totals(records, records, LINES * records, Shape(settings.page_size, 0, 0)).write
     pays = (
-        calls.by_bulk(records, Shape(page_size(CommitBy.BULK, settings), 0, 0)) < graph
+        calls.by_bulk(records, Shape(page_size(CommitBy.BULK, settings), 0, 0, first_wave=FIRST_WAVE)) < graph
         and 100 * graph > MOST_PERCENT * left
     )
     return CommitBy.BULK if pays else CommitBy.GRAPH

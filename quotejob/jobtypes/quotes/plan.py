@@ -57,7 +57,8 @@ def plan_quotes(run: Run) -> None:
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
     size = how.kept_page_size(run, commit_by)
-    stream_plan(run, _records(run, size), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    most, first = max(1, MAX_RECORDS_PER_WAVE // size), how.first_wave(commit_by)
+    stream_plan(run, _records(run, size), page_size=size, wave_size=most, first_wave=first)
 
 
 def _records(run: Run, page_size: int) -> Iterator[str]:

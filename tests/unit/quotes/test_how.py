@@ -48,8 +48,10 @@ def test_auto_leaves_what_the_setting_keeps(settings: Settings) -> None:
 def test_the_calls_of_a_million(settings: Settings) -> None:
     """Some hundred write calls, where graphs need some thousand. Reading takes a fifth of the calls."""
     shape = Shape(settings.page_size, 0, 0)
-    by_bulk = Shape(how.page_size(CommitBy.BULK, settings), 0, 0, queries=how.queries_of_page(CommitBy.BULK))
-    assert calls.by_bulk(1_000_000, by_bulk) == 54 * 9
+    size, queries = how.page_size(CommitBy.BULK, settings), how.queries_of_page(CommitBy.BULK)
+    by_bulk = Shape(size, 0, 0, queries=queries, first_wave=how.first_wave(CommitBy.BULK))
+    assert calls.by_bulk(1_000_000, by_bulk) == 52 * 9
+    assert [calls.by_bulk(count, by_bulk) for count in (5_000, 10_000, 20_000)] == [9, 18, 27]
     assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, by_bulk).read == 1_000
     assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, shape).read == 5_000
     assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, shape).write > 6_000
