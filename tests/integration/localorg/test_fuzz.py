@@ -87,7 +87,8 @@ def alive(org: Server) -> bool:
 
 def test_no_request_breaks_the_org(org: Server) -> None:
     fuzz = Fuzz(SEED, some_ids(org), some_jobs(org))
-    until, sent, statuses = time.monotonic() + SECONDS, 0, set()
+    until, sent = time.monotonic() + SECONDS, 0
+    statuses: set[int] = set()
     while time.monotonic() < until or (sent < ENOUGH and not statuses >= STATUSES):  # the machine may be busy
         request = fuzz.request()
         status, body = send(org, request)
