@@ -166,6 +166,22 @@ def test_the_queue_moves_while_a_job_is_moved(window: Window, api: Api, held: li
     window.wrong = [each for each in window.wrong if "409" not in each]
 
 
+def test_the_jobs_before_and_after_are_a_graph(page: Page, api: Api, held: list[str], name: str) -> None:
+    """It shows what becomes of them without a reload, and leads to them; names stay text."""
+    asked = {"soqlWhereClause": "Id = null", "name": HTML, "dependsOn": held[:2], "dependsOnOutcome": "Finished"}
+    later = api.post("/api/executebatch", asked)["jobId"]
+    page.goto(f"/console/jobs/{later}")
+    expect(page.locator("#graph li")).to_have_count(3)
+    expect(page.locator(f"#dep-{later}")).to_contain_text(f"after {name} 0 and {name} 1")
+    expect(page.locator("#progress .al.in")).to_contain_text(f"Waits for job {name} 0")
+    api.post(f"/api/jobs/{held[0]}/abort")
+    expect(page.locator(f"#dep-{held[0]}")).to_contain_text("Aborted")
+    page.locator("#graph").get_by_role("link", name=f"{name} 1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{name} 1")
+    expect(page.locator(f"#dep-{later}")).to_contain_text(f"{HTML}")
+    api.post(f"/api/jobs/{later}/abort")
+
+
 def test_ticked_jobs_are_aborted_after_a_question(page: Page, api: Api, held: list[str]) -> None:
     page.goto("/console/jobs?show=holding")
     for each in held[:2]:
@@ -328,8 +344,9 @@ def schedule(api: Api, name: str) -> Iterator[str]:
 
 def to_show(api: Api) -> str:
     """A job that ran for some seconds, for the picture."""
-    ended(api, api.post("/api/data/create?numberOfOpportunities=5000")["jobId"])
-    return str(ended(api, api.submit("Name LIKE 'Sample Opportunity%'"))["jobId"])
+    made = ended(api, api.post("/api/data/create?numberOfOpportunities=5000")["jobId"])["jobId"]
+    shown = {"soqlWhereClause": "Name LIKE 'Sample Opportunity%'", "name": "Samples, priced", "dependsOn": [made]}
+    return str(ended(api, api.post("/api/executebatch", shown)["jobId"])["jobId"])
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -340,6 +357,8 @@ def test_every_page_can_be_used_by_everyone(
     """axe-core finds nothing, nothing has to be scrolled sideways, and nothing comes from elsewhere."""
     window = signed_in(**LOOKS[look])
     job_id = to_show(api) if PICTURES and look == "light" else held[0]
+    child = {"soqlWhereClause": "Id = null", "notBefore": "2099-01-01T00:00:00Z", "dependsOn": [job_id]}
+    after = [api.post("/api/executebatch", child | {"name": each})["jobId"] for each in ("Send approvals", HTML)]
     paths = {
         "overview": "/console", "jobs": "/console/jobs", "job": f"/console/jobs/{job_id}", "queue": "/console/queue",
         "schedules": "/console/schedules", "new-schedule": "/console/schedules/new", "health": "/console/health",
@@ -348,13 +367,15 @@ def test_every_page_can_be_used_by_everyone(
     }  # fmt: skip
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
-        window.page.goto(path)
+        window.page.goto(path, wait_until="networkidle")
         found[name] = window.findings()
         if window.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found[name].append("it has to be scrolled sideways")
         if PICTURES and name not in REFUSALS and (look == "light" or (name, look) in PICTURED):
             window.page.evaluate(NO_HOST_NAMES)
             window.page.screenshot(path=PICTURES / f"{name}-{look}.png")
+    for each in after:
+        api.post(f"/api/jobs/{each}/abort")
     window.context.close()
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
     assert [each for each in window.wrong if "403" not in each and "404" not in each] == []
