@@ -176,8 +176,8 @@ def test_what_needs_all_jobs_comes_after_the_page(
     child = services.jobs.submit(context, sample, name="<b>second", conditions=Conditions((parent,)))[0].job_id
     assert "Holding <b>2</b>" in browser.get("/console/part/jobs/chips").text
     assert "Holding <b>1</b>" in browser.get("/console/part/jobs/chips?q=second").text
-    assert "Abort all 1 that match" in browser.get("/console/part/jobs/all?q=second").text
-    assert "that match…" not in viewer.get("/console/part/jobs/all").text
+    assert "Abort all 1 that match" in browser.get("/console/part/jobs/chips?q=second").text
+    assert "that match…" not in viewer.get("/console/part/jobs/chips").text
     for one, other in ((parent, child), (child, parent)):
         text = browser.get(f"/console/part/jobs/{one}/family").text
         assert f'href="/console/jobs/{other}"' in text
