@@ -362,7 +362,7 @@ def test_every_page_can_be_used_by_everyone(
     window = signed_in(**LOOKS[look])
     job_id = to_show(api) if PICTURES and look == "light" else held[0]
     after = [job_id]
-    for each in ("Send approvals", HTML + "W" * 40, "Archive"):
+    for each in ("Send approvals", "Archive", HTML + "W" * 40, "Report"):
         child = {"soqlWhereClause": "Id = null", "notBefore": "2099-01-01T00:00:00Z", "dependsOn": [after[-1]]}
         after.append(api.post("/api/executebatch", child | {"name": each})["jobId"])
     paths = {
