@@ -160,7 +160,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
     client.world, client.workers = world, workers
     random.seed(world.dice.getrandbits(32))
     time = Time(world)
-    _forget_scripts(lua)
+    scripts._script.cache_clear()  # the clock of its texts is another one
     replaced: list[Any] = [
         patch.object(clock, "now", world.now),
         patch.object(scripts, "_lua", lambda name: REDIS_TIME if name == "clock" else lua(name)),
@@ -192,7 +192,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
             yield
         finally:
             world.close()
-    _forget_scripts(lua)
+    scripts._script.cache_clear()
 
 
 class _Room:
@@ -262,12 +262,6 @@ def _kept(world: World, lease: leases.Lease) -> Iterator[None]:
         yield
     finally:
         done = True
-
-
-def _forget_scripts(lua: Any) -> None:
-    """Read the scripts again: those in the caches have another clock."""
-    scripts._script.cache_clear()
-    lua.cache_clear()
 
 
 def new_session(org: Org, world: World) -> str:
