@@ -17,6 +17,7 @@ REFUSED = 5  # Opportunities whose Quotes the org refuses, in every Quote job
 ENDINGS = ("completes", "is aborted", "is aborted and resumed", "loses its session", "loses its session and is resumed")
 QUOTES = ("few", "many", "large", "dry", "retry")
 OWN = ("inserts", "family", "upserts", "updates", "deletes")
+BY_BULK = 0.3  # of the Quote jobs write by Bulk, if nobody asks for one way only
 ACCOUNTS = 4  # that a job which updates or deletes gets for itself; as many Opportunities have the other own ones
 
 
@@ -50,15 +51,18 @@ class Case:
         return "/api/executebatch", {"soqlWhereClause": clause, "dryRun": self.kind == "dry", "keepApiCalls": 10, **how}
 
 
-def drawn(dice: Random, kind: str, reader: OrgReader, mark: str) -> Case:
-    """Return a case of this kind with a drawn clause and end. ``mark``: no other case has it."""
+def drawn(dice: Random, kind: str, reader: OrgReader, mark: str, by_bulk: float = BY_BULK) -> Case:
+    """Return a case of this kind with a drawn clause and end.
+
+    ``mark``: no other case has it. ``by_bulk``: the share of Quote jobs that write by Bulk.
+    """
     where = {"few": f"Name LIKE 'Opportunity {dice.randint(1, 3)}_'", "many": "Name LIKE 'Opportunity %'",
              "large": f"Name LIKE 'Large %' OR Name = 'Opportunity {dice.randint(1, 30)}'",
              "retry": "Name = 'nobody'"}.get(kind, _a_few(dice))  # fmt: skip
     if kind in ("updates", "deletes"):
         where = f"Name LIKE '{mark} %'"
         reader.graph([reader.node(f"a{n}", "Account", {"Name": f"{mark} {n}"}) for n in range(ACCOUNTS)])
-    return Case(kind, where, dice.choices(ENDINGS, (3, 2, 1, 1, 1))[0], by_bulk=dice.random() < 0.3)
+    return Case(kind, where, dice.choices(ENDINGS, (3, 2, 1, 1, 1))[0], by_bulk=dice.random() < by_bulk)
 
 
 def _a_few(dice: Random) -> str:

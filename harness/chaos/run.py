@@ -31,7 +31,7 @@ import requests
 
 from cli.client import ENDED, ApiError
 from cli.problems import typed
-from harness.chaos.cases import ENDINGS, OWN, QUOTES, Case, drawn
+from harness.chaos.cases import BY_BULK, ENDINGS, OWN, QUOTES, Case, drawn
 from harness.chaos.checks import Checks
 from harness.chaos.faults import STEPS, TIMEOUT, Faults
 from harness.chaos.neighbours import Neighbours, neighbours
@@ -50,11 +50,14 @@ NO_JUMPS = "does not jump: this machine has no libfaketime (Debian: the package 
 class Chaos:
     """Rounds of jobs and schedules on a system that is being broken."""
 
-    def __init__(self, system: System, faults: Faults, others: Neighbours, kinds: tuple[str, ...]) -> None:
+    def __init__(
+        self, system: System, faults: Faults, others: Neighbours, kinds: tuple[str, ...], by_bulk: float
+    ) -> None:
         self._system = system
         self._faults = faults
         self._others = others
         self._kinds = kinds
+        self._by_bulk = by_bulk
         self._checks = Checks(system)
         self._finished: list[str] = []  # Quote jobs that can be retried
 
@@ -101,7 +104,8 @@ class Chaos:
     def _drawn(self, kind: str) -> Case:
         self._system.figures.jobs += 1
         kind = "few" if kind == "retry" and not self._finished else kind
-        case = drawn(self._system.dice, kind, self._system.reader, f"Row {self._system.figures.jobs}")
+        mark = f"Row {self._system.figures.jobs}"
+        case = drawn(self._system.dice, kind, self._system.reader, mark, self._by_bulk)
         case.first = self._finished[0] if kind == "retry" else ""
         return case
 
@@ -174,6 +178,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="WAY", help="break in this way only; repeatable")
     only = f"only jobs of these kinds; without a name: {', '.join(OWN)}, which are jobs of users' own"
     parser.add_argument("--jobtype", nargs="*", choices=(*QUOTES, *OWN), metavar="KIND", help=only)
+    how = "how all Quote jobs write (default: some in each way)"
+    parser.add_argument("--commit-by", choices=("graph", "bulk"), metavar="graph|bulk", help=how)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-chaos-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -204,7 +210,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
             clock.give_up_unless_it_moves(lambda: client.time()[0])
         system = System(stack, random.Random(asked.seed), asked.workers, clock)
         faults = Faults(system, frozenset(asked.only))
-        chaos = Chaos(system, faults, others, kinds)
+        by_bulk = {None: BY_BULK, "graph": 0.0, "bulk": 1.0}[asked.commit_by]
+        chaos = Chaos(system, faults, others, kinds, by_bulk)
         print(f"Redis's clock {NO_JUMPS if clock.library is None else faults.jumping}", flush=True)
         system.start(asked.opportunities)
         until = time.monotonic() + asked.minutes * 60

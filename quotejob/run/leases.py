@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, OrgUnreachable, QuotejobError
+from quotejob.run.bulk_speed import BulkSpeed
 from quotejob.run.processes import this_process
 from quotejob.run.receipt import MAX_DEATHS
 from quotejob.run.silence import Silence, silent
@@ -91,6 +92,10 @@ class Leases:
     def silence(self, org_id: str, timeout: float) -> Silence:
         """Return the silence of an org, whose calls have so many seconds."""
         return Silence(self._redis, org_id, timeout)
+
+    def bulk_speed(self, org_id: str, object_name: str) -> BulkSpeed:
+        """Return how fast an org works on Bulk jobs with rows of an object."""
+        return BulkSpeed(self._redis, org_id, object_name)
 
     def _keys(self, job_id: str) -> dict[str, str]:
         return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
