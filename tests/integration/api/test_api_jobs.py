@@ -194,7 +194,7 @@ def test_a_submission_asks_redis_few_times(
 
     def counted(self: AbstractConnection, *args: Any, **kwargs: Any) -> Any:
         asked.append(args)
-        return send(self, *args, **kwargs)
+        return send(self, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
     accepted(submit(client, headers()))
