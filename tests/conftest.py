@@ -24,8 +24,9 @@ TIERS = ["unit", "integration", "orgside", "contract", "acceptance"]
 # leave the other processes without work.
 LONG = [
     "test_innocents.py", "test_demo.py", "test_chaos.py", "test_pages_run.py", "test_faults.py", "test_up.py",
-    "test_command_line.py", "test_schedules_run.py", "test_console.py", "test_hosts.py", "test_openapi.py",
-    "test_two_versions.py", "test_gates.py", "test_redis_kinds.py", "test_histories.py",
+    "test_command_line.py", "test_schedules_run.py", "test_console.py", "test_console_attacks.py",
+    "test_hosts.py", "test_openapi.py", "test_two_versions.py", "test_gates.py",
+    "test_redis_kinds.py", "test_histories.py",
 ]  # fmt: skip
 GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 
