@@ -21,6 +21,7 @@ FADES = 0.7  # the weight of a job, compared with that of the next one
 LEAST = 0.001  # seconds of a job, for an org whose clock has no fractions
 LATER, SPARE = 1.1, 0.3  # a first look comes so many times later, and so many seconds
 PAUSES = (0.5, 30.0)  # seconds between two looks, at least and at most
+SLOWEST = 10  # the first look comes at most so many times later than that at a job of an unknown org
 GROWTH = 0.4  # the least pause, as a share of the time waited: the last rows may be done before the job has ended
 
 Job = tuple[int, float]  # rows and seconds
@@ -89,7 +90,10 @@ class Looks:
         """Return the seconds until the next look. ``processed``: the rows that the last look found done."""
         if self._began is None:
             self._began = self.clock()
-            return LATER * self.expected + SPARE
+            longest = max(
+                PAUSES[1], SLOWEST * (START + ROW * self.rows)
+            )  # a job that the org left waiting was no measure
+            return min(max(LATER * self.expected, 0.0) + SPARE, longest)
         waited = self.clock() - self._began
         left = waited * (self.rows / processed - 1) if processed else waited
         return min(max(LATER * left, GROWTH * waited, PAUSES[0]), PAUSES[1])

@@ -131,7 +131,9 @@ def ingest(
         uploading.append(time.monotonic() - created)
     done = results(connection, job_ids, on_look, pauses, until)
     known_well = len(job_ids) == len(uploading) == 1 and done.seconds is not None and not done.errors
-    return replace(done, seconds=done.seconds - uploading[0] if known_well and done.seconds is not None else None)
+    if not known_well or done.seconds is None:
+        return replace(done, seconds=None)
+    return replace(done, seconds=max(0.0, done.seconds - uploading[0]))  # by two clocks, so it could be less than 0
 
 
 def results(

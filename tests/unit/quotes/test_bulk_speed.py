@@ -57,3 +57,9 @@ def test_the_next_look_comes_when_the_other_rows_are_done() -> None:
     assert looks(0) == pytest.approx(5 * LATER)
     assert looks(999) == looks(1_000) == pytest.approx(5 * GROWTH)
     assert looks(1) == PAUSES[1]
+
+
+@pytest.mark.parametrize(("expected", "pause"), [(-3.0, SPARE), (7_200.0, PAUSES[1]), (float("inf"), PAUSES[1])])
+def test_a_first_look_comes_in_time_whatever_was_measured(expected: float, pause: float) -> None:
+    """The org may have let a job wait for hours, and two clocks may disagree."""
+    assert Looks(15, expected)(0) == pause
