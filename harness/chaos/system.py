@@ -163,6 +163,13 @@ class System:
             return [case for case, status in zip(self.cases, statuses, strict=True) if status not in ENDED]
         return list(self.cases)
 
+    def receipts(self, case: Case) -> int:
+        """Return how many pages and batches of the job's open waves are done."""
+        with self.redis() as client:
+            parts = [*client.scan_iter(f"quotejob:job:{case.job_id}:priced:*", count=1000),
+                     *client.scan_iter(f"quotejob:job:{case.job_id}:written:*", count=1000)]  # fmt: skip
+            return sum(client.hlen(part) for part in parts)
+
     def a_worker(self) -> str:
         """Return the name of a random worker."""
         return f"worker{self.dice.randint(1, self.workers)}"
