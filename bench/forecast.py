@@ -1,13 +1,13 @@
 """Measure how good forecasts are: jobs of mixed sizes, forecast and then run by the whole system on this machine.
 
     .venv/bin/python bench/forecast.py --records 100 5000 50000
-    .venv/bin/python bench/forecast.py --records 5000 --bulk
+    .venv/bin/python bench/forecast.py --records 5000 20000 --bulk --profile seed
     .venv/bin/python bench/forecast.py --slow
     .venv/bin/python bench/forecast.py --own --slow
 
 The third is for the seconds: jobs of 111 to 999 Opportunities of three lines, in an org of the profile ``seed``. With
 ``--own`` a job type of users is measured instead of Quote jobs: it makes an Opportunity of each, with its lines. With
-``--bulk`` Quote jobs write by Bulk API 2.0.
+``--bulk`` Quote jobs write by Bulk API 2.0. In another profile than ``instant`` all Opportunities have three lines.
 Prints for each job the calls forecast and counted, and the seconds forecast and taken.
 """
 
@@ -19,8 +19,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, nargs="+", default=[100, 5000, 50000], help="of each job, in turn")
     parser.add_argument("--slow", action="store_true", help="twelve smaller jobs in a slow org instead")
+    parser.add_argument("--profile", default="instant", help="of the local org: instant or seed")
     parser.add_argument("--own", action="store_true", help="jobs of a type of users")
     parser.add_argument("--bulk", action="store_true", help="Quote jobs that write by Bulk API 2.0")
     asked = parser.parse_args()
@@ -52,7 +54,9 @@ def main() -> None:
         with Stack(folder, extra={"WEB_CONCURRENCY": "1"} | (own if asked.own else {})) as stack:
             stack.start_redis()
             slow = ("--opportunities", "1000", "--lines", "3", "--profile", "seed")
-            org = stack.start_org(0, *(slow if asked.slow else ()))
+            many = ("--opportunities", str(sum(asked.records)), "--lines", "3", "--profile", asked.profile)
+            made_here = asked.profile == "instant"
+            org = stack.start_org(0, *(slow if asked.slow else () if made_here else many))
             stack.start_web()
             stack.start_worker(1)
             stack.start_beat()
@@ -60,7 +64,9 @@ def main() -> None:
             reader = OrgReader(org)
             api = Api(stack.web_url, org, reader.username())
             clauses = [digits(count) for count in SLOW] if asked.slow else []
-            for number, records in enumerate(() if asked.slow else asked.records):
+            if not asked.slow and not made_here:
+                clauses = list(slices(asked.records))
+            for number, records in enumerate(asked.records if made_here and not asked.slow else ()):
                 make(reader, f"Job {number}", records)
                 clauses.append(f"Name = 'Job {number}'")
             print(f"{'records':>8} {'forecast took':>14} {'calls':>7} {'counted':>8} {'off':>7}   seconds")
@@ -73,6 +79,14 @@ def main() -> None:
 def digits(count: int) -> str:
     """Return a clause for the Opportunities whose number begins with one of so many digits: 111 for each."""
     return " OR ".join(f"Name LIKE 'Opportunity {digit}%'" for digit in range(1, count + 1))
+
+
+def slices(counts: Sequence[int]) -> Iterator[str]:
+    """Yield for each count a clause for so many of the Opportunities that an org begins with. They do not overlap."""
+    names = iter(sorted(f"Opportunity {number}" for number in range(sum(counts))))
+    for count in counts:
+        some = list(islice(names, count))
+        yield f"Name >= '{some[0]}' AND Name <= '{some[-1]}'"
 
 
 def measure(api: Api, asked: dict[str, str]) -> bool:

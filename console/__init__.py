@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from console import assets, audit, dryrun, health, jobs, many, overview, queue, schedules, submit, words
+from console import assets, audit, dryrun, family, health, jobs, many, overview, queue, schedules, submit, words
 from console.doors import entering, link, login, tab
 from console.pages import blueprint
 
@@ -18,4 +18,20 @@ def install(app: Flask) -> None:
 
 
 # Each adds its routes to the blueprint.
-PAGES = (assets, audit, entering, link, login, tab, dryrun, health, jobs, many, overview, queue, schedules, submit)
+PAGES = (
+    assets,
+    audit,
+    entering,
+    link,
+    login,
+    tab,
+    dryrun,
+    family,
+    health,
+    jobs,
+    many,
+    overview,
+    queue,
+    schedules,
+    submit,
+)

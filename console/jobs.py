@@ -12,6 +12,7 @@ from flask import Response, render_template, request, url_for
 
 from console.outlook import read, with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
+from console.words import title
 from quotejob import clock
 from quotejob.errors import JobNotFound
 from quotejob.jobs import many
@@ -201,15 +202,6 @@ def job(job_id: str) -> Response:
     )
 
 
-@part("/jobs/<job_id>/family")
-def family(job_id: str) -> str:
-    """Show which jobs come before and after. All younger jobs are read, so the page asks once, when it is there."""
-    found, made = _own(job_id), services()
-    younger = JobFilter(parent_id=job_id, created_from=found.created_date)
-    children, _ = made.search.recent(found.org_id, younger, limit=10)
-    return render_template("parts/family.html", parents=made.jobs.get_many(found.depends_on), children=children)
-
-
 @part("/jobs/<job_id>/progress")
 def progress(job_id: str) -> str:
     """Show how far the job is."""
@@ -218,8 +210,9 @@ def progress(job_id: str) -> str:
 
 def _progress(found: Job) -> dict[str, Any]:
     """Return what the part "progress" shows."""
-    progress = services().progress
-    return {"job": found, "pace": progress.pace(found.job_id), "pages": current_pages(found, progress)}
+    progress, waited = services().progress, [each.job_id for each in found.waiting_for if each.job_id]
+    names = {job.job_id: title(job) for job in services().jobs.get_many(waited)}
+    return {"job": found, "names": names, "pace": progress.pace(found.job_id), "pages": current_pages(found, progress)}
 
 
 def _count(job_id: str) -> str:
@@ -233,7 +226,7 @@ def _count(job_id: str) -> str:
 @part("/jobs/<job_id>/reasons", tag=_count)
 def job_reasons(job_id: str) -> str:
     """Show why records failed."""
-    found = _own(job_id)
+    found = own_job(job_id)
     return render_template("parts/reasons.html", job=found, reasons=_reasons(found))
 
 
@@ -246,7 +239,7 @@ def _reasons(found: Job) -> list[FailureGroup]:
 @blueprint.get("/jobs/<job_id>/results.csv")
 def results(job_id: str) -> Response:
     """Send the results of a job as CSV: all of them, or those with one outcome or code."""
-    _own(job_id)
+    own_job(job_id)
     outcome, code = request.args.get("outcome"), request.args.get("code")
     stream = services().results.stream(job_id, Outcome(outcome) if outcome in list(Outcome) else None)
     wanted = (result for result in stream if code is None or result.code == code)
@@ -264,7 +257,7 @@ def results(job_id: str) -> Response:
 def abort(job_id: str) -> Response:
     """Abort a job."""
     proven()
-    stopped = services().jobs.abort(_own(job_id).job_id)
+    stopped = services().jobs.abort(own_job(job_id).job_id)
     workers.dispatch_org(services(), stopped.org_id)
     return told(_back(job_id), "Aborted. What was written stays.")
 
@@ -273,7 +266,7 @@ def abort(job_id: str) -> Response:
 def resume(job_id: str) -> Response:
     """Let a Failed or Aborted job continue, with the session of this person."""
     context = proven()
-    services().jobs.resume(_own(job_id).job_id, context)
+    services().jobs.resume(own_job(job_id).job_id, context)
     workers.dispatch_org(services(), context.org_id)
     return told(_back(job_id), "Resumed. It waits in the flex queue. What is written is not written again.")
 
@@ -283,7 +276,7 @@ def retry(job_id: str) -> Response:
     """Submit a job for the failed records of a job, or for those with one code."""
     context = proven()
     codes = frozenset(code for code in request.form.getlist("code") if code)
-    new, _ = services().retries.submit(context, Retry(_own(job_id), codes), request.form.get("once") or None)
+    new, _ = services().retries.submit(context, Retry(own_job(job_id), codes), request.form.get("once") or None)
     workers.dispatch_org(services(), context.org_id)
     return told(url_for("console.job", job_id=new.job_id), "This new job retries the failed records.")
 
@@ -292,7 +285,7 @@ def _back(job_id: str) -> str:
     return url_for("console.job", job_id=job_id)
 
 
-def _own(job_id: str) -> Job:
+def own_job(job_id: str) -> Job:
     """Return a job of the person's org. Raises JobNotFound."""
     if not keys.is_id(job_id):
         raise JobNotFound("There is no such job in this org")
@@ -300,7 +293,7 @@ def _own(job_id: str) -> Job:
 
 
 def _with_estimates(job_id: str) -> Job:
-    found = _own(job_id)
+    found = own_job(job_id)
     if found.status is Status.HOLDING:
         return with_outlook([found])[0]
     return workers.with_outlook(services(), found.org_id, [found])[0]  # its end does not depend on the queue

@@ -36,6 +36,7 @@ COOKIE, SAID, ZONE = "quotejob_console", "quotejob_said", "quotejob_zone"
 # endpoints that need no session
 OPEN = {"asset", "door", "enter", "make_link", "log_in", "come_back", "from_org", "not_from_org"}
 TYPED = ("name", "clause", "cron", "parameters")  # fields of forms that are work to type again
+ELSEWHERE = ("cross-site", "same-site")  # what browsers say of requests that pages of others make
 ESTIMATES_KEPT_FOR = 15  # seconds after which a part is made again, because estimates change without an event
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -75,6 +76,8 @@ def proven() -> CallerContext:
 def _require_session() -> Any:
     endpoint = (request.endpoint or "").rpartition(".")[2]
     g.session = None  # Redis may not answer
+    if endpoint not in OPEN and request.method == "POST" and request.headers.get("Sec-Fetch-Site") in ELSEWHERE:
+        return _refusal(HTTPStatus.FORBIDDEN, "A page of another site has sent this. Nothing was changed.")
     g.session = sessions().find(request.cookies.getlist(COOKIE))
     if endpoint in OPEN:
         return None
@@ -113,8 +116,13 @@ def _guard(response: Response) -> Response:
 
 
 def _framed_by() -> str:
-    """Return who may show a page in a frame: nobody, or for a tab in an org that org's own hosts."""
+    """Return who may show a page in a frame: nobody, or for a tab in an org that org's own hosts.
+
+    Why a tab has no session may be shown by any org: nobody knows yet which one it is.
+    """
     whose: Session | None = g.get("session")
+    if whose is None and g.get("refused_in_tab"):
+        return " ".join(hosts_of_any_org(services().settings))
     if whose is None or whose.door is not Door.TAB:
         return "'none'"
     try:
@@ -135,6 +143,13 @@ def hosts_of(org_url: str) -> list[str]:
         f"{before}.my.salesforce-setup.com",
         f"{domain}--c{dot}{kind}.vf.force.com",
     ]
+
+
+def hosts_of_any_org(settings: Settings) -> list[str]:
+    """Return the origins at which the allowed orgs show pages with frames, as patterns."""
+    suffixes = (*settings.org_hosts, "lightning.force.com", "my.salesforce-setup.com", "vf.force.com")
+    here = ("http://127.0.0.1:*", "http://localhost:*") if settings.local_org else ()
+    return [*(f"https://*.{each}" for each in suffixes), *here]
 
 
 def is_secure() -> bool:
@@ -181,7 +196,8 @@ def _refusal(status: int, message: str) -> Response:
     """Say what is wrong: to a script as text, to a person on a page, with what the person had typed."""
     if request.headers.get("HX-Request") or request.headers.get("X-CSRF-Token"):
         return Response(message, status, mimetype="text/plain")
-    typed = [request.form[name] for name in TYPED if request.form.get(name)]
+    ours = request.headers.get("Sec-Fetch-Site") not in ELSEWHERE
+    typed = [request.form[name] for name in TYPED if ours and request.form.get(name)]
     return make_response(render_template("error.html", message=message, status=int(status), typed=typed), status)
 
 
@@ -196,7 +212,7 @@ def nowhere(unknown: str) -> NoReturn:
 
 def go(place: str) -> Response:
     """Go to a page of the console, and never to another place."""
-    ours = re.fullmatch(r"/console(/[\w./-]*)?(\?[^\\\s#]*)?", place, re.ASCII) is not None
+    ours = re.fullmatch(r"/console(/(?![./])[\w.-]*)*(\?[^\\\s#]*)?", place, re.ASCII) is not None
     return cast(Response, redirect(place if ours else "/console", HTTPStatus.SEE_OTHER))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -19,10 +21,12 @@ from console.pages import ZONE, person
 from console.sessions import Role
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import BuiltIn, Job
+from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.schedules.cron import time_zone_named
 
 LONGEST_TITLE = 80  # characters
+MOST_RUNS = 10  # bars of a schedule
+OUTCOMES = {Status.COMPLETED: "ok", Status.FAILED: "ko", Status.ABORTED: "st0", None: "rn"}  # how a bar looks
 TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
 _KINDS = {
     BuiltIn.SAMPLE_DATA_CREATE: "Make sample data",
@@ -48,6 +52,8 @@ def install(app: Flask) -> None:
         "zone": zone,
         "about": about,
         "ran": ran,
+        "bars": bars,
+        "said_of_runs": said_of_runs,
         "Role": Role,
         "once": once,
     }
@@ -162,6 +168,25 @@ def ran(job: Job) -> float:
     if job.started_date is None or job.completed_date is None:
         return 0.0
     return (job.completed_date - job.started_date).total_seconds()
+
+
+def bars(runs: Sequence[Job]) -> dict[str, str]:
+    """Return runs, the latest first, as bars in a field of 100 x 24: a path of SVG for each outcome.
+
+    A bar is as high as its run was long, beside the longest one. The latest is at the right.
+    """
+    longest, paths = max(map(ran, runs), default=0) or 1, dict.fromkeys(OUTCOMES.values(), "")
+    for place, job in enumerate(runs[:MOST_RUNS]):
+        tall = max(ran(job) / longest * 24, 2)
+        paths[OUTCOMES.get(job.status, OUTCOMES[None])] += f"M{91 - 10 * place} 24v-{tall:.0f}h8V24z"
+    return {kind: path for kind, path in paths.items() if path}
+
+
+def said_of_runs(runs: Sequence[Job]) -> str:
+    """Return the same in a sentence."""
+    counts = Counter(job.status if job.ended else "not ended" for job in runs[:MOST_RUNS])
+    lasted = f" The last one took {lasting(ran(runs[0]))}." if runs and ran(runs[0]) else ""
+    return f"The last runs: {', '.join(f'{count} {word}' for word, count in counts.items())}.{lasted}"
 
 
 def about(job: Job) -> str:

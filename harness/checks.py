@@ -1,22 +1,29 @@
-"""bin/test, inside .venv: the checks, then the tests; all run even when one fails, and any failure fails the whole.
+"""bin/test, inside .venv: the checks and the tests; all run even when one fails, and any failure fails the whole.
 
-All but the acceptance tests run side by side on two processes, each with its own Redis and local org. The acceptance
-tests run afterwards on four processes: each starts whole systems, and mostly waits (for leases to end, for an org that
-hangs). Pytest's summary of them is the last line. What failed before is said once more just above that line, and then
-the exit code is not 0 either (tests/conftest.py reads QUOTEJOB_FAILED_CHECKS).
+The acceptance tests run from the beginning, on four processes. Each of them starts whole systems, and mostly waits: for
+leases to end, for an org that hangs. Beside them run the checks, and then all other tests on two processes. Those have
+a lower priority, so they use the time in which the acceptance tests wait. Each process has its own Redis and local org.
+
+The acceptance tests write to a file, and it is shown at the end. Pytest's summary of them is the last line. What else
+failed is said once more just above that line, and then the exit code is not 0 either.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPORARY = ROOT / ".pytest_tmp"  # pytest's temporary folders stay inside the checkout
+LATER = 5  # added to the nice value of what runs beside the acceptance tests
 # The tests of one file stay together. xdist's own order begins with the files of most tests: tests/conftest.py knows
 # better which are long.
 BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
+ACCEPTANCE = ["pytest", "-n", "4", *BY_FILE, "-m", "acceptance"]
 CHECKS = {  # what is run by Python: a module with its arguments, or -c and a program
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
@@ -27,25 +34,64 @@ CHECKS = {  # what is run by Python: a module with its arguments, or -c and a pr
 
 
 def main() -> None:
-    """Run the checks, unless arguments ask for pytest alone; then become pytest, so that signals reach it."""
+    """Run everything; with arguments become pytest with them, so that signals reach it."""
     os.chdir(ROOT)
-    temporary = ROOT / ".pytest_tmp"
-    temporary.mkdir(exist_ok=True)
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(temporary)  # pytest's temporary folders stay inside the checkout
+    TEMPORARY.mkdir(exist_ok=True)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(TEMPORARY)
     arguments = sys.argv[1:]
-    if not arguments:
-        failed = [name for name, command in CHECKS.items() if not passes(name, command)]
-        os.environ["QUOTEJOB_FAILED_CHECKS"] = ", ".join(failed)
-        arguments = ["-n", "4", *BY_FILE, "-m", "acceptance"]
-    print(f"== pytest {' '.join(arguments)}", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    if arguments:
+        print(f"== pytest {' '.join(arguments)}", flush=True)
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    sys.exit(everything())
 
 
-def passes(name: str, command: list[str]) -> bool:
-    """Run one check and show its output. Return whether it passed."""
-    print(f"== {name}", flush=True)
+def everything() -> int:
+    """Run the checks and all tests. Return the exit code. Ctrl-C and SIGTERM end what runs, each once, and wait."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    log = TEMPORARY / "acceptance.log"
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        with log.open("wb") as file:
+            running.append(acceptance := start(ACCEPTANCE, file))
+        print(f"== pytest: acceptance runs meanwhile, and writes to {log.relative_to(ROOT)}", flush=True)
+        os.nice(LATER)
+        failed = []
+        for name, command in CHECKS.items():
+            print(f"== {name}", flush=True)
+            running.append(check := start(command))
+            if check.wait() != 0:
+                failed.append(name)
+        acceptance.wait()
+    except KeyboardInterrupt:
+        stop(running)
+        return 130
+    *lines, last = log.read_text("utf-8", "replace").splitlines() or ["it wrote nothing"]
+    print("== pytest: acceptance", *lines, sep="\n")
+    if failed:
+        print(f"FAILED: {', '.join(failed)} (see above)")
+    print(last)
+    return 1 if failed else acceptance.returncode
+
+
+def start(command: list[str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start one of the commands. Ctrl-C on the terminal reaches it through us only."""
     words = command if command[0] == "-c" else ["-m", *command]
-    return subprocess.run([sys.executable, *words]).returncode == 0
+    return subprocess.Popen(
+        [sys.executable, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask those that run to end, and wait: tests stop first what they have started."""
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    for process in processes:
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -65,8 +65,9 @@ def plan(run: Run) -> None:
     is_new = run.job.waves is None
     if is_new:
         _send_waves(run.jobs.get(run.id), run.progress)
-        handler.plan(replace(run, wave_added=partial(_start, run)))
-        services().forecast_notes.planned(run.jobs.get(run.id))
+        planning = replace(run, wave_added=partial(_start, run))
+        handler.plan(planning)
+        services().forecast_notes.planned(run.jobs.get(run.id), planning.calls)
     run.jobs.move(run.id, Status.PROCESSING)
     planned = run.jobs.get(run.id)
     log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items)

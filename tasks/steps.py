@@ -221,7 +221,7 @@ class _Attempt:
         with run.lease.kept(self._longest, self._passage.stay), made.budget.spending(run, self._unit):
             if run.lease.is_given_up:
                 self._do_without(run, numbers)
-            elif not run.lease.is_suspected:
+            elif not run.lease.is_suspected or run.lease.unanswered:  # waiting for a silent org ends no process
                 work(run, **numbers)
             elif not self._do_alone(run, work, numbers):
                 return
@@ -230,7 +230,8 @@ class _Attempt:
 
     def _do_alone(self, run: Run, work: Callable[..., None], numbers: dict[str, int]) -> bool:
         """Do the step alone in its process, so that a death is clear. Return False if it must wait for that."""
-        with ROOM.alone() as alone:
+        assert run.lease is not None
+        with ROOM.alone(run.lease.longest_alone) as alone:
             if alone:
                 log.warning(f"{self._unit} was there when worker processes ended; it runs alone")
                 work(run, **numbers)

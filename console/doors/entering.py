@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Response, make_response, render_template
+from flask import Response, g, make_response, render_template, request
 
 from console.pages import COOKIE, blueprint, cookie_rules, go, services, session, sessions
 from console.sessions import Door, Role
@@ -62,13 +62,16 @@ def leave() -> Response:
 
 
 def _page(message: str = "") -> str:
+    """Return the page of the doors. In a frame, which is a tab of the org, it has no link: no login works there."""
     settings = services().settings
+    tab = bool(settings.doors.canvas_secret)
+    g.refused_in_tab = tab and request.headers.get("Sec-Fetch-Dest") == "iframe"
     logins = [urlsplit(each).netloc for each in settings.doors.logins if settings.doors.client_id]
     return render_template(
         "door.html",
         me=None,
         message=message,
-        logins=logins,
-        tab=bool(settings.doors.canvas_secret),
-        links=settings.local_org,
+        logins=[] if g.refused_in_tab else logins,
+        tab=tab,
+        links=settings.local_org and not g.refused_in_tab,
     )

@@ -29,7 +29,7 @@ from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
 from quotejob.mirror import telling
-from quotejob.run import context, leases, processes, waves
+from quotejob.run import context, leases, waves
 from quotejob.salesforce import applink
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -160,7 +160,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
     client.world, client.workers = world, workers
     random.seed(world.dice.getrandbits(32))
     time = Time(world)
-    _forget_scripts(lua)
+    scripts._script.cache_clear()  # the clock of its texts is another one
     replaced: list[Any] = [
         patch.object(clock, "now", world.now),
         patch.object(scripts, "_lua", lambda name: REDIS_TIME if name == "clock" else lua(name)),
@@ -192,7 +192,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
             yield
         finally:
             world.close()
-    _forget_scripts(lua)
+    scripts._script.cache_clear()
 
 
 class _Room:
@@ -201,13 +201,13 @@ class _Room:
     def __init__(self, world: World) -> None:
         self._world = world
         self._inside: Counter[Process | None] = Counter()
-        self._reserved: set[Process | None] = set()
+        self._until: dict[Process | None, float] = {}  # so long nobody may enter
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Work beside others."""
         here = self._world.here()
-        while here in self._reserved:
+        while self._is_reserved(here):
             self._world.sleep(0.1)
         self._inside[here] += 1
         try:
@@ -216,19 +216,22 @@ class _Room:
             self._inside[here] -= 1
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[bool]:
+    def alone(self, longest: float) -> Iterator[bool]:
         """Work alone, or give up after a while."""
-        here, until = self._world.here(), self._world.time + processes.PATIENCE
-        mine = here not in self._reserved
-        if mine:
-            self._reserved.add(here)
-        try:
-            while mine and self._inside[here] > 1 and self._world.time < until:
+        here, until = self._world.here(), 0.0
+        if not self._is_reserved(here):
+            until = self._until[here] = self._world.time + longest
+            while self._inside[here] > 1 and self._world.time < until:
                 self._world.sleep(0.1)
-            yield mine and self._inside[here] == 1
+            until = self._until[here] = self._world.time + longest if self._inside[here] == 1 else 0.0
+        try:
+            yield until > 0
         finally:
-            if mine:
-                self._reserved.discard(here)
+            if self._until.get(here) == until:
+                del self._until[here]
+
+    def _is_reserved(self, here: Process | None) -> bool:
+        return self._until.get(here, 0.0) > self._world.time
 
 
 def _named(process: Process | None) -> str:
@@ -262,12 +265,6 @@ def _kept(world: World, lease: leases.Lease) -> Iterator[None]:
         yield
     finally:
         done = True
-
-
-def _forget_scripts(lua: Any) -> None:
-    """Read the scripts again: those in the caches have another clock."""
-    scripts._script.cache_clear()
-    lua.cache_clear()
 
 
 def new_session(org: Org, world: World) -> str:

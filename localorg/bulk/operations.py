@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from localorg import errors
 from localorg.bulk.orders import Operation
@@ -34,6 +34,7 @@ class Ordered(Protocol):
         """The field by which an upsert finds its rows."""
 
 
+T = TypeVar("T")
 Answer = tuple[str, str] | OrgError
 """What became of a row: its id and whether it was created, "true" or "false"; or why it was refused."""
 
@@ -68,24 +69,20 @@ class Operations:
             Operation.HARD_DELETE: self._hard_delete,
         }
 
-    def work(self, rows: list[Row], note: Callable[[list[Answer]], None]) -> list[Answer]:
+    def work(self, rows: list[Row], note: Callable[[list[Answer]], T]) -> T:
         """Write rows in a transaction of their own; a row that fails does not stop the others.
 
-        Return the answer to each row, in their order. note gets them inside the transaction, so that what it saves is
-        saved if the rows are.
+        note gets the answer to each row, in their order. It is called inside the transaction, so that what it saves is
+        saved if the rows are. Return what it returns.
         """
         try:
             return self._org.in_transaction(self._noted, rows, note)
         except OrgError as error:
             # The whole transaction was refused.
-            refused: list[Answer] = [error] * len(rows)
-            note(refused)
-            return refused
+            return note([error] * len(rows))
 
-    def _noted(self, rows: list[Row], note: Callable[[list[Answer]], None]) -> list[Answer]:
-        answers = self._each(rows)
-        note(answers)
-        return answers
+    def _noted(self, rows: list[Row], note: Callable[[list[Answer]], T]) -> T:
+        return note(self._each(rows))
 
     def _each(self, rows: list[Row]) -> list[Answer]:
         if self._by_key and self._at is not None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from itertools import islice
 from typing import TextIO
 
@@ -51,13 +52,15 @@ class Taken:
 class Rows:
     """The rows of an open file.
 
-    size -- number of characters read so far
+    size -- number of characters read so far; the file is read in blocks of many lines
     """
 
     def __init__(self, file: TextIO, delimiter: str) -> None:
         csv.field_size_limit(LONGEST)
         self.size = 0
         self._file = file
+        self._block = StringIO(newline="")
+        self._is_plain = True
         self._form = _form(delimiter)
         self._again: deque[str] = deque()  # lines that were read to find the end of a row, and are not of that row
         self._broken: list[Broken] = []
@@ -75,21 +78,36 @@ class Rows:
     def rest(self) -> Iterator[str]:
         """Yield the text not taken yet, as the client sent it."""
         yield from self._again
+        yield self._block.read()
         while text := self._file.read(_SPARE):
             yield text
 
     def _texts(self) -> Iterator[str]:
         """Yield the text of each row, and an empty line in the place of a broken one."""
+        while self._next_block():
+            if self._is_plain:
+                yield from self._block
+            else:
+                yield from self._looked_at()
+
+    def _looked_at(self) -> Iterator[str]:
+        """Yield the same, line by line. A row that goes on in the next block makes that one the block."""
         is_sound = self._form.is_sound
-        for line in self._file:
-            self.size += len(line)
-            is_plain = line.isascii() and "\0" not in line and len(line) <= LONGEST
-            if (is_plain or fault(line) is None) and ('"' not in line or is_sound(line)):
+        while line := self._block.readline():
+            if fault(line) is None and ('"' not in line or is_sound(line)):
                 yield line
                 continue
             self._again.append(line)
             while self._again:
                 yield self._checked(self._again.popleft())
+
+    def _next_block(self) -> bool:
+        """Read whole lines of the file, and look whether each is a row as it stands; False at the end of the file."""
+        text = self._file.read(_SPARE) + self._file.readline()
+        self.size += len(text)
+        self._block = StringIO(text, newline="")
+        self._is_plain = text.isascii() and '"' not in text and "\0" not in text and len(text) <= LONGEST
+        return text != ""
 
     def _checked(self, line: str) -> str:
         """Return the text of the row that begins with this line; when it is broken, note it and return no text."""
@@ -117,9 +135,8 @@ class Rows:
     def _file_line(self) -> str:
         if self._again:
             return self._again.popleft()
-        line = self._file.readline()
-        self.size += len(line)
-        return line
+        line = self._block.readline()
+        return line or (self._block.readline() if self._next_block() else "")
 
 
 def fault(text: str) -> str | None:

@@ -283,8 +283,7 @@ class Run:
         taken = self._upload.take(TRANSACTION)
         if not taken:
             return False
-        answers = self._operations.work(taken.rows, lambda answers: self._note(taken, answers))
-        successful, failed = self._sorted(taken, answers)
+        successful, failed = self._operations.work(taken.rows, lambda answers: self._noted(taken, answers))
         size = self._upload.size - start
         self._successful.add(successful, size)
         self._failed.add(failed, size)
@@ -293,11 +292,12 @@ class Run:
         self._job.active += perf_counter() - began
         return True
 
-    def _note(self, taken: Taken, answers: list[Answer]) -> None:
+    def _noted(self, taken: Taken, answers: list[Answer]) -> tuple[list[Row], list[Row]]:
         """Save the progress with the rows, so that after a crash it is known which rows were written."""
         job = self._job
-        failed = len(taken.broken) + sum(isinstance(answer, OrgError) for answer in answers)
-        note_progress(self._connection, job.id, job.processed + len(taken), job.failed + failed)
+        successful, failed = self._sorted(taken, answers)
+        note_progress(self._connection, job.id, job.processed + len(taken), job.failed + len(failed))
+        return successful, failed
 
     def _sorted(self, taken: Taken, answers: list[Answer]) -> tuple[list[Row], list[Row]]:
         """Return the rows that were written and those that failed, each as its file shows it."""

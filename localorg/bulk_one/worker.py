@@ -243,25 +243,25 @@ class WriteRun:
         rows = self._rows[batch.processed : batch.processed + TRANSACTION]
         if not rows:
             return False
-        answers = self._operations.work(rows, self._keep)
+        failed = self._operations.work(rows, self._keep)
         self._answers.confirm()
-        failed = _refused(answers)
         self.written = len(rows) - failed
         batch.processed += len(rows)
         batch.failed += failed
         batch.active += perf_counter() - began
         return True
 
-    def _keep(self, answers: list[Answer]) -> None:
-        """Keep the answers with the rows: a batch that was interrupted goes on exactly behind them."""
+    def _keep(self, answers: list[Answer]) -> int:
+        """Keep the answers with the rows: a batch that was interrupted goes on exactly behind them.
+
+        Return how many rows were refused.
+        """
         self._answers.add(answers)
         batch = self._batch
-        self._note(batch, batch.processed + len(answers), batch.failed + _refused(answers))
+        failed = sum(isinstance(answer, OrgError) for answer in answers)
+        self._note(batch, batch.processed + len(answers), batch.failed + failed)
+        return failed
 
     def close(self) -> None:
         """Close the file."""
         self._answers.close()
-
-
-def _refused(answers: list[Answer]) -> int:
-    return sum(isinstance(answer, OrgError) for answer in answers)

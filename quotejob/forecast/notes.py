@@ -25,12 +25,13 @@ class ForecastNotes:
         """Keep a forecast. A job with this clause that is planned within an hour gets it."""
         self._redis.set(_key(org_id, job_type, clause), f"{calls} {seconds:.3f}", ex=KEPT_FOR)
 
-    def planned(self, job: Job) -> None:
-        """Note in a job that has just been planned what was forecast of it, and keep what its plan has cost."""
-        if job.retry_of is None and job.api_calls:
-            beside = (
-                job.api_calls - max(1, ceil(job.total / ROWS)) - (job.commit_by is CommitBy.BULK and not job.dry_run)
-            )
+    def planned(self, job: Job, calls: int) -> None:
+        """Note in a job that has just been planned what was forecast of it, and keep how many calls its plan has sent.
+
+        The job itself may have counted more: its first pages are read while it is planned.
+        """
+        if job.retry_of is None and calls:
+            beside = calls - max(1, ceil(job.total / ROWS)) - (job.commit_by is CommitBy.BULK and not job.dry_run)
             self._redis.set(
                 _plan_calls(job.org_id, job.job_type, dry_run=job.dry_run), max(0, beside), ex=RATIOS_KEPT_FOR
             )
@@ -38,8 +39,8 @@ class ForecastNotes:
             return
         found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause or ""))
         if found is not None:
-            calls, seconds = found.decode().split()
-            self._redis.hset(keys.job(job.job_id), items=["forecastCalls", calls, "forecastSeconds", seconds])
+            foreseen, seconds = found.decode().split()
+            self._redis.hset(keys.job(job.job_id), items=["forecastCalls", foreseen, "forecastSeconds", seconds])
 
     def compare(self, job: Job) -> None:
         """Keep how long a Completed job took, as a multiple of what was forecast."""

@@ -40,10 +40,14 @@ class Run:
         """The job's id."""
         return self.job.job_id
 
+    @property
+    def calls(self) -> int:
+        """The requests of this step to the org so far."""
+        return self.org.calls if "org" in self.__dict__ else 0  # to make the client needs a session
+
     def figures(self) -> dict[str, float]:
         """Return what a log line says of the step so far: its seconds, and its calls to the org."""
-        calls = self.org.calls if "org" in self.__dict__ else 0  # to make the client needs a session
-        return {"seconds": round(time.monotonic() - self.begun, 3), "calls": calls}
+        return {"seconds": round(time.monotonic() - self.begun, 3), "calls": self.calls}
 
     @cached_property
     def org(self) -> OrgClient:

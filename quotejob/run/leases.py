@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from quotejob.errors import JobStopped, LeaseLost, OrgUnreachable, QuotejobError
+from quotejob.run.bulk_speed import BulkSpeed
 from quotejob.run.processes import this_process
 from quotejob.run.receipt import MAX_DEATHS
 from quotejob.run.silence import Silence, silent
@@ -33,6 +34,8 @@ LONGEST_REST = 5.0  # seconds that one step sleeps at a time during the org's sl
 CLEAR_DEATH = 7  # how much a death counts if only this process died; otherwise it counts as 1
 SUSPECTED_AT = 2 * CLEAR_DEATH  # deaths in company; then the unit works alone in its process
 GIVEN_UP_AT = MAX_DEATHS * CLEAR_DEATH  # deaths alone; then the unit is given up
+SHORTEST_ALONE = 5.0  # seconds that others in its process wait for a suspected unit; twice as long after each death
+LONGEST_ALONE = 60.0  # seconds that they wait at most
 
 log = structlog.get_logger()
 
@@ -90,6 +93,10 @@ class Leases:
         """Return the silence of an org, whose calls have so many seconds."""
         return Silence(self._redis, org_id, timeout)
 
+    def bulk_speed(self, org_id: str, object_name: str) -> BulkSpeed:
+        """Return how fast an org works on Bulk jobs with rows of an object."""
+        return BulkSpeed(self._redis, org_id, object_name)
+
     def _keys(self, job_id: str) -> dict[str, str]:
         return {"job": keys.job(job_id), "leases": keys.job(job_id, "leases"), "deaths": keys.job(job_id, "deaths")}
 
@@ -123,6 +130,15 @@ class Lease:
     def is_suspected(self) -> bool:
         """Whether this unit may be what ended the processes. It must work alone, so that the next death is clear."""
         return self.died_in_company >= SUSPECTED_AT
+
+    @property
+    def longest_alone(self) -> float:
+        """Seconds that others in its process wait for this suspected unit. It may not hold up other orgs for long.
+
+        A unit that needs longer to end its process gets the time after some more deaths.
+        """
+        more = max(0, self.died_alone + self.died_in_company - SUSPECTED_AT) // CLEAR_DEATH
+        return min(SHORTEST_ALONE * 2.0 ** min(more, 10), LONGEST_ALONE)
 
     @property
     def is_given_up(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +20,6 @@ from quotejob.store import scripts
 from quotejob.store.client import RedisClient
 
 ALIVE_INTERVAL = 1.0  # seconds between two signs of life
-PATIENCE = 60.0  # seconds that a suspected unit waits for the others in its process to end
 
 
 def this_process() -> str:
@@ -68,13 +68,14 @@ class Room:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside = 0
-        self._reserved = False
+        self._until = 0.0  # by time.monotonic(): so long nobody may enter
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Work beside others. Waits while one works alone, or waits for that."""
+        """Work beside others. Waits while one works alone or waits for that, but no longer than this one may."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._reserved)
+            while (rest := self._until - time.monotonic()) > 0:
+                self._changed.wait(rest)
             self._inside += 1
         try:
             yield
@@ -84,24 +85,27 @@ class Room:
                 self._changed.notify_all()
 
     @contextlib.contextmanager
-    def alone(self, patience: float = PATIENCE) -> Iterator[bool]:
-        """Work alone, inside ``entered``. False: another one does, or the others did not leave in time."""
-        got = False
-        with self._changed:
-            if not self._reserved:
-                self._reserved = True
-                got = self._changed.wait_for(lambda: self._inside == 1, patience)
-                if not got:
-                    self._free()
-        try:
-            yield got
-        finally:
-            if got:
-                with self._changed:
-                    self._free()
+    def alone(self, longest: float) -> Iterator[bool]:
+        """Work alone, inside ``entered``. False: another one does, or the others did not leave in time.
 
-    def _free(self) -> None:
-        self._reserved = False
+        ``longest``: seconds that it waits for the others, and then seconds until others may enter although it is there.
+        """
+        until = 0.0
+        with self._changed:
+            if self._until <= time.monotonic():
+                self._until = time.monotonic() + longest
+                if self._changed.wait_for(lambda: self._inside == 1, longest):
+                    until = time.monotonic() + longest
+                self._let_in(until)
+        try:
+            yield until > 0
+        finally:
+            with self._changed:
+                if self._until == until:  # else another one has the room by now
+                    self._let_in(0)
+
+    def _let_in(self, until: float) -> None:
+        self._until = until
         self._changed.notify_all()
 
 

@@ -12,7 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import IO, Any, Protocol
 
 from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
@@ -21,8 +22,12 @@ from quotejob.salesforce.connection import Connection
 MAX_UPLOAD = 100_000_000  # bytes: an org takes 150 MB after base64 (Bulk API guide, Upload Job Data)
 FIRST_PAUSE = 0.25  # seconds before a job's state is read for the first time
 LONGEST_PAUSE = 5.0  # seconds
+GROWTH = 1.5  # of the pauses
 GONE = "Gone"  # our word: the org has deleted the job
 ENDED = frozenset({"JobComplete", "Failed", "Aborted", GONE})
+
+
+Pauses = Callable[[int], float]  # rows processed -> seconds until the next look
 
 
 class Checkpoint(Protocol):
@@ -64,6 +69,7 @@ class IngestResult:
     records_failed: int
     errors: tuple[str, ...]  # why whole jobs were stopped (Failed, Aborted); their other rows are in unprocessed()
     _connection: Connection = field(repr=False, compare=False)
+    seconds: float | None = None  # that the org took from the start of the only job to its end; None: not known
 
     def succeeded(self) -> Iterator[dict[str, str]]:
         """Yield the rows that were written, with sf__Id and sf__Created."""
@@ -90,7 +96,7 @@ def ingest(
     *,
     checkpoint: Checkpoint | None = None,
     on_look: Callable[[int, int], None] | None = None,
-    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
+    pauses: Pauses | None = None,
     deadline: float = 3600,
     max_upload: int = MAX_UPLOAD,
 ) -> IngestResult:
@@ -100,13 +106,14 @@ def ingest(
     ``max_upload`` bytes are divided into several jobs. A job's id is saved before its rows are uploaded, and the org
     begins only after the start. So a repeat with the same ``checkpoint`` and the same rows in the same order writes no
     row twice. An open job is aborted, and a new one gets its rows; the others are only waited for. ``on_look`` gets
-    the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` are the
-    seconds before the first look, and the most between two. After ``deadline`` seconds it raises OrgUnreachable, code
-    BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
+    the rows processed and the rows failed at each look at the jobs; what it raises ends the call. ``pauses`` gets the
+    rows processed, and returns the seconds until the next look. After ``deadline`` seconds it raises OrgUnreachable,
+    code BULK_DEADLINE. The org continues, and a repeat finds its jobs. A refused row is no error.
     """
     until = time.monotonic() + deadline
     job_ids = list(checkpoint.load()) if checkpoint else []
     known = len(job_ids)
+    uploading: list[float] = []  # seconds from the creation of each new job to its start
 
     def note(job_id: str) -> None:
         if checkpoint:
@@ -118,22 +125,42 @@ def ingest(
                 continue
             if number < known:  # a run ended during its upload
                 _abandon(connection, job_ids.pop())
-            job_ids.append(_upload(connection, job, part, note))
+            job_id, created = _upload(connection, job, part, note)
+            job_ids.append(job_id)
         _start(connection, job_ids[number])
-    return results(connection, job_ids, on_look, pauses, until)
+        uploading.append(time.monotonic() - created)
+    done = results(connection, job_ids, on_look, pauses, until)
+    known_well = len(job_ids) == len(uploading) == 1 and done.seconds is not None and not done.errors
+    return replace(done, seconds=done.seconds - uploading[0] if known_well and done.seconds is not None else None)
 
 
 def results(
     connection: Connection,
     job_ids: Sequence[str],
     on_look: Callable[[int, int], None] | None = None,
-    pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
+    pauses: Pauses | None = None,
     until: float = float("inf"),
 ) -> IngestResult:
-    """Wait for the end of jobs whose rows are uploaded, and return their results; see :func:`ingest`."""
-    infos = _wait(connection, job_ids, on_look, pauses, until)
+    """Wait for the end of jobs whose rows are uploaded, and return their results; see :func:`ingest`.
+
+    Their seconds are those since the creation of the last one.
+    """
+    infos = _wait(connection, job_ids, on_look, pauses or growing(), until)
     there = tuple(job_id for job_id, info in zip(job_ids, infos, strict=True) if info["state"] != GONE)
-    return IngestResult(there, *_counts(infos), tuple(_complaints(infos)), connection)
+    took = _seconds(infos[-1]) if infos else None
+    return IngestResult(there, *_counts(infos), tuple(_complaints(infos)), connection, took)
+
+
+def growing() -> Pauses:
+    """Return pauses that know nothing of the org, and grow."""
+    pause = FIRST_PAUSE / GROWTH
+
+    def following(_processed: int) -> float:
+        nonlocal pause
+        pause = min(pause * GROWTH, LONGEST_PAUSE)
+        return pause
+
+    return following
 
 
 def stop(connection: Connection, job_ids: Sequence[str]) -> IngestResult:
@@ -178,15 +205,16 @@ def _rewound(part: IO[bytes]) -> IO[bytes]:
     return part
 
 
-def _upload(connection: Connection, job: NewJob, part: IO[bytes], note: Callable[[str], None]) -> str:
-    """Upload the part into a new job, whose id is noted before. Return the id.
+def _upload(connection: Connection, job: NewJob, part: IO[bytes], note: Callable[[str], None]) -> tuple[str, float]:
+    """Upload the part into a new job, whose id is noted before. Return the id, and when the job was created.
 
     Each try makes a new job: one that was not started writes nothing. A second upload into the same job is not
     documented.
     """
 
-    def attempt() -> str:
+    def attempt() -> tuple[str, float]:
         job_id = _create(connection, job)
+        created = time.monotonic()
         note(job_id)
         try:
             part.seek(0)
@@ -194,7 +222,7 @@ def _upload(connection: Connection, job: NewJob, part: IO[bytes], note: Callable
         except Exception:
             _abandon(connection, job_id)
             raise
-        return job_id
+        return job_id, created
 
     return connection.safe(attempt)
 
@@ -249,15 +277,13 @@ def _wait(
     connection: Connection,
     job_ids: Sequence[str],
     on_look: Callable[[int, int], None] | None,
-    pauses: tuple[float, float],
+    pauses: Pauses,
     until: float,
 ) -> list[dict[str, Any]]:
     """Wait until all jobs have ended. Return the org's information on each job."""
     infos: dict[str, dict[str, Any]] = {job_id: {"state": "unknown"} for job_id in job_ids}
-    pause, longest = pauses
     while waiting := [job_id for job_id, info in infos.items() if info["state"] not in ENDED]:
-        _sleep(pause, until, waiting)
-        pause = min(pause * 1.5, longest)
+        _sleep(pauses(_counts(infos.values())[0]), until, waiting)
         for job_id in waiting:
             infos[job_id] = _poll(connection, job_id)
         if on_look:
@@ -283,6 +309,15 @@ def _poll(connection: Connection, job_id: str) -> dict[str, Any]:
 def _counts(infos: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     counted = [(info.get("numberRecordsProcessed") or 0, info.get("numberRecordsFailed") or 0) for info in infos]
     return sum(int(processed) for processed, _ in counted), sum(int(failed) for _, failed in counted)
+
+
+def _seconds(info: Mapping[str, Any]) -> float | None:
+    """Return how long a job was in the org, by its clock, from its creation to its end."""
+    try:
+        created, changed = (datetime.fromisoformat(info[name]) for name in ("createdDate", "systemModstamp"))
+        return (changed - created).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _complaints(infos: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -46,12 +46,19 @@ def _raw(value: Any) -> Any:
 @cache
 def _script(name: str) -> tuple[str, str]:
     """Return the text of a script as it is sent, and its SHA1, which is the server's name for it."""
-    text = _PROLOGUE + _lua(name)
+    text = _PROLOGUE + "\n".join(_with_needed(name).values())
     return text, hashlib.sha1(text.encode()).hexdigest()
 
 
-@cache
+def _with_needed(name: str) -> dict[str, str]:
+    """Return the scripts that this one needs, and then itself: name -> text. Each is there once."""
+    text = _lua(name)
+    needed = re.match(r"-- needs ([\w/, ]+)\n", text)
+    texts: dict[str, str] = {}
+    for each in needed[1].split(", ") if needed else ():
+        texts |= _with_needed(each)
+    return texts | {name: text}
+
+
 def _lua(name: str) -> str:
-    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
-    needed = re.match(r"-- needs ([\w/]+)\n", text)
-    return f"{_lua(needed[1])}\n{text}" if needed else text
+    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()

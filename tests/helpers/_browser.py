@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 ALONE = (  # it asks nobody else
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",  # a foreign host, which is on this machine
 )
 PATIENCE = 30_000  # ms until something is not there at all
 
@@ -59,3 +60,6 @@ class Window:
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [f"{each['id']}: {[node['html'][:200] for node in each['nodes']]}" for each in found["violations"]]
+
+
+SignIn = Callable[..., Window]

@@ -167,15 +167,45 @@ def test_one_works_alone_in_a_room() -> None:
     with room.entered():
         first.start()
         inside.wait(30)
-        with room.alone(patience=0.05) as alone:
+        with room.alone(0.05) as alone:
             assert not alone
         leave.set()
-        with room.alone(patience=30) as alone:
+        with room.alone(30) as alone:
             assert alone
             last.start()
-            with room.alone() as second:
+            with room.alone(30) as second:
                 assert not second
             seen.append("alone")
     first.join(30)
     last.join(30)
     assert seen == ["other", "alone", "late"]
+
+
+def test_one_that_works_alone_for_long_holds_nobody_up() -> None:
+    """The others go in after its time. It does not take the room from the one that comes next."""
+    room, entered, ended = Room(), threading.Event(), threading.Event()
+
+    def late() -> None:
+        with room.entered():
+            entered.set()
+            ended.wait(30)
+
+    thread = threading.Thread(target=late)
+    with room.entered():
+        with room.alone(0.2) as alone:
+            assert alone
+            thread.start()
+            assert entered.wait(30)
+            with room.alone(0.05) as second:
+                assert not second
+        ended.set()
+        thread.join(30)
+        with room.alone(30) as alone:
+            assert alone
+
+
+@pytest.mark.parametrize(("deaths", "seconds"), [((0, 14), 5), ((0, 21), 10), ((7, 21), 20), ((0, 999), 60)])
+def test_a_suspected_unit_gets_more_time_after_each_death(
+    client: RedisClient, deaths: tuple[int, int], seconds: float
+) -> None:
+    assert Lease(client, "job", "page 0 1", ORG, "A/1", deaths).longest_alone == seconds

@@ -143,3 +143,16 @@ def test_a_plan_has_so_many_records_at_most(run: Run) -> None:
     assert len(planned_ids(run)) <= 6
     plan(bounded, ids(6))
     assert planned_ids(run) == [f"id{number}" for number in range(6)]
+
+
+def test_the_calls_of_a_plan_are_its_own(services: Services, run: Run, caller: CallerContext) -> None:
+    """What pages have asked for while the plan was made is not kept as the plan's: the next forecast would add it."""
+
+    def note(wave: int) -> None:
+        for page in waves.planned(job_of(run), run.progress)[wave]:
+            run.progress.record_page(run.id, wave, Receipt(str(page), api_calls=7))
+
+    plan(replace(run, wave_added=note), ids(21))
+    assert job_of(run).api_calls > 7
+    services.forecast_notes.planned(job_of(run), 3)
+    assert services.forecast_notes.plan_calls(caller.org_id, BuiltIn.BATCH_QUOTE, dry_run=False) == 3 - 1

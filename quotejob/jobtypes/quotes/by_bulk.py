@@ -27,6 +27,7 @@ from quotejob.jobtypes.quotes.writer import Writer, key_of, line_body, lines_the
 from quotejob.jobtypes.units import BY_COMPANY, REFUSALS, raised
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedLine, PricedQuote
+from quotejob.run.bulk_speed import Looks
 from quotejob.run.context import Run
 from quotejob.run.incomplete import WAVE, IncompleteQuote
 from quotejob.run.leases import Lease
@@ -35,9 +36,6 @@ from quotejob.run.waves import batched
 from quotejob.salesforce import IngestResult, Kind, kind_of
 
 LEAST = 2  # quotes of a wave: a single one is written by a graph
-FIRST_LOOK = 1.0  # seconds after the start of a job, at least; each look is a call
-ROWS_A_SECOND = 2_500  # that an org writes, about: a job with more rows is looked at later
-LONGEST_PAUSE = 20.0  # seconds between two looks
 AT_ONCE = 400  # quotes that are settled together: their ids are in the URI of one query
 DELETED_AT_ONCE = 200  # Collections: records of one request
 PARENT = f"Quote.{key_field.NAME}"
@@ -157,6 +155,7 @@ class _Wave:
             self._go_on()
 
         log.info(f"Writing {count} {name} rows with Bulk API 2.0")
+        speed = self._run.leases.bulk_speed(self._run.job.org_id, name)
         done = self._run.org.ingest(
             name,
             "insert",
@@ -164,8 +163,10 @@ class _Wave:
             self._columns(name),
             checkpoint=self._checkpoint(name),
             on_look=look,
-            pauses=(max(FIRST_LOOK, count / ROWS_A_SECOND), LONGEST_PAUSE),
+            pauses=Looks(count, speed.expected(count)),
         )
+        if done.seconds is not None and done.records_processed:
+            speed.note(done.records_processed, done.seconds)
         for error in done.errors:
             log.warning(f"Bulk API 2.0 stopped a job for {name}; graphs write what is left: {error}")
         return done

@@ -144,13 +144,38 @@ def test_an_answer_forbids_what_it_does_not_need(browser: FlaskClient, path: str
 
 
 @pytest.mark.parametrize(
-    "back", ["https://evil.example", "//evil.example", "/console\\evil", "/consoleevil", "javascript:evil"]
+    "back",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/console\\evil",
+        "/consoleevil",
+        "javascript:evil",
+        "/console/../evil",
+        "/console/..//evil",
+        "/console//evil",
+    ],
 )
 def test_a_change_never_leads_to_another_place(browser: FlaskClient, csrf: Csrf, back: str) -> None:
     answer = browser.post("/console/submit/samples", data={"csrf": csrf(browser), "number": "no", "back": back})
     place = answer.headers.get("Location", "/console")
     assert place.startswith("/console")
     assert "evil" not in place
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_changes_nothing(
+    browser: FlaskClient, csrf: Csrf, services: Services, site: str
+) -> None:
+    """Although it has the token; what it has written is not shown. A page of ours may send the same."""
+    form, at = {"csrf": csrf(browser), "number": "5", "name": "Call 555-0100"}, "/console/submit/samples"
+    answer = browser.post(at, data=form, headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == 403
+    assert "A page of another site has sent this" in answer.text
+    assert "555-0100" not in answer.text
+    assert services.search.recent(services_org(services, browser))[0] == []
+    assert browser.post(at, data=form, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+    assert len(services.search.recent(services_org(services, browser))[0]) == 1
 
 
 def test_an_unknown_page_is_a_page(browser: FlaskClient) -> None:

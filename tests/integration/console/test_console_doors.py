@@ -272,6 +272,25 @@ def test_only_the_orgs_own_hosts_frame_it(org: str, frames: str) -> None:
     assert console.pages.hosts_of(own) == [own, *(f"https://{each}" for each in frames.split())]
 
 
+def test_a_refusal_in_a_tab_can_be_read_there(app: Flask, settings: Settings, logging_restored: None) -> None:
+    """In a frame of an org, whichever it is, and nowhere else; without a link, because no login works in a frame."""
+    in_frame, alone = {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Dest": "document"}
+    for asked, links in ((in_frame, False), (alone, True)):
+        answer = app.test_client().post("/console/canvas", data={"signed_request": "x"}, headers=asked)
+        framed = answer.headers["Content-Security-Policy"].partition("frame-ancestors ")[2].split()
+        assert ("https://*.lightning.force.com" in framed) != links
+        assert (framed == ["'none'"]) == links
+        assert ("Log in at" in answer.text) == links
+    deployed = other_app(settings, url="https://console.example")
+    deployed.extensions["quotejob"] = replace(settings, local_org=False)
+    answer = deployed.test_client().get("/console/door", headers=in_frame)
+    framed = answer.headers["Content-Security-Policy"].partition("frame-ancestors ")[2].split()
+    assert "https://*.my.salesforce.com" in framed
+    assert not [each for each in framed if not each.startswith("https://*.")]
+    no_tab = other_app(settings, canvas_secret=None).test_client().get("/console/door", headers=in_frame)
+    assert no_tab.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+
+
 # -- sessions ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,7 +13,9 @@ from marshmallow import Schema, fields
 import api
 import console
 from cli.local import LocalOrg
+from console import schedules
 from quotejob import JobType, Row, updates
+from quotejob.jobs.search import JobSearch
 from quotejob.jobtypes import registry
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -72,3 +75,41 @@ def test_a_schedule_of_a_job_type_of_ones_own(
     assert ">months=24</textarea>" in edit
     assert browser.post(f"{at}/edit", data=form | {"parameters": "months=36"}).status_code in (302, 303)
     assert services.schedules.get(made.schedule_id).parameters == (("months", "36"),)
+
+
+def test_the_list_has_the_last_runs_of_each_schedule(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As bars, the latest at the right, from one read of jobs for all schedules."""
+    form = {"cron": "0 0 6 1 * ?", "job_type": "BatchQuote", "misfire": "skip", "overlap": "skip", "number": "10"}
+    for name in ("<b>often", "once", "never"):
+        answer = browser.post(
+            "/console/schedules", data=form | {"name": name, "clause": "Id = null", "csrf": csrf(browser)}
+        )
+        assert answer.status_code == 303
+    often, never, once = sorted(services.schedules.list_for_org(local_org.org_id), key=lambda each: each.name)
+    for each in (often,) * 12 + (once,):
+        job_id = services.firing.run_now(each.schedule_id, local_org.org_id)
+        if each is often:
+            services.jobs.abort(job_id)
+    reads: list[str] = []
+    scan = JobSearch.scan
+
+    def counted(self: JobSearch, *given: Any, **named: Any) -> Any:
+        reads.append("scan")
+        return scan(self, *given, **named)
+
+    monkeypatch.setattr(JobSearch, "scan", counted)
+    schedules._runs.cache_clear()
+    text = browser.get("/console/part/schedules").text
+    assert reads == ["scan"]
+    row = {
+        each.name: text.partition(f'id="s-{each.schedule_id}"')[2].partition("</tr>")[0]
+        for each in (often, once, never)
+    }
+    assert "The last runs: 10 Aborted." in row["<b>often"]
+    assert row["<b>often"].count("h8V24z") == 10
+    assert "The last runs: 1 not ended." in row["once"]
+    assert "not yet" in row["never"]
+    assert "spark" not in row["never"]
+    assert "<b>often" not in text

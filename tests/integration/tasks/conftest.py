@@ -24,6 +24,7 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setenv("QUOTEJOB_ACTIVE_JOBS", "1")
     monkeypatch.setitem(app.conf, "broker_url", redis_url)
     monkeypatch.setattr(broker.Backend, "subscribes", False)  # as in workers; another file's Redis may have ended
+    app.loader.import_default_modules()  # a step sends others by their names
     current.cache_clear()
     client = store.client(redis_url, attempts=1)
     client.delete(keys.DUE, keys.FIRED, keys.OPEN, *QUEUES)

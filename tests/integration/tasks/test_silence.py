@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from quotejob.errors import OrgSilent
 from quotejob.jobs.job import Job, Status
 from quotejob.run import silence
 from quotejob.run.context import Run
+from quotejob.run.leases import SHORTEST_ALONE, SUSPECTED_AT
+from quotejob.run.processes import ROOM
 from quotejob.run.silence import SILENT_CALLS, Silence
 from quotejob.services import Services
 from quotejob.settings import current
@@ -116,6 +119,30 @@ def test_a_silent_org_is_asked_by_one_step_at_a_time(services: Services, job: Jo
     assert sorted(ask.done) == list(range(STEPS))
     assert not services.client.exists(keys.jobs_of(job.org_id, "silence"))
     assert services.jobs.get(job.job_id).extended_status is None
+
+
+def test_a_suspected_unit_of_a_silent_org_holds_nobody_up(
+    services: Services, job: Job, org: HangingOrg, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It works beside the others, who would have to wait for the org too. Once the org answers, it works alone."""
+    seen: list[float] = []
+    alone = ROOM.alone
+
+    def noted(longest: float) -> AbstractContextManager[bool]:
+        seen.append(longest)
+        return alone(longest)
+
+    monkeypatch.setattr(ROOM, "alone", noted)
+    services.client.hset(keys.job(job.job_id, "deaths"), "1 company", SUSPECTED_AT)
+    ask(job_id=job.job_id, number=0)
+    free(services, job)
+    ask(job_id=job.job_id, number=1)
+    assert (seen, ask.done) == ([], [])
+    org.awake.set()
+    free(services, job)
+    services.client.delete(keys.jobs_of(job.org_id, "silence"), f"{keys.jobs_of(job.org_id, 'silence')}:still")
+    ask(job_id=job.job_id, number=1)
+    assert (seen, ask.done) == ([SHORTEST_ALONE], [1])
 
 
 def test_patience_with_a_silent_org_ends(

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import time
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,23 @@ def test_each_line_is_in_one_row_whatever_it_holds(lines: list[bytes], at_once: 
     marked = [b"<%d>" % at + line for at, line in enumerate(lines)]
     found = re.findall(r"<\d+>", "\n".join(texts(read(b"\n".join(marked), at_once=at_once))))
     assert sorted(found) == sorted(f"<{at}>" for at in range(len(lines)))
+
+
+@given(
+    some.text(some.sampled_from('"",\n\r\0xé'), max_size=60),
+    some.integers(1, 9),
+    some.integers(1, 4),
+    some.integers(0, 3),
+)
+def test_blocks_of_any_size_give_the_same_rows(text: str, block: int, at_once: int, before: int) -> None:
+    """A row may begin in one block of the file and end in another. What is not taken is there as it was sent."""
+
+    def begun(spare: int) -> tuple[list[Taken], str]:
+        with patch("localorg.bulk.rows._SPARE", spare):
+            rows = Rows(io.StringIO(text, newline=""), ",")
+            return [rows.take(at_once) for _ in range(before)], "".join(rows.rest())
+
+    assert begun(block) == begun(65_536)
 
 
 @given(

@@ -1,4 +1,4 @@
--- needs clock
+-- needs clock, add
 -- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
 --       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing),
@@ -53,7 +53,7 @@ end
 -- Count for the metrics that a job has come to a status.
 local function count_move(id, status)
   owe_mirror(id, redis.call('HGET', job(id), 'orgId'))
-  redis.call('HINCRBY', METRICS, 'job_moves ' .. status .. ' ' .. (redis.call('HGET', job(id), 'jobType') or '-'), 1)
+  add(METRICS, 'job_moves ' .. status .. ' ' .. (redis.call('HGET', job(id), 'jobType') or '-'), 1)
 end
 
 -- Put a job at the end of the flex queue.
@@ -62,7 +62,7 @@ local function enter(id, owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
   if redis.call('ZADD', HOLDING, number(NOW), id) == 1 then
-    redis.call('HINCRBY', TYPES, redis.call('HGET', job(id), 'jobType') or '-', 1)
+    add(TYPES, redis.call('HGET', job(id), 'jobType') or '-', 1)
   end
   redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
 end
@@ -71,7 +71,7 @@ local function leave(id, owner)
   changed(owner)
   for _, part in ipairs({'holding', 'ready', 'later'}) do redis.call('ZREM', org(owner, part), id) end
   if redis.call('ZREM', HOLDING, id) == 1 then
-    redis.call('HINCRBY', TYPES, redis.call('HGET', job(id), 'jobType') or '-', -1)
+    add(TYPES, redis.call('HGET', job(id), 'jobType') or '-', -1)
   end
   if redis.call('EXISTS', org(owner, 'holding')) == 0 then redis.call('ZREM', QUEUES, owner) end
 end
@@ -96,7 +96,7 @@ local function owe_notices(id)
   local callback = redis.call('HEXISTS', job(id), 'callbackUrl') == 1
   if callback then receivers[#receivers + 1] = 'callback' end
   if #receivers == 0 then return false end
-  local number_of_end = redis.call('HINCRBY', job(id), 'ends', 1)
+  local number_of_end = add(job(id), 'ends', 1)
   for _, receiver in ipairs(receivers) do
     local notice = receiver .. ' ' .. id .. ' ' .. number_of_end
     redis.call('HSET', 'quotejob:notice:' .. notice, 'since', number(NOW))

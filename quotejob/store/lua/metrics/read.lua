@@ -1,4 +1,4 @@
--- needs run/lease
+-- needs run/lease, add
 -- Read what the metrics show of jobs, queues, schedules and workers, in one step. Reads each job that has a slot and each
 -- org that has Holding jobs, and no other job. So it takes as long with many ended jobs as with few.
 -- args  open, holding, types (Holding jobs by type), queues, due, fired, workers, ticked, clean_ups (keys)
@@ -25,7 +25,7 @@ end
 if wrong or counted ~= redis.call('ZCARD', args.holding) then
   redis.call('DEL', args.types)
   for _, id in ipairs(redis.call('ZRANGE', args.holding, 0, -1)) do
-    redis.call('HINCRBY', args.types, redis.call('HGET', 'quotejob:job:' .. id, 'jobType') or '-', 1)
+    add(args.types, redis.call('HGET', 'quotejob:job:' .. id, 'jobType') or '-', 1)
   end
 end
 local types = redis.call('HGETALL', args.types)

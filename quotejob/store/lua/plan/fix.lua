@@ -1,3 +1,4 @@
+-- needs add
 -- Fix the plan of a job. The first plan wins; a later one is deleted. The waves of a streamed plan were added before.
 -- args  job, draft (the pages of this plan; there is none if they were added before), pages (keys), page_count,
 --       record_count, waves, api_calls
@@ -11,6 +12,6 @@ if redis.call('EXISTS', args.draft) == 1 then
   redis.call('PERSIST', args.pages)
 end
 redis.call('HSET', args.job, 'totalJobItems', args.page_count, 'total', args.record_count, 'waves', args.waves)
-redis.call('HINCRBY', args.job, 'apiCalls', args.api_calls)
+add(args.job, 'apiCalls', args.api_calls)
 redis.call('INCR', 'quotejob:org:' .. redis.call('HGET', args.job, 'orgId') .. ':version')
 return 1

@@ -1,4 +1,4 @@
--- needs clock
+-- needs clock, add
 -- Ask whether a unit may send its calls to the org, and reserve them. Calls of the org's day are kept for others; what is
 -- left is shared by the jobs that have a slot. Each gets what it still needs, or an equal share of what the smaller ones
 -- leave (max-min fair). What a job has spent since it began counts.
@@ -67,7 +67,7 @@ if (spent[args.id] or 0) + args.need <= share then return reserve() end
 local pause = math.min(args.longest, args.first * 2 ^ math.min(tonumber(asks or 0), 20))
 local since = now - tonumber(asked or at or 0)
 if since >= pause or since < 0 then
-  redis.call('HINCRBY', args.usage, 'asks', 1)
+  add(args.usage, 'asks', 1)
   redis.call('HSET', args.usage, 'asked', whole(now))
   return {'ask', used, limit, kept, #jobs}
 end

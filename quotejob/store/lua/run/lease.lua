@@ -1,4 +1,4 @@
--- needs run/silence
+-- needs run/silence, add
 -- Leases, for the scripts that begin with "needs run/lease". A job has one hash of leases: unit -> "holder ends length".
 -- Both times are in ms by the clock of Redis, because the clocks of workers may differ. The holder is a step, 'sent' (the
 -- unit was sent again, and no step has it yet) or 'wait' (no step may take it before its time). A step is
@@ -70,6 +70,6 @@ local function note_death(args, holder, ran_out)
   local unclear = seen > ran_out.ends or others_died(process, seen, ran_out.length, redis.call('HGET', args.deaths, last))
   local beside = redis.call('ZCOUNT', units_of(process), string.format('(%.0f', began), '+inf')
   local count = args.unit .. (beside > 1 and ' company' or ' alone')
-  redis.call('HINCRBY', args.deaths, count, unclear and 1 or 7)
+  add(args.deaths, count, unclear and 1 or 7)
   redis.call('HSET', args.deaths, last, string.format('%.0f %s', seen, process))
 end

@@ -1,4 +1,4 @@
--- needs clock
+-- needs clock, add
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
 --       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
@@ -43,15 +43,15 @@ if args.code_version then -- a deployment may change it in the midst of a job
 end
 for field, count in pairs(args.counts) do
   if count ~= 0 then
-    redis.call('HINCRBY', args.job, field, count)
-    redis.call('HINCRBY', 'quotejob:metrics', 'records ' .. field, count)
+    add(args.job, field, count)
+    add('quotejob:metrics', 'records ' .. field, count)
   end
 end
 for _, each in ipairs(args.pages) do
   local page, change, failed = unpack(each)
-  if redis.call('HINCRBY', args.left_key, page, change) == 0 then
+  if add(args.left_key, page, change) == 0 then
     redis.call('HDEL', args.left_key, page)
-    redis.call('HINCRBY', args.job, 'jobItemsProcessed', 1)
+    add(args.job, 'jobItemsProcessed', 1)
   end
   if failed ~= 0 then
     redis.call('SADD', args.errors_key, page)
@@ -61,7 +61,7 @@ end
 if args.decided > 0 then
   -- Seconds since 1970 are cut into spans of "width" seconds. When there are too many spans, each two become one.
   local width = tonumber(redis.call('HGET', args.pace_key, 'width') or 1)
-  redis.call('HINCRBY', args.pace_key, math.floor(redis_time() / 1000 / width), args.decided)
+  add(args.pace_key, math.floor(redis_time() / 1000 / width), args.decided)
   while redis.call('HLEN', args.pace_key) > args.most_spans + 1 do
     local found, merged = redis.call('HGETALL', args.pace_key), {}
     for at = 1, #found, 2 do

@@ -12,7 +12,7 @@ if args.record then
   elseif holder == args.id then
     redis.call('HSET', args.incomplete, args.record, holder .. ' ' .. unit .. ' -')
   end
-  if redis.call('EXISTS', args.job) == 1 then redis.call('HINCRBY', args.job, 'apiCalls', args.api_calls) end
+  if redis.call('EXISTS', args.job) == 1 then add(args.job, 'apiCalls', args.api_calls) end
 end
 for _, note in ipairs(redis.call('HVALS', args.incomplete)) do
   if string.match(note, '^%S+') == args.id then return 0 end

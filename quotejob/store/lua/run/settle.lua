@@ -1,10 +1,10 @@
--- needs clock
+-- needs clock, add
 -- Note what a unit has spent, and what the org has said of its calls.
 -- args  budget, usage (as in run/draw), id, unit, calls (that were sent), used and limit (nil: the org has not said)
 -- A smaller number of used calls than one that was said just before comes from an answer that was overtaken.
 local now = redis_time()
 redis.call('HDEL', args.budget, 'drawn ' .. args.id .. ' ' .. args.unit)
-if args.calls > 0 then redis.call('HINCRBY', args.budget, 'spent ' .. args.id, string.format('%.0f', args.calls)) end
+if args.calls > 0 then add(args.budget, 'spent ' .. args.id, string.format('%.0f', args.calls)) end
 if not args.limit then return end
 local used, limit, at = unpack(redis.call('HMGET', args.usage, 'used', 'limit', 'at'))
 local age = now - tonumber(at or 0)

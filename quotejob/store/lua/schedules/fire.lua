@@ -1,3 +1,4 @@
+-- needs add
 -- Decide one fire time of a schedule: whether its job runs, and the next fire time. Several ticks may try; it is decided
 -- once. The job is submitted later, from the sorted set of what has fired. Its id is made of schedule and fire time.
 -- args  keys: schedule, due, guaranteed_key, version_key, fired, fired_here (the jobs of this schedule in fired), first (the jobs of the
@@ -35,13 +36,13 @@ elseif args.planned then
   redis.call('ZADD', args.guaranteed_key, 'XX', args.following, args.id)
 end
 if reason then
-  redis.call('HINCRBY', args.schedule, 'timesSkipped', 1)
-  redis.call('HINCRBY', 'quotejob:metrics', 'schedule_fires skipped', 1)
+  add(args.schedule, 'timesSkipped', 1)
+  add('quotejob:metrics', 'schedule_fires skipped', 1)
   redis.call('HSET', args.schedule, 'extendedStatus', reason)
   return 'skipped'
 end
-redis.call('HINCRBY', args.schedule, 'timesTriggered', 1)
-redis.call('HINCRBY', 'quotejob:metrics', 'schedule_fires fired', 1)
+add(args.schedule, 'timesTriggered', 1)
+add('quotejob:metrics', 'schedule_fires fired', 1)
 redis.call('HSET', args.schedule, 'previousFireTime', args.moment, 'lastJobId', args.job_id)
 redis.call('HDEL', args.schedule, 'extendedStatus')
 redis.call('ZADD', args.fired, args.moment, args.id .. ' ' .. args.job_id)

@@ -1,3 +1,4 @@
+-- needs add
 -- Move a schedule from one state to another.
 -- args  keys: schedule, due, guaranteed_key, revision_key, version_key, schedules, names, fired_here (jobs of this schedule that have
 --       fired and are not submitted)
@@ -24,7 +25,7 @@ if args.state == 'DELETED' then
   return state
 end
 redis.call('HSET', args.schedule, 'state', args.state)
-if args.state == 'ERROR' then redis.call('HINCRBY', 'quotejob:metrics', 'schedule_errors', 1) end
+if args.state == 'ERROR' then add('quotejob:metrics', 'schedule_errors', 1) end
 if args.reason then
   redis.call('HSET', args.schedule, 'extendedStatus', args.reason)
 else

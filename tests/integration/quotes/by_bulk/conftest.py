@@ -14,8 +14,7 @@ from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import BuiltIn, CommitBy, Job
 from quotejob.jobs.options import Options
-from quotejob.jobtypes.quotes import by_bulk
-from quotejob.run import incomplete, leases
+from quotejob.run import bulk_speed, incomplete, leases
 from quotejob.salesforce import OrgAddress, OrgClient
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -46,7 +45,9 @@ def _restored(local: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """Looks and leases of dead steps are short; afterwards the org is as it was."""
     monkeypatch.setattr(leases, "LEASE_LENGTH", 0.2)
     monkeypatch.setattr(incomplete, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(by_bulk, "FIRST_LOOK", 0.02)
+    for name in ("START", "SPARE"):
+        monkeypatch.setattr(bulk_speed, name, 0.02)
+    monkeypatch.setattr(bulk_speed, "PAUSES", (0.1, 1.0))
     yield
     requests.post(f"{local.url}/localorg/faults", json={"clear": True}, timeout=10).raise_for_status()
     org, client = OrgReader(local), OrgClient(OrgAddress.of(caller_of(local)))

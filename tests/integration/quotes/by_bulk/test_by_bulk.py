@@ -16,7 +16,8 @@ from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes import by_bulk, commit
+from quotejob.jobtypes.quotes import commit
+from quotejob.run import bulk_speed
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import OrgClient, bulk
 from quotejob.salesforce.connection import Connection
@@ -227,6 +228,22 @@ def test_the_forecast_counts_every_call(
     local: LocalOrg, services: Services, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one look at each Bulk job, which an org that is fast enough needs."""
-    monkeypatch.setattr(by_bulk, "FIRST_LOOK", 1.5)
+    monkeypatch.setattr(bulk_speed, "START", 1.5)
     foreseen = forecast(caller_of(local), BuiltIn.BATCH_QUOTE, "Id != null", services, Options(commit_by=CommitBy.BULK))
     assert ended().api_calls == foreseen.calls.total == 2 + 1 + 1 + 9
+
+
+def test_a_later_job_looks_when_the_org_has_probably_ended(
+    services: Services, local: LocalOrg, ended: Ended, empty: Callable[[], None]
+) -> None:
+    """What the first job has measured is kept for each object, and the next one needs a single look for each."""
+    org_id = caller_of(local).org_id
+    ended()
+    speeds = {name: services.leases.bulk_speed(org_id, name) for name in ("Quote", "QuoteLineItem")}
+    rows = {name: [line.split()[0] for line in services.client.items(speed._key)] for name, speed in speeds.items()}
+    assert rows == {"Quote": [b"12"], "QuoteLineItem": [b"24"]}
+    for speed in speeds.values():
+        services.client.delete(speed._key)
+        speed.note(12, 1.5)
+    empty()
+    assert ended().api_calls == 2 + 1 + 1 + 9

@@ -1,0 +1,87 @@
+"""Redis starts twice from an append-only file that was cut in the middle of a script. What it then knows is right.
+
+After the first start, such a Redis appends to the half of the script that is left in the file. So the next start
+repeats this half, before the commands that came instead of it (valkey#4342).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from _callers import new_caller
+from cryptography.fernet import Fernet
+from systems.waiting import wait
+
+from harness.process import free_port
+from quotejob.jobs.job import BuiltIn, Status
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.testing import redis_server
+
+Restart = Callable[[int], None]
+RECORDS = [f"006{number}" for number in range(4)]
+RECEIPT = Receipt("0", tuple(Result(each, Outcome.SUCCEEDED) for each in RECORDS), api_calls=2)
+
+
+@pytest.fixture
+def url() -> str:
+    return f"redis://127.0.0.1:{free_port()}/0"
+
+
+@pytest.fixture
+def restart(url: str, tmp_path: Path) -> Iterator[Restart]:
+    """``restart(cut)``: kill Redis, cut so many bytes off its file, and start it again."""
+
+    def start() -> subprocess.Popen[bytes]:
+        with (tmp_path / "log").open("ab") as log:
+            made = subprocess.Popen(redis_server.command(urlsplit(url).port or 0, tmp_path), stdout=log)
+        wait(lambda: redis_server.answers(url), 20)
+        return made
+
+    process = start()
+
+    def again(cut: int) -> None:
+        nonlocal process
+        process.kill()
+        process.wait()
+        [file] = tmp_path.rglob("*.aof")
+        os.truncate(file, file.stat().st_size - cut)
+        process = start()
+
+    yield again
+    process.kill()
+    process.wait()
+
+
+def end_of_the_last_script(folder: Path, share: float) -> int:
+    """How many bytes to cut off, so that this share of the last script's commands is left, and a part of one more."""
+    [file] = folder.rglob("*.aof")
+    text = file.read_bytes()
+    script = text.rindex(b"\r\nMULTI\r\n")
+    begins = [place for place in range(script, len(text)) if text.startswith(b"\r\n*", place)]
+    return len(text) - begins[int(len(begins) * share)] - 5
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_receipt_counts_once(url: str, restart: Restart, tmp_path: Path, share: float) -> None:
+    """The receipt is lost by the cut, and stored again. Then Redis repeats a part of the first one."""
+    services = Services.connected(Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),)), patient=True)
+    job, _ = services.jobs.submit(new_caller(), BuiltIn.BATCH_QUOTE, soql_where_clause="a")
+    services.jobs.promote(job.org_id)
+    services.jobs.move(job.job_id, Status.PREPARING)
+    services.progress.store_plan(job.job_id, [RECORDS], 1, lambda: 0)
+    services.jobs.move(job.job_id, Status.PROCESSING)
+    assert services.progress.record_page(job.job_id, 0, RECEIPT)
+    restart(end_of_the_last_script(tmp_path, share))
+    assert services.progress.record_page(job.job_id, 0, RECEIPT)
+    after = services.jobs.get(job.job_id)
+    restart(0)
+    assert b"MULTI calls can not be nested" in (tmp_path / "log").read_bytes()
+    assert services.jobs.get(job.job_id) == after
+    assert (after.succeeded, after.api_calls) == (len(RECORDS), 2)
