@@ -185,6 +185,8 @@ def main() -> int:
     parser.add_argument("--jobtype", nargs="*", choices=(*QUOTES, *OWN), metavar="KIND", help=only)
     how = "how all Quote jobs write (default: some in each way)"
     parser.add_argument("--commit-by", choices=("graph", "bulk"), metavar="graph|bulk", help=how)
+    older = "one of the workers runs the code of this revision of git, for example the last release"
+    parser.add_argument("--older", metavar="REVISION", help=older)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-chaos-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -208,6 +210,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
              "QUOTEJOB_ACTIVE_JOBS": "5", "QUOTEJOB_PAGE_SIZE": "7", "WEB_CONCURRENCY": "1"}  # fmt: skip
     kinds = QUOTES + OWN if asked.jobtype is None else tuple(asked.jobtype) or OWN
     with Platform(folder, extra=extra) as stack, neighbours() as others:
+        if asked.older:
+            stack.take_older(asked.older)
         clock = RedisClock.of_this_machine(folder)
         stack.redis_environment = clock.environment()
         stack.start_redis()
