@@ -173,8 +173,9 @@ class Blueprint(SmorestBlueprint):
             for location, schema in (("headers", headers), ("query", query), ("json", body)):
                 if schema is not None:
                     more = {"example": example} if location == "json" else {}
-                    required = bool(_names(schema()))
-                    wrapped = self.arguments(schema, location=location, required=required, **more)(wrapped)
+                    made = schema()  # one for all requests: to make one copies every field
+                    required = bool(_names(made))
+                    wrapped = self.arguments(made, location=location, required=required, **more)(wrapped)
             marks = APPLINK | (ACTION if for_agents else {})
             wrapped = self.doc(operationId=name, **{"x-sfdc": marks})(wrapped)
             parameters = [one for part, one in IDS.items() if f"<{part}>" in rule] or None

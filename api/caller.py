@@ -14,20 +14,27 @@ from flask import current_app, g, request
 from quotejob.asking import proof
 from quotejob.errors import JobNotFound, Unauthenticated
 from quotejob.jobs.job import Job
+from quotejob.salesforce import OrgAddress
 from quotejob.salesforce import caller as contexts
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import keys
+from quotejob.store.client import connect
 
 SETTINGS_EXTENSION = "quotejob"  # key of the settings in app.extensions
+_SERVICES_EXTENSION = "quotejob.services"
 HEADER = "x-client-context"
 ORG_URL = "x-org-url"  # beside Authorization: Bearer, for callers outside AppLink
 
 
 def services() -> Services:
-    """Return the stores of the app that handles this request."""
-    return Services.connected(cast(Settings, current_app.extensions[SETTINGS_EXTENSION]))
+    """Return the stores of the app that handles this request: they stay, and so does what they know for a second."""
+    settings = cast(Settings, current_app.extensions[SETTINGS_EXTENSION])
+    made = cast(Services | None, current_app.extensions.get(_SERVICES_EXTENSION))
+    if made is None or made.client is not connect(settings):  # a forked process has a client of its own
+        made = current_app.extensions[_SERVICES_EXTENSION] = Services.connected(settings)
+    return made
 
 
 def claimed() -> CallerContext:
@@ -39,7 +46,7 @@ def claimed() -> CallerContext:
         context = _of_bearer() or contexts.from_header(request.headers.get(HEADER))
         structlog.contextvars.bind_contextvars(org_id=context.org_id)
         contexts.check_org(context.org_domain_url, services().settings)
-        proof.org_of(context)  # refuses here what the client of the org would refuse later
+        _ = OrgAddress.of(context).host  # refuses here what the client of the org would refuse later
         g.claimed = context
     return cast(CallerContext, g.claimed)
 
@@ -63,6 +70,11 @@ def authenticate(context: CallerContext) -> CallerContext:
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
     return proof.prove(context, services())
+
+
+def authenticate_with_clause(context: CallerContext, clause: str) -> CallerContext:
+    """Do as authenticate(), then check that the org accepts the clause. Raises InvalidRequest if it does not."""
+    return proof.prove_with_clause(context, clause, services())
 
 
 def authenticated() -> CallerContext:

@@ -31,7 +31,6 @@ from api.wire.jobs import (
 )
 from api.wire.status import JobStatusSchema
 from api.wire.summary import JobSummarySchema
-from quotejob.asking.proof import check_clause_in_org
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import BuiltIn, Job
 from quotejob.jobs.listing import Sorting
@@ -87,8 +86,7 @@ def submit_batch(body: dict[str, Any], headers: dict[str, Any], callback_url: st
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     if callback_url is not None:
         check_callback(callback_url, OrgAddress.of(context))
-    context = caller.authenticate(context)
-    check_clause_in_org(context, clause, caller.services())
+    context = caller.authenticate_with_clause(context, clause)
     options = Options(
         body["dry_run"],
         keep_api_calls=body.get("keep_api_calls"),

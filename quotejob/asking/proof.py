@@ -47,13 +47,16 @@ def prove(context: CallerContext, services: Services) -> CallerContext:
     is the user's, for the audit.
     Raises Unauthenticated, SessionExpired, OrgUnreachable.
     """
-    key = _key("proof", context, services.settings)
-    kept, silent_for = with_silence(services.client, key, context.org_id)
-    said = kept.decode() if kept else _ask_identity(context, silent_for)
-    proven = _proven(context, said)
-    if kept is None:
-        services.client.set(key, said, ex=IDENTITY_KEPT_FOR)
-    audit.acts(proven.user_id, proven.user_name)
+    (kept,), silent_for = with_silence(services.client, context.org_id, _proof_key(context, services))
+    return _prove(context, services, kept, silent_for)
+
+
+def prove_with_clause(context: CallerContext, clause: str, services: Services) -> CallerContext:
+    """Do as prove(), then as check_clause_in_org(). What the org has said of both is read in one round trip."""
+    kept_for = _proof_key(context, services), _clause_key(context, clause, services)
+    (said, accepted), silent_for = with_silence(services.client, context.org_id, *kept_for)
+    proven = _prove(context, services, said, silent_for)
+    _check_clause(proven, clause, services, accepted, silent_for)
     return proven
 
 
@@ -100,11 +103,8 @@ def check_clause_in_org(context: CallerContext, clause: str, services: Services)
 
     Raises InvalidRequest with the org's own message if the org refuses the clause.
     """
-    accepted, silent_for = with_silence(services.client, _clause_key(context, clause, services), context.org_id)
-    if accepted is not None:
-        return
-    with judging(context, clause, services, silent_for) as org:
-        org.explain(select_opportunities(clause))
+    (accepted,), silent_for = with_silence(services.client, context.org_id, _clause_key(context, clause, services))
+    _check_clause(context, clause, services, accepted, silent_for)
 
 
 @contextmanager
@@ -133,6 +133,27 @@ def judging(
             f"{FIELD}: the org refused it: {reason}",
             details=[{"field": FIELD, "message": reason, "code": refusal.code}],
         ) from refusal
+
+
+def _prove(context: CallerContext, services: Services, kept: bytes | None, silent_for: float) -> CallerContext:
+    said = kept.decode() if kept else _ask_identity(context, silent_for)
+    proven = _proven(context, said)
+    if kept is None:
+        services.client.set(_proof_key(context, services), said, ex=IDENTITY_KEPT_FOR)
+    audit.acts(proven.user_id, proven.user_name)
+    return proven
+
+
+def _check_clause(
+    context: CallerContext, clause: str, services: Services, accepted: bytes | None, silent_for: float
+) -> None:
+    if accepted is None:
+        with judging(context, clause, services, silent_for) as org:
+            org.explain(select_opportunities(clause))
+
+
+def _proof_key(context: CallerContext, services: Services) -> str:
+    return _key("proof", context, services.settings)
 
 
 def _clause_key(context: CallerContext, clause: str, services: Services) -> str:

@@ -47,6 +47,11 @@ class JobReader:
             raise JobNotFound(f"There is no job {job_id} in this org; ended jobs are kept for {days} days")
         return self._with_waiting([read_job(job_id, found)])[0]
 
+    def of_row(self, job_id: str, row: Sequence[bytes], position: int | None) -> Job:
+        """Return the job of a hash that a script has read, as names and values in turn, with its position."""
+        found = dict(zip(row[::2], row[1::2], strict=True))
+        return self._with_waiting([read_job(job_id, found)], {job_id: position})[0]
+
     def get_mine(self, job_id: str, org_id: str | None = None) -> Job:
         """Return the job, to change it. Raises NewerVersion if only a newer version understands it."""
         job = self.get(job_id, org_id)

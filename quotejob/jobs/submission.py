@@ -113,11 +113,11 @@ class Submission(JobReader):
             raise TooManyJobs(self._settings.hourly_jobs, int(found[0]))
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
-        known, *listed = found
         if answer == b"reused":
-            raise idempotency.reused(known.decode())
-        job, new = self.get(known.decode()), answer == b"new"
-        if new and listed[0] > self._settings.kept_jobs:
+            raise idempotency.reused(found[0].decode())
+        known, listed, row, position = found
+        job, new = self.of_row(known.decode(), row, position), answer == b"new"
+        if new and listed > self._settings.kept_jobs:
             self._forget_oldest(org)
         if new:
             self.log_move(job, Status.HOLDING)

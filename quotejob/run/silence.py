@@ -64,13 +64,14 @@ class Silence:
             self._redis.delete(*_keys(self._org_id))
 
 
-def with_silence(client: RedisClient, key: str, org_id: str) -> tuple[bytes | None, float]:
-    """Return a plain value and, in the same round trip, the seconds for which nothing should be sent to an org."""
+def with_silence(client: RedisClient, org_id: str, *kept: str) -> tuple[list[bytes | None], float]:
+    """Return plain values and, in the same round trip, the seconds for which nothing should be sent to an org."""
     pipe = client.pipeline(transaction=False)
-    pipe.get(key)
+    for key in kept:
+        pipe.get(key)
     pipe.pttl(_keys(org_id)[1])
-    value, rest = pipe.execute()
-    return value, rest / 1000 if 0 < rest <= LONGEST_SILENCE * 1000 else 0.0
+    *values, rest = pipe.execute()
+    return values, rest / 1000 if 0 < rest <= LONGEST_SILENCE * 1000 else 0.0
 
 
 def silence_of(client: RedisClient, org_id: str) -> float:

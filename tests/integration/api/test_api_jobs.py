@@ -13,6 +13,7 @@ from _api import CLAUSE, Headers, accepted, refused, submit
 from _messages import sent
 from flask import Flask
 from flask.testing import FlaskClient
+from redis.connection import AbstractConnection
 
 from api import create_app
 from cli.local import LocalOrg
@@ -178,6 +179,26 @@ def test_the_org_is_asked_once_a_minute_about_a_clause(
     database.delete(*kept)
     accepted(submit(client, headers(), good))
     assert _asked(local_org, "query/explain") == before + 4
+
+
+def test_a_submission_asks_redis_few_times(
+    client: FlaskClient, headers: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of token and clause, the job itself, and whether a slot is free. What Redis says of itself is known.
+
+    A free slot adds two: whether a worker runs, and the message to it.
+    """
+    accepted(submit(client, headers()))
+    asked: list[object] = []
+    send = AbstractConnection.send_packed_command
+
+    def counted(self: AbstractConnection, *args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        return send(self, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+    accepted(submit(client, headers()))
+    assert 3 <= len(asked) <= 5
 
 
 def test_the_workers_are_told_only_when_a_job_may_go(settings: Settings, headers: Headers, local_org: LocalOrg) -> None:

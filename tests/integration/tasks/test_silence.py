@@ -217,9 +217,9 @@ def test_a_clock_that_is_turned_back_ends_the_pause(client: RedisClient) -> None
     """Nobody waits for as long as the clock was turned back."""
     org_id, step = of_new_org(client)
     hush(step())
-    assert 0 < silence.with_silence(client, "none", org_id)[1] <= silence.FIRST_PAUSE
+    assert 0 < silence.with_silence(client, org_id, "none")[1] <= silence.FIRST_PAUSE
     client.pexpire(keys.jobs_of(org_id, "silence:still"), 3_600_000)
-    assert silence.with_silence(client, "none", org_id) == (None, 0)
+    assert silence.with_silence(client, org_id, "none") == ([None], 0)
     step().ask()
 
 

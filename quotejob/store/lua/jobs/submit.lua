@@ -3,20 +3,23 @@
 -- args  id, org, created (us), fields of the job, parents (the jobs it depends on), most_holding, most_active, window (ms;
 --       the reserved window), passes_full (it goes past a full queue), context (sealed), context_kept (s),
 --       hourly (jobs that the org may submit within an hour), idempotency (its key, or nil), idempotency_kept (s), request (the fingerprint of what is asked)
--- Returns {'new', id, jobs of the org}, {'known', id} (the same idempotency key),
--- {'reused', id} (the same key, another request), {'full', ''}, {'often', seconds until more are accepted}, or {'strangers', id ...}: it depends on jobs that
--- are not in this org.
+-- Returns {'new', id, jobs of the org, the hash of the job, its position}, {'known', id, 0, hash, position} (the same
+-- idempotency key), {'reused', id} (the same key, another request), {'full', ''}, {'often', seconds until more are
+-- accepted}, or {'strangers', id ...}: it depends on jobs that are not in this org.
 local id, owner, key = args.id, args.org, job(args.id)
+local listed = org(owner, 'jobs')
+local function accepted(word, which, count)
+  return {word, which, count, redis.call('HGETALL', job(which)), redis.call('ZRANK', org(owner, 'holding'), which)}
+end
 if args.idempotency then
   local known = redis.call('GET', args.idempotency)
   if known and known ~= id and redis.call('EXISTS', job(known)) == 1 then
     local request = redis.call('GET', args.idempotency .. ':request') -- nil: kept by a version without it
     if request and request ~= args.request then return {'reused', known} end
-    return {'known', known}
+    return accepted('known', known, 0)
   end
 end
-local listed = org(owner, 'jobs')
-if redis.call('EXISTS', key) == 1 then return {'new', id, redis.call('ZCARD', listed)} end -- this very call, repeated
+if redis.call('EXISTS', key) == 1 then return accepted('new', id, redis.call('ZCARD', listed)) end -- this very call, repeated
 local submitted = org(owner, 'submitted')
 if not args.passes_full and tonumber(redis.call('GET', submitted) or 0) >= args.hourly then
   return {'often', tostring(math.min(3600, math.max(1, redis.call('TTL', submitted))))}
@@ -46,4 +49,4 @@ if args.idempotency then
   redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept)
   redis.call('SET', args.idempotency .. ':request', args.request, 'EX', args.idempotency_kept)
 end
-return {'new', id, redis.call('ZCARD', listed)}
+return accepted('new', id, redis.call('ZCARD', listed))
