@@ -119,20 +119,10 @@ def job_list() -> Response:
 
 @part("/jobs/chips")
 def chips() -> str:
-    """Show how many jobs each chip has. The page asks once, when it is there."""
+    """Show how many jobs each chip has, and what can be done with all that match. The page asks once."""
     view = View.asked()
-    return render_template("parts/chips.html", view=view, chips=CHIPS, counts=_counts_of(view))
-
-
-@part("/jobs/all")
-def all_that_match() -> str:
-    """Show what can be done with all jobs that match. The page asks once, when it is there."""
-    view = View.asked()
-    return render_template("parts/all.html", view=view, counts=_counts_of(view))
-
-
-def _counts_of(view: View) -> dict[str, int]:
-    return _counts(services().settings, session().org_id, current_tag(), view)
+    counts = _counts(services().settings, session().org_id, current_tag(), view)
+    return render_template("parts/counted.html", view=view, chips=CHIPS, counts=counts)
 
 
 @lru_cache(maxsize=64)

@@ -17,11 +17,12 @@ from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from console.assets import STATIC
+from console.outlook import open_jobs
 from console.pages import ZONE, person
 from console.sessions import Role
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import BuiltIn, Job, Status
+from quotejob.jobs.job import BuiltIn, Job, Status, Waiting
 from quotejob.schedules.cron import time_zone_named
 
 LONGEST_TITLE = 80  # characters
@@ -192,9 +193,20 @@ def said_of_runs(runs: Sequence[Job]) -> str:
 def about(job: Job) -> str:
     """Return the second line under a job's title: why it failed, what it waits for, its clause, or its short id."""
     if job.waiting_for:
-        return "; ".join(each.message for each in job.waiting_for)
+        return "; ".join(_waits(each) for each in job.waiting_for)
     clause = job.soql_where_clause if job.name else None
     return job.extended_status or clause or f"{job.job_type} {job.job_id[:8]}"
+
+
+def _waits(each: Waiting) -> str:
+    """Return what a job waits for: a time on the reader's clock, and a job that has not ended by its name."""
+    if each.not_before:
+        return f"Does not run before {each.not_before.astimezone(_zone()):%d %b %Y, %H:%M}"
+    if each.job_id is None:
+        return each.message
+    if "names" not in g:
+        g.names = {job.job_id: title(job) for job in open_jobs()}
+    return each.message.replace(each.job_id, g.names.get(each.job_id, each.job_id[:8]))
 
 
 def once() -> str:

@@ -47,6 +47,11 @@
   document.addEventListener("htmx:error", () => trouble(0));
   document.addEventListener("htmx:after:swap", () => { said(); count(); });
 
+  // What needs all jobs is asked for when the page has all its files: meanwhile it would only make them wait.
+  window.addEventListener("load", () => setTimeout(() => { // htmx begins by a timeout too, which was set before
+    for (const part of document.querySelectorAll("[hx-trigger=later]")) part.dispatchEvent(new Event("later"));
+  }));
+
   function trouble(status) {
     const box = $("trouble");
     const at = last.toLocaleTimeString([], { hour12: false });

@@ -54,9 +54,9 @@ class Figures:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the histories and print what came of them. Return the exit code."""
+    asked = _parser().parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is a part of a history
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})
-    asked = _parser().parse_args(arguments)
     if asked.without:
         return max(_without(name, asked.seed, asked.count) for name in asked.without)
     began, figures = time.monotonic(), Figures()

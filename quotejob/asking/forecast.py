@@ -81,12 +81,13 @@ def forecast(
     with judging(context, clause or "", services, silence, keep=job is None) as org:
         found = look(org, job, clause, parameters, services.settings) if job else _ask(org, clause or "")
         usage, org_calls, records = org.usage, org.calls, found.records
-    shape = _shape(services, context.org_id, job_type, job, found.latency, dry_run=options.dry_run)
+    commit_by = None if job else _commit_by(services, options, records, usage)
+    shape = _shape(services, context.org_id, job_type, job, found.latency, commit_by, dry_run=options.dry_run)
     counted = found.calls(shape)
-    if isinstance(found, _Found) and _commit_by(services, options, records, usage) is CommitBy.BULK:
-        counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     if options.dry_run:
         counted = replace(counted, write=0)
+    elif isinstance(found, _Found) and commit_by is CommitBy.BULK:
+        counted = replace(counted, plan=counted.plan + how.PLAN_CALLS, write=calls.by_bulk(found.quotes, shape))
     expected, basis, end = _time(services, context, job_type, found, counted, shape.places)
     kept = usage and Allocation(
         usage[1], usage[0], max(options.keep_api_calls or 0, services.settings.keep_calls.of(usage[1]))
@@ -109,12 +110,12 @@ def forecast(
 
 
 def _commit_by(services: Services, options: Options, records: int, usage: tuple[int, int] | None) -> CommitBy:
-    """Return how a Quote job would write. A dry run writes nothing, and plans as for graphs."""
-    if options.dry_run:
-        return CommitBy.GRAPH
+    """Return how a Quote job would write: see how.decided."""
     asked = options.commit_by or CommitBy(services.settings.commit_by)
     if asked is not CommitBy.AUTO:
         return asked
+    if options.dry_run:
+        return CommitBy.GRAPH
     return how.best(records, usage, options.keep_api_calls, services.settings)
 
 
@@ -156,13 +157,21 @@ def _sample(org: OrgClient, clause: str, records: int, latency: float) -> _Found
 
 
 def _shape(
-    services: Services, org_id: str, job_type: str, job: type[JobType[Any]] | None, latency: float, *, dry_run: bool
+    services: Services,
+    org_id: str,
+    job_type: str,
+    job: type[JobType[Any]] | None,
+    latency: float,
+    commit_by: CommitBy | None,
+    *,
+    dry_run: bool,
 ) -> Shape:
     settings, known = services.settings, services.forecast_notes.plan_calls(org_id, job_type, dry_run=dry_run)
     if known is None:
         known = own_plan_calls(job) if job else calls.plan_calls(rules(settings.pricing_rules)) + dry_run
     places, prompt = services.gate.places_when_idle(org_id), services.gate.is_prompt(org_id, latency)
-    return Shape(job.page_size if job else settings.page_size, places, known, prompt and job is None)
+    size = job.page_size if job else how.page_size(commit_by, settings)
+    return Shape(size, places, known, prompt and job is None, how.queries_of_page(commit_by))
 
 
 def _time(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
+from typing import TypeVar
 
 from quotejob.errors import LeaseLost, OrgClosed
 from quotejob.jobs.job import Job, Status
@@ -19,6 +20,9 @@ from quotejob.run.progress import Progress
 FIRST_WAVE = 2_000  # records; an org sends so many ids with each answer
 _WAVE_SIZE = "wave size"  # a note of a job whose plan is streamed: the most pages of a wave
 MOST_GROUPS = 200  # of pages whose states are told
+
+
+T = TypeVar("T")
 
 
 class PageState(StrEnum):
@@ -138,7 +142,7 @@ def _least(states: Sequence[int]) -> int:
     return max(states) if min(states) >= done else min(states)
 
 
-def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+def batched(keys: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield the keys in lists of ``size``; the last may be shorter (itertools.batched needs Python 3.12)."""
     stream = iter(keys)
     while chunk := list(islice(stream, size)):

@@ -24,7 +24,7 @@ LONGEST_PAUSE = 8.0  # seconds
 _FORM_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 T = TypeVar("T")
-_read = msgspec.json.Decoder(float_hook=Decimal).decode  # money is never a float
+read_json = msgspec.json.Decoder(float_hook=Decimal).decode  # money is never a float
 
 
 class Watch(Protocol):
@@ -45,7 +45,7 @@ class _Salesforce(Salesforce):
     def parse_result_to_json(self, result: requests.Response) -> Any:
         """Return what an answer says. Numbers with a fraction are Decimal. Raises ValueError if it is no JSON."""
         try:
-            return _read(result.content)
+            return read_json(result.content)
         except msgspec.DecodeError:  # what Python's own reader also takes, such as another encoding than UTF-8
             return super().parse_result_to_json(result)
 

@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
-from quotejob.errors import OrgClosed, OrgRefused
+from quotejob.errors import OrgClosed, OrgRefused, OrgUnreachable
 from quotejob.salesforce import bulk, graphs, queries, together
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.bulk import IngestResult
-from quotejob.salesforce.connection import Connection, Watch
+from quotejob.salesforce.connection import Connection, Watch, read_json
 from quotejob.salesforce.graphs import Graph, GraphOutcome, NodeError, Part, Said
 from quotejob.salesforce.guard import MAX_ANSWER
-from quotejob.salesforce.translate import URI_TOO_LONG
+from quotejob.salesforce.translate import LOCATOR_LOST, URI_TOO_LONG, answered
 
 MAX_HEAD_BYTES = 16_384  # address and headers together (REST API guide, statuses 414 and 431)
 NOT_SERVED = "API_VERSION_NOT_SERVED"  # the org lacks this version of the API
@@ -101,6 +102,17 @@ class OrgClient:
         rows = queries.rows(first, self._more, queries.child_names(soql))
         count = first.get("totalSize")
         return queries.Counted(rows, count if isinstance(count, int) else 0)
+
+    def query_together(self, soqls: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield all rows of up to five queries, one query after the other, as :meth:`query` does.
+
+        One call gets the first page of each. Raises the error of a query as if it had been sent by itself.
+        """
+        for soql in soqls:
+            self._check_length("q", soql)
+        with self._served():
+            answers = self._connection.safe(lambda: self._answers(soqls))
+        return chain.from_iterable(map(self._rows_of, soqls, answers))
 
     def first_page(self, soql: str) -> list[dict[str, Any]]:
         """Return the rows of the first answer to a query, by one call. A sub-query is as the org answers it."""
@@ -233,6 +245,27 @@ class OrgClient:
     def _more(self, url: str) -> dict[str, Any]:
         salesforce = self._connection.salesforce
         return self._connection.safe(lambda: self._page(salesforce.query_more(url, identifier_is_url=True)))
+
+    def _answers(self, soqls: Sequence[str]) -> list[queries.Answer]:
+        body = queries.together_body(soqls, self.address.api_version)
+        salesforce = self._connection.salesforce
+        said = salesforce._call_salesforce("POST", f"{salesforce.base_url}composite", data=body)
+        answers = queries.answers_together(soqls, said.content)
+        for answer in answers:
+            if answer.http_status_code >= 300:
+                raise answered(answer.http_status_code, read_json(answer.body), self.address.host)
+        return answers
+
+    def _rows_of(self, soql: str, answer: queries.Answer) -> Iterable[dict[str, Any]]:
+        """Return the rows of one of several queries. If the org no longer has its other pages, it is sent by itself."""
+        with self.reading("the rows of a query"):
+            first = self._first(read_json(answer.body))
+        try:
+            return list(queries.rows(first, self._more, queries.child_names(soql)))
+        except OrgUnreachable as lost:
+            if lost.code != LOCATOR_LOST:
+                raise
+            return self.query(soql)
 
     def _first(self, answer: Any) -> dict[str, Any]:
         """Return the first page, checked. If it is said to be the only one, it has as many rows as were counted."""

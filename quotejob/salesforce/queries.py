@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+MOST_TOGETHER = 5  # queries in one composite request (REST API guide, "Composite")
 
 Record = dict[str, Any]
 More = Callable[[str], Record]  # nextRecordsUrl -> the page there
@@ -64,3 +69,42 @@ def child_names(soql: str) -> frozenset[str]:
             opened[-1] = before != "in"  # a semi-join is not in the answer
         before, last = last, word
     return frozenset(names)
+
+
+class Answer(msgspec.Struct, rename="camel"):
+    """The answer to one query of several. Its body is read when its rows are wanted, so that memory stays small."""
+
+    http_status_code: int
+    reference_id: str
+    body: msgspec.Raw
+
+
+class _Together(msgspec.Struct, rename="camel"):
+    composite_response: list[Answer]
+
+
+_together = msgspec.json.Decoder(_Together).decode
+
+
+def together_body(soqls: Sequence[str], api_version: str) -> bytes:
+    """Return the body of a composite request with these queries. Raises ValueError if there are too many."""
+    if len(soqls) > MOST_TOGETHER:
+        raise ValueError(f"{len(soqls)} queries are too many for one request")
+    requests = [
+        {"method": "GET", "url": f"/services/data/v{api_version}/query?{urlencode({'q': soql})}", "referenceId": name}
+        for name, soql in zip(_names(soqls), soqls, strict=True)
+    ]
+    return msgspec.json.encode({"allOrNone": False, "compositeRequest": requests})
+
+
+def answers_together(soqls: Sequence[str], content: bytes) -> list[Answer]:
+    """Return the answers, one for each query and in this order. Raises ValueError for another body."""
+    found = {answer.reference_id: answer for answer in _together(content).composite_response}
+    try:
+        return [found[name] for name in _names(soqls)]
+    except KeyError as missing:
+        raise ValueError(f"no answer to {missing}") from missing
+
+
+def _names(soqls: Sequence[str]) -> list[str]:
+    return [f"query{number}" for number in range(len(soqls))]

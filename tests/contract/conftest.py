@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _clients import OPPORTUNITIES, Node, Sf, installed
+from _clients import OPPORTUNITIES, Node, Sf, installed, pip_of
 
 from cli.local import LocalOrg
 from harness.npm import ToolError
@@ -42,9 +42,9 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed_localorg(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of an environment in which only the wheel, what it requires, and pytest are."""
     environment = tmp_path_factory.mktemp("installed") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     [wheel] = distribution.glob("*.whl")
-    pip = [str(environment / "bin" / "pip"), "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
+    pip = [*pip_of(environment / "bin" / "python"), "--no-cache-dir"]
     done = subprocess.run([*pip, str(wheel), "pytest"], capture_output=True, text=True)
     if done.returncode != 0:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"pip cannot install the wheel: {done.stderr[-1000:]}")

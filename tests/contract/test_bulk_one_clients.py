@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from _clients import Untyped, http_session
+from _clients import Untyped, http_session, pip_of
 from simple_salesforce import Salesforce
 
 from cli.local import LocalOrg
@@ -93,9 +93,8 @@ def python() -> Path:
     note = folder / ".installed"
     wanted = (HERE / "requirements.txt").read_text()
     if not (note.exists() and note.read_text() == wanted):
-        install = [str(program), "-m", "pip", "install", "-q", "-r", str(HERE / "requirements.txt")]
-        commands = ([sys.executable, "-m", "venv", "--clear", str(folder)], install)
-        for command in commands:
+        install = [*pip_of(program), "-r", str(HERE / "requirements.txt")]
+        for command in ([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)], install):
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
             if done.returncode:
                 (pytest.fail if os.environ.get("CI") else pytest.skip)(f"pip failed: {done.stderr[-1000:]}")

@@ -16,7 +16,7 @@ from quotejob.jobtypes.quotes import packing
 from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE, Size
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
-from quotejob.run.waves import streamed_sizes
+from quotejob.run.waves import batched, streamed_sizes
 from quotejob.salesforce import MAX_NODES
 
 ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
@@ -51,6 +51,12 @@ class Shape:
     places: int  # write requests at a time; 0: not known
     plan_calls: int  # requests of the plan beside those that read the ids
     prompt: bool = False  # the org answers at once: all batches are full
+    queries: int = 1  # of one page, sent by one call
+
+    @property
+    def of_query(self) -> int:
+        """The most Opportunities of one query."""
+        return self.page_size // self.queries
 
     @property
     def cut_for(self) -> int:
@@ -68,7 +74,7 @@ def plan_calls(book: Rules) -> int:
 def of_sizes(records: int, lines: Sequence[int], shape: Shape) -> Calls:
     """Return the calls of a job. ``lines``: of each Opportunity that has any, in the order of the job."""
     rows = [1 + count for count in lines] + [1] * (records - len(lines))
-    read = sum(_page(rows[start : start + shape.page_size]) for start in range(0, records, shape.page_size))
+    beyond = sum(_beyond(some) for some in batched(rows, shape.of_query))
     rest, write, packed = iter(lines), 0, 0
     sizes = _waves(len(lines), shape)
     nodes = len(lines) + sum(lines)
@@ -82,13 +88,13 @@ def of_sizes(records: int, lines: Sequence[int], shape: Shape) -> Calls:
             batches = len(packing.evenly(_sizes(some), count))
         packed += batches
         write += batches + sum(_beside(1 + count) for count in some if 1 + count > MAX_NODES)
-    return Calls(_plan(records, shape), read, write)
+    return Calls(_plan(records, shape), ceil(records / shape.page_size) + beyond, write)
 
 
 def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
     """Return the calls of a job of which only totals are known. ``quotes``: Opportunities that have lines."""
-    pages = ceil(records / shape.page_size)
-    rows = min(shape.page_size, records) * (1 + lines / max(1, records))
+    rows = min(shape.of_query, records) * (1 + lines / max(1, records))
+    beyond = ceil(records / shape.of_query) * max(0, ceil(rows / ROWS) - 1)
     waves, write = _waves(quotes, shape), 0
     shares = _shares(waves, lines + quotes, shape)
     for number, wave in enumerate(waves, start=1):
@@ -97,7 +103,7 @@ def of_totals(records: int, quotes: int, lines: int, shape: Shape) -> Calls:
             write += _packed(wave, mean, shape.cut_for, write, last=number == len(waves))
         else:
             write += _shared(shares, waves, number - 1, mean)
-    return Calls(_plan(records, shape), pages * max(1, ceil(rows / ROWS)), write)
+    return Calls(_plan(records, shape), ceil(records / shape.page_size) + beyond, write)
 
 
 def by_bulk(quotes: int, shape: Shape) -> int:
@@ -120,9 +126,12 @@ def _plan(records: int, shape: Shape) -> int:
     return shape.plan_calls + max(1, ceil(records / ROWS))
 
 
-def _page(rows: Iterable[int]) -> int:
-    """Return the requests that read one page. A parent that does not fit into an answer begins the next one."""
-    calls, room = 1, ROWS
+def _beyond(rows: Iterable[int]) -> int:
+    """Return the requests for what a query finds beyond its first answer.
+
+    A parent that does not fit into an answer begins the next one.
+    """
+    calls, room = 0, ROWS
     for count in rows:
         more = max(0, count - 1 - CHILDREN)
         calls += ceil(more / ROWS)

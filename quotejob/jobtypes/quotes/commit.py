@@ -15,7 +15,7 @@ import structlog
 from quotejob import clock
 from quotejob.errors import JobStopped
 from quotejob.jobs.job import CommitBy
-from quotejob.jobtypes.quotes import packed, packing
+from quotejob.jobtypes.quotes import how, packed, packing
 from quotejob.jobtypes.quotes.packing import Size
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing import opportunity_name
@@ -56,7 +56,9 @@ def _shared(run: Run, waves: Sequence[range], wave: int, sizes: Sequence[Size], 
     """
     of_page = sum(size.nodes for size in sizes) / len(waves[wave])
     if wave == 0:
-        expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / run.settings.page_size  # pages
+        expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / how.kept_page_size(
+            run, run.job.commit_by
+        )  # pages
         shares = packing.shared_out(of_page * len(waves[0]), of_page * expected, places)
         if shares is None:
             return None

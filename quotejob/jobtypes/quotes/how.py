@@ -11,10 +11,12 @@ from quotejob.jobtypes.quotes import calls
 from quotejob.jobtypes.quotes.calls import Shape
 from quotejob.run.context import Run
 from quotejob.salesforce.clause import count_opportunities
+from quotejob.salesforce.queries import MOST_TOGETHER
 from quotejob.settings import Settings
 
 LINES = 3  # of an Opportunity, while nobody has counted them
 PLAN_CALLS = 1  # of a plan by Bulk beside the others: the lines of Quotes are described
+_PAGE_SIZE = "page size"  # a note of the job
 MOST_PERCENT = 20  # of the calls that are left: above that, Bulk is taken if it needs fewer
 
 
@@ -29,6 +31,23 @@ def decided(run: Run) -> CommitBy:
     return best(records, run.org.usage, run.job.keep_api_calls, run.settings)
 
 
+def page_size(commit_by: CommitBy | None, settings: Settings) -> int:
+    """Return how many Opportunities a page of a job has that is planned now. One call reads each of its pages."""
+    return settings.page_size * queries_of_page(commit_by)
+
+
+def queries_of_page(commit_by: CommitBy | None) -> int:
+    """Return by how many queries a page is read."""
+    return MOST_TOGETHER if commit_by is CommitBy.BULK else 1
+
+
+def kept_page_size(run: Run, commit_by: CommitBy | None) -> int:
+    """Return the page size of the job. It is fixed when its plan begins, and does not change with the settings."""
+    begun = bool(run.progress.added_waves(run.id))  # by a version that had one page size for all jobs
+    size = page_size(None if begun else commit_by, run.settings)
+    return int(run.progress.first_note(run.id, _PAGE_SIZE, str(size)))
+
+
 def best(records: int, usage: tuple[int, int] | None, keep: int | None, settings: Settings) -> CommitBy:
     """Return how so many records are written. ``usage``: calls that the org's day has used and allows, if it says so.
 
@@ -38,7 +57,9 @@ def best(records: int, usage: tuple[int, int] | None, keep: int | None, settings
         return CommitBy.GRAPH
     used, limit = usage
     left = limit - used - max(keep or 0, settings.keep_calls.of(limit))
-    shape = Shape(settings.page_size, 0, 0)
-    graph = calls.of_totals(records, records, LINES * records, shape).write
-    pays = calls.by_bulk(records, shape) < graph and 100 * graph > MOST_PERCENT * left
+    graph = calls.of_totals(records, records, LINES * records, Shape(settings.page_size, 0, 0)).write
+    pays = (
+        calls.by_bulk(records, Shape(page_size(CommitBy.BULK, settings), 0, 0)) < graph
+        and 100 * graph > MOST_PERCENT * left
+    )
     return CommitBy.BULK if pays else CommitBy.GRAPH

@@ -5,8 +5,11 @@ An expected problem of one Opportunity is data in the page's receipt. Only a pro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -21,11 +24,15 @@ from quotejob.pricing.model import Opportunity, PricedQuote
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.results import explained
+from quotejob.run.waves import batched
 from quotejob.salesforce import MAX_NODES
 from quotejob.usercode.pricing.decided import applied
 from quotejob.usercode.pricing.pricer import Pricer, pricer
 from quotejob.usercode.rows import Column
 
+# Pages of several queries that a process works on at a time. Each takes some MB, and more of them would not end sooner:
+# the org writes their quotes more slowly than this.
+_LARGE_ONES = threading.BoundedSemaphore(5)
 EXPLAIN_LENGTH = "explain"  # a note of the job: how much text the field for reasons takes
 
 log = structlog.get_logger()
@@ -35,6 +42,12 @@ def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
+    with _LARGE_ONES if len(ids) > run.settings.page_size else nullcontext():
+        _price_page(run, wave, page, ids)
+
+
+def _price_page(run: Run, wave: int, page: int, ids: Sequence[str]) -> None:
+    run.go_on()
     book = rules(run.settings.pricing_rules)
     quotes, results, found = _price_all(run, ids, book)
     own = pricer(run.settings)
@@ -86,16 +99,21 @@ def _price_all(
         else:
             quotes.append(outcome)
     if own is not None:
-        quotes, others = _by_function(own, found, quotes)
+        quotes, others = _by_function(own, found, quotes, run.settings.page_size)
         results += others
     return quotes, results, found
 
 
 def _by_function(
-    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote]
+    own: Pricer, found: Mapping[str, Opportunity], quotes: Sequence[PricedQuote], at_once: int
 ) -> tuple[list[PricedQuote], list[Result]]:
-    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for."""
-    made = own.price([(found[quote.opportunity_id].asked, quote) for quote in quotes])
+    """Return the quotes as the pricing function wants them, and the results of those that it skipped or failed for.
+
+    ``at_once``: how many it gets at a time.
+    """
+    made = chain.from_iterable(
+        own.price([(found[quote.opportunity_id].asked, quote) for quote in some]) for some in batched(quotes, at_once)
+    )
     kept, results = [], []
     for quote, decided in zip(quotes, made, strict=True):
         opportunity = found[quote.opportunity_id]

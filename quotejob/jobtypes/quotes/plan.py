@@ -56,16 +56,16 @@ def plan_quotes(run: Run) -> None:
     run.progress.note(run.id, "decimals", orjson.dumps(currencies.places).decode())
     if currencies.settable:
         run.progress.note(run.id, CURRENCY_GOES_ALONG, "1")
-    size = run.settings.page_size
-    stream_plan(run, _records(run), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
+    size = how.kept_page_size(run, commit_by)
+    stream_plan(run, _records(run, size), page_size=size, wave_size=max(1, MAX_RECORDS_PER_WAVE // size))
 
 
-def _records(run: Run) -> Iterator[str]:
+def _records(run: Run, page_size: int) -> Iterator[str]:
     if run.job.retry_of is not None:
         yield from run.progress.chosen(run.id)
         return
     if run.job.after_dry_run is not None:
-        yield from dry_runs.records(run.progress, run.id, run.settings.page_size)
+        yield from dry_runs.records(run.progress, run.id, page_size)
         return
     found = run.org.query(select_opportunities(run.job.soql_where_clause or ""))
     if isinstance(found, Counted):

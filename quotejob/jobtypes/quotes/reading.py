@@ -17,7 +17,8 @@ from quotejob.pricing import Rules
 from quotejob.pricing.fields import Source, Sources, values
 from quotejob.pricing.model import Opportunity, OpportunityLine
 from quotejob.run.context import Run
-from quotejob.salesforce.queries import Record
+from quotejob.run.waves import batched
+from quotejob.salesforce.queries import MOST_TOGETHER, Record
 from quotejob.salesforce.translate import URI_TOO_LONG
 from quotejob.usercode.rows import Column, flat, select_list
 
@@ -53,9 +54,16 @@ def read(run: Run, ids: Sequence[str], book: Rules, asked: Sequence[Column] = ()
 
 
 def _rows(run: Run, ids: Sequence[str], query: Callable[[Sequence[str]], str]) -> Iterator[Record]:
-    """Return the rows of these Opportunities, by several queries if one would be too long for its URI."""
+    """Return the rows of these Opportunities, by several requests if a query would be too long for its URI.
+
+    The first request is sent now, so that what the org refuses is refused here.
+    """
+    parts = [query(some) for some in batched(ids, run.settings.page_size)]
     try:
-        return run.org.query(query(ids))
+        if len(parts) == 1:
+            return run.org.query(parts[0])
+        first, *others = batched(parts, MOST_TOGETHER)
+        return chain(run.org.query_together(first), chain.from_iterable(map(run.org.query_together, others)))
     except OrgRefused as refused:
         if refused.code != URI_TOO_LONG or len(ids) == 1:
             raise

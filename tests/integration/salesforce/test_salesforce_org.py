@@ -308,3 +308,57 @@ def test_many_calls_are_quick(org: OrgClient, place: LocalOrg) -> None:
     for _ in range(100):
         org.explain("SELECT Id FROM Opportunity")
     assert time.perf_counter() - between < 5 * (between - began)
+
+
+def test_several_queries_come_by_one_call(org: OrgClient, place: LocalOrg) -> None:
+    """The org counts one request. The rows are those of each query, one after the other, numbers and children too."""
+    alone = [f"{READ} ORDER BY Id LIMIT {count}" for count in (3, 1, 2)]
+    wanted = [row for soql in alone for row in org.query(soql)]
+    before, counted = org.calls, stats(place)["requests"]["total"]
+    assert list(org.query_together(alone)) == wanted
+    assert (org.calls - before, stats(place)["requests"]["total"] - counted) == (1, 1)
+    assert isinstance(wanted[0]["OpportunityLineItems"][0]["UnitPrice"], Decimal | int)
+
+
+def test_more_pages_of_several_queries_are_read_too(org: OrgClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by a call of its own; if the org has lost them, the query is sent again by itself."""
+    name = str(uuid4())
+    rows = ({"Name": name, "BillingCountry": str(number)} for number in range(2_300))
+    assert org.ingest("Account", "insert", rows, ["Name", "BillingCountry"]).records_failed == 0
+    soql = f"SELECT Id FROM Account WHERE Name = '{name}' ORDER BY Id"
+    wanted, calls = list(org.query(soql)), org.calls
+    assert len(wanted) == 2_300
+    assert list(org.query_together([soql, soql])) == wanted * 2
+    assert org.calls - calls == 1 + 2
+    more, lost = OrgClient._more, [True]
+
+    def losing(client: OrgClient, url: str) -> dict[str, Any]:
+        if lost.pop() if lost else False:
+            raise OrgUnreachable("gone", code="INVALID_QUERY_LOCATOR")
+        return more(client, url)
+
+    monkeypatch.setattr(OrgClient, "_more", losing)
+    assert list(org.query_together([soql, soql])) == wanted * 2
+
+
+def test_one_of_several_queries_is_refused(org: OrgClient) -> None:
+    """As if it had been sent by itself."""
+    with pytest.raises(OrgRefused) as alone:
+        org.query("SELECT Nonsense FROM Account")
+    with pytest.raises(OrgRefused) as caught:
+        list(org.query_together(["SELECT Id FROM Account LIMIT 1", "SELECT Nonsense FROM Account"]))
+    assert (caught.value.code, caught.value.message) == (alone.value.code, alone.value.message)
+
+
+def test_an_org_refuses_a_sixth_query(org: OrgClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So there are never more."""
+    monkeypatch.setattr("quotejob.salesforce.queries.MOST_TOGETHER", 6)
+    with pytest.raises(OrgRefused) as caught:
+        org.query_together(["SELECT Id FROM Account LIMIT 1"] * 6)
+    assert caught.value.code == "LIMIT_EXCEEDED"
+
+
+def test_several_queries_survive_a_lost_answer(org: OrgClient, place: LocalOrg) -> None:
+    """Reading is harmless, so they are sent again."""
+    fault(place, "fail_before_write", "composite", method="POST")
+    assert len(list(org.query_together(["SELECT Id FROM Account LIMIT 1"] * 5))) == 5

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.scheduler import Setting, costs
 from bench.simulated import simulate
 
 
+@pytest.mark.timeout(600)
 def test_caps_order_and_slots_are_kept_at_every_event() -> None:
     """No org starves, none has more than its share, every guaranteed start is on time, every job ends."""
     found = simulate(jobs=2000, orgs=40, seed=7)

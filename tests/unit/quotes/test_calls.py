@@ -49,6 +49,14 @@ def test_a_quote_too_large_for_one_request() -> None:
     assert (found.read, found.write) == (2, 5)
 
 
+def test_a_page_of_several_queries() -> None:
+    """One call for all of them, and one for each further answer to one of them. Both ways of counting agree."""
+    shape = Shape(1_000, 0, 1, queries=5)
+    for lines, read in ((2, 5), (10, 5 + 25), (21, 5 + 2 * 25)):
+        assert calls.of_sizes(5_000, [lines] * 5_000, shape).read == read
+        assert calls.of_totals(5_000, 5_000, lines * 5_000, shape).read == read
+
+
 def test_waves_are_packed_each_by_itself() -> None:
     assert calls.of_sizes(40_001, [2] * 40_001, Shape(200, 0, 1)).write == 13 + 13 + 25 + 49 + 97 + 49
 

@@ -46,9 +46,12 @@ def test_auto_leaves_what_the_setting_keeps(settings: Settings) -> None:
 
 
 def test_the_calls_of_a_million(settings: Settings) -> None:
-    """Some hundred write calls, where graphs need some thousand."""
+    """Some hundred write calls, where graphs need some thousand. Reading takes a fifth of the calls."""
     shape = Shape(settings.page_size, 0, 0)
-    assert calls.by_bulk(1_000_000, shape) == 54 * 9
+    by_bulk = Shape(how.page_size(CommitBy.BULK, settings), 0, 0, queries=how.queries_of_page(CommitBy.BULK))
+    assert calls.by_bulk(1_000_000, by_bulk) == 54 * 9
+    assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, by_bulk).read == 1_000
+    assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, shape).read == 5_000
     assert calls.of_totals(1_000_000, 1_000_000, 2_000_000, shape).write > 6_000
 
 

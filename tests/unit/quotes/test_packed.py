@@ -20,12 +20,13 @@ lines = st.builds(
     PricedLine, st.just("00k1"), st.just("01u1"), numbers, numbers, numbers, numbers, st.none() | numbers, copied
 )
 quotes = st.builds(
-    PricedQuote, st.just("006a"), st.text(), st.none() | st.just("01s"), st.dates(), st.lists(lines).map(tuple), copied
-)
+    PricedQuote, st.just("006a"), st.text(), st.none() | st.just("01s"), st.dates(),
+    st.lists(lines, max_size=2).map(tuple), copied,
+)  # fmt: skip
 
 
 @settings(deadline=None, max_examples=50)  # making them takes most of the time
-@given(st.lists(quotes, max_size=5))
+@given(st.lists(quotes, max_size=2))
 def test_unpack_returns_what_was_packed(some: list[PricedQuote]) -> None:
     """Compared with their text, too: 1.50 stays 1.50 and does not become a float."""
     unpacked = packed.unpack(packed.pack(some))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from quotejob.salesforce import queries
 from quotejob.salesforce.queries import child_names, rows
 
 
@@ -92,3 +95,32 @@ def test_the_next_page_is_not_asked_for_before_it_is_needed() -> None:
 def test_sub_queries_are_found_in_the_text(soql: str, names: set[str]) -> None:
     """Strings and semi-joins are not sub-queries."""
     assert child_names(soql) == names
+
+
+def test_several_queries_are_one_request() -> None:
+    """Each keeps its text, and the answers are found by name, in whatever order they come."""
+    body = json.loads(queries.together_body(["SELECT Id FROM A", "SELECT Id FROM B WHERE C = 'ü&'"], "66.0"))
+    assert body["allOrNone"] is False
+    addresses = [urlsplit(each["url"]) for each in body["compositeRequest"]]
+    assert {address.path for address in addresses} == {"/services/data/v66.0/query"}
+    asked = [parse_qs(address.query)["q"] for address in addresses]
+    assert asked == [["SELECT Id FROM A"], ["SELECT Id FROM B WHERE C = 'ü&'"]]
+    names = [each["referenceId"] for each in body["compositeRequest"]]
+    said = [{"httpStatusCode": 200, "referenceId": name, "body": {"records": [name]}} for name in reversed(names)]
+    found = queries.answers_together(["", ""], json.dumps({"compositeResponse": said}).encode())
+    assert [json.loads(bytes(answer.body))["records"] for answer in found] == [[names[0]], [names[1]]]
+
+
+def test_six_queries_are_too_many() -> None:
+    """The platform refuses them."""
+    with pytest.raises(ValueError, match="too many"):
+        queries.together_body(["SELECT Id FROM A"] * 6, "66.0")
+
+
+@pytest.mark.parametrize(
+    "answer", ["{}", "[]", '{"compositeResponse": []}', '{"compositeResponse": [{"body": 1}]}', "x"]
+)
+def test_an_answer_that_lacks_a_query_is_no_answer(answer: str) -> None:
+    """It is as good as a lost one."""
+    with pytest.raises(ValueError):
+        queries.answers_together(["SELECT Id FROM A"], answer.encode())

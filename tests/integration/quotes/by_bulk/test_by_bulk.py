@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import requests
@@ -16,13 +18,15 @@ from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field
-from quotejob.jobtypes.quotes import commit
+from quotejob.jobtypes.quotes import commit, reading
 from quotejob.run import bulk_speed
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import OrgClient, bulk
 from quotejob.salesforce.connection import Connection
+from quotejob.salesforce.translate import URI_TOO_LONG
 from quotejob.salesforce.wire import Wire
 from quotejob.services import Services
+from quotejob.settings import current
 from tasks import clean_up
 
 RECORDS = 12
@@ -247,3 +251,80 @@ def test_a_later_job_looks_when_the_org_has_probably_ended(
         speed.note(12, 1.5)
     empty()
     assert ended().api_calls == 2 + 1 + 1 + 9
+
+
+@pytest.fixture
+def small_pages(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """The same with two Opportunities in a query: a page by Bulk has ten."""
+    monkeypatch.setenv("QUOTEJOB_PAGE_SIZE", "2")
+    current.cache_clear()
+    return Services(current(), services.client)
+
+
+def test_one_call_reads_a_page_by_five_queries(local: LocalOrg, small_pages: Services, in_org: InOrg) -> None:
+    """And the forecast knows it. A dry run and the job after it have such pages too."""
+    options = Options(commit_by=CommitBy.BULK)
+    caller = caller_of(local)
+    foreseen = forecast(caller, BuiltIn.BATCH_QUOTE, "Id != null", small_pages, options)
+    assert (foreseen.pages, foreseen.calls.read) == (2, 2)
+    dry_options = replace(options, dry_run=True)
+    dry_foreseen = forecast(caller, BuiltIn.BATCH_QUOTE, "Id != null", small_pages, dry_options)
+    jobs = small_pages.jobs
+    seen, _ = jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Id != null", options=dry_options)
+    [seen] = run_to_end(small_pages, seen.job_id)
+    assert (seen.planned, seen.total_job_items) == (RECORDS, 2)
+    assert (seen.api_calls, dry_foreseen.calls.write) == (dry_foreseen.calls.total, 0)
+    job, _ = small_pages.dry_runs.run(caller, replace(options, after_dry_run=seen))
+    [job] = run_to_end(small_pages, job.job_id)
+    assert (job.status, job.succeeded, job.total_job_items) == (Status.COMPLETED, RECORDS, 2)
+    whole(in_org())
+    results_are_true(small_pages, job, in_org())
+
+
+def test_the_page_size_stays_when_the_setting_changes(
+    small_pages: Services, submit: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that was interrupted goes on with the pages that it began with, and a page is read whatever its size."""
+    job = submit()
+    with monkeypatch.context() as patch:
+        patch.setattr("quotejob.jobtypes.quotes.plan.stream_plan", interrupted)
+        with pytest.raises(Died):
+            run_to_end(small_pages, job.job_id)
+    monkeypatch.setenv("QUOTEJOB_PAGE_SIZE", "1")
+    current.cache_clear()
+    wait_for_lease(small_pages, job)
+    [job] = run_to_end(small_pages, job.job_id)
+    assert (job.status, job.succeeded, job.total_job_items) == (Status.COMPLETED, RECORDS, 2)
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise Died
+
+
+def test_queries_that_are_too_long_are_cut(
+    small_pages: Services, submit: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by graphs: with fewer ids in each, until it fits."""
+    job, fits = submit(), OrgClient._check_length
+
+    def strict(org: OrgClient, parameter: str, soql: str) -> None:
+        if soql.count("'006") > 1:
+            raise OrgRefused("too long", code=URI_TOO_LONG)
+        fits(org, parameter, soql)
+
+    monkeypatch.setattr(OrgClient, "_check_length", strict)
+    [job] = run_to_end(small_pages, job.job_id)
+    assert (job.status, job.succeeded) == (Status.COMPLETED, RECORDS)
+
+
+def test_a_field_that_the_org_refuses(small_pages: Services, submit: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job fails with a sentence that says what to do, also if one call has several queries."""
+    job, select = submit(), reading.select
+
+    def refused(ids: Sequence[str], *args: Any, **kwargs: Any) -> str:
+        return select(ids, *args, **kwargs).replace("SELECT Id,", "SELECT Nonsense, Id,", 1)
+
+    monkeypatch.setattr(reading, "select", refused)
+    [job] = run_to_end(small_pages, job.job_id)
+    assert job.status is Status.FAILED
+    assert "correct 'fields' in the pricing rules" in (job.extended_status or "")
