@@ -29,7 +29,8 @@ from api.arriving import Arriving, TooLarge
 
 ARRIVES_WITHIN = 10.0  # seconds for a whole request, from the connection or from its first byte
 TAKEN_WITHIN = 10  # seconds that a client may take nothing of its answer
-LINGERS = 2.0  # seconds that a closed connection waits for the client to close it, so that the answer is not cut
+LINGERS = 2.0  # seconds that a closed connection waits for the client to close it, so that the answer is not cut;
+# and that a worker that ends waits for requests on the connections it has
 PIECE = 65_536  # bytes read at once
 SPARE = 50  # connections of a worker that are kept free for new ones
 HEALTH = (b"/health", b"/healthcheck")
@@ -60,26 +61,47 @@ class Worker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self._lingering: deque[_Connection] = deque()
         self._health = ThreadPoolExecutor(1, "health")
+        self._stopped_at: float | None = None  # when it was told to end
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections or not. A worker that ends takes those that wait, and refuses those to come.
+
+        gunicorn would leave them in a queue that nobody empties, and reset them at the end.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive or enabled:
+            return
+        self._stopped_at = time.monotonic()
+        for listener in self.sockets:
+            while self._took(listener):
+                pass
+            listener.close()
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, and wait for its request. The one that is idle or slow for longest makes room for it."""
+        self._took(listener)
+
+    def _took(self, listener: socket.socket) -> bool:
+        """Return whether there was a connection to accept."""
         try:
             sock, address = listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
-            return
+            return error.errno == errno.ECONNABORTED
         self.nr_conns += 1
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", TAKEN_WITHIN, 0))
         self._expect(_Connection(self.cfg, sock, address, listener.getsockname()))
         if self.nr_conns > self.worker_connections - SPARE:
             self._make_room()
+        return True
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
-        """Wait for the next request of a connection that was kept."""
+        """Read the next request of a connection that was kept."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._expect(conn)
+        self._on_readable(conn, client)
 
     def finish_request(self, conn: _Connection, future: Future[Any]) -> None:
         """Keep the connection after a request, or close it. Never wait for the client here."""
@@ -104,14 +126,13 @@ class Worker(ThreadWorker):
     def murder_pending(self) -> None:
         """Close the connections whose request did not arrive in time, and those that have lingered."""
         now = time.monotonic()
-        while self.pending_conns and (self.pending_conns[0].timeout <= now or not self._waits(self.pending_conns[0])):
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
             self._refuse(self.pending_conns[0], 408)
+        if self._stopped_at is not None and now > self._stopped_at + LINGERS:
+            for conn in [each for each in self.pending_conns if not len(each.arriving)]:
+                self._refuse(conn, 408)
         while self._lingering and self._lingering[0].timeout <= now:
             self._drop(self._lingering[0], self._lingering)
-
-    def _waits(self, conn: _Connection) -> bool:
-        """Return whether to wait for a request. A worker that ends waits only for one that has begun."""
-        return self.alive or len(conn.arriving) > 0
 
     def _expect(self, conn: _Connection) -> None:
         conn.sock.setblocking(False)

@@ -59,6 +59,7 @@ def dispatch_ready(services: Services, org_id: str) -> None:
 
 def is_worker_running(within: float) -> bool:
     """Return whether at least one worker answers a ping within this many seconds."""
+    _keep_one_connection()
     try:
         # A connection of its own: one that waits for answers must not keep others from sending.
         with dispatch.app.connection_for_write() as connection:
@@ -75,12 +76,16 @@ def _why(fault: Exception) -> str:
 
 @cache
 def _keep_one_connection() -> None:
-    """Let the threads of this process send their messages in turn over one connection."""
+    """Let the threads of this process send their messages in turn over one connection.
+
+    A ping makes Celery's pool of connections too, so this has to come before the first one.
+    """
     keep_connections(dispatch.app, 1)
 
 
 def served_queues(within: float) -> dict[str, list[str]]:
     """Return the queues of each worker that answers within this many seconds, by its name."""
+    _keep_one_connection()
     try:
         with dispatch.app.connection_for_write() as connection:
             found = dispatch.app.control.inspect(timeout=within, connection=connection).active_queues() or {}

@@ -6,11 +6,13 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -20,8 +22,8 @@ import requests
 from cli.client import ENDED, Api, ApiError
 from harness.chaos.cases import REFUSED, Case
 from harness.org_reader import OrgReader
-from harness.process import Process, StackError
-from harness.stack import Stack
+from harness.process import ROOT, Process, StackError
+from harness.stack import WORKER, Stack
 from harness.timetable import RedisClock
 
 T = TypeVar("T")
@@ -53,8 +55,26 @@ class Figures:
 class Platform(Stack):
     """A stack that restarts a process which ended by itself, as a platform does.
 
-    A worker may end when Redis is away during its start.
+    A worker may end when Redis is away during its start. ``older``: the code of an older version, for the first worker.
     """
+
+    older: Path | None = None
+
+    def start_worker(self, number: int = 1, *options: str) -> Process:
+        """Start a worker. The first one is of the older version, if there is one."""
+        if self.older is None or number != 1:
+            return super().start_worker(number, *options)
+        command = ["env", "-C", str(self.older), *WORKER, "-n", "worker1@%h", *options]
+        return self.start("worker1", command, {"PYTHONPATH": str(self.older)})
+
+    def take_older(self, revision: str) -> None:
+        """Take the code of this revision out of git, for the first worker."""
+        archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
+        if archive.returncode:
+            raise StackError(f"git does not have {revision}: {archive.stderr.decode()}")
+        self.older = self.folder / "older"
+        self.older.mkdir()
+        subprocess.run(["tar", "-x", "-C", str(self.older)], input=archive.stdout, check=True)
 
     def check(self) -> None:
         """Raise StackError when Redis or the local org has ended, because nothing restarts these two."""
@@ -162,6 +182,13 @@ class System:
             statuses = [(status or b"").decode() for status in pipe.execute()]
             return [case for case, status in zip(self.cases, statuses, strict=True) if status not in ENDED]
         return list(self.cases)
+
+    def receipts(self, case: Case) -> int:
+        """Return how many pages and batches of the job's open waves are done."""
+        with self.redis() as client:
+            parts = [*client.scan_iter(f"quotejob:job:{case.job_id}:priced:*", count=1000),
+                     *client.scan_iter(f"quotejob:job:{case.job_id}:written:*", count=1000)]  # fmt: skip
+            return sum(client.hlen(part) for part in parts)
 
     def a_worker(self) -> str:
         """Return the name of a random worker."""

@@ -16,7 +16,7 @@ from harness.histories.schedules import Schedules
 from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
 from quotejob.errors import FlexQueueFull, JobConflict, StoreUnavailable
-from quotejob.jobs.job import BuiltIn, Status
+from quotejob.jobs.job import BuiltIn, CommitBy, Status
 from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce.caller import CallerContext
@@ -25,6 +25,7 @@ from quotejob.settings import Settings
 
 ORGS = ("00D000000000001EAA", "00D000000000002EAA")
 GROUPS = ("a", "b")
+BY_BULK = 0.3  # of the jobs write by Bulk API 2.0
 TROUBLE = 120.0  # seconds at most in which faults happen and users act
 LIMIT = 4 * 3600.0  # seconds in which everything must have healed
 
@@ -117,7 +118,8 @@ class History:
         group, caller = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS))
         with contextlib.suppress(StoreUnavailable):
             clause = f"Name = '{group}'"
-            options = Options(dry_run=self._dice.random() < 0.1)
+            dry, by_bulk = self._dice.random() < 0.1, self._dice.random() < BY_BULK
+            options = Options(dry_run=dry, commit_by=CommitBy.BULK if by_bulk else CommitBy.GRAPH)
             job, _ = self._made.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause, options=options)
             self._accepted(job.job_id, group, caller.org_id)
 
@@ -160,7 +162,7 @@ class History:
     def _heal(self) -> list[str]:
         """Let everything go on without faults until it rests. Return what does not."""
         self.world.calm = True
-        self.world.run(lambda: not (self._org.late or self._acting), 100)
+        self.world.run(lambda: not (self._org.late or self._org.ingest.running or self._acting), 100)
         self._jobs |= {job.job_id: (job.soql_where_clause or "")[8:-1] for job in self._schedules.end()}
         wrong = self._schedules.wrong()
         if not self._rest():

@@ -10,13 +10,14 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.histories.bulk import Connection, Ingest, Row
 from harness.histories.world import World
 from quotejob.errors import OrgExhausted, OrgUnreachable, SessionExpired
 from quotejob.mirror.record import KEY
-from quotejob.salesforce import Graph, GraphOutcome, NodeError, OrgAddress
+from quotejob.salesforce import Graph, GraphOutcome, IngestResult, NodeError, OrgAddress, bulk
 from quotejob.salesforce.graphs import Part, Said
 
 TIMEOUT = 60.0  # seconds, as QUOTEJOB_ORG_TIMEOUT
@@ -37,12 +38,17 @@ class Deal:
 
 @dataclass
 class MadeQuote:
-    """A Quote with the Opportunity lines of its lines."""
+    """A Quote with the Opportunity lines of its lines. ``keyed``: those of lines that have a unique key."""
 
     id: str
     key: str
     opportunity_id: str
-    lines: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+    keyed: set[str] = field(default_factory=set)
+
+    def copy(self) -> MadeQuote:
+        """Return another one with the same lines."""
+        return replace(self, lines=list(self.lines), keyed=set(self.keyed))
 
 
 @dataclass
@@ -58,6 +64,10 @@ class Org:
     made: int = 0
     late: int = 0  # requests that will be done after nobody waits for them any more
     unique = True  # its keys are; False takes this protection out
+
+    def __post_init__(self) -> None:
+        self.ingest = Ingest(self.world, self._insert)
+        self.ingest.faults = self.faults / 4
 
     def client(self, address: OrgAddress, *, read_timeout: float = TIMEOUT, **_: Any) -> Client:
         """Return a client, as OrgClient's constructor does."""
@@ -129,19 +139,32 @@ class Org:
         if target.startswith("@{"):
             quote = begun[target[2:-4]]
         elif target in self.quotes or target in begun:
-            there = self.quotes.get(target)
-            quote = begun.get(target) or MadeQuote(there.id, there.key, there.opportunity_id, set(there.lines))  # type: ignore[union-attr]
-            begun[target] = quote
+            quote = begun[target] = begun.get(target) or self.quotes[target].copy()
         else:
             return NodeError(name, "ENTITY_IS_DELETED", "entity is deleted")
-        line = body["OpportunityLineItemId"]
+        return self._add(name, body["OpportunityLineItemId"], quote, keyed="QuoteJobKey__c" in body)
+
+    def _add(self, name: str, line: str, quote: MadeQuote, *, keyed: bool) -> NodeError | None:
         deal = self.deals[quote.opportunity_id]
         if deal.refused is not None and line == f"{deal.id}L{deal.refused}":
             return NodeError(name, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not this line")
-        if line in quote.lines:
+        if keyed and self.unique and line in quote.keyed:
             return NodeError(name, "DUPLICATE_VALUE", "duplicate value found: QuoteJobKey__c")
-        quote.lines.add(line)
+        quote.lines.append(line)
+        quote.keyed |= {line} if keyed else set()
         return None
+
+    def _insert(self, object_name: str, row: Row) -> tuple[str, str]:
+        """Write a row of a Bulk job. Return its id, or why it is refused."""
+        if object_name == "Quote":
+            quote, error = self._quote(row), self._refusal("", row)
+            self.quotes |= {quote.id: quote} if error is None else {}
+            return quote.id, _said(error)
+        found = [quote for quote in self.quotes.values() if quote.key == row["Quote.QuoteJobKey__c"]]
+        if not found:
+            return "", "INVALID_FIELD:Foreign key external ID: not found for field QuoteJobKey__c in entity Quote:--"
+        line = row["OpportunityLineItemId"]
+        return f"{line}-line", _said(self._add("", line, found[0], keyed=True))
 
 
 class Client:
@@ -200,6 +223,22 @@ class Client:
         """Delete a Quote with its lines."""
         self._request(f"delete {record_id}", lambda: self._org.quotes.pop(record_id, None))
 
+    def delete_many(self, ids: Sequence[str]) -> dict[str, NodeError | None]:
+        """Delete Quotes with their lines."""
+        self._request(f"delete {list(ids)}", lambda: [self._org.quotes.pop(quote_id, None) for quote_id in ids])
+        return dict.fromkeys(ids)
+
+    def ingest(self, object_name: str, operation: str, rows: Any, columns: Any, **options: Any) -> IngestResult:
+        """Write rows by the real steps of Bulk API 2.0."""
+        return bulk.ingest(self._connection(), bulk.NewJob(object_name, operation), rows, columns, **options)
+
+    def stop_ingest(self, job_ids: Sequence[str]) -> IngestResult:
+        """Stop jobs by the real steps of Bulk API 2.0."""
+        return bulk.stop(self._connection(), job_ids)
+
+    def _connection(self) -> Any:
+        return Connection(self._org.world, self._org.ingest, self._request)
+
     def _request(self, what: str, work: Any = lambda: None) -> Any:
         """Do the work, or a part of what can happen to a request instead."""
         world, faults = self._org.world, self._org.faults
@@ -236,6 +275,11 @@ class Client:
             found = [each for each in org.quotes.values() if each.opportunity_id in ids and _like(each.key, mine)]
             return [{"Id": quote.id, "OpportunityId": quote.opportunity_id} for quote in found]
         return [_opportunity(org.deals[record_id]) for record_id in named]
+
+
+def _said(error: NodeError | None) -> str:
+    """Return an error as a file of results has it."""
+    return f"{error.code}:{error.message}:--" if error is not None else ""
 
 
 def _like(text: str, pattern: str) -> bool:

@@ -24,6 +24,7 @@ class Schedules:
         self._workers = workers
         self._org_id = ""
         self._first: dict[str, int] = {}  # the first fire time of each, in seconds since 1970
+        self._ended = False
         self._last: list[tuple[Schedule, int]] = []  # each when it was paused, and the first time that it did not fire
 
     def create(self, caller: CallerContext, group: str) -> None:
@@ -37,8 +38,8 @@ class Schedules:
         self._first[made.schedule_id], self._org_id = _seconds(made), made.org_id
 
     def tick(self, beat: Process) -> None:
-        """Send a tick, as beat does."""
-        if self._first and not self._last:
+        """Send a tick, as beat does. Until all jobs are made: a tick finishes what one before it has begun."""
+        if self._first and not self._ended:
             self._world.spawn(Actor("beat", beat, lambda: self._workers.publish("quotejob.tick", {})))
 
     def end(self) -> list[Job]:
@@ -51,6 +52,7 @@ class Schedules:
             self._made.schedules.pause(schedule.schedule_id, schedule.org_id)
         wanted = sum(schedule.times_triggered for schedule, _ in self._last)
         self._world.run(lambda: len(self.jobs()) >= wanted, 300)
+        self._ended = True
         return self.jobs()
 
     def wrong(self) -> list[str]:

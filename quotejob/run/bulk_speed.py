@@ -19,6 +19,7 @@ START, ROW = 2.5, 1 / 2_500  # seconds of a job and of a row, while nothing is k
 WEIGHT = 0.05  # of that beside a job that was measured
 FADES = 0.7  # the weight of a job, compared with that of the next one
 LEAST = 0.001  # seconds of a job, for an org whose clock has no fractions
+SLOWEST = 10  # a first look comes at most so many times later than at an unknown org
 LATER, SPARE = 1.1, 0.3  # a first look comes so many times later, and so many seconds
 PAUSES = (0.5, 30.0)  # seconds between two looks, at least and at most
 SLOWEST = 10  # times later than at a job of an unknown org, at most

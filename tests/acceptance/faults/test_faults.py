@@ -86,7 +86,7 @@ def test_a_page_that_kills_its_worker_is_given_up(system: Stack) -> None:
     assert reader.count("SELECT COUNT() FROM Quote") == before + 200
 
 
-def test_a_job_goes_on_within_20_seconds_of_the_death_of_every_worker(system: Stack) -> None:
+def test_a_job_goes_on_within_15_seconds_of_the_death_of_every_worker(system: Stack) -> None:
     """Killed while it held the only batches there are; a new worker starts at once."""
     api, reader = api_of(system)
     fault(system, kind="slow", match={"resource": "composite/graph"}, seconds=2.0, count=2)
@@ -96,8 +96,10 @@ def test_a_job_goes_on_within_20_seconds_of_the_death_of_every_worker(system: St
     system.kill("worker1")
     killed = time.monotonic()
     system.start_worker(1, "-c", "1")
+    until(lambda: api.job(job_id)["records"]["succeeded"] > 0)
+    print(f"It went on after {time.monotonic() - killed:.1f} s")
+    assert time.monotonic() - killed < 15
     assert api.follow(job_id, quiet=40)["status"] == "Completed"
-    assert time.monotonic() - killed < 20 + 5  # and 5 for the rest of the job
     assert check_job(reader, job_id, ALL).differences == []
 
 
