@@ -22,7 +22,6 @@ LEAST = 0.001  # seconds of a job, for an org whose clock has no fractions
 SLOWEST = 10  # a first look comes at most so many times later than at an unknown org
 LATER, SPARE = 1.1, 0.3  # a first look comes so many times later, and so many seconds
 PAUSES = (0.5, 30.0)  # seconds between two looks, at least and at most
-SLOWEST = 10  # times later than at a job of an unknown org, at most
 GROWTH = 0.4  # of the time waited: the least pause, because a job may end after its last rows
 
 Job = tuple[int, float]  # rows and seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cli.local import LocalOrg
 from quotejob.errors import LeaseLost
 from quotejob.jobs.job import Job, Status
@@ -48,12 +50,13 @@ def forget_org(services: Services, org: LocalOrg) -> None:
         services.client.delete(key)
 
 
-def wait_for_lease(services: Services, job: Job, *, after_end: bool = False) -> None:
+def wait_for_lease(services: Services, job: Job, unit: str = "batch 0 0", *, after_end: bool = False) -> None:
     """Wait until the lease of the step that died has ended. Until then it could still be writing."""
     while True:
         try:
-            services.leases.claim(job.job_id, "batch 0 0", job.org_id, after_end=after_end).release()
+            services.leases.claim(job.job_id, unit, job.org_id, after_end=after_end).release()
         except LeaseLost:
+            time.sleep(0.05)
             continue
         return
 

@@ -16,9 +16,7 @@ from quotejob.settings import Settings
 
 LINES = 3  # of an Opportunity, while nobody has counted them
 PLAN_CALLS = 1  # of a plan by Bulk beside the others: the lines of Quotes are described
-FIRST_WAVE = (
-    5_000  # Opportunities of the first wave by Bulk: each wave costs nine calls, and the org's start of two jobs
-)
+FIRST_WAVE = 5_000  # Opportunities of the first wave by Bulk: each wave costs nine calls, and the start of two jobs
 _PAGE_SIZE = "page size"  # a note of the job
 MOST_PERCENT = 20  # of the calls that are left: above that, Bulk is taken if it needs fewer
 

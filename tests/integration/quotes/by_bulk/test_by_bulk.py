@@ -292,7 +292,7 @@ def test_the_page_size_stays_when_the_setting_changes(
             run_to_end(small_pages, job.job_id)
     monkeypatch.setenv("QUOTEJOB_PAGE_SIZE", "1")
     current.cache_clear()
-    wait_for_lease(small_pages, job)
+    wait_for_lease(small_pages, job, "plan")
     [job] = run_to_end(small_pages, job.job_id)
     assert (job.status, job.succeeded, job.total_job_items) == (Status.COMPLETED, RECORDS, 2)
 
