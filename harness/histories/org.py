@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from harness.histories.bulk import Connection, Ingest, Row
 from harness.histories.world import World
-from quotejob.errors import OrgExhausted, OrgUnreachable, SessionExpired
+from quotejob.errors import OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
 from quotejob.mirror.record import KEY
 from quotejob.salesforce import Graph, GraphOutcome, IngestResult, NodeError, OrgAddress, bulk
 from quotejob.salesforce.graphs import Part, Said
@@ -92,7 +93,8 @@ class Org:
 
         def do() -> None:
             self.late -= 1
-            work()
+            with contextlib.suppress(OrgRefused):  # nobody hears it any more
+                work()
 
         self.late += 1
         self.world.at(self.world.dice.uniform(0, timeout + LATEST), do)
@@ -197,6 +199,11 @@ class Client:
         """Yield the rows of the queries that the Quote job sends."""
         self._request(soql[:60])
         return self._pages(self._rows(soql))
+
+    def query_together(self, soqls: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of several queries that are one request."""
+        self._request(f"{len(soqls)} queries together")
+        return chain.from_iterable(self._pages(self._rows(soql)) for soql in soqls)
 
     def _pages(self, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield the rows of an answer. Those after the first ROWS come with further requests."""
