@@ -47,6 +47,11 @@ def _pool(**options: Any) -> redis.BlockingConnectionPool:
     return redis.BlockingConnectionPool(**options | few)  # type: ignore[no-untyped-call]
 
 
+@signals.beat_init.connect
+def _only_send(**_: Any) -> None:
+    Channel.only_sends = True
+
+
 @signals.worker_init.connect
 @signals.beat_init.connect
 def _wait(**_: Any) -> None:
@@ -109,6 +114,7 @@ class Channel(kombu.transport.redis.Channel):
     """A channel that raises a connection error when its connection is closed, or when Redis is full for long."""
 
     QoS = QoS
+    only_sends = False  # then no connection is kept to wait for messages
     _kept: Any = None  # the client of all operations but those that wait for messages
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
@@ -147,6 +153,8 @@ class Channel(kombu.transport.redis.Channel):
         return kept
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
+        if asynchronous and self.only_sends:  # what waits for the answers to a ping has a connection of its own
+            return self.pool
         usual = super()._get_pool(asynchronous)  # type: ignore[no-untyped-call]
         if asynchronous:  # it waits for messages, in the loop of a worker
             return usual
@@ -176,13 +184,14 @@ class Backend(RedisBackend):
         return super().add_pending_result(result, weak, start_drainer) if self.subscribes else result
 
 
-def keep_connections(app: Celery, most: int) -> None:
+def keep_connections(app: Celery, most: int, *, only_sends: bool = False) -> None:
     """Let this process keep at most so many connections to send messages with, instead of a new one for each message.
 
     Call it before the first message. It is not in celeryconfig.py, because Flower needs its connections unpooled. And
-    let it subscribe to no results: nobody waits for one here.
+    let it subscribe to no results: nobody waits for one here. ``only_sends``: it takes no messages from queues.
     """
     app.conf.broker_pool_limit = most
+    Channel.only_sends = only_sends
     Backend.subscribes = False
 
 
