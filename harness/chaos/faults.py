@@ -54,6 +54,7 @@ class Faults:
 
     def __init__(self, system: System, only: frozenset[str] = frozenset()) -> None:
         self._system = system
+        self._paused = threading.Lock()
         ways: dict[str, Callable[[], str | None]] = {
             "kill a worker": lambda: self._system.kill(self._system.a_worker(), 3),
             "kill every worker": self._system.kill_workers,
@@ -163,7 +164,8 @@ class Faults:
         by = self._system.dice.uniform(*self._system.dice.choice(JUMPS)) * self._system.dice.choice((1, -1))
         if abs(self._system.clock.offset + by) > FARTHEST:
             by = -self._system.clock.offset
-        self._system.clock.jump(by)
+        with self._paused:  # a pause ends by Redis's clock: turned back, it would last as long as the jump
+            self._system.clock.jump(by)
 
     def _lose_messages(self) -> None:
         with self._system.redis() as client:
@@ -187,8 +189,9 @@ class Faults:
         def pause() -> None:
             with contextlib.suppress(redis.RedisError), self._system.redis() as client:
                 while time.monotonic() < until:
-                    client.execute_command("CLIENT", "PAUSE", 100)
-                    time.sleep(0.1)
+                    with self._paused:
+                        client.execute_command("CLIENT", "PAUSE", 100)
+                        time.sleep(0.11)
 
         threading.Thread(target=pause, daemon=True).start()
 
