@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -92,9 +91,9 @@ def test_three_jobs_move_one_is_aborted_and_a_failed_one_says_why(
     for number in range(3):
         make_opportunity(f"{name} {number}")
     reader.update("Opportunity", make_opportunity(f"{name} never"), {"CloseDate": "4000-12-31"})
-    soon = (datetime.now(UTC) + timedelta(seconds=25)).isoformat()
-    moving = [submit(f"{name} moves {n}", f"Name = '{name} {n}'", notBefore=soon) for n in range(3)]
     stays = submit(f"{name} waits", "Id != null", notBefore=LATER)
+    its_end = {"dependsOn": [stays], "dependsOnOutcome": "Finished"}
+    moving = [submit(f"{name} moves {n}", f"Name = '{name} {n}'", **its_end) for n in range(3)]
     page.goto("/")
     for job in [*moving, stays]:
         expect(page.locator(f"section[data-job='{job}']")).to_contain_text("Holding")

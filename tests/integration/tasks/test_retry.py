@@ -381,11 +381,11 @@ def test_a_retry_whose_answer_was_lost_keeps_its_records(
     """Redis went away right after the job was accepted: it runs, and the same key gives it."""
     first, key = job_with(services, org, {ids[0]: "A_CODE"}), str(uuid.uuid4())
 
-    def away(job_id: str) -> Job:
+    def away(job_id: str, *_: object) -> Job:
         raise StoreUnavailable(f"No answer about {job_id}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services.jobs, "get", away)
+        patch.setattr(services.jobs, "of_row", away)
         with pytest.raises(StoreUnavailable):
             services.retries.submit(caller_of(org), Retry(first), key)
     done = run_to_end(services, retry(services, org, first.job_id, key=key).job_id)[0]
