@@ -29,7 +29,7 @@ from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
 from quotejob.mirror import telling
-from quotejob.run import context, leases, waves
+from quotejob.run import bulk_speed, context, leases, waves
 from quotejob.salesforce import applink, bulk
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -167,6 +167,7 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
         patch.object(uuid, "uuid4", lambda: uuid.UUID(int=world.dice.getrandbits(128), version=4)),
         patch.object(units, "time", time),
         patch.object(leases, "time", time),
+        patch.object(bulk_speed, "time", time),
         patch.object(bulk, "time", time),
         patch.object(leases.Lease, "kept", kept),
         patch.object(leases.Leases, "slow_down", lambda *_: None),

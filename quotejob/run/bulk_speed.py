@@ -83,7 +83,7 @@ class Looks:
 
     rows: int
     expected: float  # seconds
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = lambda: time.monotonic()  # not bound here: histories have a time of their own
     _began: float | None = None
 
     def __call__(self, processed: int) -> float:
