@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -42,12 +41,15 @@ def price_page(run: Run, wave: int, page: int) -> None:
     """Price one page. Twice, or at the same time, is harmless: the first receipt wins, with its quotes."""
     run.go_on()
     ids = run.progress.page(run.id, page)
-    with _LARGE_ONES if len(ids) > run.settings.page_size else nullcontext():
+    if len(ids) <= run.settings.page_size:
+        _price_page(run, wave, page, ids)
+        return
+    with _LARGE_ONES:
+        run.go_on()  # it may have waited for long
         _price_page(run, wave, page, ids)
 
 
 def _price_page(run: Run, wave: int, page: int, ids: Sequence[str]) -> None:
-    run.go_on()
     book = rules(run.settings.pricing_rules)
     quotes, results, found = _price_all(run, ids, book)
     own = pricer(run.settings)
