@@ -111,12 +111,8 @@ def forecast(
 
 def _commit_by(services: Services, options: Options, records: int, usage: tuple[int, int] | None) -> CommitBy:
     """Return how a Quote job would write: see how.decided."""
-    asked = options.commit_by or CommitBy(services.settings.commit_by)
-    if asked is not CommitBy.AUTO:
-        return asked
-    if options.dry_run:
-        return CommitBy.GRAPH
-    return how.best(records, usage, options.keep_api_calls, services.settings)
+    known = how.uncounted(options.commit_by, services.settings, dry_run=options.dry_run)
+    return known or how.best(records, usage, options.keep_api_calls, services.settings)
 
 
 def _ask(org: OrgClient, clause: str) -> _Found:

@@ -23,13 +23,21 @@ MOST_PERCENT = 20  # of the calls that are left: above that, Bulk is taken if it
 
 def decided(run: Run) -> CommitBy:
     """Return how the job writes. ``auto`` costs one call, which counts the records."""
-    asked = run.job.commit_by or CommitBy(run.settings.commit_by)
-    if asked is not CommitBy.AUTO:
-        return asked
-    if run.job.soql_where_clause is None or run.job.dry_run:
+    known = uncounted(run.job.commit_by, run.settings, dry_run=run.job.dry_run)
+    if known is not None:
+        return known
+    if run.job.soql_where_clause is None:
         return CommitBy.GRAPH
     records = run.org.count(count_opportunities(run.job.soql_where_clause))
     return best(records, run.org.usage, run.job.keep_api_calls, run.settings)
+
+
+def uncounted(asked: CommitBy | None, settings: Settings, *, dry_run: bool) -> CommitBy | None:
+    """Return how a job writes whatever the number of its records. None: it depends on them."""
+    way = asked or CommitBy(settings.commit_by)
+    if way is not CommitBy.AUTO:
+        return way
+    return CommitBy.GRAPH if dry_run else None
 
 
 def page_size(commit_by: CommitBy | None, settings: Settings) -> int:
