@@ -90,9 +90,8 @@ class Looks:
         """Return the seconds until the next look. ``processed``: the rows that the last look found done."""
         if self._began is None:
             self._began = self.clock()
-            longest = max(
-                PAUSES[1], SLOWEST * (START + ROW * self.rows)
-            )  # a job that the org left waiting was no measure
+            # A job that the org left waiting for long is no measure for the next one.
+            longest = max(PAUSES[1], SLOWEST * seconds(self.rows, ()))
             return min(max(LATER * self.expected, 0.0) + SPARE, longest)
         waited = self.clock() - self._began
         left = waited * (self.rows / processed - 1) if processed else waited

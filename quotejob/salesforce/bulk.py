@@ -130,8 +130,7 @@ def ingest(
         _start(connection, job_ids[number])
         uploading.append(time.monotonic() - created)
     done = results(connection, job_ids, on_look, pauses, until)
-    known_well = len(job_ids) == len(uploading) == 1 and done.seconds is not None and not done.errors
-    if not known_well or done.seconds is None:
+    if done.seconds is None or done.errors or not len(job_ids) == len(uploading) == 1:
         return replace(done, seconds=None)
     return replace(done, seconds=max(0.0, done.seconds - uploading[0]))  # by two clocks, so it could be less than 0
 

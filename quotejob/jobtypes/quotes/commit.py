@@ -56,10 +56,9 @@ def _shared(run: Run, waves: Sequence[range], wave: int, sizes: Sequence[Size], 
     """
     of_page = sum(size.nodes for size in sizes) / len(waves[wave])
     if wave == 0:
-        expected = int(run.progress.note(run.id, packing.EXPECTED) or 0) / how.kept_page_size(
-            run, run.job.commit_by
-        )  # pages
-        shares = packing.shared_out(of_page * len(waves[0]), of_page * expected, places)
+        records = int(run.progress.note(run.id, packing.EXPECTED) or 0)
+        pages = records / how.kept_page_size(run, run.job.commit_by)
+        shares = packing.shared_out(of_page * len(waves[0]), of_page * pages, places)
         if shares is None:
             return None
         run.progress.note(run.id, _SHARES, f"{shares.first} {shares.nodes} {shares.full}")
