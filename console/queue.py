@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import Response, make_response, render_template, request
 
-from console.outlook import holding, open_jobs
+from console.outlook import holding
 from console.pages import blueprint, current_tag, look_anew, page, part, proven, services, session
-from console.words import title
+from console.words import names_of_open_jobs, title
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.flexqueue import QueuePlace
@@ -60,5 +60,9 @@ def _faster(refusal: JobConflict | JobNotFound, *named: str) -> str:
 
 def _queue() -> dict[str, Any]:
     settings = services().settings
-    names = {job.job_id: title(job) for job in open_jobs()}
-    return {"jobs": holding(), "names": names, "most": settings.holding_jobs, "slots": settings.active_jobs}
+    return {
+        "jobs": holding(),
+        "names": names_of_open_jobs(),
+        "most": settings.holding_jobs,
+        "slots": settings.active_jobs,
+    }

@@ -205,8 +205,13 @@ def _waits(each: Waiting) -> str:
     if each.job_id is None:
         return each.message
     if "names" not in g:
-        g.names = {job.job_id: title(job) for job in open_jobs()}
+        g.names = names_of_open_jobs()
     return each.message.replace(each.job_id, g.names.get(each.job_id, each.job_id[:8]))
+
+
+def names_of_open_jobs() -> dict[str, str]:
+    """Return the names of the jobs that have not ended, by id."""
+    return {job.job_id: title(job) for job in open_jobs()}
 
 
 def once() -> str:
