@@ -16,12 +16,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 import orjson
 
 from bench.peers.client import LINES, graph_body
@@ -39,9 +37,9 @@ from quotejob.pricing import price
 from quotejob.run.context import Run
 from quotejob.run.results import explained
 from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, OrgClient, graphs, queries
+from quotejob.salesforce.connection import read_json
 
 PAGE, BATCH = 200, 117  # Opportunities: a page, and a write of a job of 5,000, which has 43
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode  # as the worker reads answers
 
 
 class Pieces:
@@ -86,7 +84,7 @@ class Here:
         """Return the rows of a query, as OrgClient does."""
         page = self.get(soql, "org: pages of quotejob")
         with self._pieces.piece("worker: read answers"):
-            return list(queries.rows(_decode(page), lambda _: {}, queries.child_names(soql)))
+            return list(queries.rows(read_json(page), lambda _: {}, queries.child_names(soql)))
 
     def send_graphs(self, sent: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs, as OrgClient does."""
@@ -94,7 +92,7 @@ class Here:
             body = graphs.request_body(sent, API_VERSION)
         answer = self.post(body, "org: writes of quotejob")
         with self._pieces.piece("worker: read answers"):
-            return graphs.outcomes_of(sent, _decode(answer))
+            return graphs.outcomes_of(sent, read_json(answer))
 
     def reading(self, _what: str) -> AbstractContextManager[None]:
         """Let errors of reading pass."""
