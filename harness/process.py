@@ -112,6 +112,19 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
+def code_of(revision: str, folder: Path, *parts: str) -> Path:
+    """Put the code of a revision of git, or these parts of it, into a new folder. Return the folder.
+
+    Raises StackError if git does not have the revision.
+    """
+    archive = subprocess.run(["git", "archive", revision, *parts], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        raise StackError(f"git does not have {revision}: {archive.stderr.decode()}")
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what quotejob, Celery, Flower and gunicorn read, and its terminal."""
     left_out = {*OURS, *TERMINAL}

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import requests
 from cli.client import ENDED, Api, ApiError
 from harness.chaos.cases import REFUSED, Case
 from harness.org_reader import OrgReader
-from harness.process import ROOT, Process, StackError
+from harness.process import Process, StackError, code_of
 from harness.stack import WORKER, Stack
 from harness.timetable import RedisClock
 
@@ -69,12 +68,7 @@ class Platform(Stack):
 
     def take_older(self, revision: str) -> None:
         """Take the code of this revision out of git, for the first worker."""
-        archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
-        if archive.returncode:
-            raise StackError(f"git does not have {revision}: {archive.stderr.decode()}")
-        self.older = self.folder / "older"
-        self.older.mkdir()
-        subprocess.run(["tar", "-x", "-C", str(self.older)], input=archive.stdout, check=True)
+        self.older = code_of(revision, self.folder / "older")
 
     def check(self) -> None:
         """Raise StackError when Redis or the local org has ended, because nothing restarts these two."""

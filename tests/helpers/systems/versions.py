@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.process import ROOT, Process
+from harness.process import ROOT, Process, StackError, code_of
 from harness.stack import WORKER, Stack
 from quotejob.formats import FORMAT
 
@@ -22,15 +21,13 @@ PARTS = ("api", "console", "quotejob", "tasks", "celeryconfig.py", "gunicorn.con
 
 def last_release(folder: Path) -> Path:
     """The code of the last release, from git. Without its history the test is skipped, and fails in CI."""
-    archive = subprocess.run(["git", "archive", LAST_RELEASE, *PARTS], cwd=ROOT, capture_output=True, check=False)
-    if archive.returncode:
-        message = f"git does not have {LAST_RELEASE}: fetch the whole history"
+    try:
+        return code_of(LAST_RELEASE, folder, *PARTS)
+    except StackError as lacking:
+        message = f"{lacking}\nFetch the whole history."
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    folder.mkdir()
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    return folder
 
 
 def next_release(folder: Path, *fields: str) -> Path:
