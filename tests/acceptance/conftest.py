@@ -48,6 +48,15 @@ def api(stack: Stack, reader: OrgReader) -> Api:
     return Api(stack.web_url, stack.org, reader.username())
 
 
+@pytest.fixture(scope="module")
+def chromium(optional_tool: Callable[[str], str]) -> Iterator[Any]:
+    """A real browser, without a window."""
+    from _browser import browser  # the tests that need no browser need no Playwright either
+
+    with browser(optional_tool("chromium")) as found:
+        yield found
+
+
 @pytest.fixture
 def name() -> str:
     """A name for this test's Opportunities that no other test uses."""

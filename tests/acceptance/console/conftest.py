@@ -1,11 +1,11 @@
-"""Chromium, an operator's window, and jobs that wait: for the tests of the console in a real browser."""
+"""An operator's window, and jobs that wait: for the tests of the console in a real browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from _browser import SignIn, Window, browser
+from _browser import SignIn, Window
 from playwright.sync_api import Browser, Page, expect
 
 from cli.client import Api
@@ -13,12 +13,6 @@ from harness.stack import Stack
 
 expect.set_options(timeout=30_000)
 LATER = "2099-01-01T00:00:00Z"
-
-
-@pytest.fixture(scope="module")
-def chromium(optional_tool: Callable[[str], str]) -> Iterator[Browser]:
-    with browser(optional_tool("chromium")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _browser import Window, browser
+from _browser import Window
 from playwright.sync_api import Browser, Page, expect
 
 from cli.client import Api
@@ -25,12 +25,6 @@ expect.set_options(timeout=40_000)  # a record follows its job within seconds
 PICTURES = ROOT / "docs" / "org" if os.environ.get("ORG_PICTURES") else None
 LATER = "2099-01-01T00:00:00Z"
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the packages
-
-
-@pytest.fixture(scope="module")
-def chromium(optional_tool: Callable[[str], str]) -> Iterator[Browser]:
-    with browser(optional_tool("chromium")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
