@@ -11,8 +11,8 @@ transport a worker waits where it is. After ``LONGEST_WAIT`` it gets a connectio
 step that sends a message gets StoreUnavailable, like from every other write. A full Redis still deletes, but not in a
 transaction. So a message that is done is deleted outside of one.
 
-The threads of a worker share few connections. A thread waits for a free one, where kombu and Celery open another or
-raise an error.
+All channels and threads of a process share few connections. A thread waits for a free one, where kombu and Celery open
+another or raise an error. Only what waits for messages has a connection of its own.
 """
 
 from __future__ import annotations
@@ -35,21 +35,18 @@ from quotejob.store.client import PatientPipeline, accepts_no_writes, wait_for_r
 from quotejob.store.reasons import reason
 
 ORG = "org"  # the header of messages whose step asks an org: the org's id
-MOST_CONNECTIONS = 2  # of one channel, besides the one that waits for messages; of the result backend
+MOST_CONNECTIONS = 2  # of the result backend; of all channels of a process that does not keep more
+MORE_THAN_SENDERS = 2  # a process that keeps n to send with: the others take and end messages
 CONNECTION_WITHIN = 60  # seconds that a thread waits for a free one
 LONGEST_WAIT = 10.0  # seconds that a worker waits for a full Redis; one that is to stop does not wait for longer
 
 _patience = 0.0  # the web process does not wait: a caller has to be answered
+_shared: dict[tuple[Any, ...], redis.BlockingConnectionPool] = {}  # by address: the connections of all channels
 
 
-def _pool(**options: Any) -> redis.BlockingConnectionPool:
-    few = {"max_connections": MOST_CONNECTIONS, "timeout": CONNECTION_WITHIN}
+def _pool(most: int, **options: Any) -> redis.BlockingConnectionPool:
+    few = {"max_connections": most, "timeout": CONNECTION_WITHIN}
     return redis.BlockingConnectionPool(**options | few)  # type: ignore[no-untyped-call]
-
-
-@signals.beat_init.connect
-def _only_send(**_: Any) -> None:
-    Channel.only_sends = True
 
 
 @signals.worker_init.connect
@@ -94,7 +91,11 @@ class Client(redis.Redis):
 
 
 def _told(refusal: redis.ResponseError) -> Exception:
-    return NoRoom(reason(refusal)) if accepts_no_writes(refusal) else refusal
+    """Return NoRoom for a refusal to write. The next command connects anew: to the new primary, after a failover."""
+    if not accepts_no_writes(refusal):
+        return refusal
+    _shared.clear()
+    return NoRoom(reason(refusal))
 
 
 class QoS(kombu.transport.redis.QoS):
@@ -114,8 +115,12 @@ class Channel(kombu.transport.redis.Channel):
     """A channel that raises a connection error when its connection is closed, or when Redis is full for long."""
 
     QoS = QoS
-    only_sends = False  # then no connection is kept to wait for messages
+    most_connections = MOST_CONNECTIONS
     _kept: Any = None  # the client of all operations but those that wait for messages
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self.__dict__.pop("client", None)  # it only asked whether Redis answers: _create_client
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         """Put a message into its queue. If its step asks an org, the gate decides whether it may go now."""
@@ -144,21 +149,30 @@ class Channel(kombu.transport.redis.Channel):
         return Client
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        """Return the client of all operations. kombu makes one for each, which takes longer than most of them."""
-        kept = None if asynchronous else self._kept
-        if kept is None or kept.connection_pool is not self.pool:  # the pool is a new one after a lost connection
-            kept = super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
-        if not asynchronous:
-            self._kept = kept
+        """Return the client of all operations. kombu makes one for each, which takes longer than most of them.
+
+        One that waits for messages has a connection of its own, from when it first waits: most channels only send.
+        """
+        if asynchronous and self._registered:
+            return super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
+        if self._pool not in _shared.values():  # a new one is made after a refusal
+            self._pool = None
+        kept = self._kept
+        if kept is None or kept.connection_pool is not self.pool:
+            self._kept = kept = super()._create_client()  # type: ignore[no-untyped-call]
         return kept
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
-        if asynchronous and self.only_sends:  # what waits for the answers to a ping has a connection of its own
-            return self.pool
         usual = super()._get_pool(asynchronous)  # type: ignore[no-untyped-call]
-        if asynchronous:  # it waits for messages, in the loop of a worker
+        if asynchronous:  # it waits for messages
             return usual
-        return _pool(**usual.connection_kwargs, connection_class=usual.connection_class)
+        options = {**usual.connection_kwargs, "connection_class": usual.connection_class}
+        address = tuple(options.get(part) for part in ("host", "port", "path", "db", "username"))
+        return _shared.setdefault(address, _pool(self.most_connections, **options))
+
+    def _disconnect_pools(self) -> None:
+        self._pool = None  # it belongs to the process and outlives a channel
+        super()._disconnect_pools()  # type: ignore[no-untyped-call]
 
 
 class Transport(kombu.transport.redis.Transport):
@@ -171,7 +185,7 @@ class Backend(RedisBackend):
     """The result backend: what counts the parts of chords. All threads of a process share it."""
 
     def _get_pool(self, **params: Any) -> Any:
-        return _pool(**params)
+        return _pool(MOST_CONNECTIONS, **params)
 
     subscribes = True  # to the results of the tasks that this process sends
 
@@ -184,14 +198,14 @@ class Backend(RedisBackend):
         return super().add_pending_result(result, weak, start_drainer) if self.subscribes else result
 
 
-def keep_connections(app: Celery, most: int, *, only_sends: bool = False) -> None:
+def keep_connections(app: Celery, most: int) -> None:
     """Let this process keep at most so many connections to send messages with, instead of a new one for each message.
 
     Call it before the first message. It is not in celeryconfig.py, because Flower needs its connections unpooled. And
-    let it subscribe to no results: nobody waits for one here. ``only_sends``: it takes no messages from queues.
+    let it subscribe to no results: nobody waits for one here.
     """
     app.conf.broker_pool_limit = most
-    Channel.only_sends = only_sends
+    Channel.most_connections = most + MORE_THAN_SENDERS
     Backend.subscribes = False
 
 

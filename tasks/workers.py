@@ -80,7 +80,7 @@ def _keep_one_connection() -> None:
 
     A ping makes Celery's pool of connections too, so this has to come before the first one.
     """
-    keep_connections(dispatch.app, 1, only_sends=True)
+    keep_connections(dispatch.app, 1)
 
 
 def served_queues(within: float) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The connection to the broker: its operations share one client, which is a new one after the connection was lost."""
+"""The connections to the broker: the channels of a process share few, and make new ones after a refusal to write."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from quotejob.settings import Settings
 from tasks.app import app
+from tasks.broker import NoRoom
 
 ROOT = Path(__file__).parents[3]
 ASK_THEN_SEND = """
@@ -36,10 +38,37 @@ def test_all_operations_of_a_connection_have_one_client(settings: Settings) -> N
             assert first is second
             assert first.ping()
         assert channel.client is not first  # it waits for messages, so it has a connection of its own
-        channel._disconnect_pools()  # as after a lost connection
-        with channel.conn_or_acquire() as third:
-            assert third is not first
-            assert third.ping()
+
+
+def test_channels_share_their_connections_and_keep_none_to_wait_with_before_they_wait(
+    settings: Settings, client: Redis
+) -> None:
+    with app.connection(settings.redis_url) as sender, app.connection(settings.redis_url) as other:
+        assert sender.default_channel.pool is other.default_channel.pool
+        before = client.info("stats")["total_connections_received"]
+        channels = [connection.channel() for connection in (sender, other) for _ in range(5)]
+        for channel in channels:
+            with channel.conn_or_acquire() as shared:
+                shared.ping()
+        assert client.info("stats")["total_connections_received"] == before
+        channels[0].close()
+        with channels[1].conn_or_acquire() as shared:
+            assert shared.ping()  # the connections outlive a channel
+
+
+def test_after_a_refusal_to_write_the_next_command_connects_anew(settings: Settings, client: Redis) -> None:
+    """A primary that became a replica refuses, and goes on answering on the old connections."""
+    with app.connection(settings.redis_url) as connection:
+        channel = connection.default_channel
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            with channel.conn_or_acquire() as first, pytest.raises(NoRoom):
+                first.set("refused", 1)
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+        with channel.conn_or_acquire() as second:
+            assert second.connection_pool is not first.connection_pool
+            assert second.set("taken", 1)
 
 
 def test_web_sends_its_messages_over_one_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
