@@ -41,7 +41,8 @@ def main() -> None:
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="quotejob-bench-"))
     try:
-        with Stack(folder, extra={"WEB_CONCURRENCY": "1", "QUOTEJOB_HOLDING_JOBS": "10000"}) as stack:
+        roomy = {"QUOTEJOB_HOLDING_JOBS": "10000", "QUOTEJOB_HOURLY_JOBS": "1000000"}
+        with Stack(folder, extra={"WEB_CONCURRENCY": "1", **roomy}) as stack:
             stack.start_redis()
             org = stack.start_org(0, "--opportunities", "10", "--profile", asked.profile)
             stack.start_web()

@@ -14,6 +14,7 @@ import pytest
 import redis
 import requests
 import zstandard
+from systems.waiting import wait
 
 from cli.client import Api
 from harness.org_reader import OrgReader
@@ -134,6 +135,7 @@ def test_a_running_job_is_seen_everywhere_and_its_token_nowhere(
     job_id, seen["inspect active"] = catch_a_running_job(stack, api, f"Name LIKE '{name}%'", slow_org, look)
     assert "worker1@" in seen["status"]
     assert "worker2@" in seen["status"]
+    wait(lambda: job_id in flower(stack, "/api/tasks"))  # events reach Flower somewhat later
     for path in FLOWER_PAGES:
         seen[path] = flower(stack, path)
     for words in ("reserved", "stats", "conf"):

@@ -26,7 +26,7 @@ COMPANIONS = {
     "webargs": "flask-smorest",
     "werkzeug": "flask",
 }
-NEVER_IMPORTED = {"flower", "flask-swagger-ui", "tzdata"}  # programs, and files
+NEVER_IMPORTED = {"flower", "flask-swagger-ui", "hiredis", "tzdata"}  # programs, files, and what redis-py imports
 
 
 def pins(name: str) -> dict[str, str]:
