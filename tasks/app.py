@@ -37,7 +37,7 @@ SEALS_ANEW_AFTER = 900.0  # seconds after its start, when a deploy is over and e
 
 log = structlog.get_logger()
 broker.install()
-app = Celery("quotejob")
+app = Celery("quotejob", amqp="tasks.broker:AMQP")
 app.config_from_object("celeryconfig")
 
 

@@ -11,6 +11,9 @@ transport a worker waits where it is. After ``LONGEST_WAIT`` it gets a connectio
 step that sends a message gets StoreUnavailable, like from every other write. A full Redis still deletes, but not in a
 transaction. So a message that is done is deleted outside of one.
 
+Celery tries to connect again after 2, 4, 6 seconds, and so on, up to 30. So a worker whose Redis was away for a minute
+could stay away for half a minute longer. Here it is ``LONGEST_PAUSE`` at most.
+
 All channels and threads of a process share few connections. A thread waits for a free one, where kombu and Celery open
 another or raise an error. Only what waits for messages has a connection of its own.
 """
@@ -21,6 +24,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import celery.app.amqp
+import kombu
 import kombu.transport.redis
 import redis
 from celery import Celery, signals
@@ -38,6 +43,7 @@ ORG = "org"  # the header of messages whose step asks an org: the org's id
 MOST_CONNECTIONS = 2  # of the result backend; of all channels of a process that does not keep more
 MORE_THAN_SENDERS = 2  # a process that keeps n to send with: the others take and end messages
 CONNECTION_WITHIN = 60  # seconds that a thread waits for a free one
+LONGEST_PAUSE = 4.0  # seconds between two tries to connect
 LONGEST_WAIT = 10.0  # seconds that a worker waits for a full Redis; one that is to stop does not wait for longer
 
 _patience = 0.0  # the web process does not wait: a caller has to be answered
@@ -179,6 +185,20 @@ class Transport(kombu.transport.redis.Transport):
     """The transport of redis:// and rediss://."""
 
     Channel = Channel
+
+
+class Connection(kombu.Connection):
+    """A connection to the broker that is tried again soon, however long Redis was away."""
+
+    def ensure_connection(self, *args: Any, interval_max: float = LONGEST_PAUSE, **options: Any) -> Any:
+        """Connect. Try again until it is possible, or ``max_retries`` times."""
+        return super().ensure_connection(*args, interval_max=interval_max, **options)  # type: ignore[no-untyped-call]
+
+
+class AMQP(celery.app.amqp.AMQP):
+    """What Celery makes its connections with."""
+
+    Connection = Connection
 
 
 class Backend(RedisBackend):

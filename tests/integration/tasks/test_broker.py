@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from kombu.exceptions import OperationalError
 from redis import Redis
 
 from quotejob.settings import Settings
 from tasks.app import app
-from tasks.broker import NoRoom
+from tasks.broker import LONGEST_PAUSE, NoRoom
 
 ROOT = Path(__file__).parents[3]
 ASK_THEN_SEND = """
@@ -78,3 +79,13 @@ def test_web_sends_its_messages_over_one_connection(settings: Settings, monkeypa
     done = subprocess.run([sys.executable, "-c", ASK_THEN_SEND], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip().endswith("0"), done.stderr + done.stdout
     assert int(done.stdout.split()[-1]) == 0
+
+
+def test_a_worker_whose_redis_was_away_for_long_tries_again_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _: None)
+    pauses: list[float] = []
+    away = app.connection("redis://127.0.0.1:1/0")
+    with away, pytest.raises(OperationalError):
+        away.ensure_connection(lambda _, pause: pauses.append(pause), max_retries=20)
+    assert len(pauses) == 20
+    assert max(pauses) == LONGEST_PAUSE
