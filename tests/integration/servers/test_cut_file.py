@@ -64,7 +64,8 @@ def end_of_the_last_script(folder: Path, share: float) -> int:
     [file] = folder.rglob("*.aof")
     text = file.read_bytes()
     script = text.rindex(b"\r\nMULTI\r\n")
-    begins = [place for place in range(script, len(text)) if text.startswith(b"\r\n*", place)]
+    end = text.index(b"\r\nEXEC\r\n", script)  # a key that has expired since then may come after it
+    begins = [place for place in range(script, end) if text.startswith(b"\r\n*", place)]
     return len(text) - begins[int(len(begins) * share)] - 5
 
 
