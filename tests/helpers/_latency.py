@@ -10,13 +10,18 @@ import contextlib
 import sys
 
 HOST = "127.0.0.1"
+LONGEST_CONNECT = 5.0  # seconds; a client that connects itself gives up then
 
 
 async def serve(port: int, server_port: int, seconds: float, host: str = HOST, at: str = HOST) -> None:
     """Carry bytes both ways until this process is ended."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_there = await asyncio.open_connection(host, server_port)
+        try:
+            there, to_there = await asyncio.wait_for(asyncio.open_connection(host, server_port), LONGEST_CONNECT)
+        except OSError:  # TimeoutError too: no way leads there now
+            writer.close()
+            return
         await asyncio.gather(_carry(reader, to_there, seconds / 2), _carry(there, writer, seconds / 2))
 
     server = await asyncio.start_server(connected, at, port)

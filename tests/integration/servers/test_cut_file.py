@@ -59,12 +59,12 @@ def restart(url: str, tmp_path: Path) -> Iterator[Restart]:
     process.wait()
 
 
-def end_of_the_last_script(folder: Path, share: float) -> int:
-    """How many bytes to cut off, so that this share of the last script's commands is left, and a part of one more."""
+def end_of_the_last_script(folder: Path, job_id: str, share: float) -> int:
+    """How many bytes to cut off, so that this share of its last script's commands is left, and a part of one more."""
     [file] = folder.rglob("*.aof")
     text = file.read_bytes()
-    script = text.rindex(b"\r\nMULTI\r\n")
-    end = text.index(b"\r\nEXEC\r\n", script)  # a key that has expired since then may come after it
+    script = text.rindex(b"\r\nMULTI\r\n", 0, text.rindex(job_id.encode()))  # others may have written since then
+    end = text.index(b"\r\nEXEC\r\n", script)
     begins = [place for place in range(script, end) if text.startswith(b"\r\n*", place)]
     return len(text) - begins[int(len(begins) * share)] - 5
 
@@ -79,7 +79,7 @@ def test_a_receipt_counts_once(url: str, restart: Restart, tmp_path: Path, share
     services.progress.store_plan(job.job_id, [RECORDS], 1, lambda: 0)
     services.jobs.move(job.job_id, Status.PROCESSING)
     assert services.progress.record_page(job.job_id, 0, RECEIPT)
-    restart(end_of_the_last_script(tmp_path, share))
+    restart(end_of_the_last_script(tmp_path, job.job_id, share))
     assert services.progress.record_page(job.job_id, 0, RECEIPT)
     after = services.jobs.get(job.job_id)
     restart(0)
