@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from quotejob import clock, formats
-from quotejob.errors import JobConflict, JobNotFound
+from quotejob.errors import JobConflict, JobNotFound, StoreUnavailable
 from quotejob.run.incomplete import IncompleteQuotes
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.stored_results import pack_results, unpack_results
@@ -147,7 +147,10 @@ class Progress:
         return self._fix_plan(job_id, keys.job(job_id, "draft:none"), (pages, record_count, len(waves)), api_calls)
 
     def _fix_plan(self, job_id: str, draft: str, sizes: tuple[int, int, int], api_calls: int) -> bool:
-        """Fix the plan, with the pages of ``draft`` if it exists. ``sizes``: its pages, records and waves."""
+        """Fix the plan, with the pages of ``draft`` if it exists. ``sizes``: its pages, records and waves.
+
+        Raises StoreUnavailable if Redis has lost pages since they were stored: the plan has to be made again.
+        """
         page_count, record_count, waves = sizes
         taken = scripts.run(
             self._redis,
@@ -160,6 +163,8 @@ class Progress:
             waves=waves,
             api_calls=api_calls,
         )
+        if taken < 0:
+            raise StoreUnavailable("Redis has lost pages of the plan, which is made again")
         return bool(taken)
 
     def page(self, job_id: str, page: int) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from cryptography.fernet import Fernet
 
-from quotejob.errors import JobStopped, LeaseLost, OrgClosed
+from quotejob.errors import JobStopped, LeaseLost, OrgClosed, StoreUnavailable
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.run import waves
 from quotejob.run.context import Run, begin
@@ -156,3 +156,28 @@ def test_the_calls_of_a_plan_are_its_own(services: Services, run: Run, caller: C
     assert job_of(run).api_calls > 7
     services.forecast_notes.planned(job_of(run), 3)
     assert services.forecast_notes.plan_calls(caller.org_id, BuiltIn.BATCH_QUOTE, dry_run=False) == 3 - 1
+
+
+@pytest.mark.parametrize("lost", ["all", "first"])
+def test_a_plan_whose_pages_redis_has_lost_is_made_again(services: Services, run: Run, lost: str) -> None:
+    """Redis came back with older data, or its clock jumped past the end of the draft. The pages must all be there."""
+
+    def pages() -> Iterator[list[str]]:
+        yield ["a", "b"]
+        [draft] = services.client.scan_iter(f"*{run.id}*draft*")
+        services.client.delete(draft)
+        yield from [["c"]] if lost == "first" else []
+
+    with pytest.raises(StoreUnavailable, match="made again"):
+        run.progress.store_plan(run.id, pages(), 1, lambda: 0)
+    assert services.jobs.get(run.id).waves is None
+    assert run.progress.store_plan(run.id, [["a", "b"], ["c"]], 1, lambda: 0)
+    assert run.progress.page(run.id, 1) == ["c"]
+
+
+def test_a_streamed_plan_whose_pages_redis_has_lost_is_made_again(services: Services, run: Run) -> None:
+    waves.stream_plan(run, ids(3), page_size=2, wave_size=2)
+    services.client.hdel(f"quotejob:job:{run.id}", "waves")
+    services.client.hdel(f"quotejob:job:{run.id}:pages", "0")
+    with pytest.raises(StoreUnavailable, match="made again"):
+        run.progress.end_plan(run.id, run.progress.added_waves(run.id), 3, 0)

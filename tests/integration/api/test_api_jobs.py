@@ -197,8 +197,12 @@ def test_a_submission_asks_redis_few_times(
         return send(self, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
-    accepted(submit(client, headers()))
-    assert 3 <= len(asked) <= 5
+    counts = []
+    for _ in range(5):  # a health check, or what this process does besides, may fall into one of them
+        asked.clear()
+        accepted(submit(client, headers()))
+        counts.append(len(asked))
+    assert 3 <= min(counts) <= 5
 
 
 def test_the_workers_are_told_only_when_a_job_may_go(settings: Settings, headers: Headers, local_org: LocalOrg) -> None:

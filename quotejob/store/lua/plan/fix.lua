@@ -2,12 +2,18 @@
 -- Fix the plan of a job. The first plan wins; a later one is deleted. The waves of a streamed plan were added before.
 -- args  job, draft (the pages of this plan; there is none if they were added before), pages (keys), page_count,
 --       record_count, waves, api_calls
--- Returns 1 if this plan was stored, 0 if there was one already or the job no longer exists.
+-- Returns 1 if this plan was stored, 0 if there was one already or the job no longer exists. -1: pages are missing, because
+-- Redis has lost them, or its clock has jumped past the draft's end.
 if redis.call('EXISTS', args.job) == 0 or redis.call('HEXISTS', args.job, 'waves') == 1 then
   redis.call('DEL', args.draft)
   return 0
 end
-if redis.call('EXISTS', args.draft) == 1 then
+local is_draft = redis.call('EXISTS', args.draft) == 1
+if redis.call('HLEN', is_draft and args.draft or args.pages) ~= args.page_count then
+  redis.call('DEL', args.draft)
+  return -1
+end
+if is_draft then
   redis.call('RENAME', args.draft, args.pages)
   redis.call('PERSIST', args.pages)
 end
