@@ -161,11 +161,9 @@ class Channel(kombu.transport.redis.Channel):
         """
         if asynchronous and self._registered:
             return super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
-        if self._pool not in _shared.values():  # a new one is made after a refusal
-            self._pool = None
         kept = self._kept
-        if kept is None or kept.connection_pool is not self.pool:
-            self._kept = kept = super()._create_client()  # type: ignore[no-untyped-call]
+        if kept is None or kept.connection_pool not in _shared.values():  # made anew after a refusal
+            self._kept = kept = self.Client(connection_pool=self._get_pool())
         return kept
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
@@ -175,10 +173,6 @@ class Channel(kombu.transport.redis.Channel):
         options = {**usual.connection_kwargs, "connection_class": usual.connection_class}
         address = tuple(options.get(part) for part in ("host", "port", "path", "db", "username"))
         return _shared.setdefault(address, _pool(self.most_connections, **options))
-
-    def _disconnect_pools(self) -> None:
-        self._pool = None  # it belongs to the process and outlives a channel
-        super()._disconnect_pools()  # type: ignore[no-untyped-call]
 
 
 class Transport(kombu.transport.redis.Transport):

@@ -45,7 +45,7 @@ def test_channels_share_their_connections_and_keep_none_to_wait_with_before_they
     settings: Settings, client: Redis
 ) -> None:
     with app.connection(settings.redis_url) as sender, app.connection(settings.redis_url) as other:
-        assert sender.default_channel.pool is other.default_channel.pool
+        assert sender.default_channel._kept.connection_pool is other.default_channel._kept.connection_pool
         before = client.info("stats")["total_connections_received"]
         channels = [connection.channel() for connection in (sender, other) for _ in range(5)]
         for channel in channels:
