@@ -75,7 +75,7 @@ class Pipeline(PatientPipeline):
         try:
             return super().execute(raise_on_error)
         except redis.ResponseError as refusal:
-            raise _told(refusal) from refusal
+            raise _told(refusal, self.connection_pool) from refusal
 
 
 class Client(redis.Redis):
@@ -87,7 +87,7 @@ class Client(redis.Redis):
         try:
             return wait_for_room(_patience, lambda: send(*args, **options))  # type: ignore[no-untyped-call]
         except redis.ResponseError as refusal:
-            raise _told(refusal) from refusal
+            raise _told(refusal, self.connection_pool) from refusal
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
         """Return an empty pipeline."""
@@ -96,11 +96,15 @@ class Client(redis.Redis):
         return made
 
 
-def _told(refusal: redis.ResponseError) -> Exception:
-    """Return NoRoom for a refusal to write. The next command connects anew: to the new primary, after a failover."""
+def _told(refusal: redis.ResponseError, pool: redis.ConnectionPool) -> Exception:
+    """Return NoRoom for a refusal to write. The next command connects anew: to the new primary, after a failover.
+
+    ``pool``: the connections that were refused. Others may have been made since, after the refusal of another thread.
+    """
     if not accepts_no_writes(refusal):
         return refusal
-    _shared.clear()
+    for address in [address for address, shared in list(_shared.items()) if shared is pool]:
+        _shared.pop(address, None)
     return NoRoom(reason(refusal))
 
 

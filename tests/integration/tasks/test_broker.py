@@ -65,10 +65,13 @@ def test_after_a_refusal_to_write_the_next_command_connects_anew(settings: Setti
         try:
             with channel.conn_or_acquire() as first, pytest.raises(NoRoom):
                 first.set("refused", 1)
+            with channel.conn_or_acquire() as renewed, pytest.raises(NoRoom):
+                first.set("refused", 1)  # another thread, which had the old connections
         finally:
             client.config_set("min-replicas-to-write", 0)
         with channel.conn_or_acquire() as second:
             assert second.connection_pool is not first.connection_pool
+            assert second is renewed
             assert second.set("taken", 1)
 
 
