@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ import redis
 from celery import Signature
 from celery.app.task import Task
 
+from harness.histories import deadlines
 from harness.histories.org import Org
 from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
@@ -29,8 +32,8 @@ from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
 from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
 from quotejob.mirror import telling
-from quotejob.run import bulk_speed, context, leases, waves
-from quotejob.salesforce import applink, bulk
+from quotejob.run import context, gate, leases, waves
+from quotejob.salesforce import applink
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -41,6 +44,7 @@ from tasks import flow, steps, sweep, ticks  # noqa: F401 (ticks: histories send
 
 MAX_NODES = 6  # of a graph request: a Quote of six lines is a large one
 RECORDS_PER_WAVE = 6
+REAL_TIME = ("quotejob.store.client", "quotejob.testing.redis_server")  # they wait for the real Redis
 REDIS_TIME = "local function redis_time() return tonumber(ARGV[2]) end"  # the world's time; Client adds it
 
 
@@ -50,6 +54,7 @@ class Client(RedisClient):
     world: World
     workers: Workers
     faults: float
+    looked = 0.0  # the world's time when the keys whose time is over were deleted
     has_scripts = False
 
     def load_scripts(self) -> None:
@@ -67,11 +72,11 @@ class Client(RedisClient):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run one command when it is this actor's turn."""
-        script = str(args[0]).startswith("EVAL")
 
         def send() -> Any:
-            time = (clock.ms(self.world.now()),) if script else ()
-            return super(Client, self).execute_command(*args, *time, **options)
+            now = clock.ms(self.world.now())
+            whole = (*args, now) if str(args[0]).startswith("EVAL") else deadlines.timed(args, now)
+            return super(Client, self).execute_command(*whole, **options)
 
         return self.turn(send, str(args[0]))
 
@@ -90,19 +95,26 @@ class Client(RedisClient):
         """Send commands in the actor's turn. The process may die before or after; the answer may be lost."""
         world = self.world
         if world.here() is None:
-            return send()
+            return self._sent(send)
         world.sleep(world.dice.expovariate(200) if world.dice.random() < 0.9 else world.dice.uniform(0, 2))
         self.workers.strike()
         if world.chance(self.faults):
             raise StoreUnavailable("Redis does not answer")
-        answer = send()
+        answer = self._sent(send)
         if world.chance(self.faults) and what.startswith("EVAL"):
             world.note(f"{what} sent twice: its answer was lost")
             world.sleep(0.1)
-            answer = send()
+            answer = self._sent(send)
         if world.chance(self.faults):
             raise StoreUnavailable("Redis does not answer; the command was done")
         return answer
+
+    def _sent(self, send: Any) -> Any:
+        """Send commands, after the keys whose time is over were deleted: at most a second late."""
+        if not 0 <= self.world.time - self.looked < 1:
+            self.looked = self.world.time
+            super().execute_command(*deadlines.ended(clock.ms(self.world.now())))
+        return send()
 
 
 class Pipeline(RedisPipeline):
@@ -115,7 +127,8 @@ class Pipeline(RedisPipeline):
         commands = list(self.command_stack)
 
         def send() -> list[Any]:
-            self.command_stack = list(commands)
+            now = clock.ms(self.owner.world.now())
+            self.command_stack = [(deadlines.timed(args, now), options) for args, options in commands]
             return super(Pipeline, self).execute(raise_on_error)
 
         return cast(list[Any], self.owner.turn(send, "pipeline"))
@@ -126,7 +139,15 @@ class Time:
 
     def __init__(self, world: World) -> None:
         self.sleep = world.sleep
-        self.monotonic = lambda: world.time
+        self.monotonic = self.perf_counter = lambda: world.time
+        self.time = lambda: world.now().timestamp()
+
+
+def clocks(world: World) -> list[Any]:
+    """Replace the module time wherever the code of jobs uses it."""
+    used = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] in ("quotejob", "tasks")]
+    ours = [each for each in used if vars(each).get("time") is time and each.__name__ not in REAL_TIME]
+    return [patch.object(each, "time", Time(world)) for each in ours]
 
 
 def connected(url: str) -> Client:
@@ -157,18 +178,16 @@ def patched(world: World, workers: Workers, org: Org, made: Services, *, renews:
 
     lua = scripts._lua
     client = cast(Client, made.client)
-    client.world, client.workers = world, workers
+    client.world, client.workers, client.looked = world, workers, 0.0
     random.seed(world.dice.getrandbits(32))
-    time = Time(world)
     scripts._script.cache_clear()  # the clock of its texts is another one
     replaced: list[Any] = [
         patch.object(clock, "now", world.now),
         patch.object(scripts, "_lua", lambda name: REDIS_TIME if name == "clock" else lua(name)),
         patch.object(uuid, "uuid4", lambda: uuid.UUID(int=world.dice.getrandbits(128), version=4)),
-        patch.object(units, "time", time),
-        patch.object(leases, "time", time),
-        patch.object(bulk_speed, "time", time),
-        patch.object(bulk, "time", time),
+        *clocks(world),
+        patch.object(gate, "PROMPT", world.dice.choice((0.0, 100.0))),
+        patch.object(scripts, "_PROLOGUE", deadlines.LUA + scripts._PROLOGUE),
         patch.object(leases.Lease, "kept", kept),
         patch.object(leases.Leases, "slow_down", lambda *_: None),
         patch.object(leases, "this_process", lambda: _named(world.here())),

@@ -33,7 +33,7 @@ class Run:
     gate: Gate | None = None
     context: CallerContext | None = None  # instead of the job's own session
     wave_added: Callable[[int], None] | None = None  # told of each wave that may run before the plan is complete
-    begun: float = field(default_factory=time.monotonic)  # seconds of the monotonic clock
+    begun: float = field(default_factory=lambda: time.monotonic())  # seconds of the monotonic clock
 
     @property
     def id(self) -> str:

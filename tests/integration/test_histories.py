@@ -18,13 +18,29 @@ FOUND_SOON = [
     "the wait for all pages of a wave",
     "the first receipt wins",
 ]
+# A machine on which a thousand times as much time passes. Its Redis must have no deadlines of its own.
+SLOW_MACHINE = """
+import os, sys, time
+real, times = time.monotonic, int(sys.argv[1])
+time.monotonic = time.perf_counter = lambda: times * real()
+import redis
+from harness.histories.run import run
+for verdict in run(range(1, 9)):
+    print(verdict.seed, *verdict.wrong, *verdict.trace, sep="\\n")
+    there = redis.Redis.from_url(os.environ["REDIS_URL"])
+    print("deadlines of Redis:", sum(there.pttl(key) != -1 for key in there.keys()))
+"""
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the checkout's modules."""
+    command, given = [sys.executable, "-P", *arguments], {"PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
 
 
 def histories(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run bin/histories on one process: the other one is a test's, too."""
-    command = [sys.executable, "-P", "-m", "harness.histories.run", "--processes", "1", *arguments]
-    given = {"PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    return python("-m", "harness.histories.run", "--processes", "1", *arguments, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +73,12 @@ def test_a_seed_gives_the_same_history_again(found: list[str]) -> None:
     seed = found[-1].partition("history ")[2].partition(" ")[0]
     again = histories("--seed", seed, "--count", "1", "--without", FOUND_SOON[-1], PYTHONHASHSEED="7")
     assert again.stdout.splitlines() == found[-1:]
+
+
+@pytest.mark.timeout(600)
+def test_the_time_of_the_machine_plays_no_part() -> None:
+    """A slow machine gives the same histories: no clock but the world's is read, and no key ends by Redis's own."""
+    usual, slow = (python("-c", SLOW_MACHINE, times, PYTHONHASHSEED="0") for times in ("1", "1000"))
+    assert usual.returncode == 0, usual.stderr
+    assert usual.stdout.count("deadlines of Redis: 0") == 8
+    assert slow.stdout == usual.stdout
