@@ -68,11 +68,11 @@ class JobHandler(ABC):
     def give_up_page(self, run: Run, wave: int, page: int) -> None:
         """Settle a page that has ended its worker again and again: its records failed, with that reason."""
         results = tuple(lost(record_id) for record_id in run.progress.page(run.id, page))
-        run.progress.record_page(run.id, wave, Receipt(str(page), results))
+        run.progress.record_page(run.id, wave, Receipt(str(page), results), lease=run.lease)
 
     def pack(self, run: Run, wave: int) -> int | None:
         """Fix the batches of a wave. Return their number, or None if they were fixed before. Default: no batches."""
-        return 0 if run.progress.store_batches(run.id, wave, []) else None
+        return 0 if run.progress.store_batches(run.id, wave, [], lease=run.lease) else None
 
     def write_batch(self, run: Run, wave: int, batch: int) -> None:
         """Write one batch into the org, and record its receipt by Progress.record_batch."""

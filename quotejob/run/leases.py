@@ -127,6 +127,11 @@ class Lease:
         self._until = float("inf")  # by time.monotonic(): when the step must have ended
 
     @property
+    def fence(self) -> dict[str, str]:
+        """What the scripts that store a step's work compare with the lease in Redis: see run/fence.lua."""
+        return {"leases": keys.job(self.job_id, "leases"), "unit": self.unit, "holder": self._holder}
+
+    @property
     def is_suspected(self) -> bool:
         """Whether this unit may be what ended the processes. It must work alone, so that the next death is clear."""
         return self.died_in_company >= SUSPECTED_AT

@@ -15,8 +15,9 @@ import msgspec
 import structlog
 
 from quotejob import clock, formats
-from quotejob.errors import JobConflict, JobNotFound, StoreUnavailable
+from quotejob.errors import JobConflict, JobNotFound, LeaseLost, StoreUnavailable
 from quotejob.run.incomplete import IncompleteQuotes
+from quotejob.run.leases import Lease
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.stored_results import pack_results, unpack_results
 from quotejob.store import keys, rows, scripts
@@ -176,10 +177,16 @@ class Progress:
 
     # -- pages ---------------------------------------------------------------------------------------------------------
 
-    def record_page(self, job_id: str, wave: int, receipt: Receipt, priced: bytes = b"") -> bool:
-        """Store a page's receipt and its priced quotes, once. Return True if it was the first."""
+    def record_page(
+        self, job_id: str, wave: int, receipt: Receipt, priced: bytes = b"", *, lease: Lease | None = None
+    ) -> bool:
+        """Store a page's receipt and its priced quotes, once. Return True if it was the first.
+
+        Raises LeaseLost if the step does not hold its ``lease`` any more.
+        """
         failed = sum(result.outcome is Outcome.FAILED for result in receipt.results)
-        return self._record(job_id, "priced", wave, receipt, priced, [(receipt.unit, receipt.to_write, failed)])
+        pages = [(receipt.unit, receipt.to_write, failed)]
+        return self._record(job_id, "priced", wave, receipt, priced, pages, lease)
 
     def priced_units(self, job_id: str, wave: int) -> set[int]:
         """Return the pages of the wave that have reported."""
@@ -214,9 +221,12 @@ class Progress:
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
-    def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch]) -> bool:
-        """Fix the wave's packing. The first packing wins. Return whether this packing was stored."""
-        return self._mark(job_id, "batches", str(wave), rows.squeeze(list(batches)), first=True)
+    def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch], *, lease: Lease | None = None) -> bool:
+        """Fix the wave's packing. The first packing wins. Return whether this packing was stored.
+
+        Raises LeaseLost if the step does not hold its ``lease`` any more.
+        """
+        return self._mark(job_id, "batches", str(wave), rows.squeeze(list(batches)), first=True, lease=lease)
 
     def batch_count(self, job_id: str, wave: int) -> int | None:
         """Return the number of batches in the wave's packing. None: it is not packed yet."""
@@ -244,18 +254,20 @@ class Progress:
         *,
         whole: bool = True,
         incomplete: tuple[str, str, str | None] | None = None,
+        lease: Lease | None = None,
     ) -> bool:
         """Store a batch's receipt, once. Return True if it was the first. Not ``whole``: the job ended meanwhile.
 
         ``incomplete``: the batch was noted as incomplete; these are the Job.key_id, the record of the note and its
         Quote. The note ends with the receipt. If somebody has removed the Quote meanwhile, nothing is stored.
+        Raises LeaseLost if the step does not hold its ``lease`` any more.
         """
         pages = [(str(page), -done, failed) for page, (done, failed) in (receipt.pages or {}).items()]
         large = None
         if incomplete is not None:
             key_id, record, quote = incomplete
             large = {"incomplete": keys.job(key_id, "incomplete"), "record": record, "quote": quote}
-        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages, large)
+        return self._record(job_id, "written" if whole else "parts", wave, receipt, b"", pages, lease, large)
 
     def written_units(self, job_id: str, wave: int) -> set[int]:
         """Return the batches of the wave that have reported."""
@@ -311,12 +323,16 @@ class Progress:
         self._mark(job_id, "marks", what, value.encode(), first=True)
         return self.note(job_id, what) or value
 
-    def _mark(self, job_id: str, what: str, field: str, value: bytes, *, first: bool = False) -> bool:
+    def _mark(
+        self, job_id: str, what: str, field: str, value: bytes, *, first: bool = False, lease: Lease | None = None
+    ) -> bool:
         """Write a field of a job that is not Completed. Return whether it was written. ``first``: if there is none."""
-        key = keys.job(job_id, what)
-        return bool(
-            scripts.run(self._redis, "jobs/mark", job=keys.job(job_id), key=key, field=field, value=value, first=first)
-        )
+        of_job = {"job": keys.job(job_id), "key": keys.job(job_id, what)}
+        fence = lease and lease.fence
+        written = scripts.run(self._redis, "jobs/mark", **of_job, field=field, value=value, first=first, fence=fence)
+        if written < 0:
+            raise _lost(job_id, f"{what} {field}")
+        return bool(written)
 
     def forget_note(self, job_id: str, what: str) -> None:
         """Delete a note."""
@@ -356,6 +372,7 @@ class Progress:
         receipt: Receipt,
         priced: bytes,
         pages: list[tuple[str, int, int]],
+        lease: Lease | None,
         large: dict[str, str | None] | None = None,
     ) -> bool:
         counts: dict[str, int] = {
@@ -389,11 +406,18 @@ class Progress:
             codes=list(failed),
             pages=pages,
             large=large,
+            fence=lease and lease.fence,
         )
+        if firsts == 0:
+            raise _lost(job_id, receipt.unit)
         for code in firsts or ():  # the others are only counted, when the job is Completed
             first = failed[code.decode()]
             log.warning(f"A record failed: {first.record_id}: {first.code}: {first.message}")
         return firsts is not None
+
+
+def _lost(job_id: str, what: str) -> LeaseLost:
+    return LeaseLost(f"{what} of job {job_id} is not stored: Redis does not know the lease of this step")
 
 
 def _pages_of(receipt: Receipt) -> bytes | None:

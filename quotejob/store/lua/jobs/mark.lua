@@ -1,8 +1,10 @@
+-- needs run/fence
 -- Write a field of one of a job's hashes, unless the job is Completed: then its hashes are deleted, and nobody would
 -- delete this one. A step that stood still may come so late.
--- args  job and key (keys), field, value, first (true: only if there is no such field)
--- Return 1 if it was written.
+-- args  job and key (keys), field, value, first (true: only if there is no such field), fence (as in run/fence)
+-- Return 1 if it was written, 0 if not, -1 if the step has lost its lease.
 if redis.call('HGET', args.job, 'status') == 'Completed' then return 0 end
-if args.first then return redis.call('HSETNX', args.key, args.field, args.value) end
+if args.first and redis.call('HEXISTS', args.key, args.field) == 1 then return 0 end
+if is_fenced_off(args.fence) then return -1 end
 redis.call('HSET', args.key, args.field, args.value)
 return 1

@@ -1,4 +1,4 @@
--- needs clock, add
+-- needs clock, add, run/fence
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
 --       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
@@ -8,14 +8,17 @@
 --       page, how much to add to its quotes to write, its failed records)
 --       codes: those of failed records
 --       decided (how many records have a result now), most_spans (of the pace)
+--       fence (as in run/fence)
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
--- Returns the codes that are the job's first; nothing if the receipt was not stored: there was one already, or the job no
--- longer exists or is Completed.
+-- Returns the codes that are the job's first; 0 if the step has lost its lease; nothing if the receipt was not stored for
+-- another reason: there was one already, or the job no longer exists or is Completed.
 local status, owner = unpack(redis.call('HMGET', args.job, 'status', 'orgId'))
 if not status or status == 'Completed' then return false end
-redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id)
+local is_fenced = is_fenced_off(args.fence)
+if not is_fenced then redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id) end
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return false end
+if is_fenced then return 0 end
 if args.large then
   local note = redis.call('HGET', args.large.incomplete, args.large.record) or ''
   local holder, quote = string.match(note, '^(%S+) %S+ ?(%S*)$')

@@ -1,0 +1,110 @@
+"""Redis comes back with an older copy while a step is under way: what the step made belongs to what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from cryptography.fernet import Fernet
+
+from quotejob.errors import LeaseLost
+from quotejob.jobs.job import BuiltIn, Status
+from quotejob.run import waves
+from quotejob.run.context import Run, begin
+from quotejob.run.receipt import Outcome, Receipt, Result
+from quotejob.salesforce.caller import CallerContext
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.store import client as store
+
+IDS = ("0061", "0062")
+
+
+def page(run: Run) -> bool:
+    return run.progress.record_page(run.id, 0, Receipt("0", to_write=len(IDS)), b"quotes", lease=run.lease)
+
+
+def packing(run: Run) -> bool:
+    return run.progress.store_batches(run.id, 0, [{"0": list(IDS)}], lease=run.lease)
+
+
+def batch(run: Run) -> bool:
+    results = tuple(Result(each, Outcome.SUCCEEDED, f"0Q0{each}") for each in IDS)
+    receipt = Receipt("0.0", results, pages={0: (len(IDS), 0)})
+    return run.progress.record_batch(run.id, 0, receipt, lease=run.lease)
+
+
+STEPS = [("page 0 0", page), ("commit 0", packing), ("batch 0 0", batch)]
+Work = Callable[[Run], bool]
+
+
+@pytest.fixture
+def services(redis_url: str) -> Iterator[Services]:
+    settings = Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),))
+    with store.client(redis_url, attempts=1) as client:
+        yield Services(settings, client)
+
+
+@pytest.fixture
+def run(services: Services, caller: CallerContext) -> Run:
+    """A job that has no plan yet."""
+    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
+    services.jobs.promote(caller.org_id)
+    services.jobs.move(job.job_id, Status.PREPARING)
+    return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
+
+
+def holding(run: Run, unit: str) -> Run:
+    """The run of a step that has begun on the unit."""
+    return replace(run, lease=run.leases.claim(run.id, unit, run.job.org_id))
+
+
+def copied(services: Services) -> dict[bytes, bytes]:
+    """A copy of all that Redis has."""
+    found = ((key, services.client.dump(key)) for key in services.client.scan_iter())
+    return {key: dumped for key, dumped in found if dumped is not None}
+
+
+def bring_back(services: Services, copy: dict[bytes, bytes]) -> None:
+    services.client.flushdb()
+    for key, dumped in copy.items():
+        services.client.restore(key, 0, dumped)
+
+
+@pytest.mark.parametrize(("at", "what"), list(enumerate(STEPS)), ids=[unit for unit, _ in STEPS])
+def test_a_step_that_redis_does_not_know_stores_nothing(
+    services: Services, run: Run, at: int, what: tuple[str, Work]
+) -> None:
+    """The copy is older than the plan. The plan is made again, and each of its steps does its work."""
+    unit, work = what
+    older = copied(services)
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    for before, its_work in STEPS[:at]:
+        assert its_work(holding(run, before))
+    late = holding(run, unit)
+    bring_back(services, older)
+    back = copied(services)
+    with pytest.raises(LeaseLost, match="does not know the lease"):
+        work(late)
+    assert copied(services) == back
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    assert all(its_work(holding(run, each)) for each, its_work in STEPS)
+    job = services.jobs.get(run.id)
+    assert (job.succeeded, job.total) == (2, 2)
+    assert waves.wave_is_written(job, run.progress, 0)
+
+
+@pytest.mark.parametrize(("unit", "work"), STEPS, ids=[unit for unit, _ in STEPS])
+def test_a_step_whose_unit_another_one_has_taken_stores_nothing(
+    services: Services, run: Run, unit: str, work: Work
+) -> None:
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    late = holding(run, unit)
+    assert late.lease is not None
+    late.lease.release()
+    other = holding(run, unit)
+    with pytest.raises(LeaseLost):
+        work(late)
+    assert work(other)
+    assert not work(late)  # it is done
