@@ -128,7 +128,7 @@ class Lease:
 
     @property
     def fence(self) -> dict[str, str]:
-        """What the scripts that store a step's work compare with the lease in Redis: see run/fence.lua."""
+        """What the scripts that store a step's work compare with the lease in Redis: see fence.lua."""
         return {"leases": keys.job(self.job_id, "leases"), "unit": self.unit, "holder": self._holder}
 
     @property

@@ -1,4 +1,4 @@
--- needs clock, add, run/fence
+-- needs clock, add, fence
 -- Store the receipt of a page or a batch. The first receipt wins and is counted in the same step.
 -- args  keys: job, receipts (of this stage and wave), results_key, quotes_key, explained_key, left_key (quotes to write
 --       of each page), errors_key (pages with errors), marks_key (notes of steps), totals_key (totals of each unit),
@@ -8,7 +8,7 @@
 --       page, how much to add to its quotes to write, its failed records)
 --       codes: those of failed records
 --       decided (how many records have a result now), most_spans (of the pace)
---       fence (as in run/fence)
+--       fence (as in fence)
 --       large: nil, or for a Quote that was written in several requests {incomplete (a key), record, quote}. Then the
 --       receipt is not stored if the Quote was removed meanwhile.
 -- Returns the codes that are the job's first; 0 if the step has lost its lease; nothing if the receipt was not stored for

@@ -1,4 +1,4 @@
--- Whether a step may store what it has made, for the scripts that begin with "needs run/fence". A Redis that came back
+-- Whether a step may store what it has made, for the scripts that begin with "needs fence". A Redis that came back
 -- with an older copy does not know the step's lease if the step had not begun then. What the step has read may be gone.
 -- fence  nil: the step has no lease; or {leases (key), unit, holder}
 local function is_fenced_off(fence)
