@@ -54,14 +54,24 @@ class Turn:
 
     def go_on(self) -> None:
         """Tell that the task still works. Call it in long loops."""
-        if time.monotonic() - self._told > 1:
-            _set(self._redis, self._task, WORKING)
-            self._told = time.monotonic()
+        silent = self._silent()
+        if silent <= 1:
+            return
+        if silent > WORKING:
+            self._began += silent
+        _set(self._redis, self._task, WORKING)
+        self._told = time.monotonic()
 
     def end(self) -> None:
-        """Let the next one come after the rest."""
+        """Let the next one come after the rest. If the turn is over, another one has it: it ends by itself."""
+        if self._silent() > WORKING:
+            return
         worked = time.monotonic() - self._began
         _set(self._redis, self._task, min(worked * self.rest, worked + REST_BEYOND))
+
+    def _silent(self) -> float:
+        """Return the seconds since it told. More than WORKING were no work: Redis was away, or this process was."""
+        return time.monotonic() - self._told
 
 
 @contextmanager

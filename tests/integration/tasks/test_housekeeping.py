@@ -68,6 +68,26 @@ def test_one_that_works_for_long_says_so(beat: Scheduler, client: RedisClient) -
         assert sends(beat, client) == 0
 
 
+def test_a_host_that_was_cut_off_does_not_make_the_others_rest(
+    beat: Scheduler, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut is no work, and the turn is over meanwhile: beat on another host has it."""
+    monkeypatch.setattr(housekeeping, "WORKING", 0.5)
+    monkeypatch.setattr(housekeeping, "WAITING", 0.4)
+    with turn(client, "quotejob.sweep"):
+        time.sleep(0.6)
+        assert sends(beat, client) == 1
+    assert client.pttl(TURN) <= 400
+
+
+def test_the_time_of_a_cut_is_no_work(beat: Scheduler, client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "WORKING", 0.5)
+    with turn(client, "quotejob.sweep") as mine:
+        time.sleep(1.1)
+        mine.go_on()
+    assert client.pttl(TURN) < 100
+
+
 def test_a_clock_that_is_turned_back_takes_no_turn(beat: Scheduler, client: RedisClient) -> None:
     """What would last longer than it was set for is over."""
     assert sends(beat, client) == 1
