@@ -95,6 +95,15 @@ def test_a_step_that_redis_does_not_know_stores_nothing(
     assert waves.wave_is_written(job, run.progress, 0)
 
 
+@pytest.mark.parametrize(("unit", "work"), STEPS[::2], ids=["page 0 0", "batch 0 0"])
+def test_what_was_done_when_the_job_was_aborted_is_stored(services: Services, run: Run, unit: str, work: Work) -> None:
+    """The leases of a job may end with it."""
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    late = holding(run, unit)
+    services.jobs.abort(run.id)
+    assert work(late)
+
+
 @pytest.mark.parametrize(("unit", "work"), STEPS, ids=[unit for unit, _ in STEPS])
 def test_a_step_whose_unit_another_one_has_taken_stores_nothing(
     services: Services, run: Run, unit: str, work: Work

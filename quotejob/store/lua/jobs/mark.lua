@@ -3,8 +3,9 @@
 -- delete this one. A step that stood still may come so late.
 -- args  job and key (keys), field, value, first (true: only if there is no such field), fence (as in fence)
 -- Return 1 if it was written, 0 if not, -1 if the step has lost its lease.
-if redis.call('HGET', args.job, 'status') == 'Completed' then return 0 end
+local status = redis.call('HGET', args.job, 'status')
+if status == 'Completed' then return 0 end
 if args.first and redis.call('HEXISTS', args.key, args.field) == 1 then return 0 end
-if is_fenced_off(args.fence) then return -1 end
+if is_fenced_off(args.fence, status) then return -1 end
 redis.call('HSET', args.key, args.field, args.value)
 return 1

@@ -15,7 +15,7 @@
 -- another reason: there was one already, or the job no longer exists or is Completed.
 local status, owner = unpack(redis.call('HMGET', args.job, 'status', 'orgId'))
 if not status or status == 'Completed' then return false end
-local is_fenced = is_fenced_off(args.fence)
+local is_fenced = is_fenced_off(args.fence, status)
 if not is_fenced then redis.call('ZADD', args.open, 'XX', string.format('%.0f', redis_time()), args.id) end
 if redis.call('HEXISTS', args.receipts, args.unit) == 1 then return false end
 if is_fenced then return 0 end
