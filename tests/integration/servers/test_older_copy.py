@@ -17,6 +17,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.testing import redis_server
 
 IDS = ("0061", "0062")
 
@@ -40,10 +41,10 @@ Work = Callable[[Run], bool]
 
 
 @pytest.fixture
-def services(redis_url: str) -> Iterator[Services]:
-    settings = Settings(redis_url=redis_url, secret_keys=(Fernet.generate_key().decode(),))
-    with store.client(redis_url, attempts=1) as client:
-        yield Services(settings, client)
+def services() -> Iterator[Services]:
+    """Those of a Redis that no other test has."""
+    with redis_server.private(durable=True) as url, store.client(url, attempts=1) as client:
+        yield Services(Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),)), client)
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ end
 
 local ids = longest(HOLDING)
 for _, id in ipairs(ids) do
-  if redis.call('EXISTS', job(id)) == 0 then redis.call('ZREM', HOLDING, id) end
+  local status, owner = unpack(redis.call('HMGET', job(id), 'status', 'orgId'))
+  if not status then
+    redis.call('ZREM', HOLDING, id)
+    redis.call('DEL', job(id, 'waits'))
+  elseif status ~= 'Holding' then
+    leave(id, owner)
+  elseif not redis.call('ZSCORE', org(owner, 'holding'), id) then
+    enter(id, owner)
+  end
 end
 arrange(ids)
 local going = {}

@@ -8,6 +8,7 @@ local id, owner, key = args.id, args.org, job(args.id)
 local before = redis.call('HGET', key, 'status')
 if not before then return '' end
 if not is_one_of(before, args.origins) then return before end
+if args.ends then redis.call('SREM', org(owner, 'active'), id) end
 redis.call('HSET', key, 'status', args.status)
 count_move(id, args.status)
 changed(owner)
@@ -20,8 +21,6 @@ if args.past_run then
 end
 if args.ends then
   leave(id, owner)
-  redis.call('SREM', org(owner, 'active'), id)
-  redis.call('ZREM', OPEN, id)
   redis.call('EXPIRE', key, KEPT)
   for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
   for _, part in ipairs(args.drop) do redis.call('DEL', part) end
@@ -29,6 +28,7 @@ if args.ends then
   local children = redis.call('SMEMBERS', job(id, 'children'))
   redis.call('DEL', job(id, 'children'))
   arrange(children)
+  redis.call('ZREM', OPEN, id) -- last: the sweep looks at it until then
 else
   redis.call('ZADD', OPEN, 'XX', number(NOW), id)
 end

@@ -10,15 +10,15 @@ local promoted = {}
 local function free(spared) return redis.call('SCARD', org(owner, 'active')) < most - spared end
 
 local function promote(id)
-  leave(id, owner)
   if redis.call('HGET', job(id), 'status') == 'Holding' then
+    redis.call('ZADD', OPEN, number(NOW), id) -- first: see watch
     redis.call('HSET', job(id), 'status', 'Queued')
-    count_move(id, 'Queued')
     redis.call('SADD', org(owner, 'active'), id)
-    redis.call('ZADD', OPEN, number(NOW), id)
+    count_move(id, 'Queued')
     redis.call('EXPIRE', job(id, 'context'), args.context_kept)
     promoted[#promoted + 1] = id
   end
+  leave(id, owner)
 end
 
 wake(owner)

@@ -56,15 +56,19 @@ local function count_move(id, status)
   add(METRICS, 'job_moves ' .. status .. ' ' .. (redis.call('HGET', job(id), 'jobType') or '-'), 1)
 end
 
+-- Let the sweep look at a Holding job. This comes first: a Redis that has lost the end of a script has begun it at least
+-- (valkey#4342), and jobs/look_again does the rest.
+local function watch(id, owner, job_type)
+  if redis.call('ZADD', HOLDING, number(NOW), id) == 1 then add(TYPES, job_type or '-', 1) end
+  redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
+end
+
 -- Put a job at the end of the flex queue.
 local function enter(id, owner)
+  watch(id, owner, redis.call('HGET', job(id), 'jobType'))
   changed(owner)
   local last = redis.call('ZREVRANGE', org(owner, 'holding'), 0, 0, 'WITHSCORES')
   redis.call('ZADD', org(owner, 'holding'), number((last[2] or 0) + 1), id)
-  if redis.call('ZADD', HOLDING, number(NOW), id) == 1 then
-    add(TYPES, redis.call('HGET', job(id), 'jobType') or '-', 1)
-  end
-  redis.call('ZADD', QUEUES, 'NX', number(NOW), owner)
 end
 
 local function leave(id, owner)

@@ -12,6 +12,7 @@ if not before then return {''} end
 if not is_one_of(before, args.origins) then return {before} end
 local parent, status = vain(id, redis.call('HGET', key, 'dependsOnOutcome'), false)
 if parent then return {'vain', parent, status} end
+watch(id, owner, redis.call('HGET', key, 'jobType'))
 redis.call('HSET', key, 'status', 'Holding')
 enter(id, owner)
 arrange({id})

@@ -29,19 +29,21 @@ for _, parent in ipairs(args.parents) do
   if redis.call('HGET', job(parent), 'orgId') ~= owner then strangers[#strangers + 1] = parent end
 end
 if #strangers > 1 then return strangers end
-set_fields(key, args.fields)
+watch(id, owner, args.fields.jobType)
+redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
 for _, parent in ipairs(args.parents) do redis.call('SADD', job(id, 'waits'), parent) end
+set_fields(key, args.fields) -- now there is such a job
 enter(id, owner)
 arrange({id})
 local holds = redis.call('HGET', key, 'status') == 'Holding' -- or it was Aborted at once: it takes no place
 if holds and not args.passes_full and overfull(owner, args.most_holding, args.most_active, args.window) then
   leave(id, owner)
   for _, parent in ipairs(args.parents) do redis.call('SREM', job(parent, 'children'), id) end
-  redis.call('DEL', key, job(id, 'waits'))
+  redis.call('DEL', key, job(id, 'waits'), job(id, 'context'))
   wake(owner)
   return {'full', ''}
 end
-if holds then redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept) end
+if not holds then redis.call('DEL', job(id, 'context')) end
 redis.call('ZADD', listed, number(args.created), id)
 if redis.call('INCR', submitted) == 1 or redis.call('TTL', submitted) > 3600 then redis.call('EXPIRE', submitted, 3600) end
 count_move(id, 'Holding')

@@ -1,0 +1,113 @@
+"""Redis has lost the end of a script, after any of its commands: the job goes on, or there is no such job.
+
+This happens when its append-only file is cut in the middle of a script (valkey#4342).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+from _callers import new_caller
+from cryptography.fernet import Fernet
+
+from quotejob.errors import JobNotFound
+from quotejob.jobs.job import BuiltIn, Status
+from quotejob.salesforce.caller import CallerContext
+from quotejob.services import Services
+from quotejob.settings import Settings
+from quotejob.store import client as store
+from quotejob.store import keys, scripts
+from quotejob.testing import redis_server
+
+# A script that Redis runs keeps what it has done until its error.
+LOST = """
+local server, left = redis, @
+local redis = setmetatable({call = function(...)
+  left = left - 1
+  if left < 0 then error('lost') end
+  return server.call(...)
+end}, {__index = server})
+"""
+Do = Callable[[Services, CallerContext, str], object]
+
+
+def submit(services: Services, caller: CallerContext, job_id: str) -> object:
+    return services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null", job_id=job_id)
+
+
+def promote(services: Services, caller: CallerContext, _: str) -> object:
+    return services.jobs.promote(caller.org_id)
+
+
+def fail(services: Services, _: CallerContext, job_id: str) -> object:
+    return services.jobs.fail(job_id, "X: because")
+
+
+def resume(services: Services, caller: CallerContext, job_id: str) -> object:
+    return services.jobs.resume(job_id, caller)
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    """Those of a Redis that no other test has."""
+    with redis_server.private(durable=True) as url, store.client(url, attempts=1) as client:
+        yield Services(Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=1), client)
+
+
+@contextmanager
+def losing(monkeypatch: pytest.MonkeyPatch, commands: int) -> Iterator[None]:
+    """Only so many commands of each script are done."""
+    with monkeypatch.context() as patch:
+        patch.setattr(scripts, "_PROLOGUE", LOST.replace("@", str(commands)) + scripts._PROLOGUE)
+        scripts._script.cache_clear()
+        yield
+    scripts._script.cache_clear()
+
+
+def look(services: Services, org_id: str) -> None:
+    """Do what sweeps do for the jobs that wait."""
+    for _ in range(2):
+        services.jobs.look_again(0, 1000)
+        services.jobs.promote(org_id)
+
+
+def goes_on(services: Services, caller: CallerContext, job_id: str, again: Do) -> None:
+    """The job runs, or it is as before and ``again`` succeeds. At its end the next job has the slot."""
+    look(services, caller.org_id)
+    try:
+        if services.jobs.get(job_id).status in (Status.FAILED, Status.PREPARING):
+            again(services, caller, job_id)
+    except JobNotFound:
+        again(services, caller, job_id)
+    look(services, caller.org_id)
+    assert services.jobs.get(job_id).status in (Status.QUEUED, Status.FAILED)
+    assert services.client.zscore(keys.OPEN, job_id) is not None or again is fail
+    services.jobs.fail(job_id, "X: because")
+    submit(services, caller, job_id[:-4] + "next")
+    look(services, caller.org_id)
+    assert services.jobs.get(job_id[:-4] + "next").status is Status.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("before", "do"),
+    [((), submit), ((submit,), promote), ((submit, promote), fail), ((submit, promote, fail), resume)],
+    ids=["submit", "promote", "end", "resume"],
+)
+def test_a_job_goes_on(services: Services, monkeypatch: pytest.MonkeyPatch, before: tuple[Do, ...], do: Do) -> None:
+    lost = 0
+    for commands in range(200):
+        caller, job_id = new_caller(), str(uuid.uuid4())
+        for each in before:
+            each(services, caller, job_id)
+        with losing(monkeypatch, commands):
+            try:
+                do(services, caller, job_id)
+                break
+            except redis.ResponseError:
+                lost += 1
+        goes_on(services, caller, job_id, do)
+    assert lost > 5
