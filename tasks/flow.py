@@ -172,7 +172,7 @@ def finish(run: Run) -> None:
     failed = services().results.stream(run.id, Outcome.FAILED) if has_failed else iter(())
     refused = next(failed, None)
     reason = remark if refused is None else f"{refused.code}: {refused.message}"
-    if run.jobs.move(run.id, Status.COMPLETED, **({"extendedStatus": reason[:1000]} if reason else {})):
+    if run.jobs.move(run.id, Status.COMPLETED, run.job, **({"extendedStatus": reason[:1000]} if reason else {})):
         services().forecast_notes.compare(run.jobs.get(run.id))
         results = f"{run.job.succeeded} succeeded, {run.job.failed} failed"
         log.info(f"Job processing completed for Job ID: {run.id}. Results: {results}.", skipped=run.job.skipped)

@@ -55,8 +55,10 @@ class Moves(JobReader):
         found = self.run("jobs/look_again", silence=int(silence * 1000), most=most)
         return [org_id.decode() for org_id in found]
 
-    def move(self, job_id: str, status: Status, **also: Any) -> bool:
+    def move(self, job_id: str, status: Status, seen: Job | None = None, **also: Any) -> bool:
         """Move the job to ``status`` if MOVES allows it. Return whether it did. ``also``: more fields to set.
+
+        ``seen``: the job as the caller knows it. It is not moved if Redis has come back with an older copy since.
 
         Raises NewerVersion if only a newer version understands the job.
         """
@@ -83,6 +85,7 @@ class Moves(JobReader):
             origins=origins,
             fields=also,
             ends=status in ENDED,
+            counts=_counts(seen) if seen is not None else None,
             keep=keep,
             drop=drop,
             past_run=_past_run(job, now) if completed else None,
@@ -124,6 +127,12 @@ class Moves(JobReader):
             self._redis.hdel(keys.job(job_id), "extendedStatus")
         elif self._redis.exists(keys.job(job_id)):
             self._redis.hset(keys.job(job_id), items=["extendedStatus", reason[:1000], "waited", "1"])
+
+
+def _counts(job: Job) -> dict[str, int]:
+    """Return what has grown with every receipt of the job."""
+    counts = {"succeeded": job.succeeded, "failed": job.failed, "skipped": job.skipped, "planned": job.planned}
+    return {"waves": job.waves or 0, **counts}
 
 
 def _past_run(job: Job, now: datetime) -> str | None:

@@ -151,7 +151,7 @@ class Simulation:
             if self._running.get(run.job_id) != place:
                 continue  # it has ended before
             fate = self._fate(run)
-            if self.jobs.move(run.job_id, fate.ends, **({"extendedStatus": fate.reason} if fate.reason else {})):
+            if self.jobs.move(run.job_id, fate.ends, None, **({"extendedStatus": fate.reason} if fate.reason else {})):
                 self._note_end(run.job_id, self.clock.now, fate.ends)
             else:
                 job = self.jobs.get(run.job_id)

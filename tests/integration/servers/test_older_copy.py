@@ -96,6 +96,22 @@ def test_a_step_that_redis_does_not_know_stores_nothing(
     assert waves.wave_is_written(job, run.progress, 0)
 
 
+def test_a_job_is_not_completed_by_what_is_lost(services: Services, run: Run) -> None:
+    """The step that ends the job has seen every receipt."""
+    older = copied(services)
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    services.jobs.move(run.id, Status.PROCESSING)
+    processing = copied(services)
+    assert all(work(holding(run, unit)) for unit, work in STEPS)
+    seen, newest = services.jobs.get(run.id), copied(services)
+    for copy, status in ((older, Status.PREPARING), (processing, Status.PROCESSING)):
+        bring_back(services, copy)
+        assert not services.jobs.move(run.id, Status.COMPLETED, seen)
+        assert services.jobs.get(run.id).status is status
+    bring_back(services, newest)
+    assert services.jobs.move(run.id, Status.COMPLETED, seen)
+
+
 @pytest.mark.parametrize(("unit", "work"), STEPS[::2], ids=["page 0 0", "batch 0 0"])
 def test_what_was_done_when_the_job_was_aborted_is_stored(services: Services, run: Run, unit: str, work: Work) -> None:
     """The leases of a job may end with it."""
