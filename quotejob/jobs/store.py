@@ -80,5 +80,5 @@ class JobStore(Submission, Moves):
         scripts.run(self._redis, "jobs/touch", open=keys.OPEN, id=job_id)
 
     def forget(self, job_id: str) -> None:
-        """Remove a job that has ended, or no longer exists, from the list of open jobs."""
-        self._redis.zrem(keys.OPEN, job_id)
+        """Remove a job from the list of open jobs, if it has ended or no longer exists."""
+        scripts.run(self._redis, "jobs/forget", open=keys.OPEN, job=keys.job(job_id), id=job_id)

@@ -22,6 +22,7 @@ from quotejob.settings import Settings
 from quotejob.store import client as store
 from quotejob.store import keys, scripts
 from quotejob.testing import redis_server
+from tasks import sweep
 
 # A script that Redis runs keeps what it has done until its error.
 LOST = """
@@ -111,3 +112,18 @@ def test_a_job_goes_on(services: Services, monkeypatch: pytest.MonkeyPatch, befo
                 lost += 1
         goes_on(services, caller, job_id, do)
     assert lost > 5
+
+
+def test_the_sweep_lets_go_of_a_job_that_has_ended(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of one that was resumed since it was found."""
+    monkeypatch.setattr(sweep, "services", lambda: services)
+    caller, job_id = new_caller(), str(uuid.uuid4())
+    for each in (submit, promote, fail):
+        each(services, caller, job_id)
+    services.client.zadd(keys.OPEN, {job_id: 1})
+    sweep._send_lost(job_id, {}, set, silent=True)
+    assert services.client.zscore(keys.OPEN, job_id) is None
+    resume(services, caller, job_id)
+    promote(services, caller, job_id)
+    services.jobs.forget(job_id)
+    assert services.client.zscore(keys.OPEN, job_id) is not None
