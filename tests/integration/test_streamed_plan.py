@@ -181,3 +181,10 @@ def test_a_streamed_plan_whose_pages_redis_has_lost_is_made_again(services: Serv
     services.client.hdel(f"quotejob:job:{run.id}:pages", "0")
     with pytest.raises(StoreUnavailable, match="made again"):
         run.progress.end_plan(run.id, run.progress.added_waves(run.id), 3, 0)
+
+
+def test_pages_of_a_wave_that_redis_has_lost_do_not_keep_the_plan_from_its_end(services: Services, run: Run) -> None:
+    """Redis had lost the end of the script that added a wave, and the next try has fewer records."""
+    services.client.hset(f"quotejob:job:{run.id}:pages", "7", "of a wave that is not there")
+    waves.stream_plan(run, ids(3), page_size=2, wave_size=2)
+    assert job_of(run).waves == 1

@@ -9,9 +9,12 @@ if redis.call('EXISTS', args.job) == 0 or redis.call('HEXISTS', args.job, 'waves
   return 0
 end
 local is_draft = redis.call('EXISTS', args.draft) == 1
-if redis.call('HLEN', is_draft and args.draft or args.pages) ~= args.page_count then
-  redis.call('DEL', args.draft)
-  return -1
+local pages = is_draft and args.draft or args.pages
+for page = 0, args.page_count - 1 do -- a try that was lost may have left more than these
+  if redis.call('HEXISTS', pages, string.format('%.0f', page)) == 0 then
+    redis.call('DEL', args.draft)
+    return -1
+  end
 end
 if is_draft then
   redis.call('RENAME', args.draft, args.pages)
