@@ -113,9 +113,10 @@ def _send_lost(job_id: str, held: dict[str, str], queued: Queued, *, silent: boo
     if not silent and not held:
         return
     job = _looked_at(job_id, silent=silent)
-    if job is not None and job.ended:
+    if job is None or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
+        return
+    if job.ended:
         services().jobs.forget(job_id)  # Redis has lost the end of the script that ended it
-    if job is None or job.ended or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
         return
     for lacking in outstanding(job, services().progress):
         messages = signatures(job, lacking)
