@@ -6,7 +6,8 @@ import time
 
 from cli.local import LocalOrg
 from quotejob.errors import LeaseLost
-from quotejob.jobs.job import Job, Status
+from quotejob.jobs.job import BuiltIn, Job, Status
+from quotejob.run.context import Run, begin
 from quotejob.run.outstanding import outstanding
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext
@@ -22,6 +23,14 @@ def caller_of(org: LocalOrg) -> CallerContext:
         request_id="r", org_id=org.org_id, org_domain_url=org.url, api_version=API_VERSION, namespace="",
         access_token=org.token, user_id=org.user_id, username="u@x.org",
     )  # fmt: skip
+
+
+def being_planned(services: Services, caller: CallerContext) -> Run:
+    """A job that has a slot and no plan yet, as one of its steps works on it."""
+    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
+    services.jobs.promote(caller.org_id)
+    services.jobs.move(job.job_id, Status.PREPARING)
+    return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
 
 
 def run_to_end(services: Services, *job_ids: str) -> list[Job]:

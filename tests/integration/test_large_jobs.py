@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from _runs import being_planned
 from cryptography.fernet import Fernet
 
 from quotejob import formats
 from quotejob.errors import JobNotFound
-from quotejob.jobs.job import BuiltIn, Status
+from quotejob.jobs.job import Status
 from quotejob.jobtypes.quotes import commit
 from quotejob.run import waves
-from quotejob.run.context import Run, begin
+from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce.caller import CallerContext
@@ -35,10 +36,7 @@ def services(redis_url: str) -> Iterator[Services]:
 @pytest.fixture
 def run(services: Services, caller: CallerContext) -> Run:
     """A job whose plan is being made."""
-    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
-    services.jobs.promote(caller.org_id)
-    services.jobs.move(job.job_id, Status.PREPARING)
-    return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
+    return being_planned(services, caller)
 
 
 def keys_of(count: int) -> Iterator[str]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from _runs import being_planned
 from cryptography.fernet import Fernet
 
 from quotejob.errors import JobStopped, LeaseLost, OrgClosed, StoreUnavailable
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.run import waves
-from quotejob.run.context import Run, begin
+from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding
 from quotejob.run.receipt import Receipt
 from quotejob.salesforce.caller import CallerContext
@@ -30,10 +31,7 @@ def services(redis_url: str) -> Services:
 def run(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A job whose plan is being made; a wave begins with four records."""
     monkeypatch.setattr(waves, "FIRST_WAVE", 4)
-    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
-    services.jobs.promote(caller.org_id)
-    services.jobs.move(job.job_id, Status.PREPARING)
-    return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
+    return being_planned(services, caller)
 
 
 def ids(count: int, *, lost_after: int | None = None) -> Iterator[str]:

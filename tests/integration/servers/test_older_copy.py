@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from _runs import being_planned
 from cryptography.fernet import Fernet
 
 from quotejob.errors import LeaseLost
-from quotejob.jobs.job import BuiltIn, Status
+from quotejob.jobs.job import Status
 from quotejob.run import waves
-from quotejob.run.context import Run, begin
+from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
@@ -50,10 +51,7 @@ def services() -> Iterator[Services]:
 @pytest.fixture
 def run(services: Services, caller: CallerContext) -> Run:
     """A job that has no plan yet."""
-    job, _ = services.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
-    services.jobs.promote(caller.org_id)
-    services.jobs.move(job.job_id, Status.PREPARING)
-    return begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
+    return being_planned(services, caller)
 
 
 def holding(run: Run, unit: str) -> Run:
