@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,8 +76,8 @@ def measure(url: str, headers: dict[str, str], web: int, asked: argparse.Namespa
         began = time.perf_counter() + 0.1
         found = list(senders.map(submit, [began + n / asked.rate for n in range(asked.rate * asked.seconds)]))
     took = sorted(seconds for seconds, _ in found)
-    good = sum(status == 202 for _, status in found)
-    print(f"{len(found)} submissions at {asked.rate} a second: {good} accepted")
+    answers = ", ".join(f"{count} with {status}" for status, count in Counter(status for _, status in found).items())
+    print(f"{len(found)} submissions at {asked.rate} a second: {answers}")  # 202: accepted; 429: the flex queue is full
     for share in (0.5, 0.9, 0.99, 1.0):
         print(f"  {share:.0%} within {1000 * took[min(len(took) - 1, int(share * len(took)))]:.0f} ms")
     spent = 1000 * (cpu_seconds([web]) - before) / len(found)
