@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from celery import Signature, chord
 
-from quotejob.errors import QuotejobError
+from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobs.job import CommitBy, Job, Status
 from quotejob.jobtypes.registry import handler_of, is_slow, rounds_off
 from quotejob.run import waves
@@ -44,8 +44,7 @@ log = structlog.get_logger()
 @app.task(name="quotejob.dispatch")
 def dispatch(org_id: str) -> None:
     """Give the org's free slots to its Holding jobs, in order. May run twice: a job is promoted once."""
-    for job_id in services().dispatcher.promote(org_id):
-        job = services().jobs.get(job_id)
+    for job in services().jobs.get_many(services().dispatcher.promote(org_id)):  # none that Redis has lost since
         message(job, plan, on_time=job.guaranteed).apply_async()  # on time, whatever its org does
     if not dispatch.request.called_directly:  # a tick calls it directly, and has no time for estimates
         services().forecast.note_starts(org_id)
@@ -68,7 +67,10 @@ def plan(run: Run) -> None:
         planning = replace(run, wave_added=partial(_start, run))
         handler.plan(planning)
         services().forecast_notes.planned(run.jobs.get(run.id), planning.calls)
-    run.jobs.move(run.id, Status.PROCESSING)
+    planned = run.jobs.get(run.id)
+    if planned.waves is None:
+        raise StoreUnavailable("Redis has lost the plan, which is made again")
+    run.jobs.move(run.id, Status.PROCESSING, planned)
     planned = run.jobs.get(run.id)
     log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items)
     for lacking in outstanding(planned, run.progress):

@@ -7,7 +7,7 @@ from math import ceil
 
 from quotejob.jobs.job import CommitBy, Job
 from quotejob.jobtypes.quotes.calls import ROWS
-from quotejob.store import keys
+from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
 KEPT_FOR = 3600  # seconds that a forecast waits for its job
@@ -40,7 +40,8 @@ class ForecastNotes:
         found = self._redis.value(_key(job.org_id, job.job_type, job.soql_where_clause or ""))
         if found is not None:
             foreseen, seconds = found.decode().split()
-            self._redis.hset(keys.job(job.job_id), items=["forecastCalls", foreseen, "forecastSeconds", seconds])
+            fields = {"forecastCalls": foreseen, "forecastSeconds": seconds}
+            scripts.run(self._redis, "jobs/change", job=keys.job(job.job_id), fields=fields, counts={})
 
     def compare(self, job: Job) -> None:
         """Keep how long a Completed job took, as a multiple of what was forecast."""

@@ -13,7 +13,7 @@ from quotejob.errors import JobConflict
 from quotejob.jobs.job import ENDED, MOVES, CommitBy, Job, Status
 from quotejob.jobs.reading import JobReader
 from quotejob.salesforce import session as tokens
-from quotejob.store import keys
+from quotejob.store import keys, scripts
 
 PAST_RUNS = 50  # Completed runs that are stored for each job type of an org, for estimates
 PAST_RUNS_KEPT_FOR = 30 * 24 * 3600  # seconds that these runs are stored after the last one
@@ -85,7 +85,7 @@ class Moves(JobReader):
             origins=origins,
             fields=also,
             ends=status in ENDED,
-            counts=_counts(seen) if seen is not None else None,
+            counts=_counts(seen, status) if seen is not None else None,
             keep=keep,
             drop=drop,
             past_run=_past_run(job, now) if completed else None,
@@ -118,19 +118,23 @@ class Moves(JobReader):
 
     def decide(self, job_id: str, commit_by: CommitBy) -> None:
         """Store how a job writes, when it is planned."""
-        if self._redis.exists(keys.job(job_id)):
-            self._redis.hset(keys.job(job_id), items=["commitBy", commit_by])
+        self._change(job_id, commitBy=commit_by)
 
     def explain(self, job_id: str, reason: str | None) -> None:
         """Set extendedStatus to what a job that has not ended waits for. None: it continues."""
         if reason is None:
             self._redis.hdel(keys.job(job_id), "extendedStatus")
-        elif self._redis.exists(keys.job(job_id)):
-            self._redis.hset(keys.job(job_id), items=["extendedStatus", reason[:1000], "waited", "1"])
+        else:
+            self._change(job_id, extendedStatus=reason[:1000], waited="1")
+
+    def _change(self, job_id: str, **fields: str) -> None:
+        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields=fields, counts={})
 
 
-def _counts(job: Job) -> dict[str, int]:
-    """Return what has grown with every receipt of the job."""
+def _counts(job: Job, status: Status) -> dict[str, int]:
+    """Return what Redis must know for the move: the plan, and before the end what has grown with every receipt."""
+    if status not in ENDED:
+        return {"waves": job.waves or 0}
     counts = {"succeeded": job.succeeded, "failed": job.failed, "skipped": job.skipped, "planned": job.planned}
     return {"waves": job.waves or 0, **counts}
 

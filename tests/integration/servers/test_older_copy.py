@@ -10,7 +10,7 @@ from _runs import being_planned
 from cryptography.fernet import Fernet
 
 from quotejob.errors import LeaseLost
-from quotejob.jobs.job import Status
+from quotejob.jobs.job import CommitBy, Status
 from quotejob.run import waves
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
@@ -18,6 +18,7 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.store import keys
 from quotejob.testing import redis_server
 
 IDS = ("0061", "0062")
@@ -94,6 +95,19 @@ def test_a_step_that_redis_does_not_know_stores_nothing(
     assert waves.wave_is_written(job, run.progress, 0)
 
 
+def test_a_job_without_its_plan_is_not_processing(services: Services, run: Run) -> None:
+    """Redis comes back when the plan is made. A job without a plan has nothing left to do, so it would be Completed."""
+    older = copied(services)
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    planned = services.jobs.get(run.id)
+    newest = copied(services)
+    bring_back(services, older)
+    assert not services.jobs.move(run.id, Status.PROCESSING, planned)
+    assert services.jobs.get(run.id).status is Status.PREPARING
+    bring_back(services, newest)
+    assert services.jobs.move(run.id, Status.PROCESSING, planned)
+
+
 def test_a_job_is_not_completed_by_what_is_lost(services: Services, run: Run) -> None:
     """The step that ends the job has seen every receipt."""
     older = copied(services)
@@ -132,3 +146,20 @@ def test_a_step_whose_unit_another_one_has_taken_stores_nothing(
         work(late)
     assert work(other)
     assert not work(late)  # it is done
+
+
+@pytest.mark.parametrize("what", ["decide", "explain", "calls", "forecast"])
+def test_nothing_is_written_of_a_job_that_redis_has_lost(services: Services, run: Run, what: str) -> None:
+    """Else a part of a job would be there, which nobody can read and nothing ever ends."""
+    services.forecast_notes.keep(run.job.org_id, run.job.job_type, run.job.soql_where_clause or "", 5, 1.0)
+    write: dict[str, Callable[[], object]] = {
+        "decide": lambda: services.jobs.decide(run.id, CommitBy.BULK),
+        "explain": lambda: services.jobs.explain(run.id, "It waits"),
+        "calls": lambda: run.progress.add_calls(run.id, 1),
+        "forecast": lambda: services.forecast_notes.planned(run.job, 1),
+    }
+    write[what]()
+    assert services.client.exists(keys.job(run.id))
+    services.client.delete(keys.job(run.id))
+    write[what]()
+    assert not services.client.exists(keys.job(run.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 import uuid
@@ -11,24 +12,26 @@ from typing import Any
 
 import pytest
 from _callers import new_caller
-from _runs import forget_org
+from _runs import being_planned, forget_org
 from cryptography.fernet import Fernet
 from kombu.exceptions import OperationalError
 
 from cli.local import LocalOrg
 from harness.stack import Stack
 from quotejob import clock
-from quotejob.errors import OrgUnreachable, SessionExpired
+from quotejob.errors import OrgUnreachable, SessionExpired, StoreUnavailable
 from quotejob.jobs.job import Job, Status
+from quotejob.jobtypes.quotes.handler import BatchQuote
 from quotejob.run import progress
 from quotejob.run.context import Run
+from quotejob.run.waves import stream_plan
 from quotejob.salesforce import API_VERSION
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
-from tasks import steps
+from tasks import flow, steps
 from tasks.app import app
 
 STEPS = 40  # that work for one job at the same time
@@ -227,3 +230,20 @@ def test_a_new_session_that_is_refused_too(
     failed = services.jobs.get(job.job_id)
     assert failed.status is Status.FAILED
     assert (failed.extended_status or "").startswith("INVALID_SESSION_ID")
+
+
+def test_a_plan_that_redis_loses_at_its_end_is_made_again(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older copy of Redis comes back. A job without a plan has nothing left to do, so it must not be Processing."""
+    run = being_planned(services, new_caller())
+
+    class Handler(BatchQuote):
+        def plan(self, run: Run) -> None:
+            stream_plan(run, ["0061"], page_size=2, wave_size=1)
+            services.client.hdel(keys.job(run.id), "waves", "wavesBegun", "total", "totalJobItems")
+
+    monkeypatch.setattr(flow, "handler_of", lambda _: Handler())
+    monkeypatch.setattr(flow, "clean_up_for_others", lambda _: None)
+    monkeypatch.setattr(flow, "services", lambda: services)
+    with pytest.raises(StoreUnavailable, match="made again"):
+        inspect.unwrap(flow.plan.run)(run)
+    assert services.jobs.get(run.id).status is Status.PREPARING

@@ -25,7 +25,7 @@ from quotejob.services import Services
 from quotejob.settings import Settings, current
 from quotejob.store import keys
 from quotejob.store.client import RedisClient
-from tasks import sweep, ticks
+from tasks import flow, sweep, ticks
 
 
 def long_ago(client: RedisClient, caller: CallerContext, *job_ids: str) -> None:
@@ -44,6 +44,25 @@ def test_a_tick_has_a_job_go_whose_time_has_come(
     ticks.tick()
     assert JobStore(client, settings).get(job_id).status is Status.QUEUED
     assert len(sent(client, "quotejob.plan")) == 1
+
+
+def test_a_job_that_redis_has_lost_keeps_no_other_from_its_start(
+    client: RedisClient, caller: CallerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older copy of Redis comes back just after a dispatch has given out the slots."""
+    made = Services(replace(current(), active_jobs=5), client)
+    lost, kept = [submit(made.jobs, caller) for _ in range(2)]
+    promote = made.jobs.promote
+
+    def promoted(*args: Any, **options: Any) -> list[str]:
+        found = promote(*args, **options)
+        client.delete(keys.job(lost))
+        return found
+
+    monkeypatch.setattr(made.jobs, "promote", promoted)
+    monkeypatch.setattr(flow, "services", lambda: made)
+    flow.dispatch(org_id=caller.org_id)
+    assert [kept in header["kwargsrepr"] for header in sent(client, "quotejob.plan")] == [True]
 
 
 def test_a_sweep_finds_jobs_nobody_was_told_of(settings: Settings, client: RedisClient, caller: CallerContext) -> None:
