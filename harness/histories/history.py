@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.histories.judge import judge
+from harness.histories.older import OlderCopy
 from harness.histories.org import Deal, Org
 from harness.histories.patched import Client, caller_of, patched
 from harness.histories.schedules import Schedules
 from harness.histories.workers import Workers
 from harness.histories.world import Actor, Process, World
-from quotejob.errors import FlexQueueFull, JobConflict, StoreUnavailable
+from quotejob.errors import FlexQueueFull, JobConflict, JobNotFound, StoreUnavailable
 from quotejob.jobs.job import BuiltIn, CommitBy, Status
 from quotejob.jobs.options import Options
 from quotejob.jobs.retry import Retry
@@ -56,6 +57,7 @@ class History:
         self._org = Org(self.world, faults=self._dice.choice((0.0, 0.02, 0.1)))
         self._workers = Workers(self.world, often, deaths)
         self._schedules = Schedules(self.world, self._made, self._workers)
+        self._older = OlderCopy(self.world, client, self._workers)
         self._client = client
         self._client.faults = self._dice.choice((0.0, 0.0, 0.002, 0.01))
         self._renews = self._dice.random() < 0.5
@@ -72,13 +74,15 @@ class History:
             self._beat()
             for _ in range(self._dice.choice((0, 0, 0, 0, 0, 0, 1, 2))):
                 self._schedules.create(self._caller(ORGS[0]), self._dice.choice(GROUPS))
+            if not self._schedules.there():
+                self._older.plan(self.seed, TROUBLE / 2)
             for number in range(self._dice.choice((1, 1, 2, 3))):
                 self._user(f"user {number}", self._submit)
             for number in range(self._dice.choice((0, 1, 2, 4))):
                 self._user(f"meddler {number}", self._meddle)
             self.world.run(lambda: not self._acting and self._is_at_rest(), TROUBLE)
             wrong = self._heal() + self.world.errors
-            wrong += judge(self._made, self._org, self._jobs)
+            wrong += judge(self._made, self._org, self._jobs, self._older)
         ends = [str(job.status) for job in self._made.jobs.get_many(list(self._jobs))]
         return Verdict(self.seed, wrong, list(self.world.trace), ends, self.world.faults)
 
@@ -115,16 +119,17 @@ class History:
         self.world.spawn(Actor(name, self._web, act, done), after=self._dice.uniform(0, TROUBLE / 2))
 
     def _submit(self) -> None:
-        group, caller = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS))
+        group, caller, since = self._dice.choice(GROUPS), self._caller(self._dice.choice(ORGS)), self._older.stage
         with contextlib.suppress(StoreUnavailable):
             clause = f"Name = '{group}'"
             dry, by_bulk = self._dice.random() < 0.1, self._dice.random() < BY_BULK
             options = Options(dry_run=dry, commit_by=CommitBy.BULK if by_bulk else CommitBy.GRAPH)
             job, _ = self._made.jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause=clause, options=options)
-            self._accepted(job.job_id, group, caller.org_id)
+            self._accepted(job.job_id, group, caller.org_id, since)
 
-    def _accepted(self, job_id: str, group: str, org_id: str) -> None:
+    def _accepted(self, job_id: str, group: str, org_id: str, since: int) -> None:
         self.world.note(f"accepted {job_id}")
+        self._older.note(job_id, since)
         self._jobs[job_id] = group
         self._workers.publish("quotejob.dispatch", {"org_id": org_id})
 
@@ -135,7 +140,7 @@ class History:
         job_id = self._dice.choice(list(self._jobs))
         act = self._dice.choice((self._abort, self._abort, self._resume, self._retry, self._end_sessions))
         self.world.note(f"{act.__name__} {job_id}")
-        with contextlib.suppress(JobConflict, FlexQueueFull, StoreUnavailable):
+        with contextlib.suppress(JobConflict, JobNotFound, FlexQueueFull, StoreUnavailable):
             act(job_id)
         if self._dice.random() < 0.5:
             self.world.sleep(self._dice.uniform(0, 20))
@@ -145,14 +150,17 @@ class History:
         self._workers.publish("quotejob.dispatch", {"org_id": self._made.jobs.abort(job_id).org_id})
 
     def _resume(self, job_id: str) -> None:
-        job = self._made.jobs.get(job_id)
-        self._made.jobs.resume(job_id, self._caller(job.org_id))
+        job, since = self._made.jobs.get(job_id), self._older.stage
+        try:
+            self._made.jobs.resume(job_id, self._caller(job.org_id))
+        finally:
+            self._older.note(job_id, since)
         self._workers.publish("quotejob.dispatch", {"org_id": job.org_id})
 
     def _retry(self, job_id: str) -> None:
-        job = self._made.jobs.get(job_id)
+        job, since = self._made.jobs.get(job_id), self._older.stage
         new, _ = self._made.retries.submit(self._caller(job.org_id), Retry(job, frozenset()))
-        self._accepted(new.job_id, "", job.org_id)
+        self._accepted(new.job_id, "", job.org_id, since)
 
     def _end_sessions(self, _: str) -> None:
         self._org.sessions.clear()
@@ -164,9 +172,11 @@ class History:
         self.world.calm = True
         self.world.run(lambda: not (self._org.late or self._org.ingest.running or self._acting), 100)
         self._jobs |= {job.job_id: (job.soql_where_clause or "")[8:-1] for job in self._schedules.end()}
-        wrong = self._schedules.wrong()
+        known = [job.job_id for job in self._made.jobs.get_many(list(self._jobs))]
+        self._jobs, wrong = self._older.judged(self._jobs, known)
+        wrong += self._schedules.wrong()
         if not self._rest():
-            return ["it does not come to rest"]
+            return [*wrong, "it does not come to rest"]
         if self._dice.random() < 0.6:
             for job in self._made.jobs.get_many(list(self._jobs)):
                 if job.status in (Status.FAILED, Status.ABORTED):
@@ -179,7 +189,7 @@ class History:
             job, _ = self._made.jobs.submit(
                 self._caller(org_id), BuiltIn.BATCH_QUOTE, soql_where_clause="Name = 'nobody'"
             )
-            self._accepted(job.job_id, "nobody", org_id)
+            self._accepted(job.job_id, "nobody", org_id, self._older.stage)
             last.append(job.job_id)
         if not self._rest():
             return ["the clean-up does not come to rest"]

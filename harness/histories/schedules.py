@@ -37,6 +37,10 @@ class Schedules:
         )  # fmt: skip
         self._first[made.schedule_id], self._org_id = _seconds(made), made.org_id
 
+    def there(self) -> bool:
+        """Return whether there is one."""
+        return bool(self._first)
+
     def tick(self, beat: Process) -> None:
         """Send a tick, as beat does. Until all jobs are made: a tick finishes what one before it has begun."""
         if self._first and not self._ended:
