@@ -317,3 +317,21 @@ def test_an_org_is_told_again_what_a_late_request_could_undo(
     assert told(services) == 1
     assert services.mirror.of_org(caller.org_id, 10).notes == {}
     assert rows(local, job)[0]["Status__c"] == "Aborted"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_requests_at_the_same_time_leave_the_job_to_the_next_one(
+    services: Services, caller: CallerContext, first: int
+) -> None:
+    """The org may have done them in any order, so nobody knows which status it has now."""
+    job, mirrored = submit(services, caller), services.mirror
+    requests_sent = [mirrored.begin(caller.org_id)]
+    owed_before = mirrored.of_org(caller.org_id, 10)
+    services.jobs.abort(job.job_id)
+    requests_sent.append(mirrored.begin(caller.org_id))
+    both = [(owed_before, requests_sent[0]), (mirrored.of_org(caller.org_id, 10), requests_sent[1])]
+    for notes, request in (both[first], both[1 - first], both[1 - first]):  # one answer was lost: its script runs again
+        mirrored.done(notes, {job.job_id: "1 0"}, request)
+        assert mirrored.of_org(caller.org_id, 10).notes.keys() == {job.job_id}
+    mirrored.done(both[1][0], {job.job_id: "1 0"}, mirrored.begin(caller.org_id))
+    assert mirrored.of_org(caller.org_id, 10).notes == {}

@@ -4,6 +4,7 @@
 --       is not told anything; 0: it goes on), pause (ms until the org may be told again), request (the id of the one that
 --       was answered), length (ms for which a request without an answer may still arrive)
 -- While another request may still arrive, the notes stay: it would tell what was true before, and nobody would correct it.
+-- They stay, too, if another one was answered since this one began: nobody knows which of the two came later.
 local prefix = 'quotejob:org:' .. args.org .. ':mirror'
 local now = string.format('%.0f', redis_time())
 local ENDED = {Completed = true, Failed = true, Aborted = true}
@@ -22,7 +23,12 @@ if args.off > 0 then
   redis.call('ZREM', args.mirrors, args.org)
   return
 end
+local is_alone = redis.call('SISMEMBER', prefix .. ':beside', args.request) == 0
 redis.call('ZREM', prefix .. ':sent', args.request)
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', prefix .. ':sent', now, '+inf')) do
+  redis.call('SADD', prefix .. ':beside', other)
+  redis.call('PEXPIRE', prefix .. ':beside', args.length)
+end
 local last = redis.call('ZREVRANGE', prefix .. ':sent', 0, 0, 'WITHSCORES')[2]
 local wait = math.max(0, tonumber(last or 0) - redis_time())
 if wait > args.length then wait = 0 end -- the clock was turned back
@@ -32,7 +38,7 @@ for _, note in ipairs(args.notes) do
   if exists and args.told[id] then
     redis.call('HSET', 'quotejob:job:' .. id, 'mirrored', args.told[id] .. ' ' .. now)
   end
-  if (args.told[id] and wait == 0 or not exists) and redis.call('ZSCORE', prefix, id) == number then
+  if (args.told[id] and wait == 0 and is_alone or not exists) and redis.call('ZSCORE', prefix, id) == number then
     redis.call('ZREM', prefix, id)
     if exists then forget_session(id) end
   end
