@@ -21,8 +21,8 @@ class Checkpoint:
         return (self.run.progress.note(self.run.id, self.name) or "").split()
 
     def save(self, job_ids: list[str]) -> None:
-        """Save the ids, all of them."""
-        self.run.progress.note(self.run.id, self.name, " ".join(job_ids))
+        """Save the ids, all of them. Raises LeaseLost if Redis does not know this step: the next one has its own."""
+        self.run.progress.note(self.run.id, self.name, " ".join(job_ids), lease=self.run.lease)
 
 
 def show_life(run: Run) -> Callable[[int, int], None]:

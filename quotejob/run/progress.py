@@ -304,10 +304,14 @@ class Progress:
         """Return True for the first call only. So several triggers start one step once."""
         return self._mark(job_id, "marks", what, clock.now().isoformat().encode(), first=True)
 
-    def note(self, job_id: str, what: str, value: str | None = None) -> str | None:
-        """Store (with ``value``) or read a small checkpoint of a long step, for example the ids of its Bulk jobs."""
+    def note(self, job_id: str, what: str, value: str | None = None, *, lease: Lease | None = None) -> str | None:
+        """Store (with ``value``) or read a small checkpoint of a long step, for example the ids of its Bulk jobs.
+
+        ``lease``: of the step, if the checkpoint is only right with what the step has read. Then it raises LeaseLost
+        if Redis does not know the lease.
+        """
         if value is not None:
-            self._mark(job_id, "marks", what, value.encode())
+            self._mark(job_id, "marks", what, value.encode(), lease=lease)
             return value
         found = self._redis.field(keys.job(job_id, "marks"), what)
         return None if found is None else found.decode()

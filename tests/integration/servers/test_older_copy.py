@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 
 from quotejob.errors import LeaseLost
 from quotejob.jobs.job import CommitBy, Status
+from quotejob.jobtypes.bulk_jobs import Checkpoint
 from quotejob.run import waves
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result
@@ -146,6 +147,18 @@ def test_a_step_whose_unit_another_one_has_taken_stores_nothing(
         work(late)
     assert work(other)
     assert not work(late)  # it is done
+
+
+def test_no_step_keeps_the_bulk_jobs_of_one_that_redis_does_not_know(services: Services, run: Run) -> None:
+    """Else the next one would take new Quotes together with the lines of a Bulk job from before."""
+    older = copied(services)
+    late = holding(run, "batch 0 0")
+    Checkpoint(late, "bulk").save(["750A"])
+    assert Checkpoint(late, "bulk").load() == ["750A"]
+    bring_back(services, older)
+    with pytest.raises(LeaseLost):
+        Checkpoint(late, "bulk").save(["750A", "750B"])
+    assert Checkpoint(holding(run, "batch 0 0"), "bulk").load() == []
 
 
 @pytest.mark.parametrize("what", ["decide", "explain", "calls", "forecast"])
