@@ -211,14 +211,6 @@ class Progress:
             return [page for page in self._redis.fields(key, pages) if page]
         return [stored] if stored else []
 
-    def forget_pages(self, job_id: str, pages: Iterable[int]) -> None:
-        """Delete the record ids of pages that need no more work, once the plan is fixed."""
-        self._redis.hdel(keys.job(job_id, "pages"), *(str(page) for page in pages))
-
-    def forget_priced(self, job_id: str, pages: Iterable[int]) -> None:
-        """Delete the priced quotes of pages that need no more writing."""
-        self._redis.hdel(keys.job(job_id, "quotes"), *(str(page) for page in pages))
-
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def store_batches(self, job_id: str, wave: int, batches: Sequence[Batch], *, lease: Lease | None = None) -> bool:
@@ -241,10 +233,25 @@ class Progress:
         # A packing has some megabytes of ids as Python has them, and each of its batches is looked for in it.
         return msgspec.json.decode(rows.unsqueeze(stored, list[msgspec.Raw])[batch], type=Batch)
 
-    def forget_batches(self, job_id: str, wave: int) -> None:
-        """Delete what is in the batches of a wave that is written. Their number is kept."""
-        batches: list[Batch] = [{}] * (self.batch_count(job_id, wave) or 0)
-        self._mark(job_id, "batches", str(wave), rows.squeeze(batches))
+    def end_wave(self, job_id: str, wave: int, batches: int, waves: Mapping[str, range]) -> bool:
+        """Note that a wave is over, of which so many batches have reported, and delete what only its steps needed.
+
+        ``waves``: the pages of each wave, by the name of its note. Of its batches their number is kept. Returns False
+        if Redis has fewer receipts than that: it came back with an older copy.
+        """
+        names = ("batches", "marks", "quotes", "pages")
+        is_over = scripts.run(
+            self._redis,
+            "plan/end_wave",
+            job=keys.job(job_id),
+            receipts=keys.stage(job_id, "written", wave),
+            **{name: keys.job(job_id, name) for name in names},
+            wave=wave,
+            count=batches,
+            packing=rows.squeeze([{}] * batches),
+            waves=[[note, pages.start, len(pages)] for note, pages in waves.items()],
+        )
+        return bool(is_over)
 
     def record_batch(
         self,

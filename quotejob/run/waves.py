@@ -180,7 +180,7 @@ def may_start(job: Job, progress: Progress, wave: int) -> bool:
 def open_waves(job: Job, progress: Progress, waves: Sequence[range]) -> list[int]:
     """Return the numbers of those waves that are not written yet."""
     over = progress.noted(job.job_id, [_over(wave) for wave in range(len(waves))])
-    return [wave for wave, is_over in enumerate(over) if not is_over and not _is_over_now(job, progress, wave)]
+    return [wave for wave, is_over in enumerate(over) if not is_over and not wave_is_written(job, progress, wave)]
 
 
 def wave_is_priced(job: Job, progress: Progress, wave: int) -> bool:
@@ -189,30 +189,15 @@ def wave_is_priced(job: Job, progress: Progress, wave: int) -> bool:
 
 
 def wave_is_written(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether every batch of the wave has reported. If so, delete the wave's priced quotes."""
+    """Return whether every batch of the wave has reported. If so, note it, so that the next check is fast.
+
+    What only its steps needed is deleted, so that a large job does not grow.
+    """
     batches = progress.batch_count(job.job_id, wave)
     if batches is None or len(progress.written_units(job.job_id, wave)) < batches:
         return False
-    progress.forget_priced(job.job_id, planned(job, progress)[wave])
-    return True
-
-
-def _is_over_now(job: Job, progress: Progress, wave: int) -> bool:
-    """Return whether the wave is written. Stores a note when it is, so that the next check of many waves is fast.
-
-    What only its steps needed is deleted, so that a large job does not grow. The pages of a plan that is still being
-    made are needed by its next try.
-    """
-    if not wave_is_written(job, progress, wave):
-        return False
-    progress.note(job.job_id, _over(wave), "1")
-    progress.forget_batches(job.job_id, wave)
-    if job.waves is not None:
-        waves = planned(job, progress)
-        over = progress.noted(job.job_id, [_over(number) for number in range(len(waves))])
-        for number in (number for number, is_over in enumerate(over) if is_over):
-            progress.forget_pages(job.job_id, waves[number])
-    return True
+    waves = {_over(number): pages for number, pages in enumerate(planned(job, progress))}
+    return progress.end_wave(job.job_id, wave, batches, waves)
 
 
 def _over(wave: int) -> str:

@@ -129,5 +129,5 @@ def test_a_step_that_comes_after_the_end_leaves_nothing(run: Run, services: Serv
     assert run.progress.first_note(run.id, "decided", "x") == "x"
     assert not run.progress.once(run.id, waves.sent(1))
     assert not run.progress.store_batches(run.id, 1, [{"1": ["0061"]}])
-    run.progress.forget_batches(run.id, 0)
+    assert run.progress.end_wave(run.id, 0, 1, {"wave 0 over": range(1)})
     assert set(services.client.scan_iter(f"quotejob:job:{run.id}:*")) == before

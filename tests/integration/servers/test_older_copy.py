@@ -125,6 +125,20 @@ def test_a_job_is_not_completed_by_what_is_lost(services: Services, run: Run) ->
     assert services.jobs.move(run.id, Status.COMPLETED, seen)
 
 
+def test_a_wave_is_not_over_by_receipts_that_are_lost(services: Services, run: Run) -> None:
+    """Redis comes back between the look at the receipts and the end of the wave, which deletes what its steps need."""
+    waves.stream_plan(run, IDS, page_size=2, wave_size=1)
+    older = copied(services)
+    assert all(work(holding(run, unit)) for unit, work in STEPS)
+    newest = copied(services)
+    bring_back(services, older)
+    assert not run.progress.end_wave(run.id, 0, 1, {"wave 0 over": range(1)})
+    assert copied(services) == older
+    bring_back(services, newest)
+    assert waves.wave_is_written(services.jobs.get(run.id), run.progress, 0)
+    assert copied(services).keys() < newest.keys() | {keys.job(run.id, "marks").encode()}
+
+
 @pytest.mark.parametrize(("unit", "work"), STEPS[::2], ids=["page 0 0", "batch 0 0"])
 def test_what_was_done_when_the_job_was_aborted_is_stored(services: Services, run: Run, unit: str, work: Work) -> None:
     """The leases of a job may end with it."""
