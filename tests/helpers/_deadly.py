@@ -20,11 +20,12 @@ from tasks import sweep
 from tasks.app import app as app
 
 PAGES = 21
+SLOW = 6.0  # seconds of a unit that is called slow
 DEADLY = "7"
 
 
 class Deadly(JobHandler):
-    """One record a page. Its clause is the seconds that the plan and each page take, and whether a page kills."""
+    """One record a page. Its clause: the seconds that the plan and each page take; "kill"; "slow" and a unit."""
 
     name = "Deadly"
 
@@ -34,7 +35,7 @@ class Deadly(JobHandler):
 
     def plan(self, run: Run) -> None:
         """Take as long as a page does."""
-        time.sleep(_seconds(run))
+        time.sleep(_seconds(run, "plan"))
         run.progress.store_plan(run.id, [[str(number)] for number in range(PAGES)], PAGES, lambda: 0)
 
     def work_page(self, run: Run, wave: int, page: int) -> None:
@@ -42,13 +43,14 @@ class Deadly(JobHandler):
         if str(page) == DEADLY and "kill" in (run.job.soql_where_clause or ""):
             time.sleep(_seconds(run) / 2)
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(_seconds(run))
+        time.sleep(_seconds(run, f"page {wave} {page}"))
         results = tuple(Result(record, Outcome.SUCCEEDED) for record in run.progress.page(run.id, page))
         run.progress.record_page(run.id, wave, Receipt(str(page), results))
 
 
-def _seconds(run: Run) -> float:
-    return float((run.job.soql_where_clause or "").split()[0])
+def _seconds(run: Run, unit: str = "") -> float:
+    seconds, _, asked = (run.job.soql_where_clause or "").partition(" ")
+    return SLOW if unit and asked == f"slow {unit}" else float(seconds)
 
 
 registry.register(Deadly())

@@ -99,7 +99,7 @@ def test_innocents_when_all_processes_are_killed(
     stack: Stack, services: Services, pool: tuple[str, str], unit: str
 ) -> None:
     """Four times, each time while the same unit is worked on: nothing is given up, and the job does not fail."""
-    job_id = submit(services, "1.0")
+    job_id = submit(services, f"1.0 slow {unit}")  # on a busy machine it takes seconds to see that all are there
     killed: set[bytes] = set()
     processes = 2 * (int(pool[1]) if pool[0] == "processes" else 1)
 
