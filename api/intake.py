@@ -11,9 +11,11 @@ The health checks have a thread of their own, so they answer when all others are
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import selectors
 import socket
 import struct
+import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +36,8 @@ LINGERS = 2.0  # seconds that a closed connection waits for the client to close 
 PIECE = 65_536  # bytes read at once
 SPARE = 50  # connections of a worker that are kept free for new ones
 HEALTH = (b"/health", b"/healthcheck")
+
+_TOLD = multiprocessing.get_context("fork").Lock()  # held by the first process that cannot load the app, for ever
 
 _REASONS = {408: "Request Timeout", 413: "Request Entity Too Large", 431: "Request Header Fields Too Large"}
 
@@ -62,6 +66,20 @@ class Worker(ThreadWorker):
         self._lingering: deque[_Connection] = deque()
         self._health = ThreadPoolExecutor(1, "health")
         self._stopped_at: float | None = None  # when it was told to end
+
+    def load_wsgi(self) -> None:
+        """Load the app. Of the processes that cannot load it, one ends by itself; gunicorn then ends the others.
+
+        By the exit code of a second one, while it ends, gunicorn stops with a traceback.
+        """
+        try:
+            super().load_wsgi()
+        except BaseException:
+            while not _TOLD.acquire(block=False) and self.alive and self.is_parent_alive():
+                time.sleep(0.05)
+            if not self.alive:
+                sys.exit(0)
+            raise
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept connections or not. A worker that ends takes those that wait, and refuses those to come.

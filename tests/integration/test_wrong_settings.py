@@ -11,11 +11,23 @@ from cryptography.fernet import Fernet
 
 from harness.process import ROOT, clean_environment
 
+AT_ONCE = """
+import os, signal, subprocess, sys, time
+me, gunicorn = os.getpid(), os.getppid()
+open(f"loads-{me}", "w").close()
+while len(found := [name for name in os.listdir() if name.startswith("loads-")]) < 4:
+    time.sleep(0.001)
+os.kill(gunicorn, signal.SIGSTOP)
+if f"loads-{me}" == min(found):
+    subprocess.Popen(["/bin/sh", "-c", f"sleep 2; kill -CONT {gunicorn}"])
+sys.exit(4)
+"""  # four processes end while gunicorn does not look
 CELERY = (sys.executable, "-m", "celery", "-A", "tasks")
+WEB = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0")
 COMMANDS = {
     "worker": (*CELERY, "worker", "-c", "1"),
     "beat": (*CELERY, "beat"),
-    "web": (sys.executable, "-m", "gunicorn", "api.wsgi:app", "--bind", "127.0.0.1:0"),
+    "web": (*WEB, "api.wsgi:app"),
     "status": (*CELERY, "status"),
     "flower": (*CELERY, "flower", "--port=0"),
 }
@@ -50,3 +62,15 @@ def test_the_sentence_and_no_traceback(what: str, name: str, value: str, tmp_pat
     assert "Traceback" not in said
     assert "hidden" not in said
     assert "not-a-key" not in said
+
+
+def test_web_processes_that_cannot_load_at_the_same_time(tmp_path: Path) -> None:
+    """gunicorn says why, and ends with the exit code of the first; never with a traceback."""
+    (tmp_path / "fails.py").write_text(AT_ONCE)
+    arguments = ("--config", str(ROOT / "gunicorn.conf.py"), "--chdir", str(tmp_path), "--workers", "4", "fails:app")
+    done = subprocess.run(
+        [*WEB, *arguments], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 4
+    assert "Reason: App failed to load" in done.stderr
+    assert "Traceback" not in done.stderr
