@@ -370,12 +370,13 @@ def test_ready_needs_a_worker(
         asked += 1
         return workers.is_worker_running(within=1.0)
 
-    monkeypatch.setattr(health, "worker_check", health.CachedCheck(ask, kept_for=1.0))
+    monkeypatch.setattr(health, "worker_check", health.CachedCheck(ask, kept_for=600))
     body = refused(client.get("/ready"), 503, "NOT_READY")
     assert [detail["field"] for detail in body["details"]] == ["worker"]
     for _ in range(20):
         client.get("/ready")
     assert asked == 1
+    monkeypatch.setattr(health, "worker_check", health.CachedCheck(ask, kept_for=0))
     with Stack(tmp_path, redis_url=settings.redis_url) as stack:
         stack.start_worker(1, "--pool", "solo")
         deadline = time.monotonic() + 60

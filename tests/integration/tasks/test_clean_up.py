@@ -244,10 +244,11 @@ def test_the_next_session_of_the_org_finishes_it(
 
 @pytest.mark.usefixtures("late")
 def test_the_next_job_lends_its_session(
-    services: Services, caller: CallerContext, local: LocalOrg, sessionless: Job
+    services: Services, caller: CallerContext, local: LocalOrg, sessionless: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the next job runs a step may still write. Later a clean-up removes the Quote with that job's session."""
     other, _ = services.jobs.submit(another_session(caller, local), "BatchQuote", soql_where_clause="Name = 'nobody'")
+    monkeypatch.setattr(leases, "LEASE_LENGTH", 60.0)
     lease = services.leases.claim(sessionless.job_id, "batch 0 0", sessionless.org_id, after_end=True)
     with lease.kept():
         run_to_end(services, other.job_id)
