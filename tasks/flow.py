@@ -66,10 +66,11 @@ def plan(run: Run) -> None:
         _send_waves(run.jobs.get(run.id), run.progress)
         planning = replace(run, wave_added=partial(_start, run))
         handler.plan(planning)
-        services().forecast_notes.planned(run.jobs.get(run.id), planning.calls)
     planned = run.jobs.get(run.id)
     if planned.waves is None:
         raise StoreUnavailable("Redis has lost the plan, which is made again")
+    if is_new:
+        services().forecast_notes.planned(planned, planning.calls)
     run.jobs.move(run.id, Status.PROCESSING, planned)
     planned = run.jobs.get(run.id)
     log.info(f"Processing {planned.total} Opportunities", pages=planned.total_job_items)

@@ -41,7 +41,7 @@ class ForecastNotes:
         if found is not None:
             foreseen, seconds = found.decode().split()
             fields = {"forecastCalls": foreseen, "forecastSeconds": seconds}
-            scripts.run(self._redis, "jobs/change", job=keys.job(job.job_id), fields=fields, counts={})
+            scripts.run(self._redis, "jobs/change", job=keys.job(job.job_id), fields=fields)
 
     def compare(self, job: Job) -> None:
         """Keep how long a Completed job took, as a multiple of what was forecast."""

@@ -128,7 +128,7 @@ class Moves(JobReader):
             self._change(job_id, extendedStatus=reason[:1000], waited="1")
 
     def _change(self, job_id: str, **fields: str) -> None:
-        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields=fields, counts={})
+        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields=fields)
 
 
 def _counts(job: Job, status: Status) -> dict[str, int]:

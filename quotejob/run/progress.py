@@ -363,7 +363,7 @@ class Progress:
 
     def add_calls(self, job_id: str, calls: int) -> None:
         """Count requests to the org that no receipt counts."""
-        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields={}, counts={"apiCalls": calls})
+        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), counts={"apiCalls": calls})
 
     def another_fault(self, job_id: str, kind: str) -> Faults:
         """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""

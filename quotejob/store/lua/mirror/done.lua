@@ -25,8 +25,9 @@ if args.off > 0 then
 end
 local is_alone = redis.call('SISMEMBER', prefix .. ':beside', args.request) == 0
 redis.call('ZREM', prefix .. ':sent', args.request)
-for _, other in ipairs(redis.call('ZRANGEBYSCORE', prefix .. ':sent', now, '+inf')) do
-  redis.call('SADD', prefix .. ':beside', other)
+local others = redis.call('ZRANGEBYSCORE', prefix .. ':sent', now, '+inf')
+if #others > 0 then
+  redis.call('SADD', prefix .. ':beside', unpack(others))
   redis.call('PEXPIRE', prefix .. ':beside', args.length)
 end
 local last = redis.call('ZREVRANGE', prefix .. ':sent', 0, 0, 'WITHSCORES')[2]
