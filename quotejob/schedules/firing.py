@@ -20,7 +20,7 @@ from quotejob.jobs.store import JobStore
 from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules import rows
-from quotejob.schedules.schedule import Misfire, Schedule
+from quotejob.schedules.schedule import Misfire, Schedule, State
 from quotejob.schedules.store import MAX_REASON_LENGTH, ScheduleStore
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
@@ -100,7 +100,8 @@ class Firing:
         Returns "fired", "skipped", or "not_due": it was decided before, or the schedule is not in a state to fire.
         """
         due = schedule.next_fire_time
-        if due is None:
+        if due is None or due > now or schedule.state is not State.WAITING:
+            scripts.run(self._redis, "schedules/settle", **rows.script_keys(schedule), id=schedule.schedule_id)
             return "not_due"
         missed = now - due > MISFIRE_AFTER
         skip_reason = ""

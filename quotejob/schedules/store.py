@@ -191,7 +191,6 @@ class ScheduleStore:
             old_name=before.name,
             name=after.name,
             next_fire=None if fires is None else clock.ms(fires),
-            guaranteed=after.guaranteed,
             revision=self._revision_without_clash(after, self.now()) if fires and may_clash else None,
         )
         return answer.decode()

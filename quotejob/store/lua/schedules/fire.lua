@@ -1,4 +1,4 @@
--- needs add
+-- needs add, schedules/place
 -- Decide one fire time of a schedule: whether its job runs, and the next fire time. Several ticks may try; it is decided
 -- once. The job is submitted later, from the sorted set of what has fired. Its id is made of schedule and fire time.
 -- args  keys: schedule, due, guaranteed_key, version_key, fired, fired_here (the jobs of this schedule in fired), first (the jobs of the
@@ -13,39 +13,35 @@ if args.planned and (state ~= 'WAITING' or next_one ~= string.format('%.0f', arg
 if not args.planned and last == args.job_id then return 'fired' end -- the same call again
 
 local fired = redis.call('SCARD', args.fired_here)
-local reason = args.reason
-if not reason and overlap == 'skip' and last then
+local begun = redis.call('EXISTS', args.job_prefix .. args.job_id) == 1 -- Redis lost the end of the call that fired it
+  or redis.call('SISMEMBER', args.fired_here, args.job_id) == 1
+local reason = not begun and args.reason
+if not reason and not begun and overlap == 'skip' and last then
   local status = redis.call('HGET', args.job_prefix .. last, 'status')
   local open = status and status ~= 'Completed' and status ~= 'Failed' and status ~= 'Aborted'
   if open or redis.call('SISMEMBER', args.fired_here, last) == 1 then reason = 'Skipped because its job ' .. last .. ' was still there' end
 end
-if not reason and fired >= args.most_fired then
+if not reason and not begun and fired >= args.most_fired then
   reason = 'Skipped because the flex queue had no room for ' .. fired .. ' jobs of this schedule'
 end
 if not args.planned and reason then return 'busy' end
 
 redis.call('INCR', args.version_key)
-if args.planned and not args.following then
-  redis.call('HSET', args.schedule, 'state', 'COMPLETE')
-  redis.call('HDEL', args.schedule, 'nextFireTime')
-  redis.call('ZREM', args.due, args.id)
-  redis.call('ZREM', args.guaranteed_key, args.id)
-elseif args.planned then
-  redis.call('HSET', args.schedule, 'nextFireTime', args.following)
-  redis.call('ZADD', args.due, 'XX', args.following, args.id)
-  redis.call('ZADD', args.guaranteed_key, 'XX', args.following, args.id)
+if not reason then -- first: a fire time that is decided has its job
+  if args.planned and guaranteed == '1' then redis.call('ZADD', args.first, args.moment, args.job_id) end
+  redis.call('SADD', args.fired_here, args.job_id)
+  redis.call('ZADD', args.fired, args.moment, args.id .. ' ' .. args.job_id)
 end
+local function more(field) return string.format('%.0f', (redis.call('HGET', args.schedule, field) or 0) + 1) end
+local fields = {extendedStatus = reason or nil, nextFireTime = args.planned and args.following}
+if args.planned and not args.following then fields.state = 'COMPLETE' end
 if reason then
-  add(args.schedule, 'timesSkipped', 1)
-  add('quotejob:metrics', 'schedule_fires skipped', 1)
-  redis.call('HSET', args.schedule, 'extendedStatus', reason)
-  return 'skipped'
+  fields.timesSkipped = more('timesSkipped')
+else
+  fields.timesTriggered, fields.previousFireTime, fields.lastJobId = more('timesTriggered'), args.moment, args.job_id
 end
-add(args.schedule, 'timesTriggered', 1)
-add('quotejob:metrics', 'schedule_fires fired', 1)
-redis.call('HSET', args.schedule, 'previousFireTime', args.moment, 'lastJobId', args.job_id)
-redis.call('HDEL', args.schedule, 'extendedStatus')
-redis.call('ZADD', args.fired, args.moment, args.id .. ' ' .. args.job_id)
-redis.call('SADD', args.fired_here, args.job_id)
-if args.planned and guaranteed == '1' then redis.call('ZADD', args.first, args.moment, args.job_id) end
-return 'fired'
+set_fields(fields) -- now the fire time is decided
+if not reason then redis.call('HDEL', args.schedule, 'extendedStatus') end
+settle()
+add('quotejob:metrics', 'schedule_fires ' .. (reason and 'skipped' or 'fired'), 1)
+return reason and 'skipped' or 'fired'

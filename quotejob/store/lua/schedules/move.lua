@@ -1,4 +1,4 @@
--- needs add
+-- needs add, schedules/place
 -- Move a schedule from one state to another.
 -- args  keys: schedule, due, guaranteed_key, revision_key, version_key, schedules, names, fired_here (jobs of this schedule that have
 --       fired and are not submitted)
@@ -16,26 +16,16 @@ if args.next_fire and guaranteed == '1' then
   redis.call('INCR', args.revision_key)
 end
 redis.call('INCR', args.version_key)
-redis.call('ZREM', args.due, args.id)
-redis.call('ZREM', args.guaranteed_key, args.id)
 if args.state == 'DELETED' then
-  redis.call('DEL', args.schedule, args.fired_here)
+  redis.call('DEL', args.schedule, args.fired_here) -- first: what is left of one that is not there does no harm
   redis.call('ZREM', args.schedules, args.id)
   redis.call('HDEL', args.names, name)
+  settle()
   return state
 end
-redis.call('HSET', args.schedule, 'state', args.state)
+if args.next_fire then expect(args.next_fire) end
+set_fields({state = args.state, extendedStatus = args.reason, nextFireTime = args.next_fire})
+if not args.reason then redis.call('HDEL', args.schedule, 'extendedStatus') end
+settle()
 if args.state == 'ERROR' then add('quotejob:metrics', 'schedule_errors', 1) end
-if args.reason then
-  redis.call('HSET', args.schedule, 'extendedStatus', args.reason)
-else
-  redis.call('HDEL', args.schedule, 'extendedStatus')
-end
-if not args.next_fire then
-  redis.call('HDEL', args.schedule, 'nextFireTime')
-else
-  redis.call('HSET', args.schedule, 'nextFireTime', args.next_fire)
-  redis.call('ZADD', args.due, args.next_fire, args.id)
-  if guaranteed == '1' then redis.call('ZADD', args.guaranteed_key, args.next_fire, args.id) end
-end
 return state
