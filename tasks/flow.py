@@ -166,6 +166,9 @@ def finish(run: Run) -> None:
     """Complete the job if all of it is written, and dispatch the org's next job. May run twice."""
     if outstanding(run.job, run.progress) != [Outstanding("finish")]:
         return
+    if run.job.decided != run.job.total:
+        services().results.recount(run.job)
+        run = replace(run, job=run.jobs.get(run.id))
     handler = handler_of(run.job.job_type)
     if handler.rounds_off(run.job, run.progress):
         message(run.job, round_off).apply_async()

@@ -365,6 +365,10 @@ class Progress:
         """Count requests to the org that no receipt counts."""
         scripts.run(self._redis, "jobs/change", job=keys.job(job_id), counts={"apiCalls": calls})
 
+    def correct(self, job_id: str, counts: Mapping[str, int]) -> None:
+        """Set counts of a job, by the names of their fields."""
+        scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields=dict(counts))
+
     def another_fault(self, job_id: str, kind: str) -> Faults:
         """Count a fault, of whichever step. Return the faults of this kind since the last success of the job."""
         longest = int(LONGEST_COUNTED_PAUSE * 1000)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from quotejob.errors import InvalidRequest
+from quotejob.jobs.job import Job
 from quotejob.run.incomplete import IncompleteQuote
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Result
@@ -52,6 +54,17 @@ class Results:
         for place, result in self._placed(job_id, None):
             if outcome is None or result.outcome == outcome:
                 yield explained.put_in(place, result) if explained else result
+
+    def recount(self, job: Job) -> None:
+        """Set a job's counts to what its results say: Redis may have lost the end of a script that counted them.
+
+        All its records have a result.
+        """
+        counts: Counter[str] = Counter({str(outcome): 0 for outcome in Outcome})
+        for _, results in self._progress.results_of(job.job_id, self._progress.units_with_results(job.job_id)):
+            counts.update(str(result.outcome) for result in results)
+            counts["quotesCreated"] += sum(result.quote_id is not None for result in results)
+        self._progress.correct(job.job_id, counts | {"jobItemsProcessed": job.total_job_items})
 
     def _placed(self, job_id: str, cursor: str | None) -> Iterator[tuple[str, Result]]:
         """Yield the results after the cursor, each with its own cursor."""

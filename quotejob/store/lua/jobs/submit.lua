@@ -32,6 +32,7 @@ if #strangers > 1 then return strangers end
 watch(id, owner, args.fields.jobType)
 redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
 for _, parent in ipairs(args.parents) do redis.call('SADD', job(id, 'waits'), parent) end
+redis.call('ZADD', listed, number(args.created), id)
 set_fields(key, args.fields) -- now there is such a job
 enter(id, owner)
 arrange({id})
@@ -40,11 +41,11 @@ if holds and not args.passes_full and overfull(owner, args.most_holding, args.mo
   leave(id, owner)
   for _, parent in ipairs(args.parents) do redis.call('SREM', job(parent, 'children'), id) end
   redis.call('DEL', key, job(id, 'waits'), job(id, 'context'))
+  redis.call('ZREM', listed, id)
   wake(owner)
   return {'full', ''}
 end
 if not holds then redis.call('DEL', job(id, 'context')) end
-redis.call('ZADD', listed, number(args.created), id)
 if redis.call('INCR', submitted) == 1 or redis.call('TTL', submitted) > 3600 then redis.call('EXPIRE', submitted, 3600) end
 count_move(id, 'Holding')
 if args.idempotency then

@@ -5,7 +5,11 @@
 -- Returns 1, or 0 if the job has ended or has its plan, or if somebody else has added this wave.
 local status = redis.call('HGET', args.job, 'status')
 if status ~= 'Preparing' or redis.call('HEXISTS', args.job, 'waves') == 1 then return 0 end
-if redis.call('HLEN', args.waves) ~= args.wave then return 0 end
+local begun = redis.call('HLEN', args.waves)
+if begun ~= args.wave then
+  redis.call('HSET', args.job, 'wavesBegun', string.format('%.0f', begun)) -- Redis may have lost this end of the last call
+  return 0
+end
 for place, ids in ipairs(args.ids) do
   redis.call('HSET', args.pages, string.format('%.0f', args.first + place - 1), ids)
 end

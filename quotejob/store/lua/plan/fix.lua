@@ -16,10 +16,8 @@ for page = 0, args.page_count - 1 do -- a try that was lost may have left more t
     return -1
   end
 end
-if is_draft then
-  redis.call('RENAME', args.draft, args.pages)
-  redis.call('PERSIST', args.pages)
-end
+if is_draft then redis.call('RENAME', args.draft, args.pages) end
+redis.call('PERSIST', args.pages)
 redis.call('HSET', args.job, 'totalJobItems', args.page_count, 'total', args.record_count, 'waves', args.waves)
 add(args.job, 'apiCalls', args.api_calls)
 redis.call('INCR', 'quotejob:org:' .. redis.call('HGET', args.job, 'orgId') .. ':version')

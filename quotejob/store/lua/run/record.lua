@@ -29,9 +29,6 @@ if args.large then
     redis.call('HSET', args.large.incomplete, args.large.record, holder .. ' ' .. args.unit .. ' -')
   end
 end
-redis.call('HSET', args.receipts, args.unit, '1')
-redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
-redis.call('DEL', args.faults) -- something succeeded
 if args.results then redis.call('HSET', args.results_key, args.unit, args.results) end
 if args.totals then redis.call('HSET', args.totals_key, args.unit, args.totals) end
 if args.priced then redis.call('HSET', args.quotes_key, args.unit, args.priced) end
@@ -44,6 +41,9 @@ if args.code_version then -- a deployment may change it in the midst of a job
     redis.call('HSET', args.job, 'codeVersion', known .. ', ' .. args.code_version)
   end
 end
+redis.call('HSET', args.receipts, args.unit, '1') -- all that it stands for is stored; a lost count is found at the end
+redis.call('INCR', 'quotejob:org:' .. owner .. ':version')
+redis.call('DEL', args.faults) -- something succeeded
 for field, count in pairs(args.counts) do
   if count ~= 0 then
     add(args.job, field, count)
