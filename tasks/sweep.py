@@ -116,7 +116,7 @@ def _send_lost(job_id: str, held: dict[str, str], queued: Queued, *, silent: boo
     if job is None or job.status is Status.HOLDING:  # HOLDING: it ended and was resumed
         return
     if job.ended:
-        services().jobs.forget(job_id)  # Redis has lost the end of the script that ended it
+        services().jobs.forget(job_id, job)  # Redis has lost the end of the script that ended it
         return
     for lacking in outstanding(job, services().progress):
         messages = signatures(job, lacking)

@@ -69,12 +69,7 @@ class Moves(JobReader):
             also["startedDate"] = now.isoformat()
         elif status is Status.PREPARING:
             also |= {"resumedDate": now.isoformat(), "resumedItems": job.job_items_processed}
-        completed = status is Status.COMPLETED
-        keep, drop = keys.kept_after_end(job_id), keys.deleted_at_end(job_id)
-        if completed:
-            drop += keys.needed_for_resume(job_id, job.waves or job.waves_begun)
-        else:
-            keep += keys.needed_for_resume(job_id, job.waves or job.waves_begun)
+        keep, drop = _parts(job, status)
         origins = MOVES[status]
         before = self.run(
             "jobs/move",
@@ -88,7 +83,7 @@ class Moves(JobReader):
             counts=_counts(seen, status) if seen is not None else None,
             keep=keep,
             drop=drop,
-            past_run=_past_run(job, now) if completed else None,
+            past_run=_past_run(job, now) if status is Status.COMPLETED else None,
             runs_remembered=PAST_RUNS,
             runs_kept=PAST_RUNS_KEPT_FOR,
         ).decode()
@@ -96,6 +91,14 @@ class Moves(JobReader):
             return False
         self.log_move(job, status, before, calls=job.api_calls)
         return True
+
+    def forget(self, job_id: str, ended: Job | None = None) -> None:
+        """Remove a job that has ended, or no longer exists, from those that the sweep looks at.
+
+        ``ended``: the job. What comes of its end is done first, if Redis has lost the end of the script that ended it.
+        """
+        keep, drop = _parts(ended, ended.status) if ended else ([], [])
+        self.run("jobs/forget", id=job_id, keep=keep, drop=drop)
 
     def fail(self, job_id: str, reason: str) -> bool:
         """End the job as Failed with this reason. Return whether this call did it."""
@@ -129,6 +132,14 @@ class Moves(JobReader):
 
     def _change(self, job_id: str, **fields: str) -> None:
         scripts.run(self._redis, "jobs/change", job=keys.job(job_id), fields=fields)
+
+
+def _parts(job: Job, status: Status) -> tuple[list[str], list[str]]:
+    """Return the keys that expire with a job that ends so, and those that are deleted at once."""
+    keep, drop = keys.kept_after_end(job.job_id), keys.deleted_at_end(job.job_id)
+    part = drop if status is Status.COMPLETED else keep
+    part += keys.needed_for_resume(job.job_id, job.waves or job.waves_begun)
+    return keep, drop
 
 
 def _counts(job: Job, status: Status) -> dict[str, int]:

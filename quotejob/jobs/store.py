@@ -78,7 +78,3 @@ class JobStore(Submission, Moves):
     def touch(self, job_id: str) -> None:
         """Store a sign of life of a job that has a slot."""
         scripts.run(self._redis, "jobs/touch", open=keys.OPEN, id=job_id)
-
-    def forget(self, job_id: str) -> None:
-        """Remove a job from the list of open jobs, if it has ended or no longer exists."""
-        scripts.run(self._redis, "jobs/forget", open=keys.OPEN, job=keys.job(job_id), id=job_id)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 
 import pytest
-import redis
 from _callers import new_caller
+from _losing import MOST_COMMANDS, is_lost
 from cryptography.fernet import Fernet
 
 from quotejob.errors import JobNotFound
@@ -20,19 +20,10 @@ from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store import client as store
-from quotejob.store import keys, scripts
+from quotejob.store import keys
 from quotejob.testing import redis_server
 from tasks import sweep
 
-# A script that Redis runs keeps what it has done until its error.
-LOST = """
-local server, left = redis, @
-local redis = setmetatable({call = function(...)
-  left = left - 1
-  if left < 0 then error('lost') end
-  return server.call(...)
-end}, {__index = server})
-"""
 Do = Callable[[Services, CallerContext, str], object]
 
 
@@ -59,19 +50,12 @@ def services() -> Iterator[Services]:
         yield Services(Settings(redis_url=url, secret_keys=(Fernet.generate_key().decode(),), active_jobs=1), client)
 
 
-@contextmanager
-def losing(monkeypatch: pytest.MonkeyPatch, commands: int) -> Iterator[None]:
-    """Only so many commands of each script are done."""
-    with monkeypatch.context() as patch:
-        patch.setattr(scripts, "_PROLOGUE", LOST.replace("@", str(commands)) + scripts._PROLOGUE)
-        scripts._script.cache_clear()
-        yield
-    scripts._script.cache_clear()
-
-
 def look(services: Services, org_id: str) -> None:
-    """Do what sweeps do for the jobs that wait."""
+    """Do what sweeps do for the jobs that wait, and for those that have ended."""
     for _ in range(2):
+        for job in services.jobs.get_many([job_id for job_id, _ in services.jobs.open()]):
+            if job.ended:
+                services.jobs.forget(job.job_id, job)
         services.jobs.look_again(0, 1000)
         services.jobs.promote(org_id)
 
@@ -88,6 +72,7 @@ def goes_on(services: Services, caller: CallerContext, job_id: str, again: Do) -
     assert services.jobs.get(job_id).status in (Status.QUEUED, Status.FAILED)
     assert services.client.zscore(keys.OPEN, job_id) is not None or again is fail
     services.jobs.fail(job_id, "X: because")
+    assert services.client.ttl(keys.job(job_id)) > 0
     submit(services, caller, job_id[:-4] + "next")
     look(services, caller.org_id)
     assert services.jobs.get(job_id[:-4] + "next").status is Status.QUEUED
@@ -100,16 +85,13 @@ def goes_on(services: Services, caller: CallerContext, job_id: str, again: Do) -
 )
 def test_a_job_goes_on(services: Services, monkeypatch: pytest.MonkeyPatch, before: tuple[Do, ...], do: Do) -> None:
     lost = 0
-    for commands in range(200):
+    for commands in range(MOST_COMMANDS):
         caller, job_id = new_caller(), str(uuid.uuid4())
         for each in before:
             each(services, caller, job_id)
-        with losing(monkeypatch, commands):
-            try:
-                do(services, caller, job_id)
-                break
-            except redis.ResponseError:
-                lost += 1
+        if not is_lost(monkeypatch, commands, partial(do, services, caller, job_id)):
+            break
+        lost += 1
         goes_on(services, caller, job_id, do)
     assert lost > 5
 

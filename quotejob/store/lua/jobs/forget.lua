@@ -1,6 +1,11 @@
--- Let the sweep look at a job no more, unless it has been resumed meanwhile.
--- args  id, job and open (keys)
-local status = redis.call('HGET', args.job, 'status')
-if not status or status == 'Completed' or status == 'Failed' or status == 'Aborted' then
-  redis.call('ZREM', args.open, args.id)
+-- needs jobs/queue
+-- Let the sweep look at a job no more that has ended or that Redis has lost. What comes of its end is done first: Redis
+-- may have lost the end of the script that ended it. A job that was resumed meanwhile stays.
+-- args  id, keep, drop (as in end_job)
+local status, owner = unpack(redis.call('HMGET', job(args.id), 'status', 'orgId'))
+if not status then
+  redis.call('ZREM', OPEN, args.id)
+elseif ENDED[status] then
+  owe_mirror(args.id, owner)
+  end_job(args.id, owner)
 end

@@ -22,6 +22,9 @@ for _, id in ipairs(ids) do
   if not status then
     redis.call('ZREM', HOLDING, id)
     redis.call('DEL', job(id, 'waits'))
+  elseif ENDED[status] then -- Redis has lost the end of the script that ended it
+    owe_mirror(id, owner)
+    for _, child in ipairs(end_waiting(id, owner)) do ids[#ids + 1] = child end
   elseif status ~= 'Holding' then
     leave(id, owner)
   elseif not redis.call('ZSCORE', org(owner, 'holding'), id) then

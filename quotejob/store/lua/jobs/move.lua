@@ -2,8 +2,8 @@
 -- Move a job to another status, once, even if many processes try. If the job ends, check the jobs that wait for it.
 -- args  id, org, status (the new one), origins (the statuses it may come from), fields (to set in the same step), ends
 --       (whether the job ends), counts (nil, or fields that must have these numbers: an older copy of Redis may not have all
---       that the caller has seen). Only if it ends: keep (keys that expire with the job), drop (keys to delete now), past_run
---       (what estimates need of this run, or nil), runs_remembered (of each job type), runs_kept (s)
+--       that the caller has seen). Only if it ends: keep, drop (as in end_job), past_run (what estimates need of this run, or
+--       nil), runs_remembered (of each job type), runs_kept (s)
 -- Returns the status before ('' if there is no such job), or 'changed' (the counts). The job was moved if that is one of the
 -- origins.
 local id, owner, key = args.id, args.org, job(args.id)
@@ -13,11 +13,10 @@ if not is_one_of(before, args.origins) then return before end
 for field, count in pairs(args.counts or {}) do
   if tonumber(redis.call('HGET', key, field) or 0) ~= count then return 'changed' end
 end
-if args.ends then redis.call('SREM', org(owner, 'active'), id) end
-redis.call('HSET', key, 'status', args.status)
+args.fields.status = args.status
+set_fields(key, args.fields)
 count_move(id, args.status)
 changed(owner)
-set_fields(key, args.fields)
 if args.past_run then
   local runs = org(owner, 'runs:' .. redis.call('HGET', key, 'jobType'))
   redis.call('LPUSH', runs, args.past_run)
@@ -25,15 +24,7 @@ if args.past_run then
   redis.call('EXPIRE', runs, args.runs_kept)
 end
 if args.ends then
-  leave(id, owner)
-  redis.call('EXPIRE', key, KEPT)
-  for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
-  for _, part in ipairs(args.drop) do redis.call('DEL', part) end
-  let_go(id, owner)
-  local children = redis.call('SMEMBERS', job(id, 'children'))
-  redis.call('DEL', job(id, 'children'))
-  arrange(children)
-  redis.call('ZREM', OPEN, id) -- last: the sweep looks at it until then
+  end_job(id, owner)
 else
   redis.call('ZADD', OPEN, 'XX', number(NOW), id)
 end

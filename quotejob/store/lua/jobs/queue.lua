@@ -94,19 +94,22 @@ local function wake(owner)
   if next_one[2] then redis.call('ZADD', ALARMS, next_one[2], owner) else redis.call('ZREM', ALARMS, owner) end
 end
 
--- Put the notices of this end of a job into the outbox (quotejob/notices). Returns whether one of them is a callback.
+-- Put the notices of this end of a job into the outbox (quotejob/notices), once. Returns whether one of them is a callback.
 local function owe_notices(id)
   local receivers = {unpack(args.webhooks or {})}
   local callback = redis.call('HEXISTS', job(id), 'callbackUrl') == 1
   if callback then receivers[#receivers + 1] = 'callback' end
   if #receivers == 0 then return false end
-  local number_of_end = add(job(id), 'ends', 1)
+  local ended, noticed, ends = unpack(redis.call('HMGET', job(id), 'completedDate', 'noticed', 'ends'))
+  if ended == noticed then return callback end
+  local number_of_end = number((tonumber(ends) or 0) + 1)
   for _, receiver in ipairs(receivers) do
     local notice = receiver .. ' ' .. id .. ' ' .. number_of_end
     redis.call('HSET', 'quotejob:notice:' .. notice, 'since', number(NOW))
     redis.call('EXPIRE', 'quotejob:notice:' .. notice, args.notices_kept + 3600)
     redis.call('ZADD', 'quotejob:notices', number(NOW), notice)
   end
+  redis.call('HSET', job(id), 'ends', number_of_end, 'noticed', ended)
   return callback
 end
 
@@ -175,6 +178,17 @@ local function because(parent, status)
   return why
 end
 
+-- Do what comes of the end of a job that has never run. Returns the jobs that wait for it.
+local function end_waiting(id, owner)
+  leave(id, owner)
+  let_go(id, owner)
+  redis.call('EXPIRE', job(id), KEPT)
+  redis.call('EXPIRE', job(id, 'waits'), KEPT)
+  local children = redis.call('SMEMBERS', job(id, 'children'))
+  redis.call('DEL', job(id, 'children'))
+  return children
+end
+
 -- Check the conditions of these Holding jobs. Each becomes ready, keeps waiting, or is Aborted. If it is Aborted, its
 -- children are checked too.
 local function arrange(ids)
@@ -189,16 +203,26 @@ local function arrange(ids)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
         count_move(id, 'Aborted')
-        leave(id, owner)
-        let_go(id, owner)
-        redis.call('EXPIRE', job(id), KEPT)
-        redis.call('EXPIRE', job(id, 'waits'), KEPT)
-        for _, child in ipairs(redis.call('SMEMBERS', job(id, 'children'))) do ids[#ids + 1] = child end
-        redis.call('DEL', job(id, 'children'))
+        for _, child in ipairs(end_waiting(id, owner)) do ids[#ids + 1] = child end
       elseif redis.call('EXISTS', job(id, 'waits')) == 0 then
         redis.call('ZADD', org(owner, 'later'), time or 0, id)
         wake(owner)
       end
     end
   end
+end
+
+-- Do what comes of the end of a job. May run twice.
+-- args  keep (keys that expire with the job), drop (keys to delete now)
+local function end_job(id, owner)
+  redis.call('SREM', org(owner, 'active'), id)
+  leave(id, owner)
+  redis.call('EXPIRE', job(id), KEPT)
+  for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
+  for _, part in ipairs(args.drop) do redis.call('DEL', part) end
+  let_go(id, owner)
+  local children = redis.call('SMEMBERS', job(id, 'children'))
+  redis.call('DEL', job(id, 'children'))
+  arrange(children)
+  redis.call('ZREM', OPEN, id) -- last: the sweep looks at it until then (jobs/forget)
 end

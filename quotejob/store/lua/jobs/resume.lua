@@ -23,7 +23,7 @@ if overfull(owner, args.most_holding, args.most_active, args.window) then
   return {'full'}
 end
 count_move(id, 'Holding')
-redis.call('HDEL', key, 'extendedStatus', 'completedDate')
+redis.call('HDEL', key, 'extendedStatus', 'completedDate', 'noticed')
 redis.call('PERSIST', key)
 for _, part in ipairs(args.parts) do redis.call('PERSIST', part) end
 redis.call('ZREM', CLEAN_UPS, id) -- the resumed job completes its Quotes itself
