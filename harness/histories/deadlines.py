@@ -26,6 +26,7 @@ _EMPTYING = (
 )
 _OTHERS = ("SETEX", "PSETEX", "GETEX", "GETDEL", "EXPIREAT", "PEXPIREAT", "HEXPIRE", "HPEXPIRE", "COPY")
 
+LOST = "the end of this script is lost"
 LUA = """
 local EMPTYING, OTHERS = @EMPTYING, @OTHERS
 local server, now, DEADLINES = redis, tonumber(ARGV[2]), 'histories:deadlines'
@@ -79,7 +80,10 @@ for _, key in ipairs(server.call('ZRANGEBYSCORE', DEADLINES, '-inf', now)) do
   forget(key)
 end
 
+local left = tonumber(ARGV[3] or '') -- commands, until the rest of the script is lost
 local redis = setmetatable({call = function(name, key, ...)
+  left = left and left - 1
+  if left and left < 0 then error('@LOST') end
   if TIMED[name] then return TIMED[name](key, ...) end
   if OTHERS[name] then error('histories do not know the deadlines of ' .. name) end
   local said = server.call(name, key, ...)
@@ -89,6 +93,7 @@ local redis = setmetatable({call = function(name, key, ...)
   return said
 end}, {__index = server})
 """
+LUA = LUA.replace("@LOST", LOST)
 for _name, _words in (("@EMPTYING", _EMPTYING), ("@OTHERS", _OTHERS)):
     LUA = LUA.replace(_name, "{" + ", ".join(f"{word} = true" for word in _words) + "}")
 

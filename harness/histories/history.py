@@ -59,6 +59,7 @@ class History:
         self._schedules = Schedules(self.world, self._made, self._workers)
         self._older = OlderCopy(self.world, client, self._workers)
         self._client = client
+        self._client.tear(seed)
         self._client.faults = self._dice.choice((0.0, 0.0, 0.002, 0.01))
         self._renews = self._dice.random() < 0.5
         self._acting = 0  # users who have still something to do

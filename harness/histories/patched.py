@@ -42,6 +42,9 @@ from quotejob.store.client import RedisClient, RedisPipeline
 from quotejob.store.intake import Intake
 from tasks import flow, steps, sweep, ticks  # noqa: F401 (ticks: histories send its tasks)
 
+TORN = 0.25  # of the histories have scripts of which Redis loses the end
+TORN_SCRIPTS = 0.02  # of the scripts of such a history; the end of a short one may begin after it
+MOST_COMMANDS = 40  # before the end
 MAX_NODES = 6  # of a graph request: a Quote of six lines is a large one
 RECORDS_PER_WAVE = 6
 REAL_TIME = ("quotejob.store.client", "quotejob.testing.redis_server")  # they wait for the real Redis
@@ -54,17 +57,22 @@ class Client(RedisClient):
     world: World
     workers: Workers
     faults: float
+    tears: random.Random
+    tear_rate: float
     looked = 0.0  # the world's time when the keys whose time is over were deleted
-    has_scripts = False
+    names: dict[str, str] | None = None  # of the scripts that the server has, by their SHA1
 
     def load_scripts(self) -> None:
         """Give the server all scripts. Else the first history would send some of them twice, and be another one."""
-        if self.has_scripts:
+        if self.names is not None:
             return
+        self.names = {}
         folder = Path(scripts.__file__).parent / "lua"
         for file in sorted(folder.rglob("*.lua")):
-            self.script_load(scripts._script(str(file.relative_to(folder).with_suffix("")))[0])
-        self.has_scripts = True
+            name = str(file.relative_to(folder).with_suffix(""))
+            text, digest = scripts._script(name)
+            self.script_load(text)
+            self.names[digest] = name
 
     def at_once(self, *args: Any) -> Any:
         """Run one command beside all turns."""
@@ -79,10 +87,28 @@ class Client(RedisClient):
 
         def send() -> Any:
             now = clock.ms(self.world.now())
-            whole = (*args, now) if str(args[0]).startswith("EVAL") else deadlines.timed(args, now)
-            return super(Client, self).execute_command(*whole, **options)
+            if not str(args[0]).startswith("EVAL"):
+                return super(Client, self).execute_command(*deadlines.timed(args, now), **options)
+            try:
+                return super(Client, self).execute_command(*args, now, self.torn(), **options)
+            except redis.ResponseError as error:
+                if deadlines.LOST not in str(error):
+                    raise
+                self.world.note(f"REDIS LOSES the end of {(self.names or {}).get(args[1])}")
+                raise StoreUnavailable("Redis has lost the end of a script") from None
 
         return self.turn(send, str(args[0]))
+
+    def tear(self, seed: int) -> None:
+        """Let Redis lose the ends of some scripts, in some histories. Its dice are its own: others stay as they are."""
+        self.tears = random.Random(f"torn {seed}")
+        self.tear_rate = TORN_SCRIPTS if self.tears.random() < TORN else 0.0
+
+    def torn(self) -> int | str:
+        """Return after how many commands Redis loses the rest of a script. Nothing: it loses none."""
+        if self.world.here() is None or self.world.calm or self.tears.random() >= self.tear_rate:
+            return ""
+        return self.tears.randrange(MOST_COMMANDS)
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RedisPipeline:
         """Return a pipeline that is sent when it is this actor's turn."""
