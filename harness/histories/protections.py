@@ -20,7 +20,7 @@ FIRST_RECEIPT = "if redis.call('HEXISTS', args.receipts, args.unit) == 1 then re
 
 
 def _without_first_receipt() -> list[Any]:
-    """The end of a job would put right what is counted twice, so that is taken out, too."""
+    """Count every receipt, and do not let the end of a job put the counts right."""
     lua = scripts._lua
     return [
         patch.object(scripts, "_lua", cache(lambda name: lua(name).replace(FIRST_RECEIPT, ""))),

@@ -1,6 +1,7 @@
 """Redis has lost the end of a script of schedules: no fire time is lost, and none makes two jobs.
 
-The end begins after any of its commands. This happens when its append-only file is cut in the middle of a script (valkey#4342).
+The end begins after any of its commands. This happens when its append-only file is cut in the middle of a script
+(valkey#4342).
 """
 
 from __future__ import annotations
