@@ -11,8 +11,8 @@ from functools import partial
 
 import pytest
 from _callers import new_caller
-from _losing import MOST_COMMANDS, is_lost
 from cryptography.fernet import Fernet
+from systems.lost_ends import MOST_COMMANDS, is_lost
 
 from quotejob.errors import JobNotFound
 from quotejob.jobs.job import BuiltIn, Status

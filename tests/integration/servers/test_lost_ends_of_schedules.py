@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from _callers import new_caller
-from _losing import MOST_COMMANDS, is_lost
 from cryptography.fernet import Fernet
+from systems.lost_ends import MOST_COMMANDS, is_lost
 
 from quotejob.errors import ScheduleConflict, ScheduleNotFound
 from quotejob.jobs.search import JobSearch

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from _losing import MOST_COMMANDS, is_lost
 from _runs import being_planned
 from cryptography.fernet import Fernet
+from systems.lost_ends import MOST_COMMANDS, is_lost
 
 from quotejob.run import waves
 from quotejob.run.context import Run
