@@ -36,24 +36,25 @@ def services(redis_url: str) -> Services:
     return Services(settings, store.client(redis_url, attempts=1))
 
 
-def plan(run: Run, records: int = len(IDS)) -> None:
+def plan(run: Run, records: int) -> None:
     waves.stream_plan(run, iter(IDS[:records]), page_size=3, wave_size=6)
 
 
-def test_a_plan(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("records", [3, 10], ids=["one wave", "several"])
+def test_a_plan(services: Services, caller: CallerContext, monkeypatch: pytest.MonkeyPatch, records: int) -> None:
     """Each record is in one page, the pages stay, and what is kept of waves is known."""
     monkeypatch.setattr(waves, "FIRST_WAVE", 3)
     lost = 0
     for commands in range(MOST_COMMANDS):
         run = being_planned(services, caller)
-        complete = not is_lost(monkeypatch, commands, partial(plan, run))
+        complete = not is_lost(monkeypatch, commands, partial(plan, run, records))
         if not complete:
             lost += 1
-            plan(run)
+            plan(run, records)
         job = services.jobs.get(run.id)
         pages = [page for wave in waves.planned(job, run.progress) for page in wave]
-        assert [key for page in pages for key in run.progress.page(run.id, page)] == IDS
-        assert (job.total, job.total_job_items, job.waves) == (len(IDS), len(pages), job.waves_begun)
+        assert [key for page in pages for key in run.progress.page(run.id, page)] == IDS[:records]
+        assert (job.total, job.total_job_items, job.waves) == (records, len(pages), job.waves_begun)
         assert services.client.pttl(keys.job(run.id, "pages")) == -1
         services.jobs.fail(run.id, "enough")
         if complete:
