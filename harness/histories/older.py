@@ -67,5 +67,5 @@ class OlderCopy:
             sent.counted = counted
             if sent.chord:
                 sent.chord.left = left
-        self.workers.waiting[:] = [sent for sent, _, _ in self._messages]
         self.stage = 2
+        self.workers.come_back([sent for sent, _, _ in self._messages])

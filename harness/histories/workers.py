@@ -7,7 +7,7 @@ world may lose the body, send it early or send it twice.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +98,11 @@ class Workers:
             replacement.alive = False
             self.world.at(self.world.dice.uniform(0.5, 5), lambda: self._up(replacement))
             self.world.kill(here)
+
+    def come_back(self, waiting: Sequence[Sent]) -> None:
+        """Let these messages wait, and no others."""
+        self.waiting[:] = waiting
+        self._take()
 
     def idle(self) -> bool:
         """Return whether no message waits or is worked on."""
