@@ -14,7 +14,7 @@ import gc
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,13 +86,13 @@ class Here:
         with self._pieces.piece("worker: read answers"):
             return list(queries.rows(read_json(page), lambda _: {}, queries.child_names(soql)))
 
-    def send_graphs(self, sent: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def send_graphs(self, graphs_to_send: Iterable[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs, as OrgClient does."""
         with self._pieces.piece("worker: requests"):
-            body = graphs.request_body(sent, API_VERSION)
+            body, created = graphs.request_of(graphs_to_send, API_VERSION)
         answer = self.post(body, "org: writes of quotejob")
         with self._pieces.piece("worker: read answers"):
-            return graphs.outcomes_of(sent, read_json(answer))
+            return graphs.outcomes_of(created, read_json(answer))
 
     def reading(self, _what: str) -> AbstractContextManager[None]:
         """Let errors of reading pass."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -212,8 +212,9 @@ class Client:
                 self._request("more rows")
             yield row
 
-    def send_graphs(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def send_graphs(self, graphs_to_send: Iterable[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs. Raises OrgUnreachable if the answer is lost; the request may be done, now or later."""
+        graphs = list(graphs_to_send)
         return self._request(f"write {[graph.graph_id for graph in graphs]}", lambda: self._org.write(graphs)) or {}
 
     def send_together(self, graph: Graph) -> GraphOutcome:

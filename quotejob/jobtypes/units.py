@@ -114,8 +114,7 @@ class UnitWriter(ABC, Generic[U]):
         while waiting:
             self._go_on()
             request, known = self._take(waiting), len(self.results)
-            graphs = [Graph(name, list(self._nodes(group))) for name, group in request.items()]
-            outcomes = self._send(graphs)
+            outcomes = self._send(Graph(name, list(self._nodes(group))) for name, group in request.items())
             again = [left for name, group in request.items() for left in self._settle(group, outcomes.get(name))]
             waiting.extend(again)
             if any(outcome.not_run for outcome in outcomes.values()):
@@ -126,7 +125,7 @@ class UnitWriter(ABC, Generic[U]):
                 self._passing = OrgUnreachable("The org ran none of the graphs it was sent")
             self._pause()
 
-    def _send(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def _send(self, graphs: Iterable[Graph]) -> dict[str, GraphOutcome]:
         """Try once. Returns {} if the answer was lost: the graphs may have been written or not, so send them again."""
         try:
             return self._org.send_graphs(graphs)

@@ -5,7 +5,7 @@ A graph is all or nothing. Graphs of one request are independent. Answers are fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -74,19 +74,25 @@ def _exact(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} cannot be sent to an org")
 
 
-def request_body(graphs: Sequence[Graph], api_version: str) -> bytes:
-    """Return the body of a graph request. Raises ValueError if no org would accept it, so no call is wasted."""
-    _check(graphs)
-    return to_json({"graphs": [_graph(graph, api_version) for graph in graphs]})
+def request_of(graphs: Iterable[Graph], api_version: str) -> tuple[bytes, dict[str, list[str]]]:
+    """Return the body of a graph request, and what :func:`outcomes_of` has to know of it.
 
-
-def _check(graphs: Sequence[Graph]) -> None:
-    nodes = sum(len(graph.nodes) for graph in graphs)
-    if len(graphs) > MAX_GRAPHS or nodes > MAX_NODES:
+    That is small. So graphs that are made as they are needed do not take memory while the org works. Raises ValueError
+    if no org would accept the request, so no call is wasted.
+    """
+    bodies: list[bytes] = []
+    created: dict[str, list[str]] = {}  # graph id -> the reference ids of its new records
+    nodes = 0
+    for graph in graphs:
+        bodies.append(to_json(_graph(graph, api_version)))
+        created[graph.graph_id] = [node.reference_id for node in graph.nodes if node.method == "POST"]
+        nodes += len(graph.nodes)
+    if len(bodies) > MAX_GRAPHS or nodes > MAX_NODES:
         limits = f"at most {MAX_GRAPHS} and {MAX_NODES}"
-        raise ValueError(f"a graph request of {len(graphs)} graphs and {nodes} nodes is too large: {limits}")
-    if len({graph.graph_id for graph in graphs}) < len(graphs):
+        raise ValueError(f"a graph request of {len(bodies)} graphs and {nodes} nodes is too large: {limits}")
+    if len(created) < len(bodies):
         raise ValueError("graph ids must differ inside a request")
+    return b'{"graphs":[' + b",".join(bodies) + b"]}", created
 
 
 def _graph(graph: Graph, api_version: str) -> dict[str, Any]:
@@ -104,17 +110,17 @@ def read_answer(answer: Any) -> dict[str, GraphOutcome]:
     return {graph["graphId"]: _outcome(graph) for graph in answer["graphs"]}
 
 
-def outcomes_of(sent: Sequence[Graph], answer: Any) -> dict[str, GraphOutcome]:
-    """Return the outcome of each graph that was sent, by its id.
+def outcomes_of(created: Mapping[str, Sequence[str]], answer: Any) -> dict[str, GraphOutcome]:
+    """Return the outcome of each graph that was sent, by its id. ``created``: as :func:`request_of` gives it.
 
     Raises an error of its reading, such as KeyError, for another body, and if the id of a new record is not there.
     """
     outcomes = read_answer(answer)
-    for graph in sent:
-        outcome = outcomes[graph.graph_id]
-        if outcome.ok and not all(outcome.ids.get(n.reference_id) for n in graph.nodes if n.method == "POST"):
+    for graph_id, references in created.items():
+        outcome = outcomes[graph_id]
+        if outcome.ok and not all(outcome.ids.get(reference) for reference in references):
             raise KeyError("id")
-    return {graph.graph_id: outcomes[graph.graph_id] for graph in sent}
+    return {graph_id: outcomes[graph_id] for graph_id in created}
 
 
 def _outcome(graph: dict[str, Any]) -> GraphOutcome:

@@ -134,20 +134,22 @@ class OrgClient:
         answer: dict[str, Any] = self._get(f"sobjects/{_name(object_name)}/describe")
         return answer
 
-    def send_graphs(self, graphs_to_send: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def send_graphs(self, graphs_to_send: Iterable[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs, at most 75 with 500 nodes, with one try. Return the outcomes by graph id.
+
+        They are not needed any more while the org works, so they may be made as they are asked for.
 
         A refused graph is an outcome, not an error. Raises OrgUnreachable if the answer was lost: the graphs may have
         been written or not. The request is not compressed: it has about 100 kB at most, and gzip would cost more.
         """
-        if not graphs_to_send:
+        body, created = graphs.request_of(graphs_to_send, self.address.api_version)
+        if not created:
             return {}
-        body = graphs.request_body(graphs_to_send, self.address.api_version)
         salesforce = self._connection.salesforce
         with self._served():
             answer = self._connection.once(lambda: salesforce.restful("composite/graph", method="POST", data=body))
         with self.reading("the outcome of every graph, and the id of every new record"):
-            return graphs.outcomes_of(graphs_to_send, answer)
+            return graphs.outcomes_of(created, answer)
 
     def send_together(self, graph: Graph) -> GraphOutcome:
         """Write one graph of new records, at most 500, with one try, so that each refused record has its error.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -231,7 +231,8 @@ def test_a_refusal_that_others_may_have_caused_is_tried_alone(
         errors = tuple(NodeError(node.reference_id, code, reason, (), 400) for node in graph.nodes)
         return GraphOutcome(graph.graph_id, False, errors=errors)
 
-    def sending(client: OrgClient, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def sending(client: OrgClient, graphs_to_send: Iterable[Graph]) -> dict[str, GraphOutcome]:
+        graphs = list(graphs_to_send)
         sent.append(len(graphs))
         if len(sent) > 1:
             return one_by_one(client, graphs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -281,7 +281,8 @@ def test_a_duplicate_that_is_not_there_is_sent_once_more(org: OrgClient, monkeyp
     send, refusal = OrgClient.send_graphs, "DUPLICATE_VALUE"
     answers = iter([refusal])
 
-    def sending(client: OrgClient, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
+    def sending(client: OrgClient, graphs_to_send: Iterable[Graph]) -> dict[str, GraphOutcome]:
+        graphs = list(graphs_to_send)
         if next(answers, None) is None:
             return send(client, graphs)
         error = NodeError(graphs[0].nodes[0].reference_id, refusal, "duplicate value found: QuoteJobKey__c", (), 400)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -116,7 +116,7 @@ def die_at(patch: pytest.MonkeyPatch, request: int, *, after: bool = False) -> N
     """Die before (or after) the graph request with this number."""
     send, sent = OrgClient.send_graphs, []
 
-    def sending(org: OrgClient, graphs: list[Graph]) -> dict[str, GraphOutcome]:
+    def sending(org: OrgClient, graphs: Iterable[Graph]) -> dict[str, GraphOutcome]:
         sent.append(graphs)
         if len(sent) == request and not after:
             raise Died

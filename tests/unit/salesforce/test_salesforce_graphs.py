@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quotejob.salesforce import MAX_GRAPHS, MAX_NODES, Graph, Kind, Node
-from quotejob.salesforce.graphs import read_answer, request_body, to_json
+from quotejob.salesforce.graphs import read_answer, request_of, to_json
 
 HALTED = {"errorCode": "PROCESSING_HALTED", "message": "The transaction was rolled back."}
 
@@ -32,7 +32,8 @@ def _failed(*bodies: Any, status: int = 400) -> dict[str, Any]:
 
 def test_a_request_names_its_nodes_as_the_guide_does() -> None:
     """Addresses carry the API version; Decimal goes out digit for digit."""
-    body = request_body([_graph()], "66.0")
+    body, created = request_of([_graph()], "66.0")
+    assert created == {"g1": ["q1", "q1_l1"]}
     assert body == (
         b'{"graphs":[{"graphId":"g1","compositeRequest":['
         b'{"url":"/services/data/v66.0/sobjects/Quote","method":"POST","referenceId":"q1",'
@@ -44,8 +45,9 @@ def test_a_request_names_its_nodes_as_the_guide_does() -> None:
 
 def test_a_node_without_a_body_sends_none() -> None:
     """A delete has no body."""
-    body = request_body([Graph("g1", [Node("r1", "DELETE", "Quote/0Q0000000000001AAA")])], "66.0")
+    body, created = request_of([Graph("g1", [Node("r1", "DELETE", "Quote/0Q0000000000001AAA")])], "66.0")
     assert b'"body"' not in body
+    assert created == {"g1": []}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +74,13 @@ def test_what_is_not_json_is_refused(value: object) -> None:
 
 def test_a_request_too_large_is_not_sent() -> None:
     """The limits are the guide's: 75 graphs, 500 nodes, ids that differ."""
-    request_body([_graph(f"g{number}") for number in range(MAX_GRAPHS)], "66.0")
+    request_of([_graph(f"g{number}") for number in range(MAX_GRAPHS)], "66.0")
     with pytest.raises(ValueError, match="76 graphs"):
-        request_body([_graph(f"g{number}") for number in range(MAX_GRAPHS + 1)], "66.0")
+        request_of([_graph(f"g{number}") for number in range(MAX_GRAPHS + 1)], "66.0")
     with pytest.raises(ValueError, match="501 nodes"):
-        request_body([_graph(lines=MAX_NODES)], "66.0")
+        request_of([_graph(lines=MAX_NODES)], "66.0")
     with pytest.raises(ValueError, match="differ"):
-        request_body([_graph(), _graph()], "66.0")
+        request_of([_graph(), _graph()], "66.0")
 
 
 def test_a_graph_that_was_written_gives_its_ids() -> None:
