@@ -1,4 +1,4 @@
--- needs clock, add
+-- needs clock, add, fields
 -- The flex queue, for the scripts that begin with "needs jobs/queue": which jobs wait, their order, and which are ready.
 -- args  now_iso (ISO 8601), kept (s; how long an ended job is stored), now (ms; only in simulated time; nil: use the time
 --       of Redis), mirror_kept (s; how long the org can still be told of the end of a job; nil: it is told nothing),
@@ -25,15 +25,6 @@ local function number(value) return string.format('%.0f', value) end
 
 -- Return whether only a newer version understands the job. Then it is left alone: neither started nor ended here.
 local function is_newer(id) return tonumber(redis.call('HGET', job(id), 'format') or 1) > args.format end
-
-local function set_fields(key, fields)
-  local flat = {}
-  for name, value in pairs(fields) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = value
-  end
-  if #flat > 0 then redis.call('HSET', key, unpack(flat)) end
-end
 
 local function is_one_of(value, list)
   for _, one in ipairs(list) do

@@ -18,7 +18,7 @@ end
 redis.call('INCR', args.version_key)
 redis.call('HSET', args.names, args.name, args.id)
 if args.next_fire then expect(args.next_fire) end
-set_fields(args.fields)
+set_fields(args.schedule, args.fields)
 if #args.gone > 0 then redis.call('HDEL', args.schedule, unpack(args.gone)) end
 if args.old_name ~= args.name then redis.call('HDEL', args.names, args.old_name) end
 settle()

@@ -17,7 +17,7 @@ end
 redis.call('ZADD', args.schedules, args.created, args.id)
 redis.call('HSET', args.names, args.name, args.id)
 expect(args.first_fire)
-set_fields(args.fields) -- now there is such a schedule
+set_fields(args.schedule, args.fields) -- now there is such a schedule
 settle()
 redis.call('INCR', args.version_key)
 return 'new'

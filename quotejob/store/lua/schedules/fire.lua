@@ -40,7 +40,7 @@ if reason then
 else
   fields.timesTriggered, fields.previousFireTime, fields.lastJobId = more('timesTriggered'), args.moment, args.job_id
 end
-set_fields(fields) -- now the fire time is decided
+set_fields(args.schedule, fields) -- now the fire time is decided
 if not reason then redis.call('HDEL', args.schedule, 'extendedStatus') end
 settle()
 add('quotejob:metrics', 'schedule_fires ' .. (reason and 'skipped' or 'fired'), 1)

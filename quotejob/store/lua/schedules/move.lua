@@ -24,7 +24,7 @@ if args.state == 'DELETED' then
   return state
 end
 if args.next_fire then expect(args.next_fire) end
-set_fields({state = args.state, extendedStatus = args.reason, nextFireTime = args.next_fire})
+set_fields(args.schedule, {state = args.state, extendedStatus = args.reason, nextFireTime = args.next_fire})
 if not args.reason then redis.call('HDEL', args.schedule, 'extendedStatus') end
 settle()
 if args.state == 'ERROR' then add('quotejob:metrics', 'schedule_errors', 1) end

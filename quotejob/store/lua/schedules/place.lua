@@ -1,3 +1,4 @@
+-- needs fields
 -- The place of a schedule among those that ticks look at, for the scripts that begin with "needs schedules/place". It
 -- goes by the schedule's hash. A Redis that has lost the end of a script (valkey#4342) has a place that is too early at
 -- most: the tick that finds it puts it right (schedules/settle).
@@ -16,16 +17,6 @@ local function settle()
   if time and not waits then redis.call('HDEL', args.schedule, 'nextFireTime') end
   put(args.guaranteed_key, waits and guaranteed == '1')
   put(args.due, waits) -- last: ticks look at it
-end
-
--- Set fields of the schedule with one command, so that Redis has all of them or none.
-local function set_fields(fields)
-  local flat = {}
-  for name, value in pairs(fields) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = value
-  end
-  redis.call('HSET', args.schedule, unpack(flat))
 end
 
 -- Return which other schedule of the org has this name, or nil.
