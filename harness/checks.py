@@ -10,12 +10,15 @@ failed is said once more just above that line, and then the exit code is not 0 e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPORARY = ROOT / ".pytest_tmp"  # pytest's temporary folders stay inside the checkout
@@ -49,21 +52,19 @@ def everything() -> int:
     """Run the checks and all tests. Return the exit code. Ctrl-C and SIGTERM end what runs, each once, and wait."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     log = TEMPORARY / "acceptance.log"
-    running: list[subprocess.Popen[bytes]] = []
     try:
         with log.open("wb") as file:
-            running.append(acceptance := start(ACCEPTANCE, file))
+            acceptance = start(ACCEPTANCE, file)
         print(f"== pytest: acceptance runs meanwhile, and writes to {log.relative_to(ROOT)}", flush=True)
         os.nice(LATER)
         failed = []
         for name, command in CHECKS.items():
             print(f"== {name}", flush=True)
-            running.append(check := start(command))
-            if check.wait() != 0:
+            if start(command).wait() != 0:
                 failed.append(name)
         acceptance.wait()
     except KeyboardInterrupt:
-        stop(running)
+        stop()
         return 130
     *lines, last = log.read_text("utf-8", "replace").splitlines() or ["it wrote nothing"]
     print("== pytest: acceptance", *lines, sep="\n")
@@ -85,13 +86,16 @@ def start(command: list[str], output: IO[bytes] | None = None) -> subprocess.Pop
     )
 
 
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Ask those that run to end, and wait: tests stop first what they have started."""
-    for process in processes:
-        if process.poll() is None:
+def stop() -> None:
+    """Ask what this process has started to end, and wait: tests stop first what they have started.
+
+    The system says what that is. A command that was starting when the signal came is nowhere else.
+    """
+    running = psutil.Process().children()
+    for process in running:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    for process in processes:
-        process.wait()
+    psutil.wait_procs(running)
 
 
 if __name__ == "__main__":

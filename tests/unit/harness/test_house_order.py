@@ -25,13 +25,26 @@ time.sleep(60)
 """
 
 
-def begun(folder: Path, acceptance: list[str], **checks: list[str]) -> subprocess.Popen[str]:
-    """harness.checks with other commands, in a folder of its own."""
+# The signal comes while the last process is being started: it runs, and nobody has it yet.
+INTERRUPTED = """
+begin = checks.start
+def start(command, output=None):
+    process = begin(command, output)
+    while not all(Path(note).is_file() and Path(note).read_text() for note in NOTES):
+        if output: return process
+    raise KeyboardInterrupt
+checks.start = start
+"""
+
+
+def begun(folder: Path, acceptance: list[str], before: str = "", **checks: list[str]) -> subprocess.Popen[str]:
+    """harness.checks with other commands, in a folder of its own. ``before``: a program that runs first."""
     program = (
         "import signal; from pathlib import Path; from harness import checks\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background processes ignore it
         f"checks.ROOT = Path({str(folder)!r}); checks.TEMPORARY = checks.ROOT / 'temporary'\n"
         f"checks.ACCEPTANCE = {acceptance!r}; checks.CHECKS = {checks!r}\n"
+        f"{before}\n"
         "checks.main()\n"
     )
     return subprocess.Popen(
@@ -75,6 +88,16 @@ def test_an_interrupt_stops_both_once_and_waits_for_them(tmp_path: Path, number:
             assert run.poll() is None
             time.sleep(0.01)
         run.send_signal(number)
+        said, _ = run.communicate()
+    assert run.returncode == 130, said
+    assert [note.read_text() for note in notes] == ["runs\nstopped\n"] * 2
+
+
+def test_what_is_just_being_started_is_stopped_too(tmp_path: Path) -> None:
+    notes = [tmp_path / "acceptance", tmp_path / "check"]
+    commands = [["-c", PATIENT, str(note)] for note in notes]
+    before = f"NOTES = {[str(note) for note in notes]!r}{INTERRUPTED}"
+    with begun(tmp_path, commands[0], before, check=commands[1]) as run:
         said, _ = run.communicate()
     assert run.returncode == 130, said
     assert [note.read_text() for note in notes] == ["runs\nstopped\n"] * 2
