@@ -21,7 +21,7 @@ from harness.orgside.bridge import bridge, build
 from harness.process import ROOT
 from harness.stack import Stack
 
-expect.set_options(timeout=40_000)  # a record follows its job within seconds
+expect.set_options(timeout=90_000)  # seconds; half a minute more if the org did not answer in time once
 PICTURES = ROOT / "docs" / "org" if os.environ.get("ORG_PICTURES") else None
 LATER = "2099-01-01T00:00:00Z"
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the packages
