@@ -59,8 +59,11 @@ class Ledger:
         return any(part.job for part in self.parts)
 
     def remove(self) -> None:
-        """Forget the load: its results are written."""
-        shutil.rmtree(self.folder)
+        """Forget the load: its results are written. A death meanwhile leaves no folder that looks like a load."""
+        ended = _ended(self.folder)
+        shutil.rmtree(ended, ignore_errors=True)
+        self.folder.replace(ended)
+        shutil.rmtree(ended, ignore_errors=True)
 
 
 def folder_of(path: Path) -> Path:
@@ -68,18 +71,25 @@ def folder_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.bulk")
 
 
+def _ended(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.ended")
+
+
 @contextmanager
 def opened(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[Ledger]:
     """Give the ledger of a file's load; raise CommandError when another one is in the way."""
     folder = folder_of(path)
     known = folder / "ledger.json"
-    if resume and not folder.exists():
-        raise CommandError(f"{path} has no load to go on with: leave --resume out.", USAGE, "NOTHING_TO_RESUME")
+    if resume and not _is_sent(known):
+        results = path.with_name(f"{path.stem}.success.csv")
+        how = f"the last one ended, see {results}" if results.exists() else "leave --resume out"
+        raise CommandError(f"{path} has no load to go on with: {how}.", USAGE, "NOTHING_TO_RESUME")
     if not resume and _is_sent(known):
         message = (
             f"A load of {path} has not ended. Go on with it: {NAME} bulk load {path} --resume. Or remove {folder}."
         )
         raise CommandError(message, USAGE, "LOAD_NOT_ENDED")
+    shutil.rmtree(_ended(folder), ignore_errors=True)
     folder.mkdir(exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
     try:
