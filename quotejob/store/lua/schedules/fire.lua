@@ -15,14 +15,17 @@ if not args.planned and last == args.job_id then return 'fired' end -- the same 
 local fired = redis.call('SCARD', args.fired_here)
 local begun = redis.call('EXISTS', args.job_prefix .. args.job_id) == 1 -- Redis lost the end of the call that fired it
   or redis.call('SISMEMBER', args.fired_here, args.job_id) == 1
-local reason = not begun and args.reason
-if not reason and not begun and overlap == 'skip' and last then
-  local status = redis.call('HGET', args.job_prefix .. last, 'status')
-  local open = status and status ~= 'Completed' and status ~= 'Failed' and status ~= 'Aborted'
-  if open or redis.call('SISMEMBER', args.fired_here, last) == 1 then reason = 'Skipped because its job ' .. last .. ' was still there' end
-end
-if not reason and not begun and fired >= args.most_fired then
-  reason = 'Skipped because the flex queue had no room for ' .. fired .. ' jobs of this schedule'
+local reason
+if not begun then
+  reason = args.reason
+  if not reason and overlap == 'skip' and last then
+    local status = redis.call('HGET', args.job_prefix .. last, 'status')
+    local open = status and status ~= 'Completed' and status ~= 'Failed' and status ~= 'Aborted'
+    if open or redis.call('SISMEMBER', args.fired_here, last) == 1 then reason = 'Skipped because its job ' .. last .. ' was still there' end
+  end
+  if not reason and fired >= args.most_fired then
+    reason = 'Skipped because the flex queue had no room for ' .. fired .. ' jobs of this schedule'
+  end
 end
 if not args.planned and reason then return 'busy' end
 
@@ -33,7 +36,7 @@ if not reason then -- first: a fire time that is decided has its job
   redis.call('ZADD', args.fired, args.moment, args.id .. ' ' .. args.job_id)
 end
 local function more(field) return string.format('%.0f', (redis.call('HGET', args.schedule, field) or 0) + 1) end
-local fields = {extendedStatus = reason or nil, nextFireTime = args.planned and args.following}
+local fields = {extendedStatus = reason, nextFireTime = args.planned and args.following}
 if args.planned and not args.following then fields.state = 'COMPLETE' end
 if reason then
   fields.timesSkipped = more('timesSkipped')
@@ -43,5 +46,6 @@ end
 set_fields(args.schedule, fields) -- now the fire time is decided
 if not reason then redis.call('HDEL', args.schedule, 'extendedStatus') end
 settle()
-add('quotejob:metrics', 'schedule_fires ' .. (reason and 'skipped' or 'fired'), 1)
-return reason and 'skipped' or 'fired'
+local outcome = reason and 'skipped' or 'fired'
+add('quotejob:metrics', 'schedule_fires ' .. outcome, 1)
+return outcome
