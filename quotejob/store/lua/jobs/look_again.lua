@@ -24,7 +24,7 @@ for _, id in ipairs(ids) do
     redis.call('DEL', job(id, 'waits'))
   elseif ENDED[status] then -- Redis has lost the end of the script that ended it
     owe_mirror(id, owner)
-    for _, child in ipairs(end_waiting(id, owner)) do ids[#ids + 1] = child end
+    for _, child in ipairs(settle_end(id, owner)) do ids[#ids + 1] = child end
   elseif status ~= 'Holding' then
     leave(id, owner)
   elseif not redis.call('ZSCORE', org(owner, 'holding'), id) then

@@ -169,8 +169,8 @@ local function because(parent, status)
   return why
 end
 
--- Do what comes of the end of a job that has never run. Returns the jobs that wait for it.
-local function end_waiting(id, owner)
+-- Do what comes of the end of a job, whether it has run or not. Returns the jobs that wait for it.
+local function settle_end(id, owner)
   leave(id, owner)
   let_go(id, owner)
   redis.call('EXPIRE', job(id), KEPT)
@@ -194,7 +194,7 @@ local function arrange(ids)
       if parent then
         redis.call('HSET', job(id), 'status', 'Aborted', 'completedDate', NOW_ISO, 'extendedStatus', because(parent, ended))
         count_move(id, 'Aborted')
-        for _, child in ipairs(end_waiting(id, owner)) do ids[#ids + 1] = child end
+        for _, child in ipairs(settle_end(id, owner)) do ids[#ids + 1] = child end
       elseif redis.call('EXISTS', job(id, 'waits')) == 0 then
         redis.call('ZADD', org(owner, 'later'), time or 0, id)
         wake(owner)
@@ -203,17 +203,12 @@ local function arrange(ids)
   end
 end
 
--- Do what comes of the end of a job. May run twice.
+-- Do what comes of the end of a job that may have run. May run twice.
 -- args  keep (keys that expire with the job), drop (keys to delete now)
 local function end_job(id, owner)
   redis.call('SREM', org(owner, 'active'), id)
-  leave(id, owner)
-  redis.call('EXPIRE', job(id), KEPT)
   for _, part in ipairs(args.keep) do redis.call('EXPIRE', part, KEPT) end
   for _, part in ipairs(args.drop) do redis.call('DEL', part) end
-  let_go(id, owner)
-  local children = redis.call('SMEMBERS', job(id, 'children'))
-  redis.call('DEL', job(id, 'children'))
-  arrange(children)
+  arrange(settle_end(id, owner))
   redis.call('ZREM', OPEN, id) -- last: the sweep looks at it until then (jobs/forget)
 end
