@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -22,21 +21,15 @@ end}, {__index = server})
 MOST_COMMANDS = 200  # of one script
 
 
-@contextmanager
-def losing(monkeypatch: pytest.MonkeyPatch, commands: int) -> Iterator[None]:
-    """Only so many commands of each script are done; the rest of it is lost."""
+def is_lost(monkeypatch: pytest.MonkeyPatch, commands: int, do: Callable[[], object]) -> bool:
+    """Do this while all but so many commands of each script are lost. Return whether some were."""
     with monkeypatch.context() as patch:
         patch.setattr(scripts, "_PROLOGUE", _LOST.replace("@", str(commands)) + scripts._PROLOGUE)
         scripts._script.cache_clear()
-        yield
-    scripts._script.cache_clear()
-
-
-def is_lost(monkeypatch: pytest.MonkeyPatch, commands: int, do: Callable[[], object]) -> bool:
-    """Do this while all but so many commands of each script are lost. Return whether some were."""
-    with losing(monkeypatch, commands):
         try:
             do()
         except redis.ResponseError:
             return True
-        return False
+        finally:
+            scripts._script.cache_clear()
+    return False
