@@ -71,6 +71,11 @@ def folder_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.bulk")
 
 
+def result_file(path: Path, kind: str) -> Path:
+    """Return the file with the rows that had an outcome of this kind, beside the file of a load."""
+    return path.with_name(f"{path.stem}.{kind}.csv")
+
+
 def _ended(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.ended")
 
@@ -81,7 +86,7 @@ def opened(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[Le
     folder = folder_of(path)
     known = folder / "ledger.json"
     if resume and not _is_sent(known):
-        results = path.with_name(f"{path.stem}.success.csv")
+        results = result_file(path, "success")
         how = f"the last one ended, see {results}" if results.exists() else "leave --resume out"
         raise CommandError(f"{path} has no load to go on with: {how}.", USAGE, "NOTHING_TO_RESUME")
     if not resume and _is_sent(known):

@@ -250,7 +250,7 @@ class Load:
         return RECORDS_FAILED if counts[FAILED] or counts[UNPROCESSED] else OK
 
     def _file(self, kind: str) -> Path:
-        return self._path.with_name(f"{self._path.stem}.{kind}.csv")
+        return ledgers.result_file(self._path, kind)
 
     def _write(self, outcomes: Iterator[Outcome]) -> tuple[Counter[str], list[int]]:
         """Write each row with its outcome into the file of its kind; the rows are in their own order."""
