@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,8 @@ from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.testing import redis_server
 
-Restart = Callable[[int], None]
+Place = Callable[[bytes], int]  # where to cut a file with this text
+Restart = Callable[[Place], None]
 RECORDS = [f"006{number}" for number in range(4)]
 RECEIPT = Receipt("0", tuple(Result(each, Outcome.SUCCEEDED) for each in RECORDS), api_calls=2)
 
@@ -36,22 +38,26 @@ def url() -> str:
 
 @pytest.fixture
 def restart(url: str, tmp_path: Path) -> Iterator[Restart]:
-    """``restart(cut)``: kill Redis, cut so many bytes off its file, and start it again."""
+    """``restart(place)``: kill Redis, cut its file at this place, and start it again.
+
+    Each command is in the file before its answer. Else Redis may write it two seconds later, while an fsync lasts.
+    """
+    command = [*redis_server.command(urlsplit(url).port or 0, tmp_path), "--appendfsync", "always"]
 
     def start() -> subprocess.Popen[bytes]:
         with (tmp_path / "log").open("ab") as log:
-            made = subprocess.Popen(redis_server.command(urlsplit(url).port or 0, tmp_path), stdout=log)
+            made = subprocess.Popen(command, stdout=log)
         wait(lambda: redis_server.answers(url), 20)
         return made
 
     process = start()
 
-    def again(cut: int) -> None:
+    def again(place: Place) -> None:
         nonlocal process
         process.kill()
         process.wait()
         [file] = tmp_path.rglob("*.aof")
-        os.truncate(file, file.stat().st_size - cut)
+        os.truncate(file, place(file.read_bytes()))
         process = start()
 
     yield again
@@ -59,14 +65,12 @@ def restart(url: str, tmp_path: Path) -> Iterator[Restart]:
     process.wait()
 
 
-def end_of_the_last_script(folder: Path, job_id: str, share: float) -> int:
-    """How many bytes to cut off, so that this share of its last script's commands is left, and a part of one more."""
-    [file] = folder.rglob("*.aof")
-    text = file.read_bytes()
+def in_the_last_script(job_id: str, share: float, text: bytes) -> int:
+    """Return the place before which this share of the commands of the job's last script is, and a part of one more."""
     script = text.rindex(b"\r\nMULTI\r\n", 0, text.rindex(job_id.encode()))  # others may have written since then
     end = text.index(b"\r\nEXEC\r\n", script)
     begins = [place for place in range(script, end) if text.startswith(b"\r\n*", place)]
-    return len(text) - begins[int(len(begins) * share)] - 5
+    return begins[int(len(begins) * share)] + 5
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -79,10 +83,10 @@ def test_a_receipt_counts_once(url: str, restart: Restart, tmp_path: Path, share
     services.progress.store_plan(job.job_id, [RECORDS], 1, lambda: 0)
     services.jobs.move(job.job_id, Status.PROCESSING)
     assert services.progress.record_page(job.job_id, 0, RECEIPT)
-    restart(end_of_the_last_script(tmp_path, job.job_id, share))
+    restart(partial(in_the_last_script, job.job_id, share))
     assert services.progress.record_page(job.job_id, 0, RECEIPT)
     after = services.jobs.get(job.job_id)
-    restart(0)
+    restart(len)
     assert b"MULTI calls can not be nested" in (tmp_path / "log").read_bytes()
     assert services.jobs.get(job.job_id) == after
     assert (after.succeeded, after.api_calls) == (len(RECORDS), 2)
