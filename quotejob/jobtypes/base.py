@@ -63,19 +63,19 @@ class JobHandler(ABC):
 
     @abstractmethod
     def work_page(self, run: Run, wave: int, page: int) -> None:
-        """Process one page, and record its receipt by Progress.record_page."""
+        """Process one page, and record its receipt by run.record_page."""
 
     def give_up_page(self, run: Run, wave: int, page: int) -> None:
         """Settle a page that has ended its worker again and again: its records failed, with that reason."""
         results = tuple(lost(record_id) for record_id in run.progress.page(run.id, page))
-        run.progress.record_page(run.id, wave, Receipt(str(page), results), lease=run.lease)
+        run.record_page(wave, Receipt(str(page), results))
 
     def pack(self, run: Run, wave: int) -> int | None:
         """Fix the batches of a wave. Return their number, or None if they were fixed before. Default: no batches."""
-        return 0 if run.progress.store_batches(run.id, wave, [], lease=run.lease) else None
+        return run.fix_batches(wave, [])
 
     def write_batch(self, run: Run, wave: int, batch: int) -> None:
-        """Write one batch into the org, and record its receipt by Progress.record_batch."""
+        """Write one batch into the org, and record its receipt by run.record_batch."""
         raise NotImplementedError(f"{self.name} jobs have no batches")
 
     def clean_up(self, run: Run) -> None:

@@ -61,7 +61,7 @@ class SampleDataCreate(JobHandler):
         numbers, catalog = run.progress.page(run.id, page), _read_catalog(run)
         ids, refused = _create_opportunities(run, page, numbers, catalog)
         results = (*refused, *_create_lines(run, page, ids, catalog))
-        run.progress.record_page(run.id, wave, Receipt(str(page), results, api_calls=run.org.calls), lease=run.lease)
+        run.record_page(wave, Receipt(str(page), results, api_calls=run.org.calls))
         log.info(f"Created a page of {len(ids)} Opportunities", wave=wave, page=page, **run.figures())
 
 
@@ -88,9 +88,7 @@ class SampleDataDelete(JobHandler):
         _delete(run, page, "Quote", _ids_of_quotes(run, ids))
         refused = _delete(run, page, "Opportunity", iter(ids))
         results = (refused.get(record_id, Result(record_id, Outcome.SUCCEEDED)) for record_id in ids)
-        run.progress.record_page(
-            run.id, wave, Receipt(str(page), tuple(results), api_calls=run.org.calls), lease=run.lease
-        )
+        run.record_page(wave, Receipt(str(page), tuple(results), api_calls=run.org.calls))
         gone = len(ids) - len(refused)
         log.info(f"Deleted a page of {gone} Opportunities", wave=wave, page=page, **run.figures())
 

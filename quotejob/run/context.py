@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from quotejob.jobs.job import Job
 from quotejob.jobs.store import JobStore
 from quotejob.run.gate import Gate
 from quotejob.run.leases import Lease, Leases
-from quotejob.run.progress import Progress
+from quotejob.run.progress import Batch, Progress
+from quotejob.run.receipt import Receipt
 from quotejob.run.silence import Silence
 from quotejob.salesforce import OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext
@@ -83,6 +84,26 @@ class Run:
         """
         if self.lease is not None:
             self.lease.go_on()
+
+    def record_page(self, wave: int, receipt: Receipt, priced: bytes = b"") -> None:
+        """Store the receipt of a page and its priced quotes, once. Raises LeaseLost if another step has taken it."""
+        self.progress.record_page(self.id, wave, receipt, priced, lease=self.lease)
+
+    def fix_batches(self, wave: int, batches: Sequence[Batch]) -> int | None:
+        """Fix the packing of a wave. Return the number of its batches, or None if they were fixed before.
+
+        Raises LeaseLost if another step has taken the wave.
+        """
+        return len(batches) if self.progress.store_batches(self.id, wave, batches, lease=self.lease) else None
+
+    def record_batch(
+        self, wave: int, receipt: Receipt, *, whole: bool = True, incomplete: tuple[str, str, str | None] | None = None
+    ) -> None:
+        """Store the receipt of a batch, once, as Progress.record_batch does.
+
+        Raises LeaseLost if another step has taken the batch.
+        """
+        self.progress.record_batch(self.id, wave, receipt, whole=whole, incomplete=incomplete, lease=self.lease)
 
     def slow_down(self, seconds: float) -> None:
         """Make every step that works for this org sleep before its next request, and let fewer of them go at a time."""

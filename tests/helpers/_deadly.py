@@ -45,7 +45,7 @@ class Deadly(JobHandler):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(_seconds(run, f"page {wave} {page}"))
         results = tuple(Result(record, Outcome.SUCCEEDED) for record in run.progress.page(run.id, page))
-        run.progress.record_page(run.id, wave, Receipt(str(page), results))
+        run.record_page(wave, Receipt(str(page), results))
 
 
 def _seconds(run: Run, unit: str = "") -> float:

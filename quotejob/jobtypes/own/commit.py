@@ -33,7 +33,7 @@ def pack(run: Run, wave: int) -> int | None:
     is_last = wave + 1 == (run.job.waves or 1)
     places = run.gate.places(run.job.org_id) if run.gate is not None and is_last else 0
     batches = packing.batches(sizes, places)
-    return len(batches) if run.progress.store_batches(run.id, wave, batches, lease=run.lease) else None
+    return run.fix_batches(wave, batches)
 
 
 def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> None:
@@ -55,10 +55,10 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
         part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run, decided)
-        run.progress.record_batch(run.id, wave, part, whole=False, lease=run.lease)
+        run.record_batch(wave, part, whole=False)
     else:
         receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run, decided)
-        run.progress.record_batch(run.id, wave, receipt, lease=run.lease)
+        run.record_batch(wave, receipt)
         log.info(f"Wrote a batch of {len(receipt.results)} records", wave=wave, batch=batch, **run.figures())
 
 
@@ -70,9 +70,7 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
     decided, writer = _decisions(run, page_of, page_of.keys() - settled), new_writer(run)
     writer.already(decided)
     results = {one.source: writer.results.get(one.source, lost(one.source)) for one in decided}
-    run.progress.record_batch(
-        run.id, wave, _receipt(f"{wave}.{batch}", results, page_of, run, decided), lease=run.lease
-    )
+    run.record_batch(wave, _receipt(f"{wave}.{batch}", results, page_of, run, decided))
 
 
 def new_writer(run: Run) -> OwnWriter:

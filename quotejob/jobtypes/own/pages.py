@@ -53,7 +53,7 @@ def decide_page(run: Run, job: type[JobType[Any]], wave: int, page: int, version
         totals=tuple(as_tallies(counted)),
         code_version=version,
     )
-    run.progress.record_page(run.id, wave, receipt, parcels.pack(writing) if writing else b"", lease=run.lease)
+    run.record_page(wave, receipt, parcels.pack(writing) if writing else b"")
     log.info(f"Decided a page of {len(ids)} records", wave=wave, page=page, **run.figures())
 
 

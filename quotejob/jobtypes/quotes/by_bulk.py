@@ -111,9 +111,7 @@ class _Wave:
         unit = self._unit if whole else f"{self._unit}.{len(self._parts)}"
         receipt = commit.receipt_of(unit, self.results, self.wanted, self._run.org.calls if whole else 0)
         note = (self._run.job.key_id, self._record, WAVE) if whole else None
-        self._run.progress.record_batch(
-            self._run.id, self._wave, receipt, whole=whole, incomplete=note, lease=self._run.lease
-        )
+        self._run.record_batch(self._wave, receipt, whole=whole, incomplete=note)
 
     def undecided(self) -> list[str]:
         """Return the Opportunities without a result."""

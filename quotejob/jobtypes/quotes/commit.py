@@ -40,13 +40,13 @@ def pack(run: Run, wave: int) -> int | None:
     sizes = [size for page, stored in _stored(run, waves[wave]) for size in _sizes(page, stored)]
     if run.job.commit_by is CommitBy.BULK:
         batches = packing.in_one(sizes)
-        return len(batches) if run.progress.store_batches(run.id, wave, batches, lease=run.lease) else None
+        return run.fix_batches(wave, batches)
     before, under_way = _requests(run, waves[:wave])
     cuts = run.gate is not None and run.progress.note(run.id, packing.PROMPT) is None
     places = run.gate.places(run.job.org_id, under_way) if run.gate is not None and cuts else 0
     shared = _shared(run, waves, wave, sizes, places) if places else None
     batches = shared if shared is not None else packing.batches(sizes, places, before, last=wave + 1 == run.job.waves)
-    return len(batches) if run.progress.store_batches(run.id, wave, batches, lease=run.lease) else None
+    return run.fix_batches(wave, batches)
 
 
 def _shared(run: Run, waves: Sequence[range], wave: int, sizes: Sequence[Size], places: int) -> list[Batch] | None:
@@ -100,7 +100,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
         part = receipt_of(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
-        run.progress.record_batch(run.id, wave, part, whole=False, lease=run.lease)
+        run.record_batch(wave, part, whole=False)
     else:
         _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
         log.info(f"Wrote a batch of {len(writer.results)} Quotes", wave=wave, batch=batch, **run.figures())
@@ -170,7 +170,7 @@ def _record_whole(run: Run, wave: int, receipt: Receipt, quotes: Sequence[Priced
     if _is_large(quotes):
         [result] = receipt.results
         note = (run.job.key_id, result.record_id, result.quote_id)
-    run.progress.record_batch(run.id, wave, receipt, incomplete=note, lease=run.lease)
+    run.record_batch(wave, receipt, incomplete=note)
 
 
 def _is_large(quotes: Sequence[PricedQuote]) -> bool:

@@ -76,7 +76,7 @@ def _price_page(run: Run, wave: int, page: int, ids: Sequence[str]) -> None:
         explained=reasons,
         code_version=version,
     )
-    run.progress.record_page(run.id, wave, receipt, packed.pack(quotes) if quotes else b"", lease=run.lease)
+    run.record_page(wave, receipt, packed.pack(quotes) if quotes else b"")
     log.info(f"Priced a page of {len(ids)} Opportunities", wave=wave, page=page, **run.figures())
 
 
