@@ -10,11 +10,16 @@ from quotejob.store import client, keys
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_jobs_of_other_files(redis_url: str) -> None:
-    """No jobs and no guaranteed slots are left from another file: all local orgs have one id, so tests would meet."""
+def _nothing_of_other_files(redis_url: str) -> None:
+    """No job, no guaranteed slot and no sign of a worker is left from another file, so that tests do not meet.
+
+    All local orgs have one id, and a sign of a worker counts for 16 seconds.
+    """
     redis = client.client(redis_url, attempts=1)
-    for key in redis.scan_iter(keys.jobs_of("*", "*")):
-        redis.delete(key)
+    for pattern in (keys.jobs_of("*", "*"), keys.worker("*")):
+        for key in redis.scan_iter(pattern):
+            redis.delete(key)
+    redis.delete(keys.VERSIONS)
 
 
 @pytest.fixture

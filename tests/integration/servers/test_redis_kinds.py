@@ -216,6 +216,7 @@ def test_a_backup_is_older_than_the_org(stack: Stack, kind: str) -> None:
     job_id = api.submit(ALL)
     admin: Any = redis.Redis(port=port)
     admin.config_set("auto-aof-rewrite-percentage", 0)
+    wait(lambda: admin.info("persistence")["aof_buffer_length"] == 0)  # what waits for an fsync is not in the files yet
     shutil.copytree(folder, copy)
     admin.config_set("auto-aof-rewrite-percentage", 100)
     stack.start_worker(1)
