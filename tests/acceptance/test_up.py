@@ -32,12 +32,12 @@ RUNNING = "Ctrl-C stops everything; the data stays."
 
 
 class Checkout:
-    """A copy of the checkout in a folder, with ports of its own."""
+    """A copy of the checkout in a folder, with ports of its own; without what other tests have there for a moment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("cli", "harness", "quotejob", "tasks", "api", "console", "localorg", "force-app"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "project-*"))
         for name in ("celeryconfig.py", "gunicorn.conf.py", "openapi.yaml", "pricing.yaml", "pyproject.toml"):
             shutil.copy(ROOT / name, folder)
         self.port, self.org_port = free_port(), free_port()
