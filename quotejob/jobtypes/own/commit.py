@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from quotejob.jobtypes.own import parcels
 from quotejob.jobtypes.own.pages import check_failed
 from quotejob.jobtypes.own.writer import OwnWriter
 from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.commit import content, receipt_of
+from quotejob.jobtypes.quotes.commit import receipt_of, undecided
 from quotejob.jobtypes.quotes.packing import Size
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
@@ -45,16 +45,15 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
         return
     run.go_on()
     check_failed(run, job)
-    page_of, parts = content(run, wave, batch), run.progress.parts(run.id, wave, batch)
-    settled = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
-    decided = _decisions(run, page_of, page_of.keys() - settled)
+    page_of, parts = undecided(run, wave, batch)
+    decided = _decisions(run, page_of)
     log.info(f"Writing {len(decided)} records, {sum(len(one.nodes) for one in decided)} writes")
     writer = new_writer(run)
     try:
         writer.write(decided)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
-        part = _receipt(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run, decided)
+        part = _receipt(f"{wave}.{batch}.{parts}", writer.results, page_of, run, decided)
         run.record_batch(wave, part, whole=False)
     else:
         receipt = _receipt(f"{wave}.{batch}", writer.results, page_of, run, decided)
@@ -64,10 +63,8 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    page_of = content(run, wave, batch)
-    parts = run.progress.parts(run.id, wave, batch)
-    settled = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
-    decided, writer = _decisions(run, page_of, page_of.keys() - settled), new_writer(run)
+    page_of, _ = undecided(run, wave, batch)
+    decided, writer = _decisions(run, page_of), new_writer(run)
     writer.already(decided)
     results = {one.source: writer.results.get(one.source, lost(one.source)) for one in decided}
     run.record_batch(wave, _receipt(f"{wave}.{batch}", results, page_of, run, decided))
@@ -78,9 +75,9 @@ def new_writer(run: Run) -> OwnWriter:
     return OwnWriter(run.org, run.job.key_id, run.job.created_date, go_on=run.go_on, slow_down=run.slow_down)
 
 
-def _decisions(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[Decision]:
+def _decisions(run: Run, page_of: Mapping[str, int]) -> list[Decision]:
     pages = sorted(set(page_of.values()))
-    return [one for _, stored in _stored(run, pages) for one in parcels.unpack(stored, wanted)]
+    return [one for _, stored in _stored(run, pages) for one in parcels.unpack(stored, page_of.keys())]
 
 
 def _stored(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, bytes]]:

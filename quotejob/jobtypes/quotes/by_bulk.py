@@ -90,10 +90,7 @@ class _Wave:
     def __init__(self, run: Run, wave: int, batch: int, go_on: Callable[[], None]) -> None:
         self._run, self._wave, self._go_on = run, wave, go_on
         self._unit = f"{wave}.{batch}"
-        self._parts = run.progress.parts(run.id, wave, batch)  # what earlier runs have settled when the job ended
-        decided = {result.record_id for part in self._parts for result in run.progress.unit_results(run.id, part)}
-        content = commit.content(run, wave, batch)
-        self.wanted = {record_id: page for record_id, page in content.items() if record_id not in decided}
+        self.wanted, self._parts = commit.undecided(run, wave, batch)
         self._sizes = {
             record_id: lines
             for page in self._pages()
@@ -108,7 +105,7 @@ class _Wave:
 
     def record(self, *, whole: bool = True) -> None:
         """Store the receipt of the batch, which ends its note; or that of a part, if the job has ended."""
-        unit = self._unit if whole else f"{self._unit}.{len(self._parts)}"
+        unit = self._unit if whole else f"{self._unit}.{self._parts}"
         receipt = commit.receipt_of(unit, self.results, self.wanted, self._run.org.calls if whole else 0)
         note = (self._run.job.key_id, self._record, WAVE) if whole else None
         self._run.record_batch(self._wave, receipt, whole=whole, incomplete=note)
@@ -172,7 +169,7 @@ class _Wave:
         return done
 
     def _checkpoint(self, name: str) -> Checkpoint:
-        return Checkpoint(self._run, f"bulk:{name}:{self._unit}.{len(self._parts)}")
+        return Checkpoint(self._run, f"bulk:{name}:{self._unit}.{self._parts}")
 
     def _columns(self, name: str) -> list[str]:
         """Return the columns of a file: those of every record, and what is copied into any of them."""
@@ -253,7 +250,7 @@ class _Wave:
 
     def _quotes(self, wanted: Sequence[str]) -> dict[str, PricedQuote]:
         page_of = {record_id: self.wanted[record_id] for record_id in wanted}
-        return {quote.opportunity_id: quote for quote in commit.quotes(self._run, page_of, set(wanted))}
+        return {quote.opportunity_id: quote for quote in commit.quotes(self._run, page_of)}
 
     def _writer(self) -> Writer:
         run = self._run

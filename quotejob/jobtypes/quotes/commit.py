@@ -7,7 +7,7 @@ sends the same graphs. Results carry the Opportunity's id and are never matched 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -89,17 +89,15 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     if batch in run.progress.written_units(run.id, wave):
         return
     run.go_on()
-    page_of, parts = content(run, wave, batch), run.progress.parts(run.id, wave, batch)
-    decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
-    wanted = page_of.keys() - decided
-    found = quotes(run, page_of, wanted)
+    page_of, parts = undecided(run, wave, batch)
+    found = quotes(run, page_of)
     log.info(f"Submitting UnitOfWork to create {len(found)} Quotes and {sum(len(q.lines) for q in found)} Line Items")
     writer = _writer(run, wave, batch)
     try:
         writer.write(found)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
-        part = receipt_of(f"{wave}.{batch}.{len(parts)}", writer.results, page_of, run.org.calls)
+        part = receipt_of(f"{wave}.{batch}.{parts}", writer.results, page_of, run.org.calls)
         run.record_batch(wave, part, whole=False)
     else:
         _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
@@ -108,9 +106,9 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    page_of, writer = content(run, wave, batch), _writer(run, wave, batch)
+    (page_of, _), writer = undecided(run, wave, batch), _writer(run, wave, batch)
     there = written(run.org, run.job.key_id, list(page_of))
-    found = quotes(run, page_of, page_of.keys())
+    found = quotes(run, page_of)
     if _is_large(found):
         [large] = found
         run.progress.incomplete.note(run.job, f"{wave}.{batch}", large.opportunity_id)
@@ -184,10 +182,21 @@ def content(run: Run, wave: int, batch: int) -> dict[str, int]:
     return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
 
 
-def quotes(run: Run, page_of: Mapping[str, int], wanted: Collection[str]) -> list[PricedQuote]:
-    """Return the priced quotes of those Opportunities of a batch that are wanted."""
+def undecided(run: Run, wave: int, batch: int) -> tuple[dict[str, int], int]:
+    """Return the records of a batch that have no result yet, each with its page, and the number of its parts.
+
+    A part is what was written before the job ended. A resumed job has to do with the rest of the batch.
+    """
+    parts = run.progress.parts(run.id, wave, batch)
+    decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
+    page_of = content(run, wave, batch)
+    return {record_id: page for record_id, page in page_of.items() if record_id not in decided}, len(parts)
+
+
+def quotes(run: Run, page_of: Mapping[str, int]) -> list[PricedQuote]:
+    """Return the priced quotes of these Opportunities, given with their pages."""
     pages = sorted(set(page_of.values()))
-    return [quote for _, stored in _stored(run, pages) for quote in packed.unpack(stored, wanted)]
+    return [quote for _, stored in _stored(run, pages) for quote in packed.unpack(stored, page_of.keys())]
 
 
 def _stored(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, bytes]]:

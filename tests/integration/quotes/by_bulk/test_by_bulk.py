@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from quotejob.asking.forecast import forecast
 from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
-from quotejob.jobtypes import key_field
+from quotejob.jobtypes import key_field, registry
 from quotejob.jobtypes.quotes import commit, reading
-from quotejob.run import bulk_speed
+from quotejob.run import bulk_speed, leases
+from quotejob.run.context import begin
 from quotejob.run.receipt import Outcome
 from quotejob.salesforce import OrgClient, bulk
 from quotejob.salesforce.connection import Connection
@@ -68,6 +70,36 @@ def results_are_true(services: Services, job: Job, found: list[Json]) -> None:
     written = {result.record_id: result.quote_id for result in results if result.outcome is Outcome.SUCCEEDED}
     assert written == {quote["OpportunityId"]: quote["Id"] for quote in found}
     assert job.succeeded == len(found) == job.quotes_created
+
+
+@pytest.mark.parametrize("way", [CommitBy.GRAPH, CommitBy.BULK])
+def test_what_a_part_has_decided_counts_once(
+    submit: Callable[..., Job], services: Services, local: LocalOrg, in_org: InOrg, monkeypatch: pytest.MonkeyPatch,
+    way: CommitBy,
+) -> None:  # fmt: skip
+    """A batch was half written when its job was aborted. Resumed, it ends its workers, and its rest is given up."""
+    monkeypatch.setattr(leases, "LEASE_LENGTH", 2.0)
+    job = submit(way)
+    with monkeypatch.context() as patch:
+        die_at(patch, 1, after=False)
+        with pytest.raises(Died):
+            run_to_end(services, job.job_id)
+    wait_for_lease(services, job)
+    step = partial(begin, job.job_id, services.jobs, services.progress, services.leases, services.settings)
+    run = step("batch 0 0")
+    page_of, parts = commit.undecided(run, 0, 0)
+    some = dict(list(page_of.items())[:5])
+    writer = commit._writer(run, 0, 0)
+    writer.write(commit.quotes(run, some))
+    run.record_batch(0, commit.receipt_of("0.0.0", writer.results, page_of, run.org.calls), whole=False)
+    assert (len(page_of), parts, len(in_org())) == (RECORDS, 0, len(some))
+    services.jobs.abort(job.job_id)
+    services.jobs.resume(job.job_id, caller_of(local))
+    wait_for_lease(services, job)
+    registry.handler_of(job.job_type).give_up_batch(step("batch 0 0"), 0, 0)
+    job = run_to_end(services, job.job_id)[0]
+    assert (job.succeeded, job.failed, job.total) == (len(some), RECORDS - len(some), RECORDS)
+    results_are_true(services, job, in_org())
 
 
 def test_the_same_quotes_as_by_graphs(empty: Callable[[], None], ended: Ended, in_org: InOrg) -> None:
