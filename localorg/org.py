@@ -7,7 +7,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -63,26 +63,29 @@ class Org:
         self.url = ""
         self.certificate: str | None = None  # in PEM, when the org uses https
         self.connection = _connect(path)
-        create_tables(self.connection, schema)
-        self.ids = self._resumed_ids()
-        self.organization_id = self._first_id("Organization")
-        self.users = Users(self.connection, self.ids, profiles)
-        self.user = self.users.first
-        self._caller: ContextVar[User] = ContextVar("caller", default=self.user)
-        self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"
-        self.sessions = Sessions(self.organization_id, clock)
-        self.sessions.first(self.token, self.user)
-        self.limits = Limits(clock=clock)
-        self.stats = Stats()
-        self.faults = Faults()
-        self.costs = Costs()
-        self.soql = Soql(schema, self.connection, clock=clock, user_id=self.user.id, time_zone=self.user.time_zone)
-        self.records = Records(schema, self.connection, self.ids, clock=clock, user=self.user)
-        self.events = Events(KeptEvents(self.connection, clock), self.limits.published, clock)
-        self.recent = Recent()
-        self.soql.noted = self._used
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
-        self._one_writes = asyncio.Lock()
+        with ExitStack() as undo:  # the file of an org that cannot be opened is not left locked
+            undo.callback(self.connection.close)
+            create_tables(self.connection, schema)
+            self.ids = self._resumed_ids()
+            self.organization_id = self._first_id("Organization")
+            self.users = Users(self.connection, self.ids, profiles)
+            self.user = self.users.first
+            self._caller: ContextVar[User] = ContextVar("caller", default=self.user)
+            self.token = token or f"{self.organization_id[:15]}!{_secret(seed, self.organization_id)}"
+            self.sessions = Sessions(self.organization_id, clock)
+            self.sessions.first(self.token, self.user)
+            self.limits = Limits(clock=clock)
+            self.stats = Stats()
+            self.faults = Faults()
+            self.costs = Costs()
+            self.soql = Soql(schema, self.connection, clock=clock, user_id=self.user.id, time_zone=self.user.time_zone)
+            self.records = Records(schema, self.connection, self.ids, clock=clock, user=self.user)
+            self.events = Events(KeptEvents(self.connection, clock), self.limits.published, clock)
+            self.recent = Recent()
+            self.soql.noted = self._used
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
+            self._one_writes = asyncio.Lock()
+            undo.pop_all()
 
     def _used(self, _kind: str, object_name: str, ids: Sequence[str]) -> None:
         """Note the rows that a query read FOR VIEW or FOR REFERENCE."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class SoqlOrg:
     def __init__(self, zone: str = "UTC", schema: Schema = SCHEMA) -> None:
         self.now = datetime(2024, 5, 15, 3, tzinfo=UTC)
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self.connection.close)  # Python 3.13 warns of a database that nobody closed
         create_tables(self.connection, schema)
         self.schema = schema
         self.ids = IdFactory(7)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from localorg.data.kept_events import KeptEvents
 from localorg.data.limits import Rolling
@@ -17,9 +21,15 @@ class Clock:
         return self.now
 
 
-def test_a_message_is_kept_for_72_hours() -> None:
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        yield made
+
+
+def test_a_message_is_kept_for_72_hours(connection: sqlite3.Connection) -> None:
     clock = Clock()
-    kept = KeptEvents(sqlite3.connect(":memory:", isolation_level=None), clock)
+    kept = KeptEvents(connection, clock)
     assert kept.newest() == 0
     kept.add([("A__e", "u1", "{}"), ("B__e", "u2", "{}")])
     clock.now += timedelta(hours=71)

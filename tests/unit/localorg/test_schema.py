@@ -1,6 +1,8 @@
 """The schema says what describe would, and the tables hold it to its word."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -131,10 +133,10 @@ def test_a_field_type_it_cannot_keep_is_named(tmp_path: Path, caplog: pytest.Log
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
-    made = sqlite3.connect(":memory:")
-    create_tables(made, SCHEMA)
-    return made
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as made:
+        create_tables(made, SCHEMA)
+        yield made
 
 
 def test_unique_holds_in_any_case_among_rows_that_are_not_deleted(connection: sqlite3.Connection) -> None:
@@ -148,11 +150,11 @@ def test_unique_holds_in_any_case_among_rows_that_are_not_deleted(connection: sq
 
 
 def test_an_older_database_gets_the_new_columns() -> None:
-    made = sqlite3.connect(":memory:")
-    create_tables(made, load_schema())
-    create_tables(made, SCHEMA)
-    create_tables(made, SCHEMA)
-    assert made.execute('SELECT "QuoteJobKey__c" FROM Quote').fetchall() == []
+    with closing(sqlite3.connect(":memory:")) as made:
+        create_tables(made, load_schema())
+        create_tables(made, SCHEMA)
+        create_tables(made, SCHEMA)
+        assert made.execute('SELECT "QuoteJobKey__c" FROM Quote').fetchall() == []
 
 
 @pytest.mark.parametrize("column", ["OpportunityId", "QuoteJobKey__c"])

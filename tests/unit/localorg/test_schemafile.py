@@ -192,6 +192,7 @@ def test_a_file_that_makes_no_schema(opened: Opened, text: str, said: str) -> No
 def test_a_rule_that_is_no_condition(opened: Opened, rule: str) -> None:
     with pytest.raises(ValueError, match="A__c: the rule R"):
         opened(f'objects: {{A__c: {{rules: [{{name: R, rule: "{rule}", message: m}}]}}}}')
+    assert "A__c" in opened("objects: {A__c: {}}").schema.objects  # the file is not locked
 
 
 def test_an_auto_number_on_a_standard_object(opened: Opened) -> None:
