@@ -241,9 +241,8 @@ def _create(connection: Connection, job: NewJob) -> str:
 
 
 def _put(connection: Connection, job_id: str, part: IO[bytes]) -> None:
-    url = f"{connection.salesforce.base_url}jobs/ingest/{job_id}/batches"
     headers = {"Content-Type": "text/csv; charset=UTF-8"}
-    connection.salesforce._call_salesforce("PUT", url, data=part, headers=headers)
+    connection.raw("PUT", f"jobs/ingest/{job_id}/batches", data=part, headers=headers)
 
 
 def _set_state(connection: Connection, job_id: str, state: str) -> None:
@@ -338,8 +337,6 @@ def _download(connection: Connection, path: str) -> Iterator[dict[str, str]]:
 def _fetch(connection: Connection, path: str, file: IO[bytes]) -> None:
     file.seek(0)
     file.truncate()
-    url = connection.salesforce.base_url + path
-    headers = {"Accept": "text/csv"}
-    with closing(connection.salesforce._call_salesforce("GET", url, headers=headers, stream=True)) as answer:
+    with closing(connection.raw("GET", path, headers={"Accept": "text/csv"}, stream=True)) as answer:
         connection.wire.save(answer, file)
     file.seek(0)

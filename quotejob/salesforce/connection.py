@@ -73,6 +73,13 @@ class Connection:
     def __repr__(self) -> str:
         return f"Connection({self.address!r})"
 
+    def raw(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send a request to a path below the version, and return the answer as it is. Errors are simple-salesforce's.
+
+        simple-salesforce has no public method for a body that is no JSON, nor for an answer that is streamed.
+        """
+        return self.salesforce._call_salesforce(method, self.salesforce.base_url + path, **options)
+
     def once(self, call: Callable[[], T]) -> T:
         """Make a call once. Raises OrgError."""
         try:

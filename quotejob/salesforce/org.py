@@ -250,8 +250,7 @@ class OrgClient:
 
     def _answers(self, soqls: Sequence[str]) -> list[queries.Answer]:
         body = queries.together_body(soqls, self.address.api_version)
-        salesforce = self._connection.salesforce
-        said = salesforce._call_salesforce("POST", f"{salesforce.base_url}composite", data=body)
+        said = self._connection.raw("POST", "composite", data=body)
         answers = queries.answers_together(soqls, said.content)
         for answer in answers:
             if answer.http_status_code >= 300:
