@@ -46,11 +46,11 @@ class Budget:
             return
         by_bulk = kind == "batch" and run.job.commit_by is CommitBy.BULK
         self._draw(run, unit, NEED_BY_BULK if by_bulk else NEED[kind])
-        before = _calls(run)
+        before = run.calls
         try:
             yield
         finally:
-            self._settle(run, unit, _calls(run) - before)
+            self._settle(run, unit, run.calls - before)
 
     def _keeps(self, job: Job) -> bool:
         kept = self._settings.keep_calls
@@ -60,9 +60,9 @@ class Budget:
         """Reserve the calls of a unit. Raises CallsKept."""
         answer, *numbers = self._ask(run.job, unit, need)
         if answer == b"ask":
-            before = _calls(run)
+            before = run.calls
             run.org.daily_api_calls()
-            self._settle(run, "question", _calls(run) - before)
+            self._settle(run, "question", run.calls - before)
             answer, *numbers = self._ask(run.job, unit, need)
         if answer != b"go":
             used, limit, kept, jobs = numbers
@@ -87,7 +87,7 @@ class Budget:
         )
 
     def _settle(self, run: Run, unit: str, calls: int) -> None:
-        used, limit = (run.org.usage if _calls(run) else None) or (None, None)
+        used, limit = (run.org.usage if run.calls else None) or (None, None)
         job = run.job
         scripts.run(
             self._redis,
@@ -113,11 +113,6 @@ def claim(job: Job) -> int:
         write = 0 if job.dry_run else write
         whole = ceil(job.total / 2_000) + 2 + job.total_job_items + write
     return max(1, whole - job.api_calls)
-
-
-def _calls(run: Run) -> int:
-    """Return how many calls a step has sent so far. Its client of the org is made at the first."""
-    return run.org.calls if "org" in vars(run) else 0
 
 
 def _keys(org_id: str) -> dict[str, str]:
