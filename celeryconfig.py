@@ -60,10 +60,8 @@ task_store_errors_even_if_ignored = True
 result_backend_always_retry = True  # a Redis that restarts must not fail a task
 result_expires = 6 * 3600  # seconds
 result_chord_expires = 24 * 3600  # seconds; longer than any wave
-result_extended = False  # no arguments in results
 
-# JSON only.
-task_serializer = result_serializer = "json"
+# JSON only, as by default: a message with pickle would be code.
 accept_content = ["json"]
 
 # Queues. A plain `celery -A tasks worker` serves all of them. clock is for tasks that must start on time. A worker that
@@ -85,10 +83,7 @@ task_repr_maxlevels = 2
 
 worker_hijack_root_logger = False  # quotejob.logs
 worker_soft_shutdown_timeout = 15  # seconds to finish; REMAP_SIGTERM=SIGQUIT makes the SIGTERM of a platform use it
-worker_enable_soft_shutdown_on_idle = False
-worker_enable_remote_control = True
 
-enable_utc = True
 timezone = "UTC"
 beat_schedule = {
     # No "expires": that goes by the clocks of two machines. tasks.housekeeping drops those that waited for long.
