@@ -10,7 +10,6 @@ from api.operations.jobs import accept
 from api.wire.jobs import BatchExecutionResponseSchema, IdempotencySchema
 from api.wire.jobtypes import JobTypeListSchema, SubmitJobRequestSchema
 from quotejob.asking.proof import check_clause_in_org
-from quotejob.errors import InvalidRequest
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.options import Options
@@ -43,8 +42,6 @@ def submit_job(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, str]:
     given = [(each["name"], each["value"]) for each in body.get("parameters", ())]
     job_type = body["job_type"]
     asked = registry.checked(job_type, body.get("soql_where_clause"), given)
-    if body["dry_run"] and not registry.handler_of(job_type).dry:
-        raise InvalidRequest.field("dryRun", f"is not possible for {job_type}; leave it out")
     registry.check_commit_by(job_type, body.get("commit_by"))
     conditions = Conditions(tuple(body.get("depends_on", ())), body["depends_on_outcome"], body.get("not_before"))
     context = caller.authenticate(context)

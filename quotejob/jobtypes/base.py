@@ -40,8 +40,6 @@ class JobHandler(ABC):
     nothing: ClassVar[str] = "No record matched, so there was nothing to do"  # the remark of a job without records
     slow: ClassVar[bool] = False  # its plan and its pages may take up to an hour, as jobs of Bulk API 2.0 do
 
-    dry: ClassVar[bool] = False  # its jobs can be dry runs: work_page records Outcome.PLANNED, and nothing to write
-
     def about(self) -> About | None:
         """Return what callers may know of the job type. None: it cannot be submitted by its name."""
         return None

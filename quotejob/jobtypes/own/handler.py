@@ -19,7 +19,6 @@ from quotejob.usercode.writes import May
 class OwnJob(JobHandler):
     """Plan by plan.py, decide pages by pages.py, write batches by commit.py, and finish by finishing.py."""
 
-    dry = True
     nothing = "No record matched when the job ran, so there was nothing to do"
 
     def __init__(self, job: type[JobType[Any]], version: str) -> None:

@@ -14,7 +14,6 @@ class BatchQuote(JobHandler):
     """Plan by plan.py, price pages by pages.py, pack and write batches by commit.py."""
 
     name = BuiltIn.BATCH_QUOTE
-    dry = True
     nothing = "No Opportunity matched the WHERE clause when the job ran, so there was nothing to price"
 
     def about(self) -> About:
