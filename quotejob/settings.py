@@ -35,6 +35,7 @@ _OURS = ("quotejob_", "redis", "heroku_applink", "celery", "otel_")  # how the n
 _LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
+WAYS = ("graph", "bulk", "auto")  # of writing, see jobs.job.CommitBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Settings:
     redis_may_forget: bool = False  # True accepts jobs although Redis could lose them
     org_timeout: int = 60  # seconds that a request to an org may take as a whole
     org_answer_mb: int = 16  # megabytes of an org's answer, unpacked
-    mirror: bool = False  # True tells each org of its jobs, if the org has the objects for it
+    mirror: bool = False  # True, as load() has it: each org is told of its jobs, if it has the objects for it
     webhooks: tuple[Webhook, ...] = ()  # told of the end of every job
     webhook_secret: str | None = field(default=None, repr=False)  # signs what they are told
     log_level: str = "INFO"
@@ -98,6 +99,9 @@ class Settings:
     authorization: str | None = None  # developer name of the AppLink authorization that gives new tokens
     authorizations: frozenset[str] | None = None  # those that may be used; None: every one
     doors: Doors = field(default_factory=Doors)  # of the console
+
+
+DEFAULT = Settings(redis_url="", secret_keys=())
 
 
 def load() -> Settings:
@@ -127,17 +131,17 @@ def load() -> Settings:
             "QUOTEJOB_ORG_HOSTS",
             env.list,
             "host suffixes, comma-separated, for example my.salesforce.com",
-            SALESFORCE_HOSTS,
+            DEFAULT.org_hosts,
             validate=_host_suffixes,
             convert=lambda hosts: tuple(host.strip().lower().lstrip(".") for host in hosts),
         ),
-        local_org=_read("QUOTEJOB_LOCAL_ORG", env.bool, "1 or 0", False),
+        local_org=_read("QUOTEJOB_LOCAL_ORG", env.bool, "1 or 0", DEFAULT.local_org),
         demo_org=_read("QUOTEJOB_DEMO_ORG", env.path, "the path of bin/demo's org.json", None),
         pricing_rules=_read(
             "QUOTEJOB_PRICING_RULES",
             env.path,
             "the path of a readable file",
-            ROOT / "pricing.yaml",
+            DEFAULT.pricing_rules,
             validate=_readable_file,
         ),
         pricing=_read(
@@ -161,11 +165,15 @@ def load() -> Settings:
             (os.environ.get("HEROKU_SLUG_COMMIT") or "")[:40] or None,
             validate=lambda version: re.fullmatch(r"[\w.-]{1,40}", version, re.ASCII) is not None,
         ),
-        code_processes=_whole("QUOTEJOB_CODE_PROCESSES", env, 0, 64, 0),
+        code_processes=_whole("QUOTEJOB_CODE_PROCESSES", env, 0, 64, DEFAULT.code_processes),
         code_seconds=_read(
-            "QUOTEJOB_CODE_SECONDS", env.float, "seconds from 0.05 to 60", 1.0, validate=validate.Range(0.05, 60)
+            "QUOTEJOB_CODE_SECONDS",
+            env.float,
+            "seconds from 0.05 to 60",
+            DEFAULT.code_seconds,
+            validate=validate.Range(0.05, 60),
         ),
-        code_mb=_whole("QUOTEJOB_CODE_MB", env, 64, 65_536, 512),
+        code_mb=_whole("QUOTEJOB_CODE_MB", env, 64, 65_536, DEFAULT.code_mb),
         jobs=_read(
             "QUOTEJOB_JOBS",
             env.list,
@@ -174,12 +182,12 @@ def load() -> Settings:
             validate=lambda names: all(part.isidentifier() for name in names for part in name.strip().split(".")),
             convert=lambda names: tuple(name.strip() for name in names),
         ),
-        page_size=_whole("QUOTEJOB_PAGE_SIZE", env, 1, 400, 200),
-        active_jobs=_whole("QUOTEJOB_ACTIVE_JOBS", env, 1, 100, 5),
-        holding_jobs=_whole("QUOTEJOB_HOLDING_JOBS", env, 0, 10_000, 100),
-        hourly_jobs=_whole("QUOTEJOB_HOURLY_JOBS", env, 1, 1_000_000, 3600),
-        kept_jobs=_whole("QUOTEJOB_KEPT_JOBS", env, 100, 1_000_000, 20_000),
-        most_records=_whole("QUOTEJOB_MOST_RECORDS", env, 1, 100_000_000, 2_000_000),
+        page_size=_whole("QUOTEJOB_PAGE_SIZE", env, 1, 400, DEFAULT.page_size),
+        active_jobs=_whole("QUOTEJOB_ACTIVE_JOBS", env, 1, 100, DEFAULT.active_jobs),
+        holding_jobs=_whole("QUOTEJOB_HOLDING_JOBS", env, 0, 10_000, DEFAULT.holding_jobs),
+        hourly_jobs=_whole("QUOTEJOB_HOURLY_JOBS", env, 1, 1_000_000, DEFAULT.hourly_jobs),
+        kept_jobs=_whole("QUOTEJOB_KEPT_JOBS", env, 100, 1_000_000, DEFAULT.kept_jobs),
+        most_records=_whole("QUOTEJOB_MOST_RECORDS", env, 1, 100_000_000, DEFAULT.most_records),
         managers=_read(
             "QUOTEJOB_MANAGERS",
             env.list,
@@ -188,27 +196,23 @@ def load() -> Settings:
             validate=lambda ids: all(re.fullmatch(r"005[0-9A-Za-z]{12}([0-9A-Z]{3})?", each.strip()) for each in ids),
             convert=lambda ids: frozenset(each.strip()[:15] for each in ids),
         ),
-        reserve_minutes=_whole("QUOTEJOB_RESERVE_MINUTES", env, 1, 1440, 10),
-        org_requests=_whole("QUOTEJOB_ORG_REQUESTS", env, 1, 1000, 25),
+        reserve_minutes=_whole("QUOTEJOB_RESERVE_MINUTES", env, 1, 1440, DEFAULT.reserve_minutes),
+        org_requests=_whole("QUOTEJOB_ORG_REQUESTS", env, 1, 1000, DEFAULT.org_requests),
         keep_calls=_read(
             "QUOTEJOB_KEEP_CALLS",
             env.str,
             "a whole number of API calls, or a share of the day's calls, such as 20%",
-            Kept(),
+            DEFAULT.keep_calls,
             validate=lambda text: re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2})(\.[0-9]+)?%", text.strip()) is not None,
             convert=_kept,
         ),
         commit_by=_read(
-            "QUOTEJOB_COMMIT_BY",
-            env.str,
-            "graph, bulk or auto",
-            "graph",
-            validate=validate.OneOf(["graph", "bulk", "auto"]),
+            "QUOTEJOB_COMMIT_BY", env.str, "graph, bulk or auto", DEFAULT.commit_by, validate=validate.OneOf(WAYS)
         ),
-        redis_full_at=_whole("QUOTEJOB_REDIS_FULL_AT", env, 1, 100, 90),
-        redis_may_forget=_read("QUOTEJOB_REDIS_MAY_FORGET", env.bool, "1 or 0", False),
-        org_timeout=_whole("QUOTEJOB_ORG_TIMEOUT", env, 1, 600, 60),
-        org_answer_mb=_whole("QUOTEJOB_ORG_ANSWER_MB", env, 1, 500, 16),
+        redis_full_at=_whole("QUOTEJOB_REDIS_FULL_AT", env, 1, 100, DEFAULT.redis_full_at),
+        redis_may_forget=_read("QUOTEJOB_REDIS_MAY_FORGET", env.bool, "1 or 0", DEFAULT.redis_may_forget),
+        org_timeout=_whole("QUOTEJOB_ORG_TIMEOUT", env, 1, 600, DEFAULT.org_timeout),
+        org_answer_mb=_whole("QUOTEJOB_ORG_ANSWER_MB", env, 1, 500, DEFAULT.org_answer_mb),
         mirror=_read("QUOTEJOB_MIRROR", env.bool, "1 or 0", True),
         webhooks=webhooks,
         webhook_secret=_read(
@@ -223,7 +227,7 @@ def load() -> Settings:
             "LOG_LEVEL",
             env.str,
             "DEBUG, INFO, WARNING or ERROR",
-            "INFO",
+            DEFAULT.log_level,
             validate=lambda name: name.upper() in logging.getLevelNamesMapping(),
             convert=str.upper,
         ),
@@ -231,12 +235,12 @@ def load() -> Settings:
             "LOG_FORMAT",
             env.str,
             "text or json",
-            logs.Form.TEXT,
+            DEFAULT.log_format,
             validate=lambda name: name in list(logs.Form),
             convert=logs.Form,
         ),
         otel_endpoint=_read("OTEL_EXPORTER_OTLP_ENDPOINT", env.str, "an http or https URL", None, validate=_is_web_url),
-        otel_service=_read("OTEL_SERVICE_NAME", env.str, "a name", "quotejob"),
+        otel_service=_read("OTEL_SERVICE_NAME", env.str, "a name", DEFAULT.otel_service),
         behind_proxy=bool(os.environ.get("APP_PORT")),
         metrics_token=_read(
             "QUOTEJOB_METRICS_TOKEN",
@@ -247,7 +251,7 @@ def load() -> Settings:
             secret=True,
         ),
         flower_url=_read("QUOTEJOB_FLOWER_URL", env.str, "an http or https URL", None, validate=_is_web_url),
-        metrics_orgs=_read("QUOTEJOB_METRICS_ORGS", env.bool, "1 or 0", False),
+        metrics_orgs=_read("QUOTEJOB_METRICS_ORGS", env.bool, "1 or 0", DEFAULT.metrics_orgs),
         applink_api_url=_read("HEROKU_APPLINK_API_URL", env.str, "an https URL", None, validate=_is_web_url),
         applink_token=_read("HEROKU_APPLINK_TOKEN", env.str, "the AppLink add-on's token", None, secret=True),
         app_id=_read("HEROKU_APP_ID", env.str, "this app's id", None),
@@ -281,7 +285,7 @@ def _doors(env: Env) -> Doors:
             "QUOTEJOB_CONSOLE_LOGIN",
             env.list,
             f"one or more addresses where people log in, comma-separated: {address}",
-            Doors().logins,
+            DEFAULT.doors.logins,
             validate=lambda urls: all(is_origin(url.strip()) for url in urls),
             convert=lambda urls: tuple(url.strip() for url in urls),
         ),
