@@ -55,7 +55,10 @@ _DEFINITION = (
     click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of its records."),
     options.commit_by,
     click.option(
-        "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
+        "--opportunities",
+        type=click.IntRange(1, options.MOST_OPPORTUNITIES),
+        metavar="N",
+        help="How many a SampleDataCreate creates.",
     ),
     click.option("--start", type=times.Moment(future=True), help="Do not fire before this time."),
     click.option("--end", type=times.Moment(future=True), help="Do not fire after this time."),

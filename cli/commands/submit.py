@@ -69,7 +69,7 @@ def data() -> None:
 
 
 @data.command(epilog=examples("quotejob data create 50", "quotejob data create 1000 --wait 5"))
-@click.argument("number", metavar="N", type=click.IntRange(1, 1_000_000))
+@click.argument("number", metavar="N", type=click.IntRange(1, options.MOST_OPPORTUNITIES))
 @options.wait
 @common
 def create(session: Session, number: int, wait: float | None) -> int:

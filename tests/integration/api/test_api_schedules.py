@@ -150,6 +150,7 @@ def test_the_slot_kept_for_a_schedule_is_given_away(
         ({"soqlWhereClause": "Nonsense__c = 1"}, "soqlWhereClause"),
         ({"soqlWhereClause": "Name != null LIMIT 1"}, "soqlWhereClause"),
         ({"authorization": "../x"}, "authorization"),
+        ({"authorization": "worker\n"}, "authorization"),
         ({"authorization": "unknown"}, "authorization"),
         ({"limit": 5}, "limit"),
     ],
