@@ -17,11 +17,11 @@ from typing import NoReturn
 import click
 import requests
 
-from cli.client import Api, ApiError, Json
 from cli.local import DEMOS, NOTE, alive
 from cli.problems import typed
 from cli.render import Column, table
 from harness import example as _example
+from harness.api import Api, ApiError, Json
 from harness.bar import bar
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, clean_environment

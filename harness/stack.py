@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from cryptography.fernet import Fernet
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.process import GRACE_SECONDS, START_SECONDS, Process, StackError, clean_environment, free_port
 from quotejob.testing import redis_server
 

@@ -17,7 +17,7 @@ from typing import Any
 import pycountry
 import yaml
 
-from cli.client import Json
+from harness.api import Json
 from harness.org_reader import OrgReader
 
 PRICING = Path(__file__).resolve().parent.parent / "pricing.yaml"

@@ -12,7 +12,7 @@ import pytest
 from _browser import SignIn, Window, install_axe
 from playwright.sync_api import Browser, Page, expect
 
-from cli.client import Api, Json
+from harness.api import Api, Json
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

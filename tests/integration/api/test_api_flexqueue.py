@@ -15,8 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
-from cli.client import facts
-from cli.local import LocalOrg
+from harness.api import LocalOrg, facts
 from quotejob import logs
 from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.listing import JobFilter

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import to18
 from quotejob.services import Services

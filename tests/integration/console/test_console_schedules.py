@@ -12,8 +12,8 @@ from marshmallow import Schema, fields
 
 import api
 import console
-from cli.local import LocalOrg
 from console import schedules
+from harness.api import LocalOrg
 from quotejob import JobType, Row, updates
 from quotejob.jobs.search import JobSearch
 from quotejob.jobtypes import registry

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import JobStopped, OrgExhausted, OrgUnreachable, SessionExpired
 from quotejob.jobtypes import units
