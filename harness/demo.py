@@ -75,8 +75,6 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
         extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
-    if jobs := os.environ.get("QUOTEJOB_JOBS"):
-        extra = {**extra, "QUOTEJOB_JOBS": jobs}  # the developer's own job types
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
         start_all = partial(start, stack, workers, profile or ("seed" if queue else "instant"))
         play = partial(show_queue, stack) if queue else partial(show, stack, opportunities)

@@ -148,10 +148,10 @@ class Stack:
         self.flower_url = f"http://127.0.0.1:{port}"
         self._wait("Flower", lambda: _answers(f"{self.flower_url}/healthcheck"), process)
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+    def wait_ready(self) -> None:
         """Wait until the web process says that Redis and a worker answer. Every process must still be running."""
         self.tell("Waiting for a worker to answer")
-        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None, seconds)
+        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None)
 
     def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> Process:
         """Start any other process with the system's environment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,6 @@ from quotejob.jobs.store import JobStore
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
-
-Post = Callable[..., TestResponse]
 
 
 @pytest.fixture(scope="module")

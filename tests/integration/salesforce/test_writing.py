@@ -24,7 +24,6 @@ from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, NodeError, Org
 from quotejob.salesforce.graphs import Node
 
 MANY = 60  # Opportunities of two lines
-ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
 
 
 @pytest.fixture(scope="module")
