@@ -26,7 +26,7 @@ import redis
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import timeline
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

@@ -99,7 +99,7 @@ def measure(name: str, pages: Sequence[Sequence[Pair]], processes: int) -> None:
 def measure_job(opportunities: int, processes: int) -> None:
     """Price so many Opportunities by a job with the busy function, and print how busy its processes were."""
     # Here, because the processes import this file too.
-    from cli.client import Api
+    from harness.api import Api
     from harness.org_reader import OrgReader
     from harness.stack import Stack
 

@@ -26,7 +26,7 @@ import requests
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.main_job import cpu_seconds
-from cli.client import Api, new_session
+from harness.api import Api, new_session
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

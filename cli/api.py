@@ -14,6 +14,7 @@ from cli.local import LOCAL_HOSTS
 from cli.problems import NOT_SERVED, USAGE, CommandError
 
 Json = dict[str, Any]
+ENDED = ("Completed", "Failed", "Aborted")  # the states of a job that has ended
 PAGE = 200  # the largest page of the API
 TIMEOUT_SECONDS = 60
 MAX_RETRY_AFTER_SECONDS = 60

@@ -11,7 +11,7 @@ import click
 from cli import options
 from cli.api import Json
 from cli.options import F
-from cli.problems import CommandError
+from cli.problems import NAME, CommandError
 
 
 def asked(command: F) -> F:
@@ -27,7 +27,11 @@ def asked(command: F) -> F:
     for option in (
         options.parameters,
         click.option(
-            "--type", "job_type", metavar="NAME", help="A job type of `quotejob jobtypes`.  [default: BatchQuote]"
+            "--type",
+            "job_type",
+            type=options.JobType(),
+            metavar="NAME",
+            help=f"A job type of `{NAME} jobtypes`.  [default: BatchQuote]",
         ),
         click.option("--file", type=click.File("r"), metavar="F", help="Read the clause from this file."),
         click.argument("clause", required=False),

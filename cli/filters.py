@@ -11,6 +11,7 @@ import click
 from cli import find, options, times
 from cli.api import Json
 from cli.options import F, Session
+from cli.problems import NAME
 
 STATUSES = ("Holding", "Queued", "Preparing", "Processing", "Completed", "Failed", "Aborted")
 Query = Callable[[Session], Json]  # the query parameters; ids and names of schedules are looked up
@@ -29,7 +30,7 @@ _OPTIONS = (
         multiple=True,
         type=options.JobType(),
         metavar="TYPE",
-        help="A job type of `quotejob jobtypes`, or sample data; repeat it for several.",
+        help=f"A job type of `{NAME} jobtypes`, or sample data; repeat it for several.",
     ),
     click.option("--created-from", type=times.Moment(), help="This time or later: ISO 8601, or 2h for two hours ago."),
     click.option("--created-to", type=times.Moment(), help="Before this time."),

@@ -5,23 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-
-
-@dataclass(frozen=True, slots=True)
-class LocalOrg:
-    """Where the local org listens and who its user is."""
-
-    url: str
-    org_id: str  # 00D...
-    user_id: str  # 005...
-    token: str
-
-    def __repr__(self) -> str:
-        return f"LocalOrg(url={self.url!r}, org_id={self.org_id!r}, user_id={self.user_id!r})"
-
 
 API_VERSION = "66.0"  # of the Salesforce API
 ROOT = Path(__file__).resolve().parent.parent

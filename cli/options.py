@@ -18,6 +18,7 @@ from cli.api import Json, QuotejobApi
 from cli.problems import CommandError, as_typed
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_OPPORTUNITIES = 1_000_000  # of one SampleDataCreate, as the API has it
 
 
 class Session:

@@ -18,18 +18,6 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def duration(seconds: float) -> str:
-    """Return the two largest units: ``2 h 5 min``, ``14 s``."""
-    left, parts = int(max(seconds, 0)), []
-    for name, size in UNITS:
-        if left >= size:
-            parts.append(f"{left // size:,} {name}")
-            left %= size
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "0 s"
-
-
 def relative(text: str | None, now: datetime | None = None) -> str:
     """Return ``3 min ago`` or ``in 2 h``, in one unit; ``-`` for no time."""
     if not text:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from cli import render, times
-from cli.api import Json, QuotejobApi
+from cli.api import ENDED, Json, QuotejobApi
 from cli.options import Session
 from cli.problems import (
     INTERRUPTED,
@@ -24,7 +24,6 @@ from cli.problems import (
     CommandError,
 )
 
-ENDED = ("Completed", "Failed", "Aborted")
 PATIENCE_SECONDS = 60.0  # how long the API may be away before waiting is given up
 LINE_SECONDS = 5.0  # between two lines in a pipe while only the counts change
 Watch = Callable[[Json], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from functools import lru_cache
 from itertools import islice
@@ -18,13 +17,14 @@ from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
 from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn, Job
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobtypes import registry
+from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, Cron
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
 from quotejob.schedules.store import CHANGEABLE
 from quotejob.schedules.what import what_to_submit
 from quotejob.services import Services
-from quotejob.settings import Settings
+from quotejob.settings import Settings, is_developer_name
 from quotejob.store import keys
 from tasks import workers
 
@@ -32,7 +32,7 @@ NEWEST = 2000  # jobs of the org that are read for the bars of all schedules
 RUNS_KEPT_FOR = 10  # seconds
 PLAIN = {
     "cron": "0 0 22 ? * MON-FRI",
-    "number": "10",
+    "number": str(DEFAULT_OPPORTUNITIES),
     "job_type": str(BuiltIn.BATCH_QUOTE),
     "misfire": "runOnce",
     "overlap": "skip",
@@ -104,7 +104,7 @@ def edit_schedule(schedule_id: str) -> Response:
     given |= {
         "cron": found.cron_expression,
         "clause": found.soql_where_clause or "",
-        "number": found.number_of_opportunities or 10,
+        "number": found.number_of_opportunities or DEFAULT_OPPORTUNITIES,
         "parameters": "\n".join(f"{name}={value}" for name, value in found.parameters),
     }
     return page("schedule_new.html", given=given, schedule=found, **_words())
@@ -139,7 +139,7 @@ def _fields(given: dict[str, str]) -> dict[str, Any]:
         raise InvalidRequest.field("name", f"should be a text of 1 to {MAX_NAME_LENGTH} characters")
     if not 1 <= len(cron) <= MAX_EXPRESSION_LENGTH:
         raise InvalidRequest.field("cronExpression", f"should be a text of 1 to {MAX_EXPRESSION_LENGTH} characters")
-    if given.get("authorization") and not re.fullmatch(r"\w{1,80}", given["authorization"], re.ASCII):
+    if given.get("authorization") and not is_developer_name(given["authorization"]):
         raise InvalidRequest.field("authorization", "should be the developer name of an AppLink authorization")
     return {
         "name": name,
@@ -152,7 +152,7 @@ def _fields(given: dict[str, str]) -> dict[str, Any]:
         **what_to_submit(
             kind,
             given.get("clause", "").strip() or None,
-            whole_number(given.get("number", "")),
+            whole_number(given.get("number", "")) if kind == BuiltIn.SAMPLE_DATA_CREATE else None,
             _parameters(given.get("parameters", "")),
         ),
     }

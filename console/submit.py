@@ -13,10 +13,9 @@ from quotejob.asking.forecast import forecast
 from quotejob.errors import InvalidRequest, QuotejobError
 from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
 from quotejob.jobs.options import Options
+from quotejob.jobtypes.sample_data import MAX_OPPORTUNITIES
 from quotejob.salesforce.clause import check_clause
 from tasks import workers
-
-MOST_SAMPLES = 10_000
 
 
 @blueprint.get("/submit")
@@ -79,6 +78,6 @@ def samples() -> Response:
 
 def whole_number(given: str) -> int:
     """Return how many sample Opportunities a form asks for. Raises InvalidRequest."""
-    if not re.fullmatch(r"[0-9]{1,9}", given) or not 1 <= int(given) <= MOST_SAMPLES:
-        raise InvalidRequest.field("numberOfOpportunities", f"should be a whole number from 1 to {MOST_SAMPLES:,}")
+    if not re.fullmatch(r"[0-9]{1,9}", given) or not 1 <= int(given) <= MAX_OPPORTUNITIES:
+        raise InvalidRequest.field("numberOfOpportunities", f"should be a whole number from 1 to {MAX_OPPORTUNITIES:,}")
     return int(given)

@@ -22,8 +22,9 @@ from console.pages import ZONE, person
 from console.sessions import Role
 from quotejob import clock
 from quotejob.errors import InvalidRequest
-from quotejob.jobs.job import BuiltIn, Job, Status, Waiting
-from quotejob.schedules.cron import time_zone_named
+from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn, Job, Status, Waiting
+from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES
+from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, time_zone_named
 
 LONGEST_TITLE = 80  # characters
 MOST_RUNS = 10  # bars of a schedule
@@ -57,6 +58,9 @@ def install(app: Flask) -> None:
         "said_of_runs": said_of_runs,
         "Role": Role,
         "once": once,
+        "MAX_NAME_LENGTH": MAX_NAME_LENGTH,
+        "MAX_EXPRESSION_LENGTH": MAX_EXPRESSION_LENGTH,
+        "DEFAULT_OPPORTUNITIES": DEFAULT_OPPORTUNITIES,
     }
     app.context_processor(lambda: {"me": g.get("session"), "who": LocalProxy(person)})
 

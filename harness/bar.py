@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from cli.client import Json
+from harness.api import Json
 
 WIDE = 100  # columns of a terminal from which on a bar has all its texts
 SAY_SECONDS = 2.0  # between two lines, where there is no terminal

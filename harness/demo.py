@@ -17,11 +17,11 @@ from typing import NoReturn
 import click
 import requests
 
-from cli.client import Api, ApiError, Json
 from cli.local import DEMOS, NOTE, alive
 from cli.problems import typed
 from cli.render import Column, table
 from harness import example as _example
+from harness.api import Api, ApiError, Json
 from harness.bar import bar
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, clean_environment
@@ -75,8 +75,6 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
         extra["QUOTEJOB_REDIS_CA"] = authority
     if queue:
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
-    if jobs := os.environ.get("QUOTEJOB_JOBS"):
-        extra = {**extra, "QUOTEJOB_JOBS": jobs}  # the developer's own job types
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
         start_all = partial(start, stack, workers, profile or ("seed" if queue else "instant"))
         play = partial(show_queue, stack) if queue else partial(show, stack, opportunities)

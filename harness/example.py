@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cli.client import Api, ApiError, Json
+from harness.api import Api, ApiError, Json
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from harness.verdict import check_job

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT, Process, StackError
 from harness.stack import CELERY, WORKER, Stack

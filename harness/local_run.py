@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cli.client import Api, ApiError, Json
+from harness.api import Api, ApiError, Json
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.client import ApiError, Json, new_session, read_body
-from cli.local import API_VERSION, LocalOrg
+from cli.local import API_VERSION
+from harness.api import ApiError, Json, LocalOrg, new_session, read_body
 
 
 class OrgReader:

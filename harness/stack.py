@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from cryptography.fernet import Fernet
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.process import GRACE_SECONDS, START_SECONDS, Process, StackError, clean_environment, free_port
 from quotejob.testing import redis_server
 
@@ -148,10 +148,10 @@ class Stack:
         self.flower_url = f"http://127.0.0.1:{port}"
         self._wait("Flower", lambda: _answers(f"{self.flower_url}/healthcheck"), process)
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+    def wait_ready(self) -> None:
         """Wait until the web process says that Redis and a worker answer. Every process must still be running."""
         self.tell("Waiting for a worker to answer")
-        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None, seconds)
+        self._wait("The system", lambda: _answers(f"{self.web_url}/ready"), None)
 
     def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> Process:
         """Start any other process with the system's environment."""

@@ -13,7 +13,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from cli.local import NOTE, LocalOrg
+from cli.local import NOTE
+from harness.api import LocalOrg
 from harness.stack import Stack
 
 console = Console(highlight=False)

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from cli.client import Json
+from harness.api import Json
 
 MISSED = 60.0  # seconds; a fire time later than this is missed, and the schedule's misfire policy applies
 ROOM = 1.0  # seconds by which two readings of one clock may differ

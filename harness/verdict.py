@@ -17,7 +17,7 @@ from typing import Any
 import pycountry
 import yaml
 
-from cli.client import Json
+from harness.api import Json
 from harness.org_reader import OrgReader
 
 PRICING = Path(__file__).resolve().parent.parent / "pricing.yaml"
@@ -41,8 +41,8 @@ class Verdict:
 class RegionPrices:
     """The discount of a country by pricing.yaml's region table."""
 
-    def __init__(self, path: Path = PRICING) -> None:
-        region = yaml.load(path.read_text(), yaml.BaseLoader)["region"]  # noqa: S506 (only texts: NO is Norway)
+    def __init__(self) -> None:
+        region = yaml.load(PRICING.read_text(), yaml.BaseLoader)["region"]  # noqa: S506 (only texts: NO is Norway)
         self._off = {name: Decimal(rules["discount"]) / 100 for name, rules in region["table"].items()}
         self._none, self._other = region["no_country"], region["other_countries"]
         self._region_of = {
@@ -58,14 +58,12 @@ class RegionPrices:
         return _number((price * (1 - self._off[name])).quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
-def check_job(
-    reader: OrgReader, job_id: str, where: str, prices: RegionPrices | None = None, *, some: bool = False
-) -> Verdict:
+def check_job(reader: OrgReader, job_id: str, where: str, *, some: bool = False) -> Verdict:
     """Compare every Quote of the job with the Opportunities the WHERE clause matches.
 
     ``some``: the clause matches at most some hundred of the job's Opportunities, and only their Quotes are compared.
     """
-    prices = prices or RegionPrices()
+    prices = RegionPrices()
     verdict = Verdict()
     say = verdict.differences.append
     opportunities = {row["Id"]: row for row in reader.query(_OPPORTUNITIES.format(where=where))}

@@ -32,6 +32,7 @@ from quotejob.webhook import Webhook
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 _OURS = ("quotejob_", "redis", "heroku_applink", "celery", "otel_")  # how the names of our own variables begin
+DEVELOPER_NAME = "^[A-Za-z0-9_]{1,80}$"  # of an AppLink authorization; as openapi.yaml has it
 _LEAST_SECRET = 16  # characters of a value that may be a secret
 # The hosts of all orgs, sandboxes and scratch orgs end with one of these.
 SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
@@ -260,14 +261,14 @@ def load() -> Settings:
             env.str,
             "the developer name of an AppLink authorization",
             None,
-            validate=_is_developer_name,
+            validate=is_developer_name,
         ),
         authorizations=_read(
             "QUOTEJOB_AUTHORIZATIONS",
             env.list,
             "developer names of AppLink authorizations, comma-separated",
             None,
-            validate=lambda names: all(_is_developer_name(name.strip()) for name in names),
+            validate=lambda names: all(is_developer_name(name.strip()) for name in names),
             convert=lambda names: frozenset(name.strip() for name in names),
         ),
         doors=_doors(env),
@@ -411,8 +412,9 @@ def _kept(text: str) -> Kept:
     return Kept(percent=Decimal(text[:-1])) if text.endswith("%") else Kept(number=int(text))
 
 
-def _is_developer_name(name: str) -> bool:
-    return re.fullmatch(r"\w{1,80}", name, re.ASCII) is not None
+def is_developer_name(name: str) -> bool:
+    """Return whether an AppLink authorization may have this developer name."""
+    return re.fullmatch(DEVELOPER_NAME, name) is not None
 
 
 def _is_redis_url(value: str) -> bool:

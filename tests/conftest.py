@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.process import clean_environment
 from harness.stack import Stack
 from quotejob import tally

@@ -8,12 +8,13 @@ import structlog
 
 from api import caller
 from api.blueprint import Blueprint
-from api.wire.jobs import DEFAULT_OPPORTUNITIES, BatchExecutionResponseSchema
+from api.wire.jobs import BatchExecutionResponseSchema
 from api.wire.schedules import ScheduleChangeRequestSchema, ScheduleListSchema, ScheduleRequestSchema, ScheduleSchema
 from quotejob.asking.proof import check_clause_in_org
 from quotejob.errors import ScheduleNotFound
 from quotejob.jobs.job import BuiltIn
 from quotejob.jobtypes import registry
+from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.schedule import Schedule
 from quotejob.schedules.store import ScheduleStore

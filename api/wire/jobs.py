@@ -33,12 +33,11 @@ from api.wire.given import given_parameters
 from quotejob.jobs.conditions import MOST_PARENTS
 from quotejob.jobs.job import MAX_NAME_LENGTH, DependsOnOutcome, Status
 from quotejob.jobs.listing import JobFilter, Order, Sort
+from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from quotejob.run.receipt import Outcome
 from quotejob.run.waves import PageState
 from quotejob.salesforce.clause import MAX_LENGTH
 
-MAX_OPPORTUNITIES = 1_000_000
-DEFAULT_OPPORTUNITIES = 10
 MOST_CODES = 50
 _A_CODE = "should be a code as the job's results have it, without blanks"
 _CODES = f"should be 1 to {MOST_CODES} codes of the job's results; leave it out to retry all that failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, fields, missing, validate
+from marshmallow import RAISE, ValidationError, fields, missing
 
 from api.wire.fields import (
     NULLABLE,
@@ -21,12 +21,20 @@ from api.wire.fields import (
     zoned_time,
 )
 from api.wire.given import given_parameters
-from api.wire.jobs import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from api.wire.jobtypes import job_type_in_body, parameters_in_body
 from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
+from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
 from quotejob.schedules.schedule import Misfire, Overlap, State
+from quotejob.settings import DEVELOPER_NAME, is_developer_name
+
+_NOT_A_DEVELOPER_NAME = "should be the developer name of an AppLink authorization"
+
+
+def _is_developer_name(name: str) -> None:
+    if not is_developer_name(name):
+        raise ValidationError(_NOT_A_DEVELOPER_NAME)
 
 
 class ScheduleRequestSchema(CamelCase):
@@ -76,13 +84,12 @@ class ScheduleRequestSchema(CamelCase):
         metadata=described("Whether a slot is kept free for its fire time"),
     )
     authorization = fields.String(
-        validate=validate.Regexp(
-            r"^[A-Za-z0-9_]{1,80}$", error="should be the developer name of an AppLink authorization"
-        ),
-        error_messages=dict.fromkeys(("invalid", "null"), "should be the developer name of an AppLink authorization"),
+        validate=_is_developer_name,
+        error_messages=dict.fromkeys(("invalid", "null"), _NOT_A_DEVELOPER_NAME),
         metadata=described(
             "Developer name of an AppLink authorization of this org. The jobs work as its user. The app may have a "
             "default (QUOTEJOB_AUTHORIZATION)",
+            pattern=DEVELOPER_NAME,
             example="worker",
         ),
     )

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import timeline
 from bench.main_job import cpu_seconds, row
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

@@ -24,7 +24,7 @@ import redis
 
 from bench.main_job import Sampler, cpu_seconds, pss, row
 from bench.sizes import raw
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from harness.verdict import check_job

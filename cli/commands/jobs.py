@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from cli import find, options, render, times, wait
-from cli.api import Json, new_key
+from cli.api import ENDED, Json, new_key
 from cli.filters import Query, filters
 from cli.options import Session, common, examples
 from cli.problems import NAME, OK
@@ -53,7 +53,7 @@ def details(screen: Console, job: Json) -> None:
     )
     if job.get("dryRun"):
         counts += f", {times.number(records['planned'])} planned"
-    ended = job["status"] in wait.ENDED
+    ended = job["status"] in ENDED
     pairs: list[tuple[str, object]] = [
         ("Job", job["jobId"]),
         ("Name", job["name"]),

@@ -11,7 +11,7 @@ from rich.console import Console
 from cli import find, options, render
 from cli.api import Json
 from cli.options import Session, common, examples
-from cli.problems import OK
+from cli.problems import NAME, OK
 
 SHOWN = 100  # rows of a table
 COLUMNS = (
@@ -126,7 +126,7 @@ def _print_groups(screen: Console, answer: Json) -> None:
             screen.print(f"What to do: {render.plain(group['hint'])}")
     others = answer["failed"] - sum(group["count"] for group in groups)
     if others:
-        screen.print(f"\n{_records(others)} failed for other reasons: `quotejob results ID --outcome failed`.")
+        screen.print(f"\n{_records(others)} failed for other reasons: `{NAME} results ID --outcome failed`.")
 
 
 def _records(count: int) -> str:

@@ -12,7 +12,7 @@ from cli import find, options, render, times
 from cli.api import Json
 from cli.commands.jobs import submitted
 from cli.options import F, Session, common, examples
-from cli.problems import OK
+from cli.problems import NAME, OK
 
 COLUMNS = (
     render.Column("ID"),
@@ -49,13 +49,16 @@ _DEFINITION = (
         "job_type",
         type=options.JobType(),
         metavar="TYPE",
-        help="A job type of `quotejob jobtypes`, or SampleDataCreate or SampleDataDelete; of a new one BatchQuote.",
+        help=f"A job type of `{NAME} jobtypes`, or SampleDataCreate or SampleDataDelete; of a new one BatchQuote.",
     ),
     options.parameters,
     click.option("--clause", metavar="CLAUSE", help="The SOQL WHERE clause of its records."),
     options.commit_by,
     click.option(
-        "--opportunities", type=click.IntRange(1, 1_000_000), metavar="N", help="How many a SampleDataCreate creates."
+        "--opportunities",
+        type=click.IntRange(1, options.MOST_OPPORTUNITIES),
+        metavar="N",
+        help="How many a SampleDataCreate creates.",
     ),
     click.option("--start", type=times.Moment(future=True), help="Do not fire before this time."),
     click.option("--end", type=times.Moment(future=True), help="Do not fire after this time."),

@@ -9,6 +9,7 @@ from cli.api import Json, new_key
 from cli.asked import asked, given
 from cli.commands.jobs import submitted
 from cli.options import Session, common, examples
+from cli.problems import NAME
 
 
 @click.command(
@@ -29,7 +30,7 @@ from cli.options import Session, common, examples
     help="How these jobs must end.",
 )
 @click.option("--not-before", type=times.Moment(future=True), help="Do not run before this time: ISO 8601, or 2h.")
-@click.option("--dry-run", is_flag=True, help="Write nothing: price everything, and show it with `quotejob dryrun`.")
+@click.option("--dry-run", is_flag=True, help=f"Write nothing: price everything, and show it with `{NAME} dryrun`.")
 @options.keep_calls
 @options.commit_by
 @options.wait
@@ -69,7 +70,7 @@ def data() -> None:
 
 
 @data.command(epilog=examples("quotejob data create 50", "quotejob data create 1000 --wait 5"))
-@click.argument("number", metavar="N", type=click.IntRange(1, 1_000_000))
+@click.argument("number", metavar="N", type=click.IntRange(1, options.MOST_OPPORTUNITIES))
 @options.wait
 @common
 def create(session: Session, number: int, wait: float | None) -> int:

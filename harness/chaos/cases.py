@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from cli.client import Json
+from harness.api import Json
 from harness.org_reader import OrgReader
 from harness.verdict import check_job
 

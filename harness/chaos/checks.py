@@ -6,7 +6,8 @@ import time
 
 from redis import Redis
 
-from cli.client import ENDED, Json, facts, read_body
+from cli.api import ENDED
+from harness.api import Json, facts, read_body
 from harness.chaos.cases import Case, wrong
 from harness.chaos.system import System, Violation, patient
 from harness.timetable import PLANS, Plan, check_schedule, seconds

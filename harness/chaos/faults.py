@@ -14,7 +14,7 @@ from pathlib import Path
 import redis
 import requests
 
-from cli.client import ApiError
+from harness.api import ApiError
 from harness.chaos.system import System
 
 ORG_FAULTS = (

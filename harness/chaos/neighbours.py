@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from cli.client import Api, ApiError
-from cli.local import LocalOrg
+from harness.api import Api, ApiError, LocalOrg
 
 
 class Neighbour(ThreadingHTTPServer):

@@ -29,8 +29,9 @@ from pathlib import Path
 import redis
 import requests
 
-from cli.client import ENDED, ApiError
+from cli.api import ENDED
 from cli.problems import typed
+from harness.api import ApiError
 from harness.chaos.cases import BY_BULK, ENDINGS, OWN, QUOTES, Case, drawn
 from harness.chaos.checks import Checks
 from harness.chaos.faults import STEPS, TIMEOUT, Faults

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import redis
 import requests
 
-from cli.client import ENDED, Api, ApiError
+from cli.api import ENDED
+from harness.api import Api, ApiError
 from harness.chaos.cases import REFUSED, Case
 from harness.org_reader import OrgReader
 from harness.process import Process, StackError, code_of

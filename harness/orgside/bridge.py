@@ -20,8 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cli.client import Api, new_session
-from cli.local import LocalOrg
+from harness.api import Api, LocalOrg, new_session
 from harness.npm import installed
 from harness.org_reader import OrgReader
 

@@ -28,6 +28,7 @@ from quotejob.run.waves import store_plan
 from quotejob.salesforce import IngestResult
 
 NAME_PREFIX = "Sample Opportunity "
+MAX_OPPORTUNITIES, DEFAULT_OPPORTUNITIES = 1_000_000, 10  # that one job creates
 RECORDS_PER_PAGE = 10_000
 PAGES_PER_WAVE = 1_000_000  # all of them: no priced quotes wait in Redis in these jobs, so nothing has to be bounded
 LINES_PER_OPPORTUNITY = 2

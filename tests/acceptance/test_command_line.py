@@ -22,8 +22,8 @@ import pytest
 import requests
 from rich.cells import cell_len
 
-from cli.client import Api
 from cli.main import quotejob as program
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT, clean_environment
 from harness.stack import Stack

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 
-from cli.client import Api, Json
+from harness.api import Api, Json
 from harness.stack import Stack
 
 

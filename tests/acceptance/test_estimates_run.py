@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from cli.client import Api
+from harness.api import Api
 
 
 def submit(api: Api, name: str, **conditions: object) -> str:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.client import Api
-from cli.local import LocalOrg
+from harness.api import Api, LocalOrg
 from harness.stack import Stack
 
 PAGES = 1000

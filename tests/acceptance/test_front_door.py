@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.client import Api
+from harness.api import Api
 from harness.stack import Stack
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import Stack

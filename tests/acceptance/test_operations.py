@@ -16,7 +16,7 @@ import requests
 import zstandard
 from systems.waiting import wait
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import CELERY, Stack

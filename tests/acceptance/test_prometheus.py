@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from cli.client import Api, new_session, read_body
+from harness.api import Api, new_session, read_body
 from harness.process import ROOT, Process, clean_environment, free_port
 from harness.stack import Stack
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from cli.client import Api
-from cli.local import LocalOrg
+from harness.api import Api, LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

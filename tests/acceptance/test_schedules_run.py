@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

@@ -23,7 +23,7 @@ import psutil
 import pytest
 import requests
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.process import ROOT, clean_environment, free_port
 
 pytestmark = pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from _clients import OPPORTUNITIES, Node, Sf, installed, pip_of
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.npm import ToolError
 from harness.org_reader import OrgReader
 from harness.process import ROOT

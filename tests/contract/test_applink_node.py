@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from _clients import OPPORTUNITIES, Node
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients

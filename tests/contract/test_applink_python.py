@@ -14,7 +14,7 @@ from heroku_applink.data_api.exceptions import SalesforceRestApiError
 from heroku_applink.data_api.record import Record, RecordQueryResult
 from heroku_applink.data_api.unit_of_work import UnitOfWork
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 

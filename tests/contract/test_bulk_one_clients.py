@@ -15,7 +15,7 @@ import requests
 from _clients import Untyped, http_session, pip_of
 from simple_salesforce import Salesforce
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 

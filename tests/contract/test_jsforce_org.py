@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients
 

@@ -11,7 +11,7 @@ from _clients import Untyped, content, http_session
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceRefusedRequest
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 

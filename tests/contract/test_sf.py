@@ -9,7 +9,7 @@ import json
 import pytest
 from _clients import OPPORTUNITIES, Sf, SfError, result
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients

@@ -19,7 +19,7 @@ from simple_salesforce.exceptions import (
 )
 from simple_salesforce.format import format_soql
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 

@@ -13,7 +13,7 @@ from simple_salesforce import Salesforce
 from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import SalesforceGeneralError, SalesforceMalformedRequest
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 
 WAIT = 0.05  # seconds between two looks at a job

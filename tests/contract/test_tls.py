@@ -11,7 +11,7 @@ import pytest
 from _clients import Node, Sf, Untyped
 from simple_salesforce import Salesforce
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.settings import Settings
 
 CLAUSE = "Name LIKE 'Sample Opportunity%'"

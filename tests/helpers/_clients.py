@@ -22,7 +22,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce.exceptions import SalesforceError
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.npm import installed as npm_packages
 
 Untyped: TypeAlias = Any  # of simple-salesforce, whose own types do not know what its attributes give

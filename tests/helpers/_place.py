@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 
 OPPORTUNITIES = 40
 LINES = 3

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from cli.client import Json
+from harness.api import Json
 from quotejob.jobs.job import Job
 from quotejob.run.receipt import Result
 

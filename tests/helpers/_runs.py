@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import LeaseLost
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.run.context import Run, begin

@@ -8,7 +8,7 @@ import pytest
 from _browser import SignIn, Window
 from playwright.sync_api import Browser, Page, expect
 
-from cli.client import Api
+from harness.api import Api
 from harness.stack import Stack
 
 expect.set_options(timeout=30_000)

@@ -19,7 +19,7 @@ import requests
 from _browser import SignIn, Window
 from playwright.sync_api import Browser, Page, expect
 
-from cli.client import Api
+from harness.api import Api
 from harness.stack import Stack
 
 EXPECTED = ("401", "403", "404", "frame-ancestors")  # a browser notes each such answer as an error

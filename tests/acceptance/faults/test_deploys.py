@@ -18,7 +18,8 @@ import pytest
 from systems.redis_doors import HOST, door
 from systems.waiting import responds, wait
 
-from cli.client import ENDED, Api
+from cli.api import ENDED
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import Process, free_port
 from harness.stack import CELERY, Stack

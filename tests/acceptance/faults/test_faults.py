@@ -17,7 +17,7 @@ import redis
 import requests
 from celery import Celery
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import CELERY, Stack

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from cli.client import Api, ApiError
+from harness.api import Api, ApiError
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from harness.verdict import check_job

@@ -12,7 +12,7 @@ import pytest
 import requests
 from _hanging import HangingOrg, hanging
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.asking.door import AT_ONCE, CLOSED_AFTER

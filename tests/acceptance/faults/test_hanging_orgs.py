@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from cli.client import Api
-from cli.local import LocalOrg
+from harness.api import Api, LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from harness.verdict import check_job

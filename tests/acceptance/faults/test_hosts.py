@@ -19,7 +19,7 @@ import pytest
 from systems.hosts import Host, network, way, wrong_clock
 from systems.waiting import responds, wait
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.stack import CELERY, WORKER, Stack
 from harness.verdict import check_job

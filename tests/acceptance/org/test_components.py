@@ -14,7 +14,7 @@ import pytest
 from _browser import Window
 from playwright.sync_api import Browser, Page, expect
 
-from cli.client import Api
+from harness.api import Api
 from harness.npm import ToolError
 from harness.org_reader import OrgReader
 from harness.orgside.bridge import bridge, build

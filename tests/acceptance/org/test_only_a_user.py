@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from cli.client import Api
-from cli.local import API_VERSION, LocalOrg
+from cli.local import API_VERSION
+from harness.api import Api, LocalOrg
 from harness.org_reader import OrgReader
 from harness.process import ROOT
 from harness.stack import Stack

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cli.client import new_session
+from harness.api import new_session
 
 
 def wait(true: Callable[[], Any], seconds: float = 60) -> None:

@@ -11,7 +11,7 @@ import pytest
 from _api import CLAUSE, Headers, accepted, applink_of, refused, settings_of
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob import audit, clock
 from quotejob.jobs.job import BuiltIn
 from quotejob.jobs.store import JobStore

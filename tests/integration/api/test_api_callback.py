@@ -6,7 +6,7 @@ import pytest
 from _api import CLAUSE, Headers, accepted, refused
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.jobs.store import JobStore
 
 PATH = "/api/executebatchwithcallback"

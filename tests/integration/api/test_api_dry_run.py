@@ -11,7 +11,7 @@ from _api import Headers, accepted, refused
 from _runs import forget_org, run_to_end
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import Job, Status
 from quotejob.salesforce import OrgClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
-from cli.client import facts
-from cli.local import LocalOrg
+from harness.api import LocalOrg, facts
 from quotejob import logs
 from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.listing import JobFilter
@@ -25,8 +24,6 @@ from quotejob.jobs.store import JobStore
 from quotejob.salesforce import caller
 from quotejob.settings import Settings
 from quotejob.store import client as store
-
-Post = Callable[..., TestResponse]
 
 
 @pytest.fixture(scope="module")

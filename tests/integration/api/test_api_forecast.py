@@ -12,7 +12,7 @@ from _runs import forget_org, run_to_end
 from flask.testing import FlaskClient
 from own_jobs import renewing
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.asking import forecast
 from quotejob.jobtypes import registry

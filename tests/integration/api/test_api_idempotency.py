@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import IdempotencyKeyReused
 from quotejob.jobs import idempotency
 from quotejob.jobs.job import BuiltIn

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from redis.connection import AbstractConnection
 
 from api import create_app
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.salesforce import caller
 from quotejob.services import Services
 from quotejob.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from _api import Headers, accepted, refused, submit
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import StoreUnavailable
 from quotejob.jobs import many
 from quotejob.jobs.job import BuiltIn, Job, Status

@@ -9,8 +9,7 @@ import requests
 from _api import CLAUSE, Headers, accepted, refused
 from flask.testing import FlaskClient
 
-from cli.client import read_body
-from cli.local import LocalOrg
+from harness.api import LocalOrg, read_body
 
 
 def named(client: FlaskClient, headers: Headers, name: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 from _api import CLAUSE, Headers, accepted, refused, submit
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.jobs.job import BuiltIn, Status
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.jobtypes import registry
 from quotejob.salesforce.caller import to18
 from quotejob.services import Services
@@ -150,6 +150,7 @@ def test_the_slot_kept_for_a_schedule_is_given_away(
         ({"soqlWhereClause": "Nonsense__c = 1"}, "soqlWhereClause"),
         ({"soqlWhereClause": "Name != null LIMIT 1"}, "soqlWhereClause"),
         ({"authorization": "../x"}, "authorization"),
+        ({"authorization": "worker\n"}, "authorization"),
         ({"authorization": "unknown"}, "authorization"),
         ({"limit": 5}, "limit"),
     ],

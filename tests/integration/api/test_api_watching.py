@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import create_app, health
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob import clock
 from quotejob.jobs.job import BuiltIn, Status

@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 
 import api
 import console
-from cli.local import LocalOrg
 from console import jobs, outlook
+from harness.api import LocalOrg
 from quotejob.doors import Doors
 from quotejob.services import Services
 from quotejob.settings import Settings

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 import api
 import console
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.services import Services
 from quotejob.settings import Settings
 

@@ -21,8 +21,8 @@ from werkzeug.test import TestResponse
 
 import api
 import console
-from cli.local import LocalOrg
 from console import sessions
+from harness.api import LocalOrg
 from quotejob.services import Services
 from quotejob.settings import Settings
 

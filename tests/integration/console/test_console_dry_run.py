@@ -9,7 +9,7 @@ import pytest
 from _runs import caller_of
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.options import Options

@@ -9,8 +9,8 @@ import pytest
 from _runs import caller_of
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
 from console.family import MOST
+from harness.api import LocalOrg
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import BuiltIn
 from quotejob.services import Services

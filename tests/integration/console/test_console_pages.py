@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 import api
 import console
-from cli.local import LocalOrg
 from console import health
+from harness.api import LocalOrg
 from quotejob.jobs.job import BuiltIn, Status
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.services import Services

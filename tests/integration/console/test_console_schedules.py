@@ -12,8 +12,8 @@ from marshmallow import Schema, fields
 
 import api
 import console
-from cli.local import LocalOrg
 from console import schedules
+from harness.api import LocalOrg
 from quotejob import JobType, Row, updates
 from quotejob.jobs.search import JobSearch
 from quotejob.jobtypes import registry
@@ -113,3 +113,41 @@ def test_the_list_has_the_last_runs_of_each_schedule(
     assert "not yet" in row["never"]
     assert "spark" not in row["never"]
     assert "<b>often" not in text
+
+
+def test_the_form_takes_what_the_api_takes(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg
+) -> None:
+    """The same number of sample Opportunities; and the field counts only for the job type that it is for."""
+    form = {"name": "Samples", "cron": "0 0 6 1 * ?", "misfire": "skip", "overlap": "skip", "csrf": csrf(browser)}
+    of_samples = form | {"job_type": "SampleDataCreate"}
+    for wrong in ("", "0", "1000001", "1_000", "ten"):
+        answer = browser.post("/console/schedules", data=of_samples | {"number": wrong})
+        assert "should be a whole number from 1 to 1,000,000" in answer.text
+    assert browser.post("/console/schedules", data=of_samples | {"number": "50000"}).status_code == 303
+    [made] = services.schedules.list_for_org(local_org.org_id)
+    at = f"/console/schedules/{made.schedule_id}/edit"
+    assert 'value="50000"' in browser.get(at).text
+    assert browser.post(at, data=of_samples | {"number": "1000000"}).status_code == 303
+    assert services.schedules.get(made.schedule_id).number_of_opportunities == 1_000_000
+    of_quotes = form | {"job_type": "BatchQuote", "clause": "Id = null"}
+    assert browser.post(at, data=of_quotes | {"number": ""}).status_code == 303
+    assert services.schedules.get(made.schedule_id).number_of_opportunities is None
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "said"),
+    [
+        ("name", "x" * 81, "should be a text of 1 to 80 characters"),
+        ("cron", "0 " * 200, "should be a text of 1 to 255 characters"),
+        ("authorization", "../x", "should be the developer name of an AppLink authorization"),
+    ],
+)
+def test_what_the_api_refuses_the_form_refuses(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg, field: str, wrong: str, said: str
+) -> None:
+    """In the same words; nothing is stored."""
+    form = {"name": "One", "cron": "0 0 6 1 * ?", "misfire": "skip", "overlap": "skip", "csrf": csrf(browser)}
+    form |= {"job_type": "BatchQuote", "clause": "Id = null"}
+    assert said in browser.post("/console/schedules", data=form | {field: wrong}).text
+    assert services.schedules.list_for_org(local_org.org_id) == []

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 import api
 import console
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob import clock
 from quotejob.jobs.conditions import Conditions
 from quotejob.jobs.job import BuiltIn, Status

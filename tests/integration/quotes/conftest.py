@@ -13,8 +13,7 @@ from _quoting import Ran
 from _runs import run_to_end
 from cryptography.fernet import Fernet
 
-from cli.client import Json
-from cli.local import LocalOrg
+from harness.api import Json, LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import BuiltIn

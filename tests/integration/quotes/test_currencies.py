@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from _quoting import Ran, line
 
-from cli.client import Json
-from cli.local import LocalOrg
+from harness.api import Json, LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import Status

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from _quoting import Ran, line
 
-from cli.client import Json
+from harness.api import Json
 from quotejob.jobs.job import Status
 from quotejob.run.receipt import Explanation, Outcome
 from quotejob.services import Services

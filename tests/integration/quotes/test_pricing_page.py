@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from _quoting import Ran, line
 
-from cli.client import Json
+from harness.api import Json
 from quotejob.run.receipt import Outcome
 from quotejob.settings import ROOT, current
 

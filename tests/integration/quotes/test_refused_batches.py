@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
 from quotejob.jobtypes.quotes.packing import Size, batches

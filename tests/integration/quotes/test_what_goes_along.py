@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _quoting import Ran, line
 
-from cli.client import Json
+from harness.api import Json
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import Status
 from quotejob.jobtypes.quotes import plan

@@ -8,7 +8,7 @@ import pytest
 from _place import LINES, OPPORTUNITIES, control
 from _scripted import Server, serving
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
 from quotejob.salesforce.guard import pool

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from _scripted import Reply, Server
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import AuthorizationFailed
 from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient, applink
 from quotejob.salesforce.caller import CallerContext, to18

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from _place import fault
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import OrgRefused, OrgUnreachable
 from quotejob.salesforce import OrgClient, bulk
 

@@ -13,7 +13,7 @@ import pytest
 from _place import LINES, OPPORTUNITIES, control, fault, stats
 from _scripted import Server, error
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import OrgClosed, OrgError, OrgExhausted, OrgRefused, OrgUnreachable, SessionExpired
 from quotejob.salesforce import Graph, GraphOutcome, Kind, Node, OrgAddress, OrgClient
 

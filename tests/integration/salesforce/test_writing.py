@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import JobStopped, OrgExhausted, OrgUnreachable, SessionExpired
 from quotejob.jobtypes import units
@@ -24,7 +24,6 @@ from quotejob.salesforce import API_VERSION, Graph, GraphOutcome, NodeError, Org
 from quotejob.salesforce.graphs import Node
 
 MANY = 60  # Opportunities of two lines
-ENTRY = "PricebookEntryId, Pricebook2Id, Product2Id"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 from msgspec import structs
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.errors import (
     AuthorizationFailed,
     FlexQueueFull,

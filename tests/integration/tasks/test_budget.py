@@ -12,7 +12,7 @@ import pytest
 import requests
 from _runs import caller_of, forget_org, run_to_end
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.errors import CallsKept
 from quotejob.jobs.job import Status

@@ -11,7 +11,7 @@ import redis
 import requests
 from _runs import forget_org, run_to_end, wait_for_lease
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import JobStopped, LeaseLost
 from quotejob.jobs.job import Job, Status

@@ -13,7 +13,7 @@ import pytest
 import requests
 from _runs import caller_of, forget_org, run_to_end
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import SessionExpired
 from quotejob.jobs.job import Job, Status

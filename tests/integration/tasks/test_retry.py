@@ -13,7 +13,7 @@ import requests
 from _callers import new_caller
 from _runs import caller_of, forget_org, run_to_end
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.errors import FlexQueueFull, IdempotencyKeyReused, JobConflict, JobNotFound, StoreUnavailable

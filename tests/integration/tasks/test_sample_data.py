@@ -10,7 +10,7 @@ import pytest
 from _runs import caller_of, forget_org, run_to_end
 from structlog.testing import capture_logs
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import BuiltIn, Job, Status

@@ -16,7 +16,7 @@ from _runs import being_planned, forget_org
 from cryptography.fernet import Fernet
 from kombu.exceptions import OperationalError
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob import clock
 from quotejob.errors import OrgUnreachable, SessionExpired, StoreUnavailable

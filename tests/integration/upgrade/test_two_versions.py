@@ -13,7 +13,7 @@ import pytest
 from systems.versions import last_release, next_release, start, start_web, start_worker
 from systems.waiting import responds, wait
 
-from cli.client import Api
+from harness.api import Api
 from harness.org_reader import OrgReader
 from harness.process import ROOT, free_port
 from harness.stack import Stack

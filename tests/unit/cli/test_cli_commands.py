@@ -199,6 +199,25 @@ def test_a_schedule_of_a_job_type_of_ones_own(fake: type[Fake]) -> None:
     assert (built_in["jobType"], "parameters" in built_in) == ("BatchQuote", False)
 
 
+@pytest.mark.parametrize(("typed", "sent"), [("batchquote", "BatchQuote"), ("renewals", "renewals")])
+def test_the_type_of_a_job_is_read_as_that_of_a_schedule(fake: type[Fake], typed: str, sent: str) -> None:
+    """By `run` and `forecast`: a built-in one in any case, one of the user's own as it is typed."""
+    fake.answers["/api/jobs"] = [(201, {"jobId": IDS[0]}, {})]
+    assert call("run", "Id != null", "--json", "--type", typed).exit_code == 0
+    call("forecast", "Id != null", "--json", "--type", typed)
+    bodies = [body for path, body in fake.sent if path in ("/api/jobs", "/api/forecast")]
+    assert [body["jobType"] for body in bodies] == [sent, sent]
+
+
+def test_a_hint_has_the_command_as_it_was_typed(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the one for failures that are not in a group."""
+    monkeypatch.setattr("cli.commands.results.NAME", "bin/quotejob")
+    group = {"code": "A", "message": "B", "hint": None, "count": 1, "records": [{"recordId": "1", "recordName": "C"}]}
+    fake.answers[f"/api/jobs/{IDS[0]}"] = [(200, {"jobId": IDS[0]}, {})]
+    fake.answers[f"/api/jobs/{IDS[0]}/failures"] = [(200, {"failed": 3, "failures": [group]}, {})]
+    assert "2 records failed for other reasons: `bin/quotejob results ID" in call("failures", IDS[0]).stdout
+
+
 def changed(count: int, **more: Any) -> dict[str, Any]:
     """Return an answer of abortJobs about the first ``count`` of IDS; the last one could not be changed."""
     jobs = [

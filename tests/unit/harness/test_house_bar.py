@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from cli.client import Json
+from harness.api import Json
 from harness.bar import Pace
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.client import Json
+from harness.api import Json
 from harness.org_reader import OrgReader
 from harness.verdict import RegionPrices, check_job
 

@@ -114,7 +114,7 @@ def test_imports_point_one_way() -> None:
 
 def test_the_second_opinion_knows_nothing_of_quotejob() -> None:
     """What judges the Quotes of a demo shares no code with what made them."""
-    for name in ("harness/verdict.py", "harness/org_reader.py", "harness/demo.py", "cli/client.py", "cli/invoke.py"):
+    for name in ("harness/verdict.py", "harness/org_reader.py", "harness/demo.py", "harness/api.py", "cli/invoke.py"):
         assert not imported(ROOT / name) & set(PACKAGES), name
     stack = (ROOT / "harness" / "stack.py").read_text()
     redis_server = ["from quotejob.testing import redis_server"]

@@ -8,7 +8,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from quotejob.settings import Settings
 from quotejob.store.client import connect
 

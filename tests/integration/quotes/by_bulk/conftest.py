@@ -8,8 +8,7 @@ import pytest
 import requests
 from _runs import caller_of, forget_org, run_to_end
 
-from cli.client import Json
-from cli.local import LocalOrg
+from harness.api import Json, LocalOrg
 from harness.org_reader import OrgReader
 from harness.stack import Stack
 from quotejob.jobs.job import BuiltIn, CommitBy, Job

@@ -11,8 +11,7 @@ import pytest
 import requests
 from _runs import caller_of, run_to_end, wait_for_lease
 
-from cli.client import Json
-from cli.local import LocalOrg
+from harness.api import Json, LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.asking.forecast import forecast
 from quotejob.errors import OrgRefused

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from _runs import forget_org
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.jobtypes import registry
 from quotejob.services import Services

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _runs import caller_of, run_to_end
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.options import PLAIN, Options

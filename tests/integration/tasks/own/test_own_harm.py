@@ -11,7 +11,7 @@ import pytest
 from _runs import caller_of, run_to_end
 from own_jobs import harmful
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.errors import OrgClosed, OrgUnreachable
 from quotejob.jobs.job import Job, Status

@@ -15,7 +15,7 @@ import pytest
 from _runs import caller_of, run_to_end
 from marshmallow import Schema, fields, validate
 
-from cli.local import LocalOrg
+from harness.api import LocalOrg
 from harness.org_reader import OrgReader
 from quotejob.errors import InvalidRequest
 from quotejob.jobs.job import Job, Status

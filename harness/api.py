@@ -1,4 +1,4 @@
-"""The two clients of a demo or an acceptance test: one calls the API as the mesh does, one reads the org.
+"""The API and the local org, for what starts whole systems: demo, tests and measurements.
 
 This code follows only the contracts (HTTP API, REST query resource). Nothing here comes from quotejob, so the result of
 a read can be used to check what quotejob wrote.
@@ -11,21 +11,35 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from cli.local import API_VERSION, LocalOrg
+from cli.api import ENDED
+from cli.local import API_VERSION
 
-ENDED = frozenset({"Completed", "Failed", "Aborted"})
 Json = dict[str, Any]
 
 
 def facts(job: Json) -> Json:
     """Return the job without its estimates, which change even when nothing happens."""
     return {name: value for name, value in job.items() if not name.startswith("estimated")}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOrg:
+    """Where the local org listens and who its user is."""
+
+    url: str
+    org_id: str  # 00D...
+    user_id: str  # 005...
+    token: str
+
+    def __repr__(self) -> str:
+        return f"LocalOrg(url={self.url!r}, org_id={self.org_id!r}, user_id={self.user_id!r})"
 
 
 class ApiError(Exception):
