@@ -34,8 +34,7 @@ T = TypeVar("T")
 _OURS = ("quotejob_", "redis", "heroku_applink", "celery", "otel_")  # how the names of our own variables begin
 DEVELOPER_NAME = "^[A-Za-z0-9_]{1,80}$"  # of an AppLink authorization; as openapi.yaml has it
 _LEAST_SECRET = 16  # characters of a value that may be a secret
-# The hosts of all orgs, sandboxes and scratch orgs end with one of these.
-SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")
+SALESFORCE_HOSTS = ("my.salesforce.com", "my.salesforce.mil", "my.sfcrmproducts.cn")  # how hosts of all orgs end
 WAYS = ("graph", "bulk", "auto")  # of writing, see jobs.job.CommitBy
 
 
