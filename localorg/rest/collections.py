@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from localorg import errors
+from localorg.data.values import row_id
 from localorg.errors import OrgError
 from localorg.http.registry import RESOURCES, Call, Reply, Way
 from localorg.ids import normalise
@@ -167,17 +168,10 @@ def _update(call: Call, sobject: SObject, row: Row) -> Result:
     record_id, rest = _taken(row, "Id")
     if not record_id:
         raise OrgError(400, "MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
-    full = _id_of(sobject, record_id)
+    full = row_id(sobject, record_id)
     call.org.records.update(sobject.name, full, rest)
     call.work.write(sobject.name)
     return _succeeded(full)
-
-
-def _id_of(sobject: SObject, record_id: Any) -> str:
-    full = normalise(record_id)
-    if full is None or full[:3] != sobject.key_prefix:
-        raise OrgError(400, "MALFORMED_ID", f"Record ID: id value of incorrect type: {record_id}", ("Id",))
-    return full
 
 
 @RESOURCES.add("PATCH", "/composite/sobjects/{}/{}", Way.WRITE)
