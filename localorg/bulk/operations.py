@@ -11,6 +11,7 @@ from localorg.bulk.orders import Operation
 from localorg.bulk.rows import Row
 from localorg.data.values import row_id
 from localorg.errors import OrgError
+from localorg.ids import normalise
 from localorg.org import Org
 from localorg.schema.model import Schema, SObject
 
@@ -109,8 +110,9 @@ class Operations:
             raise OrgError(error.status, error.code, fault.message or error.message, error.fields)
 
     def id_in(self, row: Row) -> str:
-        """Return the id of a failed row, if the row has one."""
-        return row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
+        """Return the id of a failed row, if the row has one: with 18 characters if it is an id at all."""
+        given = row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
+        return normalise(given) or given
 
     def _body(self, row: Row) -> dict[str, str]:
         return dict(zip(self._columns, row, strict=True))

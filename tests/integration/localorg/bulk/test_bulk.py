@@ -313,6 +313,18 @@ def test_delete_takes_ids(server: Server, deal: Any, operation: str) -> None:
     assert again == ("ENTITY_IS_DELETED" if operation == "delete" else "NOT_FOUND")
 
 
+@pytest.mark.parametrize("operation", ["update", "delete", "hardDelete"])
+def test_ids_in_results_have_18_characters(server: Server, operation: str) -> None:
+    """However the upload wrote them, and whether the row failed or not."""
+    there, gone = server.create("Account", Name="Short"), "001000000000000AAA"
+    job = bulk.open(server, operation=operation)
+    columns, rest = ("Id,Site", ",x") if operation == "update" else ("Id", "")
+    bulk.work(server, job, f"{columns}\n{there[:15]}{rest}\n{gone[:15]}{rest}\n")
+    (good,), (bad,) = (bulk.rows(server, job, which) for which in ("successfulResults", "failedResults"))
+    assert (good["sf__Id"], good["Id"]) == (there, there[:15])
+    assert (bad["sf__Id"], bad["Id"]) == (gone, gone[:15])
+
+
 @pytest.mark.parametrize("operation", ["update", "upsert", "delete", "hardDelete"])
 def test_rows_whose_id_leads_nowhere(server: Server, operation: str) -> None:
     """An id without a row is a wrong reference. Another object's id, or what is no id at all, is malformed."""
