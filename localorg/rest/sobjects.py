@@ -140,9 +140,14 @@ def _moment(text: str | None) -> datetime | None:
 
 @RESOURCES.add("PATCH", "/sobjects/{}/{}", Way.WRITE)
 def update(call: Call, name: str, record_id: str) -> Reply:
-    """Change a row."""
+    """Change a row, unless a condition on its last change is not met."""
     sobject = the_object(call, name)
     _stored(sobject)
+    until = call.headers.get("if-unmodified-since")
+    if until is not None and _moment(until) is None:
+        raise OrgError(400, "BAD_REQUEST", f"If-Unmodified-Since is not a date of HTTP: {until}")
+    if (status := _condition(call, sobject, record_id)) is not None:
+        return Reply(status)
     call.org.records.update(sobject.name, record_id, call.json_object())
     return _written(call, sobject, normalise(record_id) or record_id, Reply(204))
 

@@ -115,6 +115,27 @@ def test_conditional_reads(server: Server, deal: Deal) -> None:
     assert server.get(path, headers={"If-Modified-Since": "soon"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 412),
+        ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT", 304),
+        ("If-Unmodified-Since", "soon", 400),
+        ("If-Unmodified-Since", "Fri, 01 Jan 2100 00:00:00 GMT", 204),
+        ("If-Modified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 204),
+    ],
+)
+def test_conditional_changes(server: Server, deal: Deal, header: str, value: str, status: int) -> None:
+    """What is refused is not written, also as a part of a composite."""
+    path = f"sobjects/Account/{deal.account}"
+    assert server.patch(path, {"Site": "New"}, headers={header: value}).status_code == status
+    part = {"referenceId": "a", "method": "PATCH", "url": f"{DATA}/{path}", "httpHeaders": {header: value}}
+    (inner,) = server.post("composite", {"compositeRequest": [{**part, "body": {"Phone": "1"}}]}).json().values()
+    assert inner[0]["httpStatusCode"] == status
+    row = server.row("Account", deal.account)
+    assert (row["Site"], row["Phone"]) == (("New", "1") if status == 204 else (None, None))
+
+
 def test_record_counts(server: Server) -> None:
     body = server.get("limits/recordCount", params={"sObjects": "user,Bogus,Organization"}).json()
     users = server.get("query", params={"q": "SELECT count() FROM User"}).json()["totalSize"]
