@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -113,6 +114,23 @@ def test_conditional_reads(server: Server, deal: Deal) -> None:
     assert server.get(path, headers={"If-Modified-Since": after}).status_code == 304
     assert server.get(path, headers={"If-Unmodified-Since": before}).status_code == 412
     assert server.get(path, headers={"If-Modified-Since": "soon"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["sobjects", "sobjects/Account/describe"])
+def test_conditional_describes(server: Server, path: str) -> None:
+    """By itself and as a part of a composite: a description has not changed since the org was started."""
+    before, after = "Mon, 01 Jan 2001 00:00:00 GMT", format_datetime(datetime.now(UTC), usegmt=True)
+    for header, value, status in (
+        ("If-Modified-Since", before, 200),
+        ("If-Modified-Since", after, 304),
+        ("If-Unmodified-Since", before, 412),
+        ("If-Unmodified-Since", after, 200),
+    ):
+        answer = server.get(path, headers={header: value})
+        assert (answer.status_code, bool(answer.content)) == (status, status == 200)
+        part = {"referenceId": "a", "method": "GET", "url": f"{DATA}/{path}", "httpHeaders": {header: value}}
+        (inner,) = server.post("composite", {"compositeRequest": [part]}).json()["compositeResponse"]
+        assert (inner["httpStatusCode"], inner["body"] is None) == (status, status != 200)
 
 
 @pytest.mark.parametrize(
