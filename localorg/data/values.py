@@ -151,6 +151,16 @@ def _picklist(field: Field) -> Reader:
     return read
 
 
+def _multipicklist(field: Field) -> Reader:
+    plain, one = _text(field), _picklist(field)
+
+    def read(value: Any) -> str | None:
+        chosen = (one(part) for part in (plain(value) or "").split(";"))
+        return ";".join(each for each in chosen if each) or None
+
+    return read
+
+
 def _email(field: Field) -> Reader:
     plain = _text(field)
 
@@ -334,6 +344,7 @@ _MAKERS: dict[str, Callable[[Field], Reader]] = {
     "reference": _reference,
     "id": _reference,
     "picklist": _picklist,
+    "multipicklist": _multipicklist,
     "email": _email,
     "int": _int,
     "double": _number,
