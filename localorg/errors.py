@@ -66,6 +66,19 @@ def invalid_session() -> OrgError:
     return OrgError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
 
+OF_IDENTITY = frozenset({"Bad_OAuth_Token", "Missing_OAuth_Token"})
+"""The whole answer in plain text; all other errors are JSON."""
+
+
+def no_oauth_token(*, missing: bool) -> OrgError:
+    """Refuse a request for an identity without a good token.
+
+    Issue 3398 of SalesforceMobileSDK-iOS has the status, issue 13 of omniauth-salesforce the word for no token.
+    """
+    code = "Missing_OAuth_Token" if missing else "Bad_OAuth_Token"
+    return OrgError(403, code, code)
+
+
 def json_parser_error(message: str) -> OrgError:
     """Refuse a body that is not JSON, or that has a value of the wrong JSON type."""
     return OrgError(400, "JSON_PARSER_ERROR", message)

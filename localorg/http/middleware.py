@@ -37,6 +37,7 @@ _OPEN_TO_ALL = re.compile(
     r"/services/data/?|/services/oauth2/(?!userinfo)\w*/?|/services/Soap/.*|/\.well-known/openid-configuration",
     re.DOTALL,
 )
+_IDENTITY = re.compile(r"/id/.*|/services/oauth2/userinfo/?", re.DOTALL)
 
 
 @web.middleware
@@ -112,7 +113,8 @@ def _let_in(org: Org, request: web.Request) -> User:
     token = bearer(request)
     session = None if token is None else org.sessions.find(token)
     if session is None or org.faults.expired(session.token):
-        raise errors.invalid_session()
+        identity = _IDENTITY.fullmatch(request.path)
+        raise errors.no_oauth_token(missing=not token) if identity else errors.invalid_session()
     if versioned := _VERSIONED.fullmatch(request.path):
         org.limits.spend()
         if not served(f"{versioned[1]}.{versioned[2]}"):
@@ -165,6 +167,8 @@ async def _safely(request: web.Request, serving: Awaitable[web.StreamResponse]) 
 
 
 def _answer_to(request: web.Request, error: OrgError) -> web.Response:
+    if error.code in errors.OF_IDENTITY:
+        return web.Response(text=error.code, status=error.status)
     return bulk_one.refusal(request, error) if is_bulk_one(request.path) else _refusal(error)
 
 
