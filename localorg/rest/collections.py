@@ -57,8 +57,13 @@ class _Undo(Exception):
         self.results = results
 
 
-def each(call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all_or_none: bool) -> Reply:
-    """Write the rows one by one and return their results in order; with all_or_none, one failure undoes all."""
+def each(
+    call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all_or_none: bool, creating: bool = False
+) -> Reply:
+    """Write the rows one by one and return their results in order; with all_or_none, one failure undoes all.
+
+    A row that is undone keeps its id in its result, unless it was to be created.
+    """
     before = call.work.written.copy()
     try:
         with call.org.savepoint():
@@ -68,8 +73,12 @@ def each(call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all
     except _Undo as undo:
         call.work.written = before
         undone = _failed(OrgError(400, "ALL_OR_NONE_OPERATION_ROLLED_BACK", _UNDONE))
-        return Reply(200, [undone if result["success"] else result for result in undo.results])
+        return Reply(200, [_id_of(row, creating) | undone if row["success"] else row for row in undo.results])
     return Reply(200, results)
+
+
+def _id_of(result: Result, creating: bool) -> Result:
+    return {} if creating else {"id": result["id"]}
 
 
 def _one(row: Row, write: Callable[[Row], Result]) -> Result:
@@ -144,7 +153,7 @@ def create_rows(call: Call) -> Reply:
     """Create rows of one or more types, or publish events."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
-    return each(call, rows, lambda _row: create_row(call, *next(typed)), all_or_none=all_or_none)
+    return each(call, rows, lambda _row: create_row(call, *next(typed)), all_or_none=all_or_none, creating=True)
 
 
 def create_row(call: Call, sobject: SObject, row: Row) -> Result:

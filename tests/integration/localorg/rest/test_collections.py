@@ -47,7 +47,24 @@ def test_all_or_none_undoes_the_good_rows(server: Server) -> None:
         "ALL_OR_NONE_OPERATION_ROLLED_BACK",
         "REQUIRED_FIELD_MISSING",
     ]
+    assert "id" not in made[0]
     assert server.query("SELECT Id FROM Account WHERE Name = 'Never there'") == []
+
+
+def test_rows_that_are_undone_keep_their_id(server: Server, deal: Deal) -> None:
+    """All but those that were to be created."""
+    rows = [account(Id=deal.account, Site="x"), account(Id=server.create("Account", Name="Blank"), Name=None)]
+    by_key = [{"Id": row["Id"], "Site": "x"} for row in (rows[0], {"Id": "001000000000000AAA"})]
+    answers = (
+        server.patch("composite/sobjects", {"allOrNone": True, "records": rows}),
+        server.patch("composite/sobjects/Account/Id", {"allOrNone": True, "records": by_key}),
+        server.delete("composite/sobjects", params={"ids": f"{deal.account},nonsense", "allOrNone": "true"}),
+    )
+    for answer in answers:
+        undone, bad = results(answer)
+        assert (undone["id"], undone["success"], "id" in bad) == (deal.account, False, False)
+        assert undone["errors"][0]["statusCode"] == "ALL_OR_NONE_OPERATION_ROLLED_BACK"
+    assert server.row("Account", deal.account)["Site"] is None
 
 
 def test_rows_are_changed_by_id(server: Server, deal: Deal) -> None:
