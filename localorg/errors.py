@@ -202,6 +202,15 @@ def duplicate_external_id(value: object) -> OrgError:
     return OrgError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", ())
 
 
+def too_many_updates(record_id: str, most: int) -> OrgError:
+    """Refuse to update the same row once more in one request."""
+    message = (
+        f"Maximum number of duplicate updates in one batch ({most} allowed). "
+        f"Attempt to update Id more than once in this Api call: {record_id}"
+    )
+    return OrgError(400, "DUPLICATE_VALUE", message, ())
+
+
 def standard_price_not_defined() -> OrgError:
     """Refuse a price book entry for a product that has no standard price yet."""
     return OrgError(400, "STANDARD_PRICE_NOT_DEFINED", "No standard price defined for this product", ())

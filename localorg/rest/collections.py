@@ -24,6 +24,7 @@ from localorg.schema.model import SObject
 MOST_ROWS = 200
 MOST_CHUNKS = 10  # runs of rows of one type
 MOST_READ = 2_000
+MOST_UPDATES = 12  # of one row
 _UNDONE = "Record rolled back because not all records were valid and the request was using AllOrNone header"
 
 Result = dict[str, Any]
@@ -170,14 +171,18 @@ def update_rows(call: Call) -> Reply:
     """Change rows; each row has its id."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
-    return each(call, rows, lambda _row: _update(call, *next(typed)), all_or_none=all_or_none)
+    seen: Counter[str] = Counter()
+    return each(call, rows, lambda _row: _update(call, *next(typed), seen), all_or_none=all_or_none)
 
 
-def _update(call: Call, sobject: SObject, row: Row) -> Result:
+def _update(call: Call, sobject: SObject, row: Row, seen: Counter[str]) -> Result:
     record_id, rest = _taken(row, "Id")
     if not record_id:
         raise OrgError(400, "MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
     full = row_id(sobject, record_id)
+    seen[full] += 1
+    if seen[full] > MOST_UPDATES:
+        raise errors.too_many_updates(full, MOST_UPDATES)
     call.org.records.update(sobject.name, full, rest)
     call.work.write(sobject.name)
     return _succeeded(full)

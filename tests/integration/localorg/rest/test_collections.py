@@ -75,6 +75,20 @@ def test_rows_are_changed_by_id(server: Server, deal: Deal) -> None:
     assert server.row("Account", deal.account)["Site"] == "here"
 
 
+def test_a_row_is_changed_at_most_twelve_times(server: Server, deal: Deal) -> None:
+    """By one request, however its id is written."""
+    ids = [deal.account if n % 2 else deal.account[:15] for n in range(14)]
+    made = results(server.patch("composite/sobjects", {"records": [account(Id=each, Site="x") for each in ids]}))
+    assert [row["success"] for row in made] == [True] * 12 + [False] * 2
+    assert {(row["errors"][0]["statusCode"], row["errors"][0]["message"]) for row in made[12:]} == {
+        (
+            "DUPLICATE_VALUE",
+            "Maximum number of duplicate updates in one batch (12 allowed). "
+            f"Attempt to update Id more than once in this Api call: {deal.account}",
+        )
+    }
+
+
 def test_rows_are_upserted_by_a_key_they_carry(server: Server, deal: Deal) -> None:
     def quote(key: Any) -> Row:
         made = {"attributes": {"type": "Quote"}, "Name": "Q", "OpportunityId": deal.opportunity}
