@@ -66,6 +66,19 @@ def invalid_session() -> OrgError:
     return OrgError(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
 
+OF_IDENTITY = frozenset({"Bad_OAuth_Token", "Missing_OAuth_Token"})
+"""The whole answer in plain text; all other errors are JSON."""
+
+
+def no_oauth_token(*, missing: bool) -> OrgError:
+    """Refuse a request for an identity without a good token.
+
+    Issue 3398 of SalesforceMobileSDK-iOS has the status, issue 13 of omniauth-salesforce the word for no token.
+    """
+    code = "Missing_OAuth_Token" if missing else "Bad_OAuth_Token"
+    return OrgError(403, code, code)
+
+
 def json_parser_error(message: str) -> OrgError:
     """Refuse a body that is not JSON, or that has a value of the wrong JSON type."""
     return OrgError(400, "JSON_PARSER_ERROR", message)
@@ -187,6 +200,15 @@ def duplicate_value(field: str, record_id: str) -> OrgError:
 def duplicate_external_id(value: object) -> OrgError:
     """Refuse the same external id on two rows of one request."""
     return OrgError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", ())
+
+
+def too_many_updates(record_id: str, most: int) -> OrgError:
+    """Refuse to update the same row once more in one request."""
+    message = (
+        f"Maximum number of duplicate updates in one batch ({most} allowed). "
+        f"Attempt to update Id more than once in this Api call: {record_id}"
+    )
+    return OrgError(400, "DUPLICATE_VALUE", message, ())
 
 
 def standard_price_not_defined() -> OrgError:

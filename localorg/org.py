@@ -60,6 +60,7 @@ class Org:
         self.schema = schema
         self.seed = seed
         self.clock = clock
+        self.opened = clock().replace(microsecond=0)  # its schema has not changed since then
         self.url = ""
         self.certificate: str | None = None  # in PEM, when the org uses https
         self.connection = _connect(path)

@@ -9,7 +9,9 @@ from typing import Protocol, TypeVar
 from localorg import errors
 from localorg.bulk.orders import Operation
 from localorg.bulk.rows import Row
+from localorg.data.values import row_id
 from localorg.errors import OrgError
+from localorg.ids import normalise
 from localorg.org import Org
 from localorg.schema.model import Schema, SObject
 
@@ -98,7 +100,7 @@ class Operations:
                     self._lock()
                 answers.append(write(row))
             except OrgError as error:
-                answers.append(error)
+                answers.append(_of_row(error))
         return answers
 
     def _lock(self) -> None:
@@ -108,8 +110,9 @@ class Operations:
             raise OrgError(error.status, error.code, fault.message or error.message, error.fields)
 
     def id_in(self, row: Row) -> str:
-        """Return the id of a failed row, if the row has one."""
-        return row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
+        """Return the id of a failed row, if the row has one: with 18 characters if it is an id at all."""
+        given = row[self._at] if self._key == "Id" and self._at is not None and self._at < len(row) else ""
+        return normalise(given) or given
 
     def _body(self, row: Row) -> dict[str, str]:
         return dict(zip(self._columns, row, strict=True))
@@ -120,6 +123,9 @@ class Operations:
             raise OrgError(400, "MISSING_ARGUMENT", f"{self._key} not specified in {verb} call", (self._key,))
         return value
 
+    def _id(self, row: Row, verb: str) -> str:
+        return row_id(self._sobject, self._given(row, verb))
+
     # --- one row --------------------------------------------------------------------------------------------------
 
     def _insert(self, row: Row) -> tuple[str, str]:
@@ -128,7 +134,7 @@ class Operations:
         return self._records.create(self._name, self._body(row), text=True), "true"
 
     def _update(self, row: Row) -> tuple[str, str]:
-        record_id = self._given(row, "an update")
+        record_id = self._id(row, "an update")
         self._records.update(self._name, record_id, self._body(row), text=True)
         return record_id, "false"
 
@@ -138,16 +144,18 @@ class Operations:
         value = self._given(row, "an upsert")
         if value.lower() in self._doubled:
             raise OrgError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (self._key,))
+        if self._key == "Id":
+            value = row_id(self._sobject, value)
         record_id, created = self._records.upsert(self._name, self._key, value, self._body(row), text=True)
         return record_id, "true" if created else "false"
 
     def _delete(self, row: Row) -> tuple[str, str]:
-        record_id = self._given(row, "a delete")
+        record_id = self._id(row, "a delete")
         self._records.delete(self._name, record_id)
         return record_id, "false"
 
     def _hard_delete(self, row: Row) -> tuple[str, str]:
-        record_id = self._given(row, "a delete")
+        record_id = self._id(row, "a delete")
         self._records.delete(self._name, record_id, hard=True)
         return record_id, "false"
 
@@ -155,6 +163,11 @@ class Operations:
         """Return the external ids, in lower case, that several rows of a transaction have: none of these is written."""
         counted = Counter(row[at].lower() for row in rows if at < len(row) and row[at])
         return frozenset(value for value, count in counted.items() if count > 1)
+
+
+def _of_row(error: OrgError) -> OrgError:
+    """Return the error of a row. A row has no address, so nothing can be "not found"."""
+    return errors.invalid_cross_reference() if error.code == "NOT_FOUND" else error
 
 
 def said(error: OrgError) -> str:

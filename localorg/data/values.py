@@ -17,7 +17,7 @@ from localorg.dates import when
 from localorg.errors import OrgError
 from localorg.ids import normalise
 from localorg.numbers import Double
-from localorg.schema.model import Field
+from localorg.schema.model import Field, SObject
 
 Reader = Callable[[Any], Any]
 """Takes a JSON value and gives what the column keeps."""
@@ -151,6 +151,16 @@ def _picklist(field: Field) -> Reader:
     return read
 
 
+def _multipicklist(field: Field) -> Reader:
+    plain, one = _text(field), _picklist(field)
+
+    def read(value: Any) -> str | None:
+        chosen = (one(part) for part in (plain(value) or "").split(";"))
+        return ";".join(each for each in chosen if each) or None
+
+    return read
+
+
 def _email(field: Field) -> Reader:
     plain = _text(field)
 
@@ -175,6 +185,14 @@ def _reference(field: Field) -> Reader:
         return found
 
     return read
+
+
+def row_id(sobject: SObject, given: Any) -> str:
+    """Return the 18-character id of a row of this object, given with 15 or 18; raise OrgError (400 MALFORMED_ID)."""
+    full = normalise(given)
+    if full is None or full[:3] != sobject.key_prefix:
+        raise OrgError(400, "MALFORMED_ID", f"Record ID: id value of incorrect type: {given}", ("Id",))
+    return full
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -326,6 +344,7 @@ _MAKERS: dict[str, Callable[[Field], Reader]] = {
     "reference": _reference,
     "id": _reference,
     "picklist": _picklist,
+    "multipicklist": _multipicklist,
     "email": _email,
     "int": _int,
     "double": _number,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from localorg import errors
+from localorg.data.values import row_id
 from localorg.errors import OrgError
 from localorg.http.registry import RESOURCES, Call, Reply, Way
 from localorg.ids import normalise
@@ -23,6 +24,7 @@ from localorg.schema.model import SObject
 MOST_ROWS = 200
 MOST_CHUNKS = 10  # runs of rows of one type
 MOST_READ = 2_000
+MOST_UPDATES = 12  # of one row
 _UNDONE = "Record rolled back because not all records were valid and the request was using AllOrNone header"
 
 Result = dict[str, Any]
@@ -56,8 +58,13 @@ class _Undo(Exception):
         self.results = results
 
 
-def each(call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all_or_none: bool) -> Reply:
-    """Write the rows one by one and return their results in order; with all_or_none, one failure undoes all."""
+def each(
+    call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all_or_none: bool, creating: bool = False
+) -> Reply:
+    """Write the rows one by one and return their results in order; with all_or_none, one failure undoes all.
+
+    A row that is undone keeps its id in its result, unless it was to be created.
+    """
     before = call.work.written.copy()
     try:
         with call.org.savepoint():
@@ -67,8 +74,12 @@ def each(call: Call, rows: Iterable[Row], write: Callable[[Row], Result], *, all
     except _Undo as undo:
         call.work.written = before
         undone = _failed(OrgError(400, "ALL_OR_NONE_OPERATION_ROLLED_BACK", _UNDONE))
-        return Reply(200, [undone if result["success"] else result for result in undo.results])
+        return Reply(200, [_id_of(row, creating) | undone if row["success"] else row for row in undo.results])
     return Reply(200, results)
+
+
+def _id_of(result: Result, creating: bool) -> Result:
+    return {} if creating else {"id": result["id"]}
 
 
 def _one(row: Row, write: Callable[[Row], Result]) -> Result:
@@ -143,7 +154,7 @@ def create_rows(call: Call) -> Reply:
     """Create rows of one or more types, or publish events."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
-    return each(call, rows, lambda _row: create_row(call, *next(typed)), all_or_none=all_or_none)
+    return each(call, rows, lambda _row: create_row(call, *next(typed)), all_or_none=all_or_none, creating=True)
 
 
 def create_row(call: Call, sobject: SObject, row: Row) -> Result:
@@ -160,24 +171,21 @@ def update_rows(call: Call) -> Reply:
     """Change rows; each row has its id."""
     rows, all_or_none = _records(call)
     typed = iter(_typed(call, rows))
-    return each(call, rows, lambda _row: _update(call, *next(typed)), all_or_none=all_or_none)
+    seen: Counter[str] = Counter()
+    return each(call, rows, lambda _row: _update(call, *next(typed), seen), all_or_none=all_or_none)
 
 
-def _update(call: Call, sobject: SObject, row: Row) -> Result:
+def _update(call: Call, sobject: SObject, row: Row, seen: Counter[str]) -> Result:
     record_id, rest = _taken(row, "Id")
     if not record_id:
         raise OrgError(400, "MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
-    full = _id_of(sobject, record_id)
+    full = row_id(sobject, record_id)
+    seen[full] += 1
+    if seen[full] > MOST_UPDATES:
+        raise errors.too_many_updates(full, MOST_UPDATES)
     call.org.records.update(sobject.name, full, rest)
     call.work.write(sobject.name)
     return _succeeded(full)
-
-
-def _id_of(sobject: SObject, record_id: Any) -> str:
-    full = normalise(record_id)
-    if full is None or full[:3] != sobject.key_prefix:
-        raise OrgError(400, "MALFORMED_ID", f"Record ID: id value of incorrect type: {record_id}", ("Id",))
-    return full
 
 
 @RESOURCES.add("PATCH", "/composite/sobjects/{}/{}", Way.WRITE)

@@ -44,6 +44,8 @@ def the_object(call: Call, name: str) -> SObject:
 @RESOURCES.add("GET", "/sobjects", Way.PLAIN)
 def objects(call: Call) -> Reply:
     """Return a short description of every object of the org."""
+    if (status := _unmet(call, call.org.opened)) is not None:
+        return Reply(status)
     return Reply(200, describe_global(call.org.schema, call.version))
 
 
@@ -67,7 +69,10 @@ def _newest(call: Call, sobject: SObject) -> list[dict[str, Any]]:
 @RESOURCES.add("GET", "/sobjects/{}/describe", Way.PLAIN)
 def object_description(call: Call, name: str) -> Reply:
     """Return the full description of one object."""
-    return Reply(200, describe(the_object(call, name), call.version))
+    sobject = the_object(call, name)
+    if (status := _unmet(call, call.org.opened)) is not None:
+        return Reply(status)
+    return Reply(200, describe(sobject, call.version))
 
 
 @RESOURCES.add("POST", "/sobjects/{}", Way.WRITE)
@@ -118,12 +123,16 @@ def _read(call: Call, sobject: SObject, record_id: str) -> Reply:
 
 
 def _condition(call: Call, sobject: SObject, record_id: str) -> int | None:
-    """Return 304 or 412 when a condition on the last change is not met (REST API guide, "Conditional Requests")."""
-    since, until = (_moment(call.headers.get(name)) for name in ("if-modified-since", "if-unmodified-since"))
-    if since is None and until is None:
+    """Return 304 or 412 when a condition on the last change of a row is not met."""
+    if not call.headers.keys() & {"if-modified-since", "if-unmodified-since"}:
         return None
     row = call.org.records.get(sobject.name, record_id, ["LastModifiedDate"])
-    changed = datetime.fromisoformat(row["LastModifiedDate"])
+    return _unmet(call, datetime.fromisoformat(row["LastModifiedDate"]))
+
+
+def _unmet(call: Call, changed: datetime) -> int | None:
+    """Return 304 or 412 when the last change does not meet a condition (REST API guide, "Conditional Requests")."""
+    since, until = (_moment(call.headers.get(name)) for name in ("if-modified-since", "if-unmodified-since"))
     if since is not None and changed <= since:
         return 304
     return 412 if until is not None and changed > until else None
@@ -140,9 +149,14 @@ def _moment(text: str | None) -> datetime | None:
 
 @RESOURCES.add("PATCH", "/sobjects/{}/{}", Way.WRITE)
 def update(call: Call, name: str, record_id: str) -> Reply:
-    """Change a row."""
+    """Change a row, unless a condition on its last change is not met."""
     sobject = the_object(call, name)
     _stored(sobject)
+    until = call.headers.get("if-unmodified-since")
+    if until is not None and _moment(until) is None:
+        raise OrgError(400, "BAD_REQUEST", f"If-Unmodified-Since is not a date of HTTP: {until}")
+    if (status := _condition(call, sobject, record_id)) is not None:
+        return Reply(status)
     call.org.records.update(sobject.name, record_id, call.json_object())
     return _written(call, sobject, normalise(record_id) or record_id, Reply(204))
 

@@ -57,7 +57,7 @@ def describe(sobject: SObject, version: str) -> dict[str, Any]:
         "recordTypeInfos": [_master_record_type(sobject, version)],
         "searchLayoutable": True,
         "sobjectDescribeOption": "FULL",
-        "supportedScopes": [{"label": f"All {sobject.label_plural.lower()}", "name": "everything"}],
+        "supportedScopes": _scopes(sobject),
         "urls": {**_urls(sobject, version), **_more_urls(sobject, version)},
     }
 
@@ -103,6 +103,12 @@ def _urls(sobject: SObject, version: str) -> dict[str, str]:
 def _more_urls(sobject: SObject, version: str) -> dict[str, str]:
     base = f"/services/data/v{version}/sobjects/{sobject.name}"
     return {"layouts": f"{base}/describe/layouts", "compactLayouts": f"{base}/describe/compactLayouts"}
+
+
+def _scopes(sobject: SObject) -> list[dict[str, str]]:
+    """Return what may stand behind USING SCOPE: rows have to have an owner to be somebody's."""
+    names = {"everything": "All", "mine": "My"} if sobject.field("OwnerId") else {"everything": "All"}
+    return [{"label": f"{word} {sobject.label_plural.lower()}", "name": name} for name, word in names.items()]
 
 
 def _master_record_type(sobject: SObject, version: str) -> dict[str, Any]:

@@ -144,12 +144,30 @@ def _aggregate(scope: Scope, call: Call, column: Column) -> Column:
         sentence = f"field {name} does not support aggregate operator {call.function}"
         raise scope.refuse("MALFORMED_QUERY", call.at, sentence)
     if call.function in {"MIN", "MAX"}:
-        return Column(f"{call.function}({sql})", column.type, name, joined=True)
+        rank = picklist_rank(column)
+        least = f"substr({call.function}({rank} || {sql}), 6)" if rank else f"{call.function}({sql})"
+        return Column(least, column.type, name, joined=True)
     kind = "double" if call.function == "AVG" and column.type == "int" else column.type
     # Sums of decimal amounts are rounded to the scale of the amounts, which hides the small errors of binary numbers.
     scale = column.field.scale if column.field and call.function == "SUM" else 10
     rounded = f"SUM({sql})" if kind == "int" else f"ROUND({call.function}({sql}), {scale})"
     return Column(rounded, kind, name, joined=True)
+
+
+def picklist_rank(column: Column) -> str | None:
+    """Return the SQL of five digits that put the values of a picklist in order; None for another field.
+
+    Values that are not in the list have the same digits, and come last. Source: SOQL and SOSL Reference, "ORDER BY" and
+    "Aggregate Functions": picklists have the order in which they were set up.
+    """
+    if column.field is None or column.type != "picklist" or not column.field.picklist:
+        return None
+    ranks = " ".join(f"WHEN {_quoted(value)} THEN '{n:05}'" for n, value in enumerate(column.field.picklist))
+    return f"CASE {column.sql} {ranks} ELSE '99999' END"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _unexpected(scope: Scope, call: Call) -> Exception:

@@ -13,7 +13,7 @@ from itertools import chain, combinations
 from localorg.errors import OrgError
 from localorg.schema.model import DOUBLES
 from localorg.soql.conditions import Conditions, Value
-from localorg.soql.functions import AGGREGATES, operand, shown
+from localorg.soql.functions import AGGREGATES, operand, picklist_rank, shown
 from localorg.soql.names import Column, Scope
 from localorg.soql.plans import MOST_ROWS, Groups
 from localorg.soql.syntax import Call, Item, Name, Operand, Query, Sort
@@ -200,14 +200,8 @@ def sort_key(column: Column) -> str:
 
     Source: SOQL and SOSL Reference, "ORDER BY": picklists are sorted as they were set up.
     """
-    if column.field is None or column.type != "picklist" or not column.field.picklist:
-        return column.sql
-    ranks = " ".join(f"WHEN {_quoted(value)} THEN '{n:05}'" for n, value in enumerate(column.field.picklist))
-    return f"(CASE {column.sql} {ranks} ELSE '99999' || lower({column.sql}) END)"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    rank = picklist_rank(column)
+    return f"({rank} || lower({column.sql}))" if rank else column.sql
 
 
 def direction(term: Sort) -> str:

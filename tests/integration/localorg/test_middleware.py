@@ -46,7 +46,19 @@ def test_the_token_may_come_in_the_address(org: Server) -> None:
     """As jsforce asks for the identity."""
     where = f"{org.url}/id/{org.organization_id}/{org.user_id}"
     assert requests.get(where, params={"oauth_token": org.token}, timeout=10).json()["user_id"] == org.user_id
-    assert requests.get(where, timeout=10).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [(None, "Missing_OAuth_Token"), ("Bearer", "Missing_OAuth_Token"), ("Bearer nonsense", "Bad_OAuth_Token")],
+)
+def test_an_identity_is_refused_in_one_word(org: Server, header: str | None, says: str) -> None:
+    """403 and plain text, as clients know it."""
+    for path in (f"/id/{org.organization_id}/{org.user_id}", "/services/oauth2/userinfo", "/services/oauth2/userinfo/"):
+        headers = {} if header is None else {"Authorization": header}
+        answer = requests.get(f"{org.url}{path}", headers=headers, timeout=10)
+        assert (answer.status_code, answer.text) == (403, says)
+        assert answer.headers["Content-Type"].startswith("text/plain")
 
 
 def test_the_versions_need_no_token_and_count_as_no_request(org: Server) -> None:

@@ -313,6 +313,31 @@ def test_delete_takes_ids(server: Server, deal: Any, operation: str) -> None:
     assert again == ("ENTITY_IS_DELETED" if operation == "delete" else "NOT_FOUND")
 
 
+@pytest.mark.parametrize("operation", ["update", "delete", "hardDelete"])
+def test_ids_in_results_have_18_characters(server: Server, operation: str) -> None:
+    """However the upload wrote them, and whether the row failed or not."""
+    there, gone = server.create("Account", Name="Short"), "001000000000000AAA"
+    job = bulk.open(server, operation=operation)
+    columns, rest = ("Id,Site", ",x") if operation == "update" else ("Id", "")
+    bulk.work(server, job, f"{columns}\n{there[:15]}{rest}\n{gone[:15]}{rest}\n")
+    (good,), (bad,) = (bulk.rows(server, job, which) for which in ("successfulResults", "failedResults"))
+    assert (good["sf__Id"], good["Id"]) == (there, there[:15])
+    assert (bad["sf__Id"], bad["Id"]) == (gone, gone[:15])
+
+
+@pytest.mark.parametrize("operation", ["update", "upsert", "delete", "hardDelete"])
+def test_rows_whose_id_leads_nowhere(server: Server, operation: str) -> None:
+    """An id without a row is a wrong reference. Another object's id, or what is no id at all, is malformed."""
+    job = bulk.open(server, operation=operation, **({"externalIdFieldName": "Id"} if operation == "upsert" else {}))
+    ids = ["001000000000000AAA", server.user_id, "nonsense"]
+    columns, rest = ("Id,Site", ",x") if operation.startswith("up") else ("Id", "")
+    bulk.work(server, job, f"{columns}\n" + "".join(f"{each}{rest}\n" for each in ids))
+    said = {row["sf__Id"]: row["sf__Error"] for row in bulk.rows(server, job, "failedResults")}
+    assert said[ids[0]] == "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--"
+    wrong = [f"MALFORMED_ID:Record ID: id value of incorrect type: {each}:Id --" for each in ids[1:]]
+    assert [said[each] for each in ids[1:]] == wrong
+
+
 def test_lines_are_inserted_under_all_rules(server: Server, deal: Any) -> None:
     """A Bulk row is a row like any other: its references are checked, totals are kept."""
     job = bulk.open(server, "OpportunityLineItem")

@@ -119,7 +119,8 @@ def test_deletes(server: Server, operation: str) -> None:
     ids = [server.create("Account", Name=unique()) for _ in range(3)]
     _, text = one.work(server, one.open(server, operation), "Id\n" + "\n".join([*ids, ids[0]]) + "\n")
     assert [row["Success"] for row in rows(text)] == ["true", "true", "true", "false"]
-    assert rows(text)[3]["Error"].startswith("ENTITY_IS_DELETED:" if operation == "delete" else "NOT_FOUND:")
+    again = "ENTITY_IS_DELETED:entity is deleted:--", "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--"
+    assert rows(text)[3]["Error"] == again[operation == "hardDelete"]
     found = server.get("queryAll", params={"q": f"SELECT Id FROM Account WHERE Id = '{ids[0]}'"}).json()
     assert found["totalSize"] == (1 if operation == "delete" else 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -113,6 +114,44 @@ def test_conditional_reads(server: Server, deal: Deal) -> None:
     assert server.get(path, headers={"If-Modified-Since": after}).status_code == 304
     assert server.get(path, headers={"If-Unmodified-Since": before}).status_code == 412
     assert server.get(path, headers={"If-Modified-Since": "soon"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["sobjects", "sobjects/Account/describe"])
+def test_conditional_describes(server: Server, path: str) -> None:
+    """By itself and as a part of a composite: a description has not changed since the org was started."""
+    before, after = "Mon, 01 Jan 2001 00:00:00 GMT", format_datetime(datetime.now(UTC), usegmt=True)
+    for header, value, status in (
+        ("If-Modified-Since", before, 200),
+        ("If-Modified-Since", after, 304),
+        ("If-Unmodified-Since", before, 412),
+        ("If-Unmodified-Since", after, 200),
+    ):
+        answer = server.get(path, headers={header: value})
+        assert (answer.status_code, bool(answer.content)) == (status, status == 200)
+        part = {"referenceId": "a", "method": "GET", "url": f"{DATA}/{path}", "httpHeaders": {header: value}}
+        (inner,) = server.post("composite", {"compositeRequest": [part]}).json()["compositeResponse"]
+        assert (inner["httpStatusCode"], inner["body"] is None) == (status, status != 200)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 412),
+        ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT", 304),
+        ("If-Unmodified-Since", "soon", 400),
+        ("If-Unmodified-Since", "Fri, 01 Jan 2100 00:00:00 GMT", 204),
+        ("If-Modified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 204),
+    ],
+)
+def test_conditional_changes(server: Server, deal: Deal, header: str, value: str, status: int) -> None:
+    """What is refused is not written, also as a part of a composite."""
+    path = f"sobjects/Account/{deal.account}"
+    assert server.patch(path, {"Site": "New"}, headers={header: value}).status_code == status
+    part = {"referenceId": "a", "method": "PATCH", "url": f"{DATA}/{path}", "httpHeaders": {header: value}}
+    (inner,) = server.post("composite", {"compositeRequest": [{**part, "body": {"Phone": "1"}}]}).json().values()
+    assert inner[0]["httpStatusCode"] == status
+    row = server.row("Account", deal.account)
+    assert (row["Site"], row["Phone"]) == (("New", "1") if status == 204 else (None, None))
 
 
 def test_record_counts(server: Server) -> None:

@@ -47,7 +47,24 @@ def test_all_or_none_undoes_the_good_rows(server: Server) -> None:
         "ALL_OR_NONE_OPERATION_ROLLED_BACK",
         "REQUIRED_FIELD_MISSING",
     ]
+    assert "id" not in made[0]
     assert server.query("SELECT Id FROM Account WHERE Name = 'Never there'") == []
+
+
+def test_rows_that_are_undone_keep_their_id(server: Server, deal: Deal) -> None:
+    """All but those that were to be created."""
+    rows = [account(Id=deal.account, Site="x"), account(Id=server.create("Account", Name="Blank"), Name=None)]
+    by_key = [{"Id": row["Id"], "Site": "x"} for row in (rows[0], {"Id": "001000000000000AAA"})]
+    answers = (
+        server.patch("composite/sobjects", {"allOrNone": True, "records": rows}),
+        server.patch("composite/sobjects/Account/Id", {"allOrNone": True, "records": by_key}),
+        server.delete("composite/sobjects", params={"ids": f"{deal.account},nonsense", "allOrNone": "true"}),
+    )
+    for answer in answers:
+        undone, bad = results(answer)
+        assert (undone["id"], undone["success"], "id" in bad) == (deal.account, False, False)
+        assert undone["errors"][0]["statusCode"] == "ALL_OR_NONE_OPERATION_ROLLED_BACK"
+    assert server.row("Account", deal.account)["Site"] is None
 
 
 def test_rows_are_changed_by_id(server: Server, deal: Deal) -> None:
@@ -56,6 +73,20 @@ def test_rows_are_changed_by_id(server: Server, deal: Deal) -> None:
     assert [row["success"] for row in made] == [True, False, False, False]
     assert [row["errors"][0]["statusCode"] for row in made[1:]] == ["MISSING_ARGUMENT", "MALFORMED_ID", "MALFORMED_ID"]
     assert server.row("Account", deal.account)["Site"] == "here"
+
+
+def test_a_row_is_changed_at_most_twelve_times(server: Server, deal: Deal) -> None:
+    """By one request, however its id is written."""
+    ids = [deal.account if n % 2 else deal.account[:15] for n in range(14)]
+    made = results(server.patch("composite/sobjects", {"records": [account(Id=each, Site="x") for each in ids]}))
+    assert [row["success"] for row in made] == [True] * 12 + [False] * 2
+    assert {(row["errors"][0]["statusCode"], row["errors"][0]["message"]) for row in made[12:]} == {
+        (
+            "DUPLICATE_VALUE",
+            "Maximum number of duplicate updates in one batch (12 allowed). "
+            f"Attempt to update Id more than once in this Api call: {deal.account}",
+        )
+    }
 
 
 def test_rows_are_upserted_by_a_key_they_carry(server: Server, deal: Deal) -> None:

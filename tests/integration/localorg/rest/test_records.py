@@ -250,6 +250,13 @@ def test_describe_tells_what_may_be_done_with_a_field(server: Server) -> None:
     assert (lines["relationshipName"], lines["field"], lines["cascadeDelete"]) == ("QuoteLineItems", "QuoteId", True)
 
 
+@pytest.mark.parametrize("name", ["Account", "Product2"])
+def test_describe_lists_the_scopes_that_a_query_can_have(server: Server, name: str) -> None:
+    listed = [each["name"] for each in server.get(f"sobjects/{name}/describe").json()["supportedScopes"]]
+    texts = {scope: f"SELECT Id FROM {name} USING SCOPE {scope}" for scope in ("everything", "mine", "team")}
+    assert listed == [scope for scope, q in texts.items() if server.get("query", params={"q": q}).status_code == 200]
+
+
 def test_basic_information_shows_some_rows(server: Server) -> None:
     body = server.get("sobjects/Account/").json()
     assert body["objectDescribe"]["name"] == "Account"

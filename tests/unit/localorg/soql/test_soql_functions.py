@@ -95,6 +95,27 @@ def test_format_of_aggregates_and_of_parents(org: SoqlOrg) -> None:
     assert (record["Account"]["NumberOfEmployees"], record["r"]) == ("1,000", "Hot")
 
 
+def test_least_and_greatest_follow_the_order_of_a_picklist(org: SoqlOrg) -> None:
+    """As ORDER BY does: Hot, Warm, Cold. A value that is not in the list comes after them, and null is not counted."""
+    text = "SELECT MIN(Rating) least, MAX(Rating) most FROM Account WHERE Name LIKE '{}'"
+    org.add("Account", Name="Other", Rating="Boiling")
+    org.add("Account", Name="Other", Rating="Warm")
+    org.add("Account", Name="Other")
+    for names, least, most in (
+        ("Account%", "Hot", "Cold"),
+        ("Other", "Warm", "Boiling"),
+        ("%", "Hot", "Boiling"),
+        ("None", None, None),
+    ):
+        (record,) = org.body(text.format(names))["records"]
+        assert (record["least"], record["most"]) == (least, most)
+    grouped = org.soql.rows("SELECT Type, MAX(Rating) most FROM Account GROUP BY Type HAVING MAX(Rating) = 'Cold'")
+    assert [(each["Type"], each["most"]) for each in grouped] == [("A", "Cold")]
+    org.add("Opportunity", Name="Hot", AccountId=org.values("SELECT Id FROM Account WHERE Type = 'B'", "Id")[0])
+    (record,) = org.body("SELECT MIN(Account.Rating) least FROM Opportunity")["records"]
+    assert record["least"] == "Hot"
+
+
 def test_to_label_stands_where_the_field_would(org: SoqlOrg) -> None:
     (record,) = org.body("SELECT toLabel(StageName), Id FROM Opportunity")["records"]
     assert record["StageName"] == "Prospecting"
