@@ -9,15 +9,14 @@ from quotejob import logs, tally, tracing
 from quotejob.jobtypes import registry
 from quotejob.metrics import reading
 from quotejob.services import Services
-from quotejob.settings import Settings, load
+from quotejob.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Return the web application. Reads the environment if no settings are given. Does not connect to anything.
+def create_app(settings: Settings) -> Flask:
+    """Return the web application. Does not connect to anything.
 
-    Raises SettingsError when a variable is missing or wrong.
+    Raises SettingsError if the modules with users' own jobs cannot be loaded.
     """
-    settings = settings or load()
     logs.configure(settings.log_level, settings.log_format)
     tracing.start(settings.otel_endpoint, settings.otel_service)
     registry.load(settings.jobs, settings.code_version)

@@ -108,19 +108,14 @@ def malformed_query(message: str) -> OrgError:
     return OrgError(400, "MALFORMED_QUERY", message)
 
 
-def invalid_query_field(message: str) -> OrgError:
-    """Refuse SOQL with a field that does not exist, or with a comparison to the wrong kind of value."""
-    return OrgError(400, "INVALID_FIELD", message)
-
-
 def no_such_column_on_entity(field: str, entity: str) -> str:
     """Return the message for an unknown field in a query (REST API guide and recorded answers)."""
     return f"No such column '{field}' on entity '{entity}'. {_COLUMN_ADVICE}"
 
 
-def invalid_query_locator(message: str = "invalid query locator") -> OrgError:
+def invalid_query_locator() -> OrgError:
     """Refuse a locator that is malformed, unknown or older than two days: the client must run the query again."""
-    return OrgError(400, "INVALID_QUERY_LOCATOR", message)
+    return OrgError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------
@@ -134,11 +129,6 @@ def no_such_column(field: str, entity: str) -> OrgError:
 def invalid_field(message: str, fields: Iterable[str] | None = None) -> OrgError:
     """Refuse a field of a body that may not be set here, or not in this way."""
     return OrgError(400, "INVALID_FIELD", message, fields)
-
-
-def malformed_id(field: str, value: object) -> OrgError:
-    """Refuse an id with a wrong length, checksum or prefix."""
-    return OrgError(400, "MALFORMED_ID", f"{field}: id value of incorrect type: {value}", (field,))
 
 
 def entity_is_deleted() -> OrgError:

@@ -35,7 +35,7 @@ _PUBLISH_ERROR = 1
 _CODES = "sfdc.platform.eventbus.grpc."
 _AUTOMATIC = ("CreatedDate", "CreatedById")
 
-FetchResponse, ConsumerEvent = message("FetchResponse"), message("ConsumerEvent")
+FetchResponse = message("FetchResponse")
 PublishResponse, PublishResult = message("PublishResponse"), message("PublishResult")
 
 
