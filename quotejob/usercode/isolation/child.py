@@ -34,6 +34,7 @@ MOST_TRACES = 20  # exceptions that the log gets in full
 
 
 Ask = Callable[[bytes], bytes]
+Send = Callable[[bytes, bytes], None]
 
 
 class Work(Protocol):
@@ -51,20 +52,21 @@ class Work(Protocol):
 def main(factory: str, target: str, mark: int, megabytes: int) -> None:
     """Live until the parent closes the pipe, or ends."""
     calls, answers = _own_pipes()
+    send = _sender(answers)
     waiting: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(calls, waiting), daemon=True).start()
     _limit(megabytes)
-    work = _loaded(factory, target, answers)
+    work = _loaded(factory, target, send)
     shared, traces = Mark(mark), _Traces()
 
     def ask(question: bytes) -> bytes:
-        frames.send(answers, frames.QUESTION, question)
+        send(frames.QUESTION, question)
         return waiting.get()
 
     while True:
         body = waiting.get()
         signal.setitimer(signal.ITIMER_REAL, LONGEST_CALL)  # for code that lets no other thread run
-        frames.send(answers, *_answer(lambda body=body: work.call(body, shared, ask), shared, traces))  # type: ignore[misc]
+        send(*_answer(lambda body=body: work.call(body, shared, ask), shared, traces))  # type: ignore[misc]
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -88,6 +90,18 @@ def _own_pipes() -> tuple[BinaryIO, int]:
     return calls, answers
 
 
+def _sender(answers: int) -> Send:
+    """Return what sends frames to the parent. A copy that users' code has made by a fork ends instead."""
+    born = os.getpid()
+
+    def send(kind: bytes, body: bytes) -> None:
+        if os.getpid() != born:
+            os._exit(0)
+        frames.send(answers, kind, body)
+
+    return send
+
+
 def _listen(calls: BinaryIO, waiting: SimpleQueue[bytes]) -> None:
     """Hand on the calls. The end of the pipe is the end of the parent, so also ours, in the midst of a call too."""
     while (call := frames.read(calls)) is not None:
@@ -106,14 +120,14 @@ def _limit(megabytes: int) -> None:
         os.nice(POLITENESS)
 
 
-def _loaded(factory: str, target: str, answers: int) -> Work:
+def _loaded(factory: str, target: str, send: Send) -> Work:
     """Load users' code, and tell the parent about it. If it cannot be used, tell why, and end."""
     try:
         work: Work = found(factory)(target)  # type: ignore[operator]
-        frames.send(answers, frames.READY, work.about())
+        send(frames.READY, work.about())
     except BaseException as error:
         traceback.print_exc()
-        frames.send(answers, frames.UNFIT, told(error).encode())
+        send(frames.UNFIT, told(error).encode())
         sys.exit(1)
     return work
 

@@ -45,3 +45,18 @@ def test_the_time_without_a_core_is_not_the_codes(hands: Hands) -> None:
     answer = hands.call(b"1000")
     assert isinstance(answer, Broken)
     assert answer.code == TOO_SLOW
+
+
+@pytest.mark.parametrize("factory", ["Forking", "ForkedAtImport"])
+def test_a_copy_of_the_process_does_not_answer_too(factory: str) -> None:
+    """Each call gets its own answer, wherever users' code forks: at its import, before or after a question."""
+    hands = Hands(Kind(f"own_jobs.computing:{factory}", "0", Limits()))
+    calls = [b"0"] * 4
+    if factory == "Forking":
+        calls = [b"a", b"fork", b"b", b"before asking", b"after asking", b"c", b"fork and raise", b"d", b"e"]
+    try:
+        for body in calls:
+            wanted = body + (b", said" if body.endswith(b"asking") else b"")
+            assert hands.call(body, 5, lambda _: b", said") == wanted
+    finally:
+        hands.stop()
