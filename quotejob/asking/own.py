@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from quotejob import clock
-from quotejob.errors import InvalidRequest, OrgClosed
+from quotejob.errors import InvalidRequest, OrgClosed, OrgUnreachable
 from quotejob.jobtypes.own import calls
 from quotejob.jobtypes.own.calling import asked, translated
 from quotejob.jobtypes.own.calls import Sample
@@ -24,6 +24,7 @@ from quotejob.usercode.jobs.apart import Apart
 from quotejob.usercode.jobs.words import Known
 from quotejob.usercode.jobtype import JobType, Keys, described_object
 from quotejob.usercode.rows import columns, flat, select_list
+from quotejob.usercode.trouble import Retry
 
 MOST = 200  # records of a sample, and never more than a page
 
@@ -62,7 +63,8 @@ def look(
 ) -> OwnFound:
     """Count the records, read the first ones, and let the job's code decide them, as in a dry run.
 
-    Raises InvalidRequest if its code cannot be used or its ``start`` fails; OrgRefused for a wrong clause.
+    Raises InvalidRequest if its code cannot be used or its ``start`` fails; OrgRefused for a wrong clause;
+    OrgUnreachable if its code asks to wait.
     """
     known = Known(str(uuid.uuid4()), clock.now(), list(given), clause or "", dry_run=True)
     apart = Apart(job, of_process(settings.code_processes))
@@ -99,9 +101,11 @@ def _first(org: OrgClient, job: type[JobType[Any]], where: str) -> list[dict[str
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Say what is wrong with the job's code as what is wrong with the request."""
+    """Say what is wrong with the job's code as what is wrong with the request, and that it asks to wait as a fault."""
     try:
         with translated():
             yield
+    except Retry as away:
+        raise OrgUnreachable(f"The job's code asks to wait: {away}", code=away.code) from away
     except OrgClosed as wrong:
         raise InvalidRequest.field("jobType", f"cannot be forecast: {wrong.message}") from wrong

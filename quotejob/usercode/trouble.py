@@ -17,6 +17,7 @@ DIED = "USER_CODE_DIED"
 MEMORY = "USER_CODE_MEMORY"
 NONSENSE = "USER_CODE_NONSENSE"  # what it gave is not what it should give
 NOT_REACHED = "NOT_REACHED"
+AWAY = "SOMETHING_AWAY"  # what users' code needs does not answer, as it says
 
 _OURS = str(Path(__file__).resolve().parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -27,6 +28,8 @@ class Retry(Exception):
 
     ``after``: seconds until then.
     """
+
+    code = AWAY
 
     def __init__(self, reason: str, *, after: float = 30) -> None:
         super().__init__(reason)

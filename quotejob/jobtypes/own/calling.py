@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused, OrgUnreachable
+from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused
 from quotejob.run.context import Run
 from quotejob.salesforce import OrgClient
 from quotejob.salesforce.clause import check_clause
@@ -22,10 +22,8 @@ from quotejob.usercode.jobs.apart import Apart, Records
 from quotejob.usercode.jobs.words import Found, Known, Question, Sums
 from quotejob.usercode.jobtype import JobType, Keys
 from quotejob.usercode.rows import flat, select_list
-from quotejob.usercode.trouble import Retry
 
 MOST_ROWS = 2_000  # of a query of the job's code
-AWAY = "SOMETHING_AWAY"  # what a job needs does not answer, as its code says
 
 
 def get_ready(run: Run, job: type[JobType[Any]]) -> None:
@@ -34,13 +32,13 @@ def get_ready(run: Run, job: type[JobType[Any]]) -> None:
 
 
 def start(run: Run, job: type[JobType[Any]]) -> str | Keys:
-    """Return what ``start`` gives. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
+    """Return what ``start`` gives. Raises OrgClosed if it fails, Retry if it does."""
     with translated():
         return _apart(run, job).start(_known(run))
 
 
 def execute(run: Run, job: type[JobType[Any]], records: Records) -> list[Decision]:
-    """Return the decision of each record. Raises OrgUnreachable if it raises Retry, OrgClosed if it cannot be used."""
+    """Return the decision of each record. Raises Retry if it does, OrgClosed if it cannot be used."""
     with translated():
         return _apart(run, job).execute(_known(run), records, lambda question: asked(run.org, question))
 
@@ -68,7 +66,7 @@ def _object(name: str) -> str:
 
 
 def finish(run: Run, job: type[JobType[Any]], sums: Sums) -> Decision:
-    """Return what ``finish`` decides. Raises OrgClosed if it fails, OrgUnreachable if it raises Retry."""
+    """Return what ``finish`` decides. Raises OrgClosed if it fails, Retry if it does."""
     with translated():
         return _apart(run, job).finish(_known(run), sums)
 
@@ -90,11 +88,9 @@ def _known(run: Run) -> Known:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let the block call users' code. Its failures are OrgClosed, its Retry is OrgUnreachable."""
+    """Let the block call users' code. Its failures are OrgClosed. Its Retry goes through: its org is well."""
     try:
         yield
-    except Retry as away:
-        raise OrgUnreachable(f"The job's code asks to wait: {away}", code=AWAY) from away
     except UserCodeFailed as failed:
         raise OrgClosed(str(failed), code=failed.code) from failed
     except Unfit as unfit:

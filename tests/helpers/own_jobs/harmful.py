@@ -7,6 +7,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
+
+from marshmallow import Schema, fields
 
 from quotejob import Context, Finish, JobType, Key, Keys, Retry, Row, Write, Yielded, inserts, updates
 
@@ -100,6 +103,24 @@ class EndsAtFinish(Pieces):
         os._exit(5)
 
 
+class Named(Schema):
+    method = fields.String(load_default="none")
+
+
 class Away(Pieces):
+    """What it needs is away, in the method that it is told."""
+
+    parameters = Named
+
+    def start(self, context: Context) -> Keys:
+        return self._ready("start", context) or super().start(context)
+
     def execute(self, records: Sequence[Key], context: Context) -> Iterator[Yielded]:
-        raise Retry("the database is away", after=60)
+        return self._ready("execute", context) or super().execute(records, context)
+
+    def finish(self, finish: Finish) -> Iterator[Write]:
+        return self._ready("finish", finish.context) or iter(())
+
+    def _ready(self, method: str, context: Context) -> Any:
+        if method == context.parameters["method"]:
+            raise Retry("the database is away", after=240)

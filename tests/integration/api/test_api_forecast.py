@@ -10,7 +10,7 @@ import pytest
 from _api import Headers, accepted, refused
 from _runs import forget_org, run_to_end
 from flask.testing import FlaskClient
-from own_jobs import renewing
+from own_jobs import harmful, renewing
 
 from harness.api import LocalOrg
 from harness.org_reader import OrgReader
@@ -134,10 +134,11 @@ def test_the_allocation_and_what_is_kept(ask: Ask, local_org: LocalOrg) -> None:
 
 @pytest.fixture
 def of_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two job types of users, in this process only."""
+    """Some job types of users, in this process only."""
     monkeypatch.setattr(registry, "_HANDLERS", dict(registry._HANDLERS))
     registry.add(renewing.Renewing)
     registry.add(renewing.Sweeping)
+    registry.add(harmful.Away)
 
 
 @pytest.mark.usefixtures("of_users")
@@ -171,6 +172,14 @@ def test_a_job_of_users_that_cannot_decide_is_refused(client: FlaskClient, heade
     ):
         answer = client.post("/api/forecast", json=body, headers=headers())
         assert refused(answer, 400)["details"][0]["field"].endswith(field)
+
+
+@pytest.mark.usefixtures("of_users")
+def test_a_job_of_users_that_asks_to_wait_is_a_fault_that_passes(client: FlaskClient, headers: Headers) -> None:
+    """In start, and in what is decided of the first records."""
+    for method in ("start", "execute"):
+        body = {"jobType": "Away", "parameters": [{"name": "method", "value": method}]}
+        refused(client.post("/api/forecast", json=body, headers=headers()), 503)
 
 
 @pytest.mark.parametrize("job_type", ["SampleDataCreate", "SampleDataDelete"])

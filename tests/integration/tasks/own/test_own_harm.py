@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from _runs import caller_of, run_to_end
+from _runs import _run_outstanding, caller_of, run_to_end
 from own_jobs import harmful
 
 from harness.api import LocalOrg
 from harness.org_reader import OrgReader
-from quotejob.errors import OrgClosed, OrgUnreachable
+from quotejob.errors import OrgClosed
 from quotejob.jobs.job import Job, Status
 from quotejob.jobtypes import registry
 from quotejob.jobtypes.own import calling
@@ -21,7 +22,11 @@ from quotejob.run.context import begin
 from quotejob.run.receipt import Outcome, Result
 from quotejob.services import Services
 from quotejob.settings import Settings
+from quotejob.store import keys
+from quotejob.usercode.isolation import crew
+from quotejob.usercode.isolation.hands import Kind, Limits
 from quotejob.usercode.jobtype import JobType
+from tasks import flow, steps
 
 ALL: tuple[type[JobType[Any]], ...] = (
     harmful.Harmful,
@@ -33,6 +38,7 @@ ALL: tuple[type[JobType[Any]], ...] = (
     harmful.Away,
 )
 Submit = Callable[..., Job]
+KIND = Kind("own_jobs.computing:Computing", "", Limits())
 
 
 @pytest.fixture
@@ -123,13 +129,35 @@ def test_harm_in_start_and_finish_fails_the_job_and_says_why(submit: Submit, job
     assert str(job.extended_status).startswith(said)
 
 
-def test_what_asks_to_wait_or_cannot_be_found_fails_no_record(services: Services, local_org: LocalOrg) -> None:
-    """Retry goes through the process as an org that is away does. A class that is not at its path ends the job."""
+@pytest.mark.parametrize("away", ["start", "execute", "finish", "processes"])
+def test_code_that_asks_to_wait_waits_so_long_and_its_org_is_not_throttled(
+    away: str, services: Services, local_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it needs is away, or all processes for users' code are at work. The org is well, and no record fails."""
+    monkeypatch.setattr(crew, "LONGEST_WAIT", 0.1)
+    throttled: list[object] = []
+    monkeypatch.setattr(steps._Passage, "trouble", throttled.append)
+    asked = registry.checked("Away", None, [("method", away)])
+    job, _ = services.jobs.submit(caller_of(local_org), "Away", **asked)
+    waits: list[int] = []
+    with ExitStack() as lent:
+        for _ in range(crew.cores() if away == "processes" else 0):
+            lent.enter_context(crew.of_process(services.settings.code_processes).hands(KIND))
+        while not waits:
+            flow.dispatch(org_id=job.org_id) if services.jobs.get(job.job_id).status is Status.HOLDING else None
+            _run_outstanding(services, services.jobs.get(job.job_id))
+            leases = services.client.hash(keys.job(job.job_id, "leases")).values()
+            waits = [int(lease.split()[2]) for lease in leases if len(lease.split()) > 2]
+    assert waits == [5_000 if away == "processes" else 240_000]
+    assert not throttled
+    assert services.jobs.get(job.job_id).failed == 0
+
+
+def test_what_cannot_be_found_ends_the_job(services: Services, local_org: LocalOrg) -> None:
+    """A class that is not at its path."""
     asked = registry.checked("Away", None, [])
     job, _ = services.jobs.submit(caller_of(local_org), "Away", **asked)
     run = begin(job.job_id, services.jobs, services.progress, services.leases, services.settings)
-    with pytest.raises(OrgUnreachable, match="asks to wait: the database is away"):
-        calling.execute(run, harmful.Away, [("a", ["a"])])
 
     class Hidden(harmful.Pieces):
         pass
