@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from quotejob.errors import OrgUnreachable
 from quotejob.jobtypes.own.writer import OwnWriter
@@ -103,7 +104,7 @@ class MemoryOrg:
         return GraphOutcome(graph.graph_id, True, ids)
 
     def _write_node(self, node: Node, ids: dict[str, str]) -> NodeError | None:
-        sobject, *target = node.target.split("/")
+        sobject, *target = map(unquote, node.target.split("/"))
         given = (node.body or {}).items()
         body = {name: ids.get(value[2:-4], value) if _refers(value) else value for name, value in given}
         for known in (target[-1] if target else None, *(v for v in body.values() if isinstance(v, str))):

@@ -14,6 +14,7 @@ from quotejob.usercode.jobtype import JobType, Keys
 from quotejob.usercode.rows import Row
 from quotejob.usercode.search import isolate
 from quotejob.usercode.trouble import MEMORY, RAISED, Broken, Retry, told
+from quotejob.usercode.writes import plain
 
 R = TypeVar("R", bound=Row)
 Call = Callable[[Sequence[int]], "list[Decision] | Broken"]  # decides the records at some places
@@ -102,7 +103,7 @@ def listed(given: Keys) -> list[str]:
     for key in keys:
         if not isinstance(key, str):
             raise UserCodeFailed(BAD_KEYS, f"Keys has a {type(key).__name__}: keys are texts")
-    return [str(key) for key in keys]
+    return [str(plain(key)) for key in keys]
 
 
 def finished(job: type[JobType[Any]], finish: Finish) -> Decision:

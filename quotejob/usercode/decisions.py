@@ -16,7 +16,20 @@ import msgspec
 from quotejob.usercode.context import FINISH, MAX_GROUPS
 from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.rows import Row
-from quotejob.usercode.writes import WRITES, Delete, Insert, May, Skip, Tally, Update, Upsert, Verb, Write, Yielded
+from quotejob.usercode.writes import (
+    WRITES,
+    Delete,
+    Insert,
+    May,
+    Skip,
+    Tally,
+    Update,
+    Upsert,
+    Verb,
+    Write,
+    Yielded,
+    plain,
+)
 
 MAX_NODES = 500  # writes of one record; a composite graph holds no more
 MAX_DEPTH = 15  # records of which each refers to the next (REST API guide, "Composite Graph Limits")
@@ -125,7 +138,7 @@ def _checked_decision(job: type[JobType[Any]], source: str, items: Sequence[Yiel
     if skips and writes:
         raise Refused("SKIPPED_AND_WRITTEN", f"it was skipped ({skips[0].reason}) and written")
     if skips:
-        return Decision(source, "skipped", code="SKIPPED", message=str(skips[0].reason)[:MAX_TEXT])
+        return Decision(source, "skipped", code="SKIPPED", message=str(plain(skips[0].reason))[:MAX_TEXT])
     if not writes and not tallies:
         return Decision(source, "skipped", code="NOTHING_TO_DO", message="execute yielded nothing for it")
     nodes = _nodes(job, writes)
@@ -137,7 +150,7 @@ def _tallies(items: Sequence[Yielded]) -> Iterator[tuple[str, str, str]]:
         if isinstance(item, Tally):
             if not item.amount.is_finite():
                 raise Refused("NOT_A_NUMBER", f"the tally {item.name} is {item.amount}")
-            yield str(item.name), str(item.by), str(item.amount)
+            yield str(plain(item.name)), str(plain(item.by)), str(item.amount)
 
 
 def _nodes(job: type[JobType[Any]], writes: Sequence[Write]) -> list[Node]:
@@ -203,20 +216,23 @@ def _upsert(item: Upsert, may: May, body: dict[str, Wire]) -> Node:
     return Node(may.verb, item.sobject, _text_key(item.value), item.by, body)
 
 
-def _id(record_id: object) -> str:
+def _id(given: object) -> str:
+    record_id = plain(given)
     if isinstance(record_id, str) and record_id.isascii() and record_id.isalnum() and len(record_id) in (15, 18):
         return record_id
     raise Refused("BAD_ID", f"{record_id!r} is not the id of a record")
 
 
-def _text_key(value: object) -> str:
+def _text_key(given: object) -> str:
+    value = plain(given)
     if isinstance(value, str) and value.strip() and len(value) <= MAX_TEXT:
         return value
     raise Refused("BAD_KEY", f"{value!r} is no key: it should be a text of 1 to {MAX_TEXT} characters")
 
 
-def _wire(name: str, value: object, unit: Sequence[Write], of: Write) -> Wire:
+def _wire(name: str, given: object, unit: Sequence[Write], of: Write) -> Wire:
     """Return a value as it is stored. Raises Refused for what no field holds exactly."""
+    value = plain(given)
     if isinstance(value, Insert):
         return _at(name, value, unit, of)
     if isinstance(value, float | Decimal):

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 Value: TypeAlias = "str | int | bool | Decimal | date | datetime | Insert | None"
+
+
+def plain(value: object) -> object:
+    """Return a value as it is: of a member of an Enum, which ``str`` may give by its name, its own value."""
+    return value.value if isinstance(value, Enum) else value
 
 
 class Verb(StrEnum):

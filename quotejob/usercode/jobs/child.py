@@ -19,6 +19,7 @@ from quotejob.usercode.jobs.words import Ask, Found, Known, Question, Reply, Sum
 from quotejob.usercode.jobtype import JobType, JobTypeError, check
 from quotejob.usercode.rows import BadRecord, Row, columns, decode, object_of
 from quotejob.usercode.trouble import Broken, told
+from quotejob.usercode.writes import plain
 
 UNREADABLE = "PARAMETERS_REFUSED"  # the schema no longer takes what was submitted
 _FOUND = msgspec.msgpack.Decoder(Found)
@@ -56,7 +57,7 @@ class Job:
         if ask.sums is not None:
             return Reply(decided=[deciding.finished(self._job, _finish(context, ask.sums))])
         given = deciding.started(self._job, context)
-        return Reply(where=str(given)) if isinstance(given, str) else Reply(keys=deciding.listed(given))
+        return Reply(where=str(plain(given))) if isinstance(given, str) else Reply(keys=deciding.listed(given))
 
     def _context(self, known: Known) -> Context:
         try:

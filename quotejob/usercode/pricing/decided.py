@@ -15,7 +15,7 @@ from quotejob.pricing.agreed import HUNDRED, HUNDREDTH, LARGEST_NUMBER, rounded
 from quotejob.pricing.fields import FIELD, OWN_LINE_FIELDS, OWN_QUOTE_FIELDS
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.usercode.trouble import MAX_MESSAGE, NONSENSE, Broken
-from quotejob.usercode.writes import Skip
+from quotejob.usercode.writes import Skip, plain
 
 SKIPPED = "SKIPPED_BY_PRICING"
 
@@ -59,7 +59,7 @@ class Nonsense(QuotejobError):
 def decided(given: object, priced: PricedQuote) -> Decided:
     """Return what a function gave for a Quote, checked. Raises Nonsense, with a sentence that says what is wrong."""
     if isinstance(given, Skip):
-        return Decided(priced.opportunity_id, "skipped", SKIPPED, str(given.reason)[:MAX_MESSAGE])
+        return Decided(priced.opportunity_id, "skipped", SKIPPED, str(plain(given.reason))[:MAX_MESSAGE])
     if not isinstance(given, PricedQuote):
         raise Nonsense(f"The function returned {type(given).__name__}, not what `priced` or `skip` gives")
     lines = _by_id(given)
@@ -146,7 +146,8 @@ def _fields(given: Mapping[str, object], ours: frozenset[str], what: str) -> dic
     return {name: _wire(value, f"{name} of {what}") for name, value in given.items()}
 
 
-def _wire(value: object, what: str) -> Wire:
+def _wire(given: object, what: str) -> Wire:
+    value = plain(given)
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int | Decimal | float):

@@ -5,16 +5,36 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
 from marshmallow import Schema, fields
 from own_jobs import harmful
 
-from quotejob import Context, Finish, JobType, Row, Write, Yielded, children, deletes, inserts, updates
+from quotejob import (
+    Context,
+    Finish,
+    JobType,
+    Keys,
+    Opportunity,
+    OpportunityLine,
+    PricedQuote,
+    Row,
+    Skip,
+    Write,
+    Yielded,
+    children,
+    deletes,
+    inserts,
+    updates,
+    upserts,
+)
 from quotejob.errors import InvalidRequest
 from quotejob.testing import MemoryOrg, run_job
+from quotejob.testing.pricing import run_pricing
 from quotejob.usercode.catalog import find
+from quotejob.usercode.deciding import listed
 from quotejob.usercode.jobtype import JobTypeError, check
 from quotejob.usercode.parameters import describe
 
@@ -211,3 +231,57 @@ def test_a_class_that_cannot_run_is_refused_at_the_start() -> None:
         find(["no.such"], [])
     with pytest.raises(JobTypeError, match="json has no class of JobType"):
         find(["json"], [])
+
+
+class Stage(str, Enum):  # noqa: UP042 (its str is its name; that of a StrEnum is its value)
+    WON = "Closed Won"
+
+
+class Rate(Decimal, Enum):
+    HIGH = Decimal("1.50")
+
+
+class Level(IntEnum):
+    TOP = 5
+
+
+class Plain(Enum):
+    RED = "red"
+
+
+def marked(one: Contract, name: str) -> Iterator[Yielded]:
+    yield one.update(Stage=Stage.WON, Rate=Rate.HIGH, Level=Level.TOP, Color=Plain.RED)  # type: ignore[arg-type]
+    yield one.insert("Item", key=f"{name}:{one.Id}")
+    yield one.upsert("Lead", KEY, Stage.WON, Name=Stage.WON)
+    yield one.tally(Stage.WON, by=Stage.WON)
+
+
+def test_a_member_of_an_enum_is_its_value() -> None:
+    """In fields, keys, names of tallies and their groups, and in reasons. Its name is nothing that an org knows."""
+    job = yielding(
+        lambda one: [one.skip(Stage.WON)] if one.Kind == "skip" else marked(one, "k"),
+        inserts("Item", key=KEY), updates("Contract"), upserts("Lead", KEY, "Name"),
+    )  # fmt: skip
+    ran = run_job(job, [contract(1), contract(2, "skip")])
+    changed = ran.org.records["Contract"][contract(1).Id]
+    assert {name: str(value) for name, value in changed.items()} == {
+        "Stage": "Closed Won", "Rate": "1.50", "Level": "5", "Color": "red"
+    }  # fmt: skip
+    assert list(ran.org.records["Lead"].values()) == [{KEY: "Closed Won", "Name": "Closed Won"}]
+    assert {tuple(map(str, each)) for each in ran.finish.totals} == {("Closed Won", "Closed Won")}
+    assert ran.finish.total(Stage.WON) == 1
+    assert ran.results[contract(2).Id].message == "Closed Won"
+
+
+def test_a_member_of_an_enum_is_its_value_in_keys_and_prices() -> None:
+    assert [str(key) for key in listed(Keys([Stage.WON]))] == ["Closed Won"]
+    line = OpportunityLine(Id="00k1", Quantity=Decimal(2), UnitPrice=Decimal(100))
+
+    def price(deal: Opportunity, priced: PricedQuote) -> PricedQuote | Skip:
+        return deal.skip(Stage.WON) if deal.Id == "0062" else priced.with_fields(Stage__c=Stage.WON, Rate__c=Rate.HIGH)
+
+    quote, skipped = run_pricing(price, Opportunity(Id="0061", lines=(line,)), Opportunity(Id="0062", lines=(line,)))
+    assert isinstance(quote, PricedQuote)
+    assert {name: str(value) for name, value in quote.copied.items()} == {"Stage__c": "Closed Won", "Rate__c": "1.50"}
+    assert not isinstance(skipped, PricedQuote)
+    assert skipped.message == "Closed Won"
