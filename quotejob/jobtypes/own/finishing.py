@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quotejob.errors import OrgClosed
 from quotejob.jobs.job import Job
@@ -13,9 +14,11 @@ from quotejob.jobtypes.own.commit import new_writer
 from quotejob.run.context import Run
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
-from quotejob.usercode.decisions import Decision, Refused, as_tallies, summed
+from quotejob.usercode.context import FINISH
+from quotejob.usercode.decisions import Decision, Node, Refused, as_tallies, summed
 from quotejob.usercode.jobs.words import Sums
 from quotejob.usercode.jobtype import JobType
+from quotejob.usercode.writes import Verb
 
 FAILED = "FINISH_FAILED"
 _DECIDED, _DONE = "finish decided", "finish done"  # notes
@@ -51,9 +54,22 @@ def _decided(run: Run, job: type[JobType[Any]]) -> Decision:
     """Return what finish has decided before, or decides now: the first decision is kept, because it may be written."""
     kept = run.progress.note(run.id, _DECIDED)
     if kept is None:
-        decided = calling.finish(run, job, _read(run))
+        decided = _keyed(run, calling.finish(run, job, _read(run)))
         kept = run.progress.first_note(run.id, _DECIDED, msgspec.json.encode(decided).decode())
     return msgspec.json.decode(kept, type=Decision)
+
+
+def _keyed(run: Run, decided: Decision) -> Decision:
+    """Give the insert that guards the unit a key of this job: a retry has the keys of its first job for its records.
+
+    The key is in the stored decision, so that a worker of another version writes by the same one.
+    """
+    key = f"{run.id}:{FINISH}"
+    return replace(decided, nodes=[replace(node, target=key) if _guards(node) else node for node in decided.nodes])
+
+
+def _guards(node: Node) -> bool:
+    return node.verb is Verb.INSERT and node.by is not None and node.target is None
 
 
 def _read(run: Run) -> Sums:
