@@ -12,12 +12,14 @@ from quotejob.usercode.rows import columns, missing
 from quotejob.usercode.writes import May, Verb
 
 KEY_LENGTH = 55  # characters of a job's id, a colon and a record's id
+_OF_JOB = 37  # of these, the job's id and the colon
 Described = Mapping[str, Any]
+Describe = Callable[[str], Described]  # raises OrgRefused for an unknown object
 _ABLE = {Verb.INSERT: ("createable",), Verb.UPDATE: ("updateable",), Verb.DELETE: ("deletable",)}
 
 
-def problems(job: type[JobType[Any]], describe: Callable[[str], Described]) -> list[str]:
-    """Return everything that is wrong, each as a sentence. ``describe`` raises OrgRefused for an unknown object."""
+def problems(job: type[JobType[Any]], describe: Describe) -> list[str]:
+    """Return everything that is wrong, each as a sentence."""
     found: list[str] = []
     sobject = described_object(job)
     if sobject:
@@ -30,6 +32,22 @@ def problems(job: type[JobType[Any]], describe: Callable[[str], Described]) -> l
             if refused.code != "NOT_FOUND":
                 raise
             found.append(f"{may.sobject}: the org has no such object, or the user may not see it")
+    return found
+
+
+def too_short(job: type[JobType[Any]], describe: Describe, longest: int) -> list[str]:
+    """Return the key fields that do not hold the longest key of ``Keys``, each as a sentence."""
+    needed, found = _OF_JOB + longest, []
+    for may in job.writes:
+        if may.verb is Verb.INSERT and may.key is not None:
+            fields = {field["name"].lower(): field for field in describe(may.sobject)["fields"]}
+            length = int(fields[may.key.lower()].get("length") or needed)
+            if length < needed:
+                found.append(
+                    f"{may.sobject}.{may.key} holds {length} characters; {_OF_JOB} of the job and {longest} of the "
+                    f"longest of Keys need {needed}. Deploy a text field of {needed} or more characters, unique and "
+                    "external id, and name it in writes; or give shorter keys"
+                )
     return found
 
 
