@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +13,9 @@ from quotejob.usercode.rows import Row
 from quotejob.usercode.writes import Insert, Update, Upsert, Value
 
 MAX_GROUPS = 1_000  # of all totals of a job
+OTHERS = "(others)"  # the group of what comes after these
+MAX_DIGITS = 100  # of a tally, before the point and after it
+EXACT = decimal.Context(prec=3 * MAX_DIGITS, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)  # for any number of these
 FINISH = "finish"  # in place of a record's id: what ``finish`` yields belongs to no record
 R = TypeVar("R", bound=Row)
 Ask = Callable[[type[Row], str], Sequence[Row]]  # a class of rows and a clause -> the rows
@@ -79,7 +83,8 @@ class Finish:
 
     def total(self, name: str) -> Decimal:
         """Return a total over all its groups."""
-        return sum((amount for (total, _), amount in self.totals.items() if total == name), Decimal(0))
+        with decimal.localcontext(EXACT):
+            return sum((amount for (total, _), amount in self.totals.items() if total == name), Decimal(0))
 
     def by(self, name: str) -> dict[str, Decimal]:
         """Return a total by group."""

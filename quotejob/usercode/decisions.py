@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from quotejob.usercode.context import FINISH, MAX_GROUPS
+from quotejob.usercode.context import EXACT, FINISH, MAX_DIGITS, MAX_GROUPS, OTHERS
 from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.rows import Row
 from quotejob.usercode.writes import (
@@ -141,6 +141,8 @@ def _checked_decision(job: type[JobType[Any]], source: str, items: Sequence[Yiel
         return Decision(source, "skipped", code="SKIPPED", message=str(plain(skips[0].reason))[:MAX_TEXT])
     if not writes and not tallies:
         return Decision(source, "skipped", code="NOTHING_TO_DO", message="execute yielded nothing for it")
+    if len({(name, by) for name, by, _ in tallies}) > MAX_GROUPS:
+        raise Refused("TOO_MANY_GROUPS", f"its tallies have more than {MAX_GROUPS:,} groups, the most of a whole job")
     nodes = _nodes(job, writes)
     return Decision(source, "write" if nodes else "counted", nodes, tallies)
 
@@ -148,9 +150,19 @@ def _checked_decision(job: type[JobType[Any]], source: str, items: Sequence[Yiel
 def _tallies(items: Sequence[Yielded]) -> Iterator[tuple[str, str, str]]:
     for item in items:
         if isinstance(item, Tally):
-            if not item.amount.is_finite():
-                raise Refused("NOT_A_NUMBER", f"the tally {item.name} is {item.amount}")
+            _check_amount(item)
             yield str(plain(item.name)), str(plain(item.by)), str(item.amount)
+
+
+def _check_amount(tally: Tally) -> None:
+    """Raise Refused for what cannot be added up exactly."""
+    if not tally.amount.is_finite():
+        raise Refused("NOT_A_NUMBER", f"the tally {tally.name} is {tally.amount}")
+    exponent = int(tally.amount.as_tuple().exponent)
+    if tally.amount.adjusted() >= MAX_DIGITS or exponent >= MAX_DIGITS or exponent < -MAX_DIGITS:
+        raise Refused(
+            "NOT_A_NUMBER", f"the tally {tally.name} has more than {MAX_DIGITS} digits on a side of its point"
+        )
 
 
 def _nodes(job: type[JobType[Any]], writes: Sequence[Write]) -> list[Node]:
@@ -326,12 +338,19 @@ def _first_wins(
 
 
 def summed(tallies: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Decimal]:
-    """Return the totals by name and group. Raises Refused if there are more groups than a job may have."""
+    """Return the totals by name and group, exact. It raises nothing, because what is counted may be written.
+
+    A group that comes after MAX_GROUPS is counted in OTHERS of its name; if its name is new too, in OTHERS of OTHERS.
+    """
     totals: dict[tuple[str, str], Decimal] = {}
-    for name, by, amount in tallies:
-        totals[name, by] = totals.get((name, by), Decimal(0)) + Decimal(amount)
-        if len(totals) > MAX_GROUPS:
-            raise Refused("TOO_MANY_GROUPS", f"the tallies have more than {MAX_GROUPS:,} groups")
+    names: set[str] = set()
+    with localcontext(EXACT):
+        for name, by, amount in tallies:
+            place = (name, by)
+            if place not in totals and len(totals) >= MAX_GROUPS:
+                place = (name if name in names else OTHERS, OTHERS)
+            names.add(place[0])
+            totals[place] = totals.get(place, Decimal(0)) + Decimal(amount)
     return totals
 
 

@@ -15,7 +15,7 @@ from quotejob.run.context import Run
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome
 from quotejob.usercode.context import FINISH
-from quotejob.usercode.decisions import Decision, Node, Refused, as_tallies, summed
+from quotejob.usercode.decisions import Decision, Node, as_tallies, summed
 from quotejob.usercode.jobs.words import Sums
 from quotejob.usercode.jobtype import JobType
 from quotejob.usercode.writes import Verb
@@ -73,9 +73,6 @@ def _guards(node: Node) -> bool:
 
 
 def _read(run: Run) -> Sums:
-    try:
-        totals = summed(run.progress.totals(run.id))
-    except Refused as many:
-        raise OrgClosed(f"{many.code}: {many}", code=FAILED) from many
+    totals = summed(run.progress.totals(run.id))
     now = run.jobs.get(run.id)
     return Sums(now.succeeded, now.skipped, now.failed, as_tallies(totals))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from quotejob.errors import InvalidRequest
 from quotejob.usercode import deciding, parameters
 from quotejob.usercode.context import Context, Finish, QueryRefused, limited
 from quotejob.usercode.deciding import UserCodeFailed
-from quotejob.usercode.decisions import Decision, summed
+from quotejob.usercode.decisions import Decision
 from quotejob.usercode.isolation.child import found
 from quotejob.usercode.jobs.words import Ask, Found, Known, Question, Reply, Sums
 from quotejob.usercode.jobtype import JobType, JobTypeError, check
@@ -97,4 +98,5 @@ def _query(put: Callable[[bytes], bytes], row: type[Row], where: str) -> list[Ro
 
 
 def _finish(context: Context, sums: Sums) -> Finish:
-    return Finish(context, sums.succeeded, sums.skipped, sums.failed, summed(sums.totals))
+    totals = {(name, by): Decimal(amount) for name, by, amount in sums.totals}
+    return Finish(context, sums.succeeded, sums.skipped, sums.failed, totals)

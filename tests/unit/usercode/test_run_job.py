@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -34,7 +34,9 @@ from quotejob.errors import InvalidRequest
 from quotejob.testing import MemoryOrg, run_job
 from quotejob.testing.pricing import run_pricing
 from quotejob.usercode.catalog import find
+from quotejob.usercode.context import MAX_GROUPS, OTHERS
 from quotejob.usercode.deciding import listed
+from quotejob.usercode.decisions import as_tallies, summed
 from quotejob.usercode.jobtype import JobTypeError, check
 from quotejob.usercode.parameters import describe
 
@@ -285,3 +287,45 @@ def test_a_member_of_an_enum_is_its_value_in_keys_and_prices() -> None:
     assert {name: str(value) for name, value in quote.copied.items()} == {"Stage__c": "Closed Won", "Rate__c": "1.50"}
     assert not isinstance(skipped, PricedQuote)
     assert skipped.message == "Closed Won"
+
+
+@pytest.mark.parametrize(
+    ("tallies", "code"),
+    [
+        (lambda one: [one.tally("x", Decimal("9E+999999"))], "NOT_A_NUMBER"),
+        (lambda one: [one.tally("x", Decimal(10) ** 100)], "NOT_A_NUMBER"),
+        (lambda one: [one.tally("x", Decimal("1E-101"))], "NOT_A_NUMBER"),
+        (lambda one: [one.tally("x", Decimal("Infinity"))], "NOT_A_NUMBER"),
+        (lambda one: [one.tally("x", by=str(n)) for n in range(MAX_GROUPS + 1)], "TOO_MANY_GROUPS"),
+        (lambda one: [one.tally("x", Decimal("9" * 100)), one.tally("x", Decimal("1E-100"))], None),
+        (lambda one: [one.tally("x", by=str(n)) for n in range(MAX_GROUPS)], None),
+    ],
+)
+def test_tallies_that_cannot_be_summed_cost_their_record(tallies: Callable[[Contract], Any], code: str | None) -> None:
+    """Before anything is written for it."""
+    job = yielding(lambda one: [one.update(Kind="x"), *tallies(one)], updates("Contract", "Kind"))
+    ran = run_job(job, [contract(1)])
+    assert [result.code for result in ran.results.values()] == [code]
+    assert bool(ran.org.records["Contract"]) is (code is None)
+
+
+def test_totals_are_exact_and_never_an_error() -> None:
+    """However many digits: what is counted may be written already."""
+    large, small = Decimal("9" * 100), Decimal("1E-100")
+    job = yielding(lambda one: [one.tally("x", large), one.tally("x", small, by=one.Id)])
+    ran = run_job(job, [contract(n) for n in range(300)])
+    with localcontext(prec=500):
+        assert ran.finish.by("x")[""] == 300 * large
+        assert ran.finish.total("x") == 300 * large + 300 * small != 300 * large
+    assert summed([("x", "", "9E+999999")] * 20)["x", ""] > large, "as a version before may have stored it"
+
+
+def test_groups_after_the_thousandth_are_counted_together() -> None:
+    """In a group of their name, or of all names. What was summed in parts gives no other sum."""
+    tallies = [(name, str(n), "1") for n in range(600) for name in ("a", "b")] + [(f"c{n}", "", "1") for n in range(50)]
+    totals = summed(tallies)
+    assert len(totals) == MAX_GROUPS + 3
+    assert [totals[name, OTHERS] for name in ("a", "b", OTHERS)] == [Decimal(100), Decimal(100), Decimal(50)]
+    parts = [*as_tallies(summed(tallies[:1100])), *as_tallies(summed(tallies[1100:]))]
+    assert sum(summed(parts).values()) == sum(totals.values()) == len(tallies)
+    assert {name: sum(n for (of, _), n in summed(parts).items() if of == name) for name in "ab"} == {"a": 600, "b": 600}
