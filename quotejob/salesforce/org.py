@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
@@ -71,6 +73,15 @@ class OrgClient:
     def usage(self) -> tuple[int, int] | None:
         """The API calls of the org's last 24 hours and how many it may get, as its last answer said. None: not said."""
         return self._connection.wire.usage
+
+    @property
+    def now(self) -> datetime | None:
+        """The time by the org's clock, in whole seconds, as its last answer said. None: not said."""
+        try:
+            said = parsedate_to_datetime(self._connection.wire.date)
+        except (TypeError, ValueError):
+            return None
+        return said.replace(tzinfo=said.tzinfo or UTC)
 
     def whoami(self) -> Identity:
         """Return the user and the org of the token. Raises SessionExpired if the org does not accept it."""

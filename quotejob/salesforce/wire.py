@@ -33,6 +33,7 @@ class Wire(GuardedSession):
         super().__init__(timeout, max_answer)
         self.calls = 0  # HTTP requests tried
         self.usage: tuple[int, int] | None = None  # API calls of the org's day: used, and allowed; None: not said yet
+        self.date = ""  # when the org answered last, as it says
         self._scheme, self._host = address.scheme, address.host
         self.headers.update({"Accept-Encoding": "gzip", "User-Agent": "quotejob"})
         self.trust_env = not address.is_loopback  # no proxy on the way to this machine
@@ -53,6 +54,7 @@ class Wire(GuardedSession):
             tally.count("org_requests", resource, "no_answer")
             raise
         tally.count("org_requests", resource, _OUTCOMES.get(answer.status_code // 100, "ok"))
+        self.date = answer.headers.get("Date", "")
         if usage := _API_USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
             self.usage = int(usage[1]), int(usage[2])
             tally.note(self._host, f"{usage[1]} {usage[2]} {clock.ms(clock.now())}")

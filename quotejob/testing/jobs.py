@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -36,7 +36,6 @@ R = TypeVar("R", bound=Row)
 Query = Callable[[type[Row], str], Sequence[Row]]
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 JOB_ID = "00000000-0000-4000-8000-000000000001"
-_MADE = "2026-12-01T08:00:01.000+0000"
 _BY_KEY = re.compile(r"SELECT Id, (\w+), CreatedDate FROM (\w+) WHERE \w+ IN \((.*)\)", re.DOTALL)
 
 
@@ -54,6 +53,13 @@ class MemoryOrg:
         self._refuse = dict(refuse or {})
         self._lose_every = lose_every
         self._made = 0
+        self._now = NOW
+        self._when: dict[str, str] = {}  # a record was made; one that is not here was there at the beginning
+
+    def later(self) -> datetime:
+        """Let a second go by. Return the time by the org's clock."""
+        self._now += timedelta(seconds=1)
+        return self._now
 
     def send_graphs(self, graphs: Sequence[Graph]) -> dict[str, GraphOutcome]:
         """Write graphs, as an org does."""
@@ -83,7 +89,7 @@ class MemoryOrg:
         field, sobject, keys = asked[1], asked[2], set(re.findall(r"'((?:\\.|[^'\\])*)'", asked[3]))
         for record_id, body in self.records[sobject].items():
             if body.get(field) in keys:
-                yield {"Id": record_id, field: body[field], "CreatedDate": _MADE}
+                yield {"Id": record_id, field: body[field], "CreatedDate": self._when.get(record_id, NOW.isoformat())}
 
     def reading(self, what: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 (as OrgClient has it)
         """Return a context that does nothing."""
@@ -133,7 +139,9 @@ class MemoryOrg:
 
     def _new(self, sobject: str) -> str:
         self._made += 1
-        return f"{sobject[:3]}{self._made:015}"
+        record_id = f"{sobject[:3]}{self._made:015}"
+        self._when[record_id] = self._now.isoformat()
+        return record_id
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,8 @@ def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _H
         if different:
             raise AssertionError(f"execute decided differently the second time: {', '.join(different[:5])}")
         decided |= {one.source: one for one in first}
-    results = _write(org, list(decided.values()), context)
+    began = org.later()
+    results = _write(org, list(decided.values()), context, began)
     counts = Counter(result.outcome for result in results.values())
     well = (one for one in decided.values() if results[one.source].outcome is Outcome.SUCCEEDED)
     totals: Mapping[tuple[str, str], Decimal] = summed(tally for one in well for tally in one.tallies)
@@ -203,7 +212,7 @@ def _run(job: type[JobType[R]], records: Sequence[R], context: Context, code: _H
     finish = Finish(context, succeeded, skipped, failed, totals)
     last = code.finish(finish)
     if last.nodes:
-        [written] = _write(org, [last], context).values()
+        [written] = _write(org, [last], context, began).values()
         if written.outcome is Outcome.FAILED:
             raise deciding.UserCodeFailed("FINISH_FAILED", f"{written.code}: {written.message}")
     return JobRan(results, decided, finish, org)
@@ -254,14 +263,14 @@ class _Apart:
         self._crew.stop()
 
 
-def _write(org: MemoryOrg, decided: Sequence[Decision], context: Context) -> dict[str, Result]:
+def _write(org: MemoryOrg, decided: Sequence[Decision], context: Context, began: datetime) -> dict[str, Result]:
     """Return the result of each decision, after those that write have been written, 100 at a time."""
     found = {one.source: _unwritten(one) for one in decided if one.outcome != "write"}
     writing = [one for one in decided if one.outcome == "write"]
     for start in range(0, len(writing), 100):
         client: Any = org  # it has the methods of OrgClient that a writer calls
         writer = OwnWriter(
-            client, context.job_id, context.now, go_on=lambda: None, slow_down=lambda _: None, patience=_NoPause()
+            client, context.job_id, began, go_on=lambda: None, slow_down=lambda _: None, patience=_NoPause()
         )
         writer.write(writing[start : start + 100])
         found |= writer.results

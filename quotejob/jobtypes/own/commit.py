@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from quotejob.errors import JobStopped
-from quotejob.jobtypes.own import parcels
+from quotejob.jobtypes.own import beginning, parcels
 from quotejob.jobtypes.own.pages import check_failed
 from quotejob.jobtypes.own.writer import OwnWriter
 from quotejob.jobtypes.quotes import packing
@@ -72,7 +72,7 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
 
 def new_writer(run: Run) -> OwnWriter:
     """Return a writer for decisions of this job."""
-    return OwnWriter(run.org, run.job.key_id, run.job.created_date, go_on=run.go_on, slow_down=run.slow_down)
+    return OwnWriter(run.org, run.job.key_id, beginning.kept(run), go_on=run.go_on, slow_down=run.slow_down)
 
 
 def _decisions(run: Run, page_of: Mapping[str, int]) -> list[Decision]:

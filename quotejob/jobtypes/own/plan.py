@@ -8,7 +8,7 @@ from typing import Any
 
 from quotejob.errors import InvalidRequest, OrgClosed, OrgRefused
 from quotejob.jobtypes import foreseen
-from quotejob.jobtypes.own import calling
+from quotejob.jobtypes.own import beginning, calling
 from quotejob.jobtypes.own.problems import Describe, problems, sentence, too_short
 from quotejob.run import dry_runs
 from quotejob.run.context import Run
@@ -34,6 +34,7 @@ def plan(run: Run, job: type[JobType[Any]]) -> None:
         found = problems(job, describe)
     if found:
         raise OrgClosed(sentence(found), code="NOT_READY")
+    beginning.keep(run)
     if run.job.dry_run:
         foreseen.keep(run, [describe(name) for name in dict.fromkeys(may.sobject for may in job.writes)])
     wave_size = max(1, MAX_RECORDS_PER_WAVE // job.page_size)

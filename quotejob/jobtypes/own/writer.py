@@ -70,7 +70,7 @@ class OwnWriter(UnitWriter[Unit]):
     ) -> None:
         super().__init__(org, go_on=go_on, slow_down=slow_down, patience=patience)
         self._key_id = key_id  # Job.key_id, in the keys that we give
-        self._began = began.replace(microsecond=0)  # what has a user's key and is older was there before the job
+        self._began = began.replace(microsecond=0)  # by the org: what has a user's key and is older was there before
         self._half: dict[str, Result] = {}  # records whose deletes are still to come: what they will be then
 
     def write(self, decided: Sequence[Decision]) -> None:

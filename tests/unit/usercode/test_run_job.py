@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal, localcontext
 from enum import Enum, IntEnum
 from typing import Any
@@ -32,6 +33,7 @@ from quotejob import (
 )
 from quotejob.errors import InvalidRequest
 from quotejob.testing import MemoryOrg, run_job
+from quotejob.testing.jobs import NOW
 from quotejob.testing.pricing import run_pricing
 from quotejob.usercode.catalog import find
 from quotejob.usercode.context import MAX_GROUPS, OTHERS
@@ -329,3 +331,14 @@ def test_groups_after_the_thousandth_are_counted_together() -> None:
     parts = [*as_tallies(summed(tallies[:1100])), *as_tallies(summed(tallies[1100:]))]
     assert sum(summed(parts).values()) == sum(totals.values()) == len(tallies)
     assert {name: sum(n for (of, _), n in summed(parts).items() if of == name) for name in "ab"} == {"a": 600, "b": 600}
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_what_was_there_before_a_run_is_told_from_what_it_wrote(hours: int) -> None:
+    """Whatever "now" is for its code: an answer is lost, and each record is the run's own. A second run is later."""
+    job = yielding(lambda one: [one.insert("Log__c", key=f"log:{one.Id}")], inserts("Log__c", key="Key__c"))
+    org, now = MemoryOrg(lose_every=2), NOW + timedelta(hours=hours)
+    org.requests = 1  # the next answer is lost
+    assert {one.code for one in run_job(job, [contract(1), contract(2)], org=org, now=now).results.values()} == {None}
+    again = run_job(job, [contract(1), contract(3)], org=org, now=now).results
+    assert [again[contract(n).Id].code for n in (1, 3)] == ["ALREADY_THERE", None]
