@@ -110,6 +110,7 @@ def _loaded(factory: str, target: str, answers: int) -> Work:
     """Load users' code, and tell the parent about it. If it cannot be used, tell why, and end."""
     try:
         work: Work = found(factory)(target)  # type: ignore[operator]
+        frames.send(answers, frames.LOADED, b"")
         frames.send(answers, frames.READY, work.about())
     except BaseException as error:
         traceback.print_exc()
