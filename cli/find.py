@@ -25,7 +25,7 @@ def job(api: QuotejobApi, given: str) -> str:
     text = given.strip().lower()
     if _FULL.fullmatch(text):
         return text
-    return pick(text, (str(each["jobId"]) for each in api.pages("/api/jobs", "jobs")), "job", f"{NAME} jobs")
+    return pick(given, (str(each["jobId"]) for each in api.pages("/api/jobs", "jobs")), "job", f"{NAME} jobs")
 
 
 def schedule(api: QuotejobApi, given: str) -> Json:
@@ -35,17 +35,23 @@ def schedule(api: QuotejobApi, given: str) -> Json:
         if given in (each["name"], each["scheduleId"]):
             return each
     ids = [str(each["scheduleId"]) for each in known]
-    found = pick(given.strip().lower(), ids, "schedule", f"{NAME} schedules list")
+    found = pick(given, ids, "schedule", f"{NAME} schedules list", named=True)
     return known[ids.index(found)]
 
 
-def pick(text: str, ids: Iterable[str], what: str, command: str) -> str:
-    """Return the only id that begins with the text; ``what`` and ``command`` are for the error."""
+def pick(given: str, ids: Iterable[str], what: str, command: str, *, named: bool = False) -> str:
+    """Return the only id that begins with what was given.
+
+    The rest is for the error. ``named``: a name could have been given too, and was looked for.
+    """
+    text = given.strip().lower()
     hint = f"`{command}` lists them."
     if not _PART.fullmatch(text):
-        raise CommandError(f"{text!r} is not an id of a {what}: {hint}", USAGE, "NOT_FOUND")
+        kind = "is not the name of a {}, nor an id" if named else "is not an id of a {}"
+        raise CommandError(f"{given!r} {kind.format(what)}: {hint}", USAGE, "NOT_FOUND")
     if len(text) < SHORTEST:
-        raise CommandError(f"{text!r} is too short: give at least {SHORTEST} characters of the id.")
+        other = ", or the whole name" if named else ""
+        raise CommandError(f"{given!r} is too short: give at least {SHORTEST} characters of the id{other}.")
     found: list[str] = []
     for each in ids:
         if each.startswith(text):
@@ -53,11 +59,12 @@ def pick(text: str, ids: Iterable[str], what: str, command: str) -> str:
         if len(found) > MAX_CANDIDATES:
             break
     if not found:
-        raise CommandError(f"No {what} of this org has an id that begins with {text!r}: {hint}", USAGE, "NOT_FOUND")
+        has = f"the name {given!r}, or an id that begins so" if named else f"an id that begins with {given!r}"
+        raise CommandError(f"No {what} of this org has {has}: {hint}", USAGE, "NOT_FOUND")
     if len(found) > 1:
         more = ", ..." if len(found) > MAX_CANDIDATES else ""
         raise CommandError(
-            f"Several ids begin with {text!r}, give more characters: {', '.join(found[:MAX_CANDIDATES])}{more}",
+            f"Several ids begin with {given!r}, give more characters: {', '.join(found[:MAX_CANDIDATES])}{more}",
             USAGE,
             "AMBIGUOUS",
         )

@@ -13,9 +13,8 @@ from cli.local import running_systems, system_at
 from cli.problems import NAME, NOT_SERVED, USAGE, CommandError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-HOW_TO_NAME_AN_ORG = (
-    f"No org is named: start `{NAME} up` or bin/demo, use --org or QUOTEJOB_ORG with an alias of the sf command, "
-    "or set QUOTEJOB_INSTANCE_URL and QUOTEJOB_ACCESS_TOKEN."
+_HOW_TO_NAME_AN_ORG = (
+    "use --org or QUOTEJOB_ORG with an alias of the sf command, or set QUOTEJOB_INSTANCE_URL and QUOTEJOB_ACCESS_TOKEN."
 )
 
 
@@ -50,8 +49,18 @@ def _credentials(org: str | None, url: str) -> tuple[str, str]:
     usual = os.environ.get("QUOTEJOB_ORG") or ("local" if os.environ.get("LOCAL_ORG_URL") else "")
     named = org or running.get("alias") or usual
     if not named:
-        raise CommandError(HOW_TO_NAME_AN_ORG, USAGE, "NO_ORG")
+        raise CommandError(_no_org(url), USAGE, "NO_ORG")
     return invoke.local_org(url) if named == "local" else invoke.sf_org(named)
+
+
+def _no_org(url: str) -> str:
+    """Return what to do when neither the caller nor a system at this address names an org."""
+    running = [system["web_url"] for system in running_systems() if "web_url" in system]
+    if running:
+        where = f"No system of this machine runs at {url}, but at {', '.join(running)}: correct --url or QUOTEJOB_URL"
+    else:
+        where = f"No org is named: start `{NAME} up` or bin/demo"
+    return f"{where}, {_HOW_TO_NAME_AN_ORG}"
 
 
 @contextlib.contextmanager

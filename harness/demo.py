@@ -47,6 +47,7 @@ FAILS = {"Name": "Sample Opportunity that fails", "CloseDate": "4000-12-31"}  # 
 PRICED = f"{WHERE} AND CloseDate < {FAILS['CloseDate']}"
 WEB_PORT, ORG_PORT, FLOWER_PORT = 8000, 8025, 5555  # that of web is in the README
 QUIET_SECONDS = 180.0  # a job that shows no change for so long is given up
+PROFILES = "instant", "seed"  # of the local org, which is not imported here
 SHOWN = 6  # Quotes in the table
 
 
@@ -63,7 +64,9 @@ class Failure(Exception):
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 32), metavar="N", help="Celery workers."
 )
-@click.option("--profile", metavar="NAME", help="How slow the local org is.  [default: instant; seed with --queue]")
+@click.option(
+    "--profile", type=click.Choice(PROFILES), help="How slow the local org is.  [default: instant; seed with --queue]"
+)
 @click.option("--queue", is_flag=True, help="Instead of one large job: the example of who runs when in docs/api.md.")
 def main(opportunities: int, once: bool, workers: int, profile: str | None, queue: bool) -> NoReturn:
     """Run the demo. The exit code is 0 when all is right, 1 when not, 130 when stopped before the job was done."""
@@ -77,7 +80,7 @@ def main(opportunities: int, once: bool, workers: int, profile: str | None, queu
         extra["QUOTEJOB_HOLDING_JOBS"] = str(_example.HOLDING)
     with Stack(folder, redis_url=given or None, extra=extra, tell=clock()) as stack:
         start_all = partial(start, stack, workers, profile or ("seed" if queue else "instant"))
-        play = partial(show_queue, stack) if queue else partial(show, stack, opportunities)
+        play = partial(show_queue, stack) if queue else partial(show, stack, opportunities, once=once)
         code = run(stack, start_all, play, once=once)
     clear(folder, keep_logs=code == 1)
     sys.exit(code)
@@ -127,8 +130,11 @@ def start(stack: Stack, workers: int, profile: str) -> None:
     stack.wait_ready()
 
 
-def show(stack: Stack, opportunities: int) -> None:
-    """Create sample data, run the job and show its Quotes. Raise Failure when anything is not right."""
+def show(stack: Stack, opportunities: int, *, once: bool) -> None:
+    """Create sample data, run the job and show its Quotes. Raise Failure when anything is not right.
+
+    What users' own code fails is only shown, unless ``once``: a demo that goes on lets them look at it.
+    """
     assert stack.org
     reader = OrgReader(stack.org)
     api = Api(stack.web_url, stack.org, reader.username())
@@ -156,7 +162,9 @@ def show(stack: Stack, opportunities: int) -> None:
         console.print(f"Priced by {escape(own)}, so the Quotes were not compared with pricing.yaml.")
     else:
         judge(verdict, api, job_id)
-    explain(stack, job_id)
+    explain(stack, job_id, records["failed"])
+    if once and records["failed"] > 1:
+        raise Failure(f"{records['failed']:,} of {records['total']:,} records failed, and only one of them on purpose.")
 
 
 def show_queue(stack: Stack) -> None:
@@ -214,9 +222,11 @@ _ONE_OPPORTUNITY = """
            (SELECT PricebookEntryId FROM OpportunityLineItems) FROM Opportunity"""
 
 
-def explain(stack: Stack, job_id: str) -> None:
-    """Show the command that says why a record failed, and what it prints."""
-    console.print("\nOne record failed, on purpose: the demo gave it a close date that no Quote can have. To see why:")
+def explain(stack: Stack, job_id: str, failed: int) -> None:
+    """Show the command that says why records failed, and what it prints."""
+    purpose = "on purpose: the demo gave it a close date that no Quote can have. To see why:"
+    count = "One record failed," if failed == 1 else f"{failed:,} records failed, one of them"
+    console.print(f"\n{count} {purpose}", soft_wrap=True)
     why = quotejob(stack, f"failures {job_id[:8]}")
     console.print(f"[bold]{why}[/]", soft_wrap=True)
     command = [sys.executable, "-P", "-m", "cli.main", *why.split()[1:]]
@@ -241,6 +251,8 @@ def show_quotes(reader: OrgReader, job_id: str) -> None:
             cells = deal["Name"], country, str(quote["LineItemCount"]), f"{deal['Amount']:,.2f}", off, f"{net:,.2f}"
             rows[len(seen), off] = cells
             seen.add(country)
+    if not rows:
+        return
     console.print("\nA few of the Quotes, as the org has them:\n")
     table(console, _COLUMNS, [rows[key] for key in sorted(rows)[:SHOWN]])
 

@@ -21,6 +21,7 @@ TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TT
 OUR_PREFIXES = ("QUOTEJOB_", "HEROKU_APPLINK_", "FLOWER_", "GUNICORN_", "CELERY_")
 START_SECONDS = 60.0  # for one process to answer; a busy two-core machine takes a while
 PORTS_TRIED = 50  # from the preferred one on
+_CLOSING_SECONDS = 5.0  # from the end of a process's output to its own
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 
 _reserved: dict[int, socket.socket] = {}  # by port
@@ -70,6 +71,8 @@ class Process:
                 if selector.select(left):
                     chunk = os.read(pipe.fileno(), 4096)
                     if not chunk:
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            self._popen.wait(_CLOSING_SECONDS)  # it ends, or has only closed its output
                         return ""
                     text += chunk
         return text.decode().partition("\n")[0] if b"\n" in text else ""

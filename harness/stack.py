@@ -231,7 +231,8 @@ def read_org(process: Process, seconds: float = START_SECONDS) -> LocalOrg:
     """Return the org from the first line of `python -m localorg`: ``local org URL org ID user ID token TOKEN``."""
     words = process.first_line(seconds).split()
     if len(words) != 9 or words[:2] != ["local", "org"]:
-        raise StackError(f"The local org did not start within {seconds:.0f} s. Its last words:\n{process.tail()}")
+        what = f"did not start within {seconds:.0f} s" if process.running else "has ended"
+        raise StackError(f"The local org {what}. Its last words:\n{process.tail()}")
     named = dict(zip(words[3::2], words[4::2], strict=True))
     return LocalOrg(words[2], named["org"], named["user"], named["token"])
 

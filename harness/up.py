@@ -155,7 +155,9 @@ def folder_of(org: str) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CommandError(f"{typed('quotejob')} up runs already with the org {org}.", FAILED) from None
+            raise CommandError(
+                f"{typed('quotejob')} up runs already with the org {org}.", USAGE, "RUNS_ALREADY"
+            ) from None
         for log in folder.glob("*.log"):
             log.unlink()
         yield folder
@@ -189,7 +191,7 @@ def secret_key(file: Path) -> str:
     except ValueError:
         raise CommandError(
             f"{file} does not hold a key. Put the old one back, or remove the file; jobs that wait then need a resume.",
-            FAILED,
+            USAGE,
         ) from None
     return key
 

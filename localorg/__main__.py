@@ -35,6 +35,7 @@ MODULE = "python -m localorg"
 # Of the checkout that this package is in, or of the sfdx project in which an installed one is started.
 _CHECKOUT = Path(__file__).resolve().parent.parent / "force-app"
 FORCE_APP = _CHECKOUT if _CHECKOUT.is_dir() else Path("force-app")
+_HIGHEST_PORT = 65_535
 _CLOSING_SECONDS = 2.0  # time that running requests get to finish
 # Large enough for the middleware to see a line that is too long, and to refuse it as the platform does (414, 431).
 _LONGEST_LINE = 1024 * 1024  # bytes
@@ -45,7 +46,7 @@ def arguments(words: list[str] | None = None, name: str = MODULE) -> argparse.Na
     parser = argparse.ArgumentParser(name, description="A Salesforce org for your laptop.")
     parser.add_argument("--version", action="version", version=f"localorg {__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8025, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=8025, help="port to listen on; 0 takes a free one")
     parser.add_argument("--token", help="access token to accept; the usual one follows from the seed")
     parser.add_argument("--opportunities", type=_count, default=0, metavar="N", help="Opportunities to begin with")
     parser.add_argument("--lines", type=_count, default=2, metavar="K", help="lines of each of them")
@@ -74,12 +75,14 @@ def arguments(words: list[str] | None = None, name: str = MODULE) -> argparse.Na
     parser.add_argument("--cert", type=Path, metavar="PEM", help="the certificate to use, with --key; means --tls")
     parser.add_argument("--key", type=Path, metavar="PEM", help="the private key of --cert")
     parser.add_argument(
-        "--pubsub-port", type=_count, metavar="N", help="serve the Pub/Sub API (gRPC) on this port; 0 takes a free one"
+        "--pubsub-port", type=_port, metavar="N", help="serve the Pub/Sub API (gRPC) on this port; 0 takes a free one"
     )
     parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     asked = parser.parse_args(words)
     if (asked.cert is None) != (asked.key is None):
         parser.error("--cert and --key go together")
+    if asked.force_app != FORCE_APP and not asked.force_app.is_dir():
+        parser.error(f"--force-app: {asked.force_app} is no folder")
     return asked
 
 
@@ -94,6 +97,13 @@ def _count(word: str) -> int:
     number = whole(word)
     if number is None:
         raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0 on")
+    return number
+
+
+def _port(word: str) -> int:
+    number = whole(word)
+    if number is None or number > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{word} is not a port, a whole number from 0 to {_HIGHEST_PORT}")
     return number
 
 

@@ -64,6 +64,7 @@ def _check_own_pricing() -> None:
     """Look at the users' pricing function. Raises Unfit if it cannot be used. The children of a process are its own."""
     own = pricer(current())
     if own is not None:
+        log.info(f"Trying {current().pricing}")
         log.info(f"Prices by {current().pricing}, version {own.version}")
         if own.about.warning:
             log.warning(f"{current().pricing} raised for a made-up Opportunity: {own.about.warning}")

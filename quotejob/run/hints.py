@@ -9,6 +9,7 @@ _RETRY = "then retry the failed records"
 _ACCESS = "The job's user may not do this: give the user access to what the message names"
 _TOO_LARGE = "A value does not fit its field: change the Opportunity or its lines, or 'fields' in the pricing rules"
 _AUTOMATION = "The org's own automation stopped the Quote: ask the admin to look at what the message names"
+_CODE = "change your code, start the workers again"
 _REFERENCE = "A record that the Quote refers to is gone, or the job's user cannot see it: correct the Opportunity"
 
 _HINTS = {
@@ -16,6 +17,13 @@ _HINTS = {
     "UNPRICEABLE": f"Correct the value that the message names in the Opportunity, {_RETRY}.",
     "WORKER_LOST": "A worker process died on this record each time: see its log and its memory, then retry the record.",
     "QUOTE_INCOMPLETE": "Resume the job to complete this Quote, or wait until the part that is there is removed.",
+    # of users' code
+    "BAD_RECORD": "A value of the record does not fit its type in your class: correct the record, or let the type "
+    f"allow it, as by '| None', and start the workers again, {_RETRY}.",
+    "NOT_A_WRITE": f"What execute gives is no write; it should yield what a record's methods give: {_CODE}, {_RETRY}.",
+    "UNGUARDED_INSERT": f"Name a unique external id field in the job's writes, as the message says: {_CODE}, {_RETRY}.",
+    "USER_CODE_ERROR": "Your code raised this, at the line that the message names, and the worker's log has all of it: "
+    f"{_CODE}, {_RETRY}.",
     # the platform's
     "APEX_DATA_ACCESS_RESTRICTION": f"{_ACCESS}, {_RETRY}.",
     "CANNOT_EXECUTE_FLOW_TRIGGER": f"{_AUTOMATION} (a flow), {_RETRY}.",

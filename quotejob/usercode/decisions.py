@@ -87,6 +87,7 @@ class Refused(Exception):
 
 def decisions(job: type[JobType[Any]], records: Sequence[Row], given: Iterable[Yielded]) -> list[Decision]:
     """Return the decision of every record, from what ``execute`` yields. Raises Refused, and what execute raises."""
+    _check_given("execute", given)
     owners = dict(_owners(records))
     found: dict[str, list[Yielded]] = {record.Id: [] for record in records}
     for item in given:
@@ -100,11 +101,19 @@ def decisions(job: type[JobType[Any]], records: Sequence[Row], given: Iterable[Y
 
 def of_finish(job: type[JobType[Any]], given: Iterable[Write]) -> Decision:
     """Return the decision of ``finish``, from what it yields. Raises Refused, and whatever finish raises."""
+    _check_given("finish", given)
     writes = list(given)
     for item in writes:
         if not isinstance(item, WRITES):
             raise Refused("NOT_A_WRITE", f"finish yielded {type(item).__name__}; yield what finish.insert(...) gives")
     return _decision(job, FINISH, writes)
+
+
+def _check_given(method: str, given: object) -> None:
+    """Raise Refused for what nothing comes out of: what a method without a yield returns."""
+    if not isinstance(given, Iterable):
+        what = "nothing" if given is None else type(given).__name__
+        raise Refused("NOT_A_WRITE", f"{method} returned {what}; yield each write, as in 'yield a.update(...)'")
 
 
 def _owners(records: Iterable[Row]) -> Iterator[tuple[str, str]]:

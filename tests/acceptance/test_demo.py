@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from harness.process import ROOT, clean_environment
+from localorg.lab.costs import PROFILES
 
 DEMO = str(ROOT / "bin" / "demo")
 
@@ -137,16 +138,40 @@ def test_stopped_while_starting(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_process_that_cannot_start_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
-    """A wrong profile: exit code 1, the local org's own words, and where the logs are."""
-    done = subprocess.run([DEMO, "--once", "--profile", "none-such"], env=environment, capture_output=True, text=True)
+def test_a_process_that_cannot_start_is_named(environment: dict[str, str]) -> None:
+    """Code of one's own that is not there: exit code 1, the worker's own words, and where the logs are."""
+    own = environment | {"QUOTEJOB_PRICING": "none_such:price"}
+    done = subprocess.run([DEMO, "--once"], env=own, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
-    assert "local org did not start" in done.stdout
-    assert "none-such" in done.stdout
+    assert "worker1 has ended" in done.stdout
+    assert "none_such:price cannot be used" in done.stdout
     kept = re.search(r"The logs are in (.+) until", done.stdout)
     assert kept
-    assert (Path(kept[1]) / "localorg.log").is_file()
+    assert (Path(kept[1]) / "worker1.log").is_file()
     shutil.rmtree(kept[1])
+
+
+@pytest.mark.timeout(240)
+def test_code_of_ones_own_that_fails_fails_the_demo(tmp_path: Path, environment: dict[str, str]) -> None:
+    """With the real count, and the reason that the records have."""
+    code = "from quotejob import Opportunity, PricedQuote\n\n\ndef price(deal: Opportunity, priced: PricedQuote)"
+    (tmp_path / "wrong_price.py").write_text(f"{code} -> PricedQuote:\n    raise ValueError('no price')\n")
+    own = environment | {"QUOTEJOB_PRICING": "wrong_price:price", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([DEMO, "--once", "--opportunities", "5"], env=own, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+    assert "6 records failed, one of them on purpose" in done.stdout
+    assert "ValueError: no price (line 5 of wrong_price.py)" in done.stdout
+    assert "6 of 6 records failed, and only one of them on purpose." in done.stdout
+    kept = re.search(r"The logs are in (.+) until", done.stdout)
+    assert kept
+    shutil.rmtree(kept[1])
+
+
+def test_a_profile_that_is_none_is_said_at_once(environment: dict[str, str]) -> None:
+    """Nothing is started, and the profiles are named: those of the local org."""
+    done = subprocess.run([DEMO, "--profile", "slow"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(f"'{name}'" in done.stderr for name in PROFILES), done.stderr
 
 
 def test_help_names_the_options(environment: dict[str, str]) -> None:

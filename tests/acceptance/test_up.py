@@ -122,7 +122,7 @@ def test_a_second_start_goes_on_with_the_data(checkout: Checkout) -> None:
         assert [process.name() for process in up.children if "redis" in process.name()] == ["redis-server"]
         assert {connection.laddr.ip for process in up.children for connection in listening(process)} == {"127.0.0.1"}
         again = checkout.up()
-        assert (again.returncode, again.stdout) == (1, "")
+        assert (again.returncode, again.stdout) == (2, "")
         assert "runs already with the org local" in again.stderr
         assert up.stop(signal.SIGINT) == 0
         assert not note.exists()
@@ -190,7 +190,7 @@ def test_what_cannot_start_says_why(checkout: Checkout) -> None:
     assert "sf command is not on PATH" in unknown.stderr
     checkout.data.joinpath("local", "key").write_text("damaged")
     damaged = checkout.up()
-    assert (damaged.returncode, damaged.stdout) == (1, "")
+    assert (damaged.returncode, damaged.stdout) == (2, "")
     assert "does not hold a key" in damaged.stderr
 
 

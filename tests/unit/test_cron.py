@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.process import ROOT
 from quotejob.errors import InvalidRequest
 from quotejob.schedules.cron import Cron
 
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+# How often a schedule of the pages with this name fires in a year: at least, and at most. Nights may be those of work.
+HOW_OFTEN = {
+    "hourly": (8_000, 8_784),
+    "nightly": (250, 366),
+    "daily": (250, 366),
+    "weekly": (52, 53),
+    "monthly": (12, 12),
+}
+HOW_OFTEN |= {"quarterly": (4, 4), "yearly": (1, 1)}
 START = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
 
 
@@ -244,3 +256,16 @@ def test_any_text_is_an_expression_or_refused(text: str) -> None:
     except InvalidRequest:
         return
     cron.next(START)
+
+
+def test_schedules_of_the_pages_fire_as_often_as_their_names_say() -> None:
+    """Who copies one gets what it is called."""
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    command = r'schedules (?:create|edit \w+ --name) (\w+) --cron "([^"]+)"'
+    body = r'"name": "(\w+)", "cronExpression": "([^"]+)"'
+    named = [*re.findall(command, text), *re.findall(body, text)]
+    assert {"Yearly", "Nightly", "Monthly"} <= {name for name, _ in named}
+    for name, expression in named:
+        least, most = HOW_OFTEN[name.lower()]
+        ahead = Cron.parse(expression).preview(START, most + 1)
+        assert least <= sum(moment < START.replace(year=2027) for moment in ahead) <= most, (name, expression)

@@ -8,6 +8,8 @@ from quotejob.jobtypes.quotes.writer import REFUSALS
 from quotejob.run import failures, hints
 from quotejob.run.failures import grouped
 from quotejob.run.receipt import Outcome, Result
+from quotejob.usercode import trouble
+from quotejob.usercode.rows import BadRecord
 
 
 def failed(number: int, code: str | None, message: str | None) -> Result:
@@ -72,8 +74,9 @@ def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_code_with_a_hint_is_one_that_a_record_can_have() -> None:
     """Of ours, or of the refusals of the writer; most of these have one."""
-    known = REFUSALS | {"UNPRICEABLE", "WORKER_LOST", "QUOTE_INCOMPLETE", "UNABLE_TO_LOCK_ROW"}
-    assert hints._HINTS.keys() <= known
+    own = {trouble.RAISED, BadRecord.code, "NOT_A_WRITE", "UNGUARDED_INSERT"}
+    known = REFUSALS | own | {"UNPRICEABLE", "WORKER_LOST", "QUOTE_INCOMPLETE", "UNABLE_TO_LOCK_ROW"}
+    assert own <= hints._HINTS.keys() <= known
     assert hints.hint("SOMETHING_NEW") is None
     assert hints.hint(None) is None
     for sentence in hints._HINTS.values():

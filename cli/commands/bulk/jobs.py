@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
@@ -28,20 +27,26 @@ _NAMES = ("id", "object", "operation", "state", "createdDate", "createdById")
 @click.command(epilog=examples("quotejob bulk jobs", "quotejob bulk jobs --type query --json"))
 @click.option("--type", "kind", type=click.Choice(list(_KINDS)), default="ingest", show_default=True)
 @click.option("--pk-chunking", is_flag=True, help="Only jobs with primary key chunking.")
-@click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, metavar="N", help="The most jobs to list."
+)
 @common
 def jobs(session: Session, kind: str, pk_chunking: bool, limit: int) -> int:
-    """List Bulk jobs of the org; of the type classic those of Bulk API 1.0."""
-    found = list(islice(_each(Org(session), kind, pk_chunking), limit))
+    """List Bulk jobs of the org, the newest first; of the type classic those of Bulk API 1.0."""
+    there = sorted(_each(Org(session), kind, pk_chunking), key=lambda job: (job["createdDate"], job["id"]))
+    found = there[: -limit - 1 : -1]
     rows = [[each.get(name) or "-" for name in _NAMES] for each in found]
     if not found and not session.as_json:
         session.say({}, f"The org has no Bulk job of the type {kind}.")
         return OK
     session.show({"jobs": found}, lambda screen: render.table(screen, _COLUMNS, rows))
+    if len(found) < len(there):
+        render.sentence(session.side, f"{len(found):,} of {len(there):,} jobs; --limit N shows more.")
     return OK
 
 
-def _each(org: Org, kind: str, chunked: bool) -> Any:
+def _each(org: Org, kind: str, chunked: bool) -> Iterator[Json]:
+    """Yield all jobs. No order of theirs is documented."""
     place, job_type = _KINDS[kind]
     query = {"jobType": job_type, **({"isPkChunkingEnabled": "true"} if chunked else {})}
     page = org.get(f"{BASE}/{place}", **query)

@@ -10,6 +10,7 @@ import csv
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cli.commands.bulk.places import cannot_write
 from cli.commands.bulk.source import Source
 from cli.problems import NAME, USAGE, CommandError
 
@@ -80,43 +82,64 @@ def _ended(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.ended")
 
 
+def to_go_on(path: Path, minutes: float) -> str:
+    """Return the command that goes on with the load of a file."""
+    return f"{NAME} bulk load {shlex.quote(str(path))} --resume --wait {minutes:g}"
+
+
 @contextmanager
 def opened(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[Ledger]:
     """Give the ledger of a file's load; raise CommandError when another one is in the way."""
     folder = folder_of(path)
-    known = folder / "ledger.json"
-    if resume and not _is_sent(known):
-        results = result_file(path, "success")
-        how = f"the last one ended, see {results}" if results.exists() else "leave --resume out"
-        raise CommandError(f"{path} has no load to go on with: {how}.", USAGE, "NOTHING_TO_RESUME")
-    if not resume and _is_sent(known):
-        message = (
-            f"A load of {path} has not ended. Go on with it: {NAME} bulk load {path} --resume. Or remove {folder}."
-        )
-        raise CommandError(message, USAGE, "LOAD_NOT_ENDED")
-    shutil.rmtree(_ended(folder), ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
+    with _locked(path, folder):
+        ledger: Ledger | None = None
+        sent = _is_sent(folder / "ledger.json")
+        try:
+            if resume != sent:
+                raise _in_the_way(path, folder) if sent else _nothing_there(path)
+            shutil.rmtree(_ended(folder), ignore_errors=True)
+            ledger = _read(folder, settings)
+            yield ledger
+        finally:
+            if not (sent if ledger is None else ledger.is_sent()):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, folder: Path) -> Iterator[None]:
+    """Hold the folder. What is in it says nothing while another process has it: that one may still be at work."""
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CommandError(f"Another process loads {path} now.", USAGE, "LOAD_IS_RUNNING") from None
-        ledger = _read(folder, known, settings)
-        try:
-            yield ledger
-        finally:
-            if not ledger.is_sent():
-                shutil.rmtree(folder, ignore_errors=True)
+        yield
     finally:
         os.close(lock)
+
+
+def _in_the_way(path: Path, folder: Path) -> CommandError:
+    message = f"A load of {path} has not ended. Go on with it: {to_go_on(path, 10)}. Or remove {folder}."
+    return CommandError(message, USAGE, "LOAD_NOT_ENDED")
+
+
+def _nothing_there(path: Path) -> CommandError:
+    results = result_file(path, "success")
+    how = f"the last one ended, see {results}" if results.exists() else "leave --resume out"
+    return CommandError(f"{path} has no load to go on with: {how}.", USAGE, "NOTHING_TO_RESUME")
 
 
 def _is_sent(known: Path) -> bool:
     return known.exists() and any(part["job"] for part in json.loads(known.read_text("utf-8"))["parts"])
 
 
-def _read(folder: Path, known: Path, settings: dict[str, Any]) -> Ledger:
+def _read(folder: Path, settings: dict[str, Any]) -> Ledger:
+    known = folder / "ledger.json"
     if not _is_sent(known):  # new, or it died before anything was sent
         return Ledger(folder, settings)
     body = json.loads(known.read_text("utf-8"))

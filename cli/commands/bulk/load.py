@@ -19,13 +19,16 @@ from cli.commands.bulk import ledger as ledgers
 from cli.commands.bulk.ledger import Ledger, Part
 from cli.commands.bulk.org import BASE, ENDED, Json, Org
 from cli.commands.bulk.outcome import FAILED, SUCCESS, UNKNOWN, UNPROCESSED, Outcome, Outcomes
+from cli.commands.bulk.places import check_writable
 from cli.commands.bulk.source import LINE, Form, Source, find_form, mapped
 from cli.options import Session, common, examples
-from cli.problems import JOB_NOT_COMPLETED, NAME, OK, RECORDS_FAILED, WAIT_RAN_OUT, CommandError
+from cli.problems import INTERRUPTED, JOB_NOT_COMPLETED, OK, RECORDS_FAILED, WAIT_RAN_OUT, CommandError
 
 OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
+_MINUTES = 10  # of --wait, where a command is shown
 _MULTIPART = 90_000  # bytes of content in the request that creates a job; the org takes 100,000 characters
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "caret": "^", "backquote": "`"}
+_FILES = (SUCCESS, FAILED, UNPROCESSED)
 _HEADS = {SUCCESS: ("sf__Id", "sf__Created"), FAILED: ("sf__Id", "sf__Error"), UNPROCESSED: (), UNKNOWN: ()}
 
 
@@ -85,7 +88,13 @@ def load(
     if not resume and (operation == "upsert") != bool(external_id):
         raise click.UsageError("Give --external-id with --operation upsert, and with no other one.")
     with ledgers.opened(file, settings, resume=resume) as ledger:
-        return Load(session, file, ledger).run(wait)
+        try:
+            return Load(session, file, ledger).run(wait)
+        except KeyboardInterrupt:
+            if not ledger.is_sent():
+                raise
+            message = f"Stopped. Go on with it: {ledgers.to_go_on(file, wait or _MINUTES)}"
+            raise CommandError(message, INTERRUPTED, "INTERRUPTED") from None
 
 
 class Load:
@@ -104,6 +113,8 @@ class Load:
 
     def run(self, wait: float | None) -> int:
         """Send what is not sent, and with a time to wait also collect the results."""
+        for kind in _FILES:
+            check_writable(self._file(kind))
         self._cut()
         for number, part in enumerate(self._ledger.parts):
             self._send(number, part)
@@ -201,8 +212,8 @@ class Load:
 
     def _sent(self) -> int:
         jobs = [part.job for part in self._ledger.parts]
-        again = f"{NAME} bulk load {self._path} --resume --wait 10"
-        self._session.say({"jobs": jobs}, *(f"Job {job} is in the org." for job in jobs), f"Results: {again}")
+        again = f"Results: {ledgers.to_go_on(self._path, _MINUTES)}"
+        self._session.say({"jobs": jobs}, *(f"Job {job} is in the org." for job in jobs), again)
         return OK
 
     # --- waiting ----------------------------------------------------------------------------------------------------
@@ -233,7 +244,7 @@ class Load:
         for each, part in zip(outcomes, self._ledger.parts, strict=True):
             each.collect(self._org, part)
         counts, unknown = self._write(chain.from_iterable(each.each() for each in outcomes))
-        files = {kind: str(self._file(kind)) for kind in (SUCCESS, FAILED, UNPROCESSED)}
+        files = {kind: str(self._file(kind)) for kind in _FILES}
         reasons = sorted({job["errorMessage"] for job in ended if job.get("errorMessage")})
         told = {"jobs": [job["id"] for job in ended], "counts": counts, "files": files, "reasons": reasons}
         lines = [f"{kind}: {counts[kind]:,}, see {files[kind]}" for kind in files if counts[kind]]
@@ -258,7 +269,7 @@ class Load:
         unknown: list[int] = []
         with ExitStack() as stack:
             writers = {}
-            for kind in (SUCCESS, FAILED, UNPROCESSED):
+            for kind in _FILES:
                 file = stack.enter_context(self._file(kind).open("w", encoding="utf-8", newline=""))
                 ending = "\r\n" if self._form.ending == "\r\n" else "\n"
                 writers[kind] = csv.writer(file, delimiter=self._form.delimiter, lineterminator=ending)

@@ -15,6 +15,7 @@ import click
 
 from cli import options
 from cli.commands.bulk.org import BASE, ENDED, Json, Org
+from cli.commands.bulk.places import check_writable
 from cli.options import Session, common, examples
 from cli.problems import JOB_NOT_COMPLETED, OK, WAIT_RAN_OUT, CommandError
 
@@ -38,14 +39,16 @@ def query(session: Session, soql: str, deleted: bool, output: Path | None, wait:
     """Run a SOQL statement as a Bulk job and write its rows as CSV. It waits for ten minutes, or for --wait."""
     if session.as_json and output is None:
         raise click.UsageError("With --json give --output: the rows need a place of their own.")
+    new = output and output.with_name(f"{output.name}.new")
+    if new:
+        check_writable(new)
     org = Org(session)
     order = {"operation": "queryAll" if deleted else "query", "query": soql}
     job = _ended(org, str(org.post(f"{BASE}/query", json=order)["id"]), time.monotonic() + (wait or 10) * 60)
-    if output is None:
+    if output is None or new is None:
         _write(org, job, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return OK
-    new = output.with_name(f"{output.name}.new")
     with new.open("wb") as file:
         _write(org, job, file)
     new.replace(output)

@@ -124,6 +124,7 @@ def _loaded(factory: str, target: str, send: Send) -> Work:
     """Load users' code, and tell the parent about it. If it cannot be used, tell why, and end."""
     try:
         work: Work = found(factory)(target)  # type: ignore[operator]
+        send(frames.LOADED, b"")
         send(frames.READY, work.about())
     except BaseException as error:
         traceback.print_exc()

@@ -10,6 +10,7 @@ import time
 from typing import BinaryIO
 
 CALL, ANSWER, BROKEN, RETRY, READY, UNFIT = b"c", b"a", b"b", b"r", b"y", b"u"
+LOADED = b"l"  # the code is imported; READY or UNFIT follows when it was looked at, which may call it
 QUESTION = b"q"  # of the child in the midst of a call; what is sent next is the reply to it
 _HEAD = struct.Struct(">cI")
 _MARK = struct.Struct("=qd")

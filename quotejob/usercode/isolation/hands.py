@@ -28,6 +28,8 @@ from quotejob.usercode.isolation.frames import Mark
 from quotejob.usercode.trouble import DIED, MEMORY, NONSENSE, TOO_SLOW, Broken, Retry
 
 LONGEST_START = 120.0  # seconds that the imports of users' code may take
+TRIAL_PATIENCE = 10  # how many times the seconds of a call its trial may take: the first call gets ready what stays
+LEAST_TRIAL = 5.0  # seconds
 LOOK_EVERY = 0.1  # seconds between two looks at the child's time and memory
 GROWTH = 2  # a child whose memory has grown to so many times what it was is replaced after its call
 LEAST_GROWTH = 64 << 20  # bytes that it must have grown by
@@ -125,11 +127,17 @@ class Hands:
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
         self._mark(0)
         answer = self._exchange(b"", LONGEST_START)
+        if not isinstance(answer, Broken) and answer[0] == frames.LOADED:
+            self._mark(0)
+            answer = self._exchange(b"", self._longest_trial())
         if not isinstance(answer, Broken) and answer[0] == frames.READY:
             return answer[1]
         self.stop()
         reason = answer.message if isinstance(answer, Broken) else answer[1].decode(errors="replace")
         raise Unfit(f"{self.kind.target} cannot be used: {reason}")
+
+    def _longest_trial(self) -> float:
+        return min(LONGEST_START, max(LEAST_TRIAL, self.kind.limits.seconds * TRIAL_PATIENCE))
 
     def _exchange(self, to_send: bytes, longest: float) -> tuple[bytes, bytes] | Broken:
         """Send, and return the next frame; or what is wrong with the child."""

@@ -1,4 +1,4 @@
-"""What a child runs in a test: so many seconds of computing, as the call says."""
+"""What a child runs in a test: so many seconds of computing, as the call says; and what hangs when it is tried."""
 
 from __future__ import annotations
 
@@ -41,3 +41,23 @@ class ForkedAtImport(Computing):
     def __init__(self, target: str) -> None:
         super().__init__(target)
         os.fork()
+
+
+class Hanging(Computing):
+    """It takes a while to load, which it may, and its trial ends never."""
+
+    def __init__(self, target: str) -> None:
+        time.sleep(3)
+        super().__init__(target)
+
+    def about(self) -> bytes:
+        time.sleep(1000)
+        return b""
+
+
+class Slow(Hanging):
+    """It takes a while to load and to be tried, as it may."""
+
+    def about(self) -> bytes:
+        time.sleep(3)
+        return b"slow"

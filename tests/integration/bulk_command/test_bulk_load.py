@@ -106,7 +106,8 @@ def test_failed_rows_are_loaded_again_with_their_first_lines(bulk: Run, org: Ser
         ("open quote", b'Name\n"a\nb\nc\n', "row at line 2"),
         ("stray quote", b'Name,Site\n"a"b,c\n', "row at line 2"),
         ("doubled", b"Name,Name\na,b\n", "names Name twice"),
-        ("nameless", b"Name,\na,b\n", "a column without a name"),
+        ("nameless", b"Name,\na,b\n", "column 2 has no name"),
+        ("two cases", b"Name,NAME\na,b\n", '"Name" and "NAME" are both sent to Name'),
     ],
 )
 def test_files_that_cannot_be_read(bulk: Run, org: Server, tmp_path: Path, name: str, data: bytes, words: str) -> None:

@@ -124,3 +124,21 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
     assert (process.returncode, said) == (1, "")
     assert complaint.count("\n") == 1
     assert "cannot listen on 127.0.0.1:" in complaint
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--port", "99999"), "99999 is not a port"),
+        (("--port", "-1"), "-1 is not a port"),
+        (("--pubsub-port", "65536"), "65536 is not a port"),
+        (("--force-app", "/nonexist"), "--force-app: /nonexist is no folder"),
+        (("--force-app", __file__), "is no folder"),
+    ],
+)
+def test_what_cannot_be_used_is_a_wrong_command(words: tuple[str, str], reason: str) -> None:
+    """And not an org without its fields, or a traceback."""
+    process = launch(*words)
+    said, complaint = process.communicate(timeout=20)
+    assert (process.returncode, said) == (2, "")
+    assert reason in complaint.splitlines()[-1]

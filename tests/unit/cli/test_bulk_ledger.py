@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.commands.bulk.ledger import Ledger, Part, folder_of, opened
-from cli.problems import CommandError
+from cli.problems import USAGE, CommandError
 
 
 class Died(BaseException):
@@ -63,3 +64,37 @@ def test_without_a_load_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="leave --resume out"), opened(file, {}, resume=True):
             pass
         folder_of(file).mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_load_at_work_is_said_to_be_one(tmp_path: Path, resume: bool, sent: bool) -> None:
+    """Whoever followed the advice to remove its folder would write its rows again. The folder stays as it is."""
+    file = tmp_path / "my list.csv"
+    with opened(file, {}, resume=False) as ledger:
+        ledger.parts.append(Part(1, 2, 2, "750" if sent else ""))
+        ledger.save()
+        with pytest.raises(CommandError, match="Another process loads") as refused, opened(file, {}, resume=resume):
+            pass
+        assert refused.value.code == "LOAD_IS_RUNNING"
+        assert (folder_of(file) / "ledger.json").exists()
+    assert folder_of(file).exists() is sent
+    if sent:
+        with pytest.raises(CommandError, match="--resume") as left, opened(file, {}, resume=False):
+            pass
+        assert left.value.code == "LOAD_NOT_ENDED"
+        assert f"bulk load {shlex.quote(str(file))} --resume --wait 10" in left.value.message
+        with opened(file, {}, resume=True) as again:
+            assert again.parts == ledger.parts
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """In one sentence, and with the code of a wrong value."""
+    folder_of(tmp_path / "taken.csv").write_text("a file")
+    for name in ("taken.csv", "there/is/no/such.csv", "l" * 252):
+        with (
+            pytest.raises(CommandError, match=r"cannot be written: \w+") as refused,
+            opened(tmp_path / name, {}, resume=False),
+        ):
+            pass
+        assert refused.value.exit_code == USAGE

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from cli import orgs
 from cli.main import quotejob
 from harness.process import ROOT
 
@@ -124,6 +125,28 @@ def test_a_short_id(fake: type[Fake]) -> None:
         assert call("failures", wrong).exit_code == 2
 
 
+@pytest.mark.parametrize("given", ["Nop", "Feed", "N\u00e4chtlich", "a b", "x", "1F0"])
+def test_a_schedule_that_is_not_there_is_named_as_it_was_typed(fake: type[Fake], given: str) -> None:
+    """And the message says that a name is allowed: whoever typed one would look for an id."""
+    fake.answers["/api/schedules"] = [(200, {"schedules": [{"name": "Nightly", "scheduleId": IDS[0]}]}, {})]
+    done = call("schedules", "show", given)
+    assert done.exit_code == 2
+    assert repr(given) in done.stderr
+    assert "name" in done.stderr
+
+
+def test_an_address_where_nothing_runs_names_the_one_where_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is known, so that it need not be started once more."""
+    monkeypatch.delenv("QUOTEJOB_ORG", raising=False)
+    monkeypatch.setattr(orgs, "running_systems", lambda: [{"web_url": "http://127.0.0.1:8003"}])
+    done = call("jobs", "--url", "http://127.0.0.1:8004")
+    assert done.exit_code == 2
+    assert "runs at http://127.0.0.1:8004, but at http://127.0.0.1:8003: correct --url" in done.stderr
+    monkeypatch.setattr(orgs, "running_systems", list)
+    none = call("jobs", "--url", "http://127.0.0.1:8004")
+    assert "No org is named: start" in none.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -190,7 +213,7 @@ def test_the_page_names_every_command() -> None:
 def test_a_schedule_of_a_job_type_of_ones_own(fake: type[Fake]) -> None:
     """Its name is sent as it is typed, the parameters in their order; that of a built-in one in any case."""
     fake.answers["/api/schedules"] = [(201, {"scheduleId": IDS[0]}, {})]
-    create = ["schedules", "create", "Yearly", "--json", "--cron", "0 0 6 1 * ?", "--type"]
+    create = ["schedules", "create", "Yearly", "--json", "--cron", "0 0 6 1 1 ?", "--type"]
     assert call(*create, "renewals", "--parameter", "months=24", "--parameter", "rule=a=b").exit_code == 0
     assert call(*create, "batchquote", "--clause", "Id != null").exit_code == 0
     own, built_in = [body for path, body in fake.sent if path == "/api/schedules"]

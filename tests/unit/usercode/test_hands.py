@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from quotejob.usercode.isolation.hands import Hands, Kind, Limits
+from quotejob.usercode.isolation.hands import Hands, Kind, Limits, Unfit
 from quotejob.usercode.trouble import TOO_SLOW, Broken
 
 
@@ -60,3 +61,18 @@ def test_a_copy_of_the_process_does_not_answer_too(factory: str) -> None:
             assert hands.call(body, 5, lambda _: b", said") == wanted
     finally:
         hands.stop()
+
+
+def test_code_that_hangs_when_it_is_tried_is_named_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its imports may take long; the first call of it has a limit of its own, and a worker says which code it was."""
+    monkeypatch.setattr("quotejob.usercode.isolation.hands.LEAST_TRIAL", 2.0)
+    hanging = Hands(Kind("own_jobs.computing:Hanging", "bad_sleep:price", Limits(seconds=0.1)))
+    begun = time.monotonic()
+    with pytest.raises(Unfit, match=r"bad_sleep:price cannot be used: No sign of life for 2 seconds"):
+        hanging.start()
+    assert time.monotonic() - begun < 60
+    slow = Hands(Kind("own_jobs.computing:Slow", "slow:price", Limits(seconds=3)))
+    try:
+        assert slow.start() == b"slow"
+    finally:
+        slow.stop()

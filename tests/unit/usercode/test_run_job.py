@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from enum import Enum, IntEnum
 from typing import Any
@@ -38,7 +38,7 @@ from quotejob.testing.pricing import run_pricing
 from quotejob.usercode.catalog import find
 from quotejob.usercode.context import MAX_GROUPS, OTHERS
 from quotejob.usercode.deciding import listed
-from quotejob.usercode.decisions import as_tallies, summed
+from quotejob.usercode.decisions import Refused, as_tallies, decisions, of_finish, summed
 from quotejob.usercode.jobtype import JobTypeError, check
 from quotejob.usercode.parameters import describe
 
@@ -99,6 +99,37 @@ def test_lost_answers_do_no_harm() -> None:
     assert "ValueError: no such price (line" in (ran.results[records[7].Id].message or "")
     items = [item["Price"] for item in ran.org.records["Item"].values()]
     assert set(items) == {Decimal("103.515")}
+
+
+class WithoutYield(JobType[Contract]):
+    writes = (updates("Contract", "Kind"),)
+
+    def execute(self, records: Sequence[Contract], context: Context) -> Any:
+        for one in records:
+            one.update(Kind="new")
+
+
+def test_a_method_without_a_yield_is_told_to_have_one() -> None:
+    """Nothing comes of its writes; Python's own words would name no line."""
+    ran = run_job(WithoutYield, [contract(1), contract(2)])
+    for result in ran.results.values():
+        assert (result.code, result.message) == (
+            "NOT_A_WRITE",
+            "execute returned nothing; yield each write, as in 'yield a.update(...)'",
+        )
+
+
+def test_a_write_that_is_returned_is_told_to_be_yielded() -> None:
+    """By execute and by finish, which may also give nothing at all."""
+    with pytest.raises(Refused, match="execute returned Update; yield each write"):
+        decisions(WithoutYield, [contract(1)], contract(1).update(Kind="new"))  # type: ignore[arg-type]
+    for given, what in (
+        (None, "nothing"),
+        (Finish(Context("j", datetime.now(UTC)), 0, 0, 0, {}).insert("A"), "Insert"),
+    ):
+        with pytest.raises(Refused, match=f"finish returned {what}; yield") as refused:
+            of_finish(WithoutYield, given)  # type: ignore[arg-type]
+        assert refused.value.code == "NOT_A_WRITE"
 
 
 class Dice(JobType[Contract]):
