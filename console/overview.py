@@ -16,10 +16,9 @@ from quotejob import clock
 from quotejob.diagnosis import LEAST_LEFT
 from quotejob.jobs.job import Job, Status
 from quotejob.jobs.listing import JobFilter
-from quotejob.metrics import reading
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store import keys
+from quotejob.store import keys, usage
 from quotejob.store.intake import concerns
 
 NIGHT = timedelta(hours=12)
@@ -113,7 +112,7 @@ def _warnings() -> list[str]:
     found = concerns(client)
     if not services().workers.are_there():
         found.append("No worker runs. Nothing is lost: jobs go on when one is back. Start one: celery -A tasks worker")
-    calls = reading.api_calls_of(client, host)
+    calls = usage.of_host(client, host)
     if calls and calls.share_left < LEAST_LEFT:
         said = f"Only {calls.left:,} of the org's {calls.allowed:,} API calls are left today"
         found.append(f"{said}. Jobs wait when there are none, and go on when calls return.")

@@ -133,8 +133,6 @@ class Answer:
 class Connection:
     """What quotejob.salesforce.bulk uses of a connection. It is its own salesforce and its own wire."""
 
-    base_url = ""
-
     def __init__(self, world: World, ingest: Ingest, request: Callable[[str, Callable[[], Any]], Any]) -> None:
         self.salesforce = self.wire = self
         self._world = world
@@ -166,9 +164,9 @@ class Connection:
             return self._request(f"{job_id}: {state}", lambda: self._ingest.move(job_id, state))
         return self._request(f"look at {job_id}", lambda: self._ingest.info(job_id))
 
-    def _call_salesforce(self, method: str, url: str, data: IO[bytes] | None = None, **_: Any) -> Answer:
+    def raw(self, method: str, path: str, data: IO[bytes] | None = None, **_: Any) -> Answer:
         """Upload the rows of a job, or fetch a file of its results."""
-        job_id, kind = url.removeprefix("jobs/ingest/").split("/")
+        job_id, kind = path.removeprefix("jobs/ingest/").split("/")
         if method == "PUT":
             content = data.read() if data is not None else b""
             self._request(f"upload {job_id}", lambda: self._ingest.upload(job_id, content))

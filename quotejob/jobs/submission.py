@@ -154,16 +154,22 @@ class Submission(JobReader):
         return self.get(job_id)
 
     def _forget_oldest(self, org_id: str) -> None:
-        """Delete some of the oldest ended jobs with their results: the org has more than QUOTEJOB_KEPT_JOBS."""
+        """Delete some of the oldest ended jobs with their results: the org has more than QUOTEJOB_KEPT_JOBS.
+
+        The list has jobs whose time is over, too: they leave it.
+        """
         listed = keys.jobs_of(org_id, "jobs")
-        oldest = self._redis.scored(listed, "-inf", "+inf", FORGOTTEN_AT_ONCE)
-        ended = [job for job in self.get_many([job_id for job_id, _ in oldest]) if job.ended]
+        oldest = [job_id for job_id, _ in self._redis.scored(listed, "-inf", "+inf", FORGOTTEN_AT_ONCE)]
+        found = self._redis.field_of_each([keys.job(job_id) for job_id in oldest], "status")
+        expired = [job_id for job_id, status in zip(oldest, found, strict=True) if status is None]
+        ended = [job for job in self.get_many(oldest) if job.ended]
         ended = [job for job in ended if self._redis.zscore(keys.CLEAN_UPS, job.job_id) is None]
         pipe = self._redis.pipeline()
         for job in ended:
             parts = keys.kept_after_end(job.job_id) + keys.needed_for_resume(job.job_id, job.waves or job.waves_begun)
             pipe.unlink(keys.job(job.job_id), keys.job(job.job_id, "context"), *parts)
-            pipe.zrem(listed, job.job_id)
+        for job_id in expired + [job.job_id for job in ended]:
+            pipe.zrem(listed, job_id)
         pipe.execute()
 
     def _room(self) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from quotejob import clock
-from quotejob.store import keys, scripts
+from quotejob.store import keys, scripts, usage
 from quotejob.store.client import RedisClient
+from quotejob.store.usage import ApiCalls
 from quotejob.tally import Counts
 
 WORKER_ALIVE = 15.0  # seconds after its last sign of life for which a worker counts as alive
 JOB_SILENT = 60.0  # seconds without a sign of life after which a job with a slot counts as silent
-API_CALLS_KNOWN = 24 * 3600.0  # seconds for which an org's last word on its API calls counts
 
 
 class State(msgspec.Struct, frozen=True):
@@ -32,25 +31,6 @@ class State(msgspec.Struct, frozen=True):
     clean_ups: int
     workers: int
     ticked: int
-
-
-@dataclass(frozen=True, slots=True)
-class ApiCalls:
-    """What an org said last about its daily API calls."""
-
-    host: str
-    used: int
-    allowed: int
-
-    @property
-    def left(self) -> int:
-        """How many are left."""
-        return max(0, self.allowed - self.used)
-
-    @property
-    def share_left(self) -> float:
-        """The same as a share of those allowed."""
-        return self.left / self.allowed if self.allowed else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +65,13 @@ def read(client: RedisClient) -> Reading:
     return Reading(
         state,
         {name.decode(): float(value) for name, value in counters.items()},
-        [found for host, text in api_calls.items() if (found := _api_calls(host, text, state.now)) is not None],
+        [
+            found
+            for host, text in api_calls.items()
+            if (found := usage.of_text(host.decode(), text, state.now)) is not None
+        ],
         {name: int({**memory, **stats}.get(name, 0)) for name in ("used_memory", "maxmemory", "evicted_keys")},
     )
-
-
-def api_calls_of(client: RedisClient, host: str) -> ApiCalls | None:
-    """Return what the org at this host said last. None: nothing within a day. Raises StoreUnavailable."""
-    text = client.field(keys.API_CALLS, host)
-    return _api_calls(host.encode(), text, clock.ms()) if text else None
 
 
 def store(client: RedisClient, counts: Counts) -> None:
@@ -111,8 +89,3 @@ def store(client: RedisClient, counts: Counts) -> None:
 def note_alive(client: RedisClient, worker: str) -> None:
     """Store a sign of life of a worker. Raises StoreUnavailable."""
     scripts.run(client, "metrics/alive", workers=keys.WORKERS, worker=worker)
-
-
-def _api_calls(host: bytes, text: bytes, now: int) -> ApiCalls | None:
-    used, allowed, when = text.split()
-    return None if now - int(when) > API_CALLS_KNOWN * 1000 else ApiCalls(host.decode(), int(used), int(allowed))

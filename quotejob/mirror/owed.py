@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quotejob.settings import Settings
-from quotejob.store import keys, scripts
+from quotejob.store import keys, scripts, usage
 from quotejob.store.client import RedisClient
 
 BETWEEN = 5.0  # seconds between two requests to an org at least
@@ -90,13 +90,10 @@ class MirrorNotes:
     def is_low(self, host: str) -> bool:
         """Return whether few of the org's daily calls are left, or only those that are kept for others.
 
-        This is what the org's last answers said.
+        This is what the org's last answers said, if one came within a day.
         """
-        stored = self._redis.field(keys.API_CALLS, host)
-        if stored is None:
-            return False
-        used, allowed, _ = (int(number) for number in stored.split())
-        return allowed - used < max(allowed // RESERVE, self._kept.of(allowed))
+        calls = usage.of_host(self._redis, host)
+        return calls is not None and calls.left < max(calls.allowed // RESERVE, self._kept.of(calls.allowed))
 
     def _run(self, script: str, owed: Owed, **arguments: object) -> None:
         notes: Sequence[tuple[str, int]] = list(owed.notes.items())

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from quotejob import clock, tally, tracing
+from quotejob import tally, tracing
 from quotejob.salesforce.address import OrgAddress
 from quotejob.salesforce.guard import MAX_ANSWER, GuardedSession
+from quotejob.store import usage
 
 _RESOURCE = re.compile(
     r"^/services/data/v[0-9.]+/(query|limits|sobjects|composite/graph|composite|jobs/ingest|jobs/query)(?:/|$)"
@@ -55,9 +56,9 @@ class Wire(GuardedSession):
             raise
         tally.count("org_requests", resource, _OUTCOMES.get(answer.status_code // 100, "ok"))
         self.date = answer.headers.get("Date", "")
-        if usage := _API_USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
-            self.usage = int(usage[1]), int(usage[2])
-            tally.note(self._host, f"{usage[1]} {usage[2]} {clock.ms(clock.now())}")
+        if said := _API_USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
+            self.usage = int(said[1]), int(said[2])
+            tally.note(self._host, usage.as_text(*self.usage))
         return answer
 
 

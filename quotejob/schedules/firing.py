@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from quotejob import audit, clock, formats
-from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict
+from quotejob.errors import FlexQueueFull, QuotejobError, ScheduleConflict, StoreUnavailable, TooManyJobs
 from quotejob.jobs.options import Options
 from quotejob.jobs.store import JobStore
 from quotejob.jobtypes import registry
@@ -26,10 +28,13 @@ from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 
 MISFIRE_AFTER = timedelta(seconds=60)  # a fire time that is later than this is missed; its misfire policy applies
-MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule that may wait for room in the flex queue
+MAX_FIRES_TO_SUBMIT = 10  # fire times of one schedule whose jobs may wait to be submitted
 DUE_PAGE_SIZE = 200  # schedules that are read at once
 _WAITS = "Its job waits: "  # an extendedStatus that is over when the job is submitted
+_UNEXPECTED = "there was an error in this app, which the log of its worker has; it tries again"
 MAX_ROUNDS_PER_TICK = 100  # the next tick takes what is still due after these
+
+log = structlog.get_logger()
 
 
 class Firing:
@@ -75,8 +80,8 @@ class Firing:
     def run_now(self, schedule_id: str, org_id: str) -> str:
         """Submit the schedule's job at once and return its id. Works in every state; the next fire time stays.
 
-        Raises ScheduleNotFound, FlexQueueFull, and ScheduleConflict when this process does not know the job type, and
-        when the job before has not ended and ``overlap`` is skip.
+        Raises ScheduleNotFound, FlexQueueFull, TooManyJobs, and ScheduleConflict when this process does not know the
+        job type, and when the job before has not ended and ``overlap`` is skip.
         """
         schedule, now, job_id = self._schedules.get(schedule_id, org_id), self._now(), str(uuid.uuid4())
         schedule.check()
@@ -88,7 +93,9 @@ class Firing:
             )
         try:
             self._submit(replace(schedule, guaranteed=False), job_id)
-        except FlexQueueFull:
+        except StoreUnavailable:
+            raise  # the job may be submitted; if it is not, the next tick does it
+        except Exception:
             self._settle(schedule.schedule_id, job_id)
             raise
         audit.note(self._redis, org_id, "runScheduleNow", schedule_id=schedule_id, job_id=job_id, name=schedule.name)
@@ -158,7 +165,8 @@ class Firing:
     def _submit_fired(self) -> list[str]:
         """Submit the jobs of what fired and return their orgs.
 
-        A job waits if its flex queue is full, or if this process does not know its type: another version may.
+        A job waits while its org takes no more jobs, or if this process does not know its type: another version may.
+        It also waits after an error, and the jobs of other schedules do not wait for it.
         """
         fired = [member.split(" ") for member in self._redis.ranked(keys.FIRED)]
         known = {
@@ -167,28 +175,43 @@ class Firing:
             if schedule.format <= formats.FORMAT
         }
         orgs: dict[str, None] = {}
-        full: dict[str, str] = {}  # org without room -> the refusal; its other jobs are not tried in this tick
+        refused: dict[str, str] = {}
         waiting: dict[str, str] = {}
         for schedule_id, job_id in fired:
             schedule = known.get(schedule_id)
             if schedule is None:
                 if not self._redis.exists(rows.key(schedule_id)):  # else a version that can read it submits the job
                     self._settle(schedule_id, job_id)
-                continue
-            if not registry.is_known(schedule.job_type):
-                waiting[schedule_id] = f"{_WAITS}{_unknown(schedule.job_type)}"
-                continue
-            if schedule.guaranteed or schedule.org_id not in full:  # a guaranteed one needs no room
-                try:
-                    self._submit(schedule, job_id)
-                    orgs[schedule.org_id] = None
-                    continue
-                except FlexQueueFull as refusal:
-                    full[schedule.org_id] = f"Waits for room in the flex queue: {refusal}"
-            waiting[schedule_id] = full[schedule.org_id]
+            elif reason := self._try(schedule, job_id, refused):
+                waiting[schedule_id] = _WAITS + reason
+            else:
+                orgs[schedule.org_id] = None
         for schedule_id, reason in waiting.items():
             self._explain(schedule_id, reason)
         return list(orgs)
+
+    def _try(self, schedule: Schedule, job_id: str, refused: dict[str, str]) -> str:
+        """Submit a job that has fired. Return why it waits; nothing if it does not.
+
+        ``refused``: why an org takes no more jobs in this tick. It grows.
+        """
+        org_id = schedule.org_id
+        if not registry.is_known(schedule.job_type):
+            return _unknown(schedule.job_type)
+        if org_id in refused and not schedule.guaranteed:  # a guaranteed one needs no room
+            return refused[org_id]
+        try:
+            self._submit(schedule, job_id)
+        except StoreUnavailable:
+            raise
+        except (FlexQueueFull, TooManyJobs) as refusal:
+            return refused.setdefault(org_id, refusal.message)
+        except Exception as error:  # it is this schedule's alone: the others go on
+            reason = error.message if isinstance(error, QuotejobError) else _UNEXPECTED
+            if schedule.extended_status != _WAITS + reason:  # once, not in every tick
+                log.exception("The job of a schedule cannot be submitted", schedule_id=schedule.schedule_id)
+            return reason
+        return ""
 
     def _submit(self, schedule: Schedule, job_id: str) -> None:
         """Submit the schedule's job. Twice makes one job, because its id is given."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from _callers import new_caller
@@ -175,6 +176,45 @@ def test_trouble_makes_the_limit_small_and_success_large_again(crowd: Crowd, mon
         crowd.come(mine, MOST)
         assert steps < 2000
     assert steps > MOST
+
+
+def test_many_orgs_that_wait_cost_little(crowd: Crowd) -> None:
+    """Nothing if no thread is free, else a look at some of them. Each has its turn before one has its second."""
+    count = 250
+    crowd.gate.announce("small", 1)
+    for _ in range(2):
+        for number in range(count):
+            crowd.come(f"{number:018}")
+    orgs: list[str] = []
+    assert rooms_read(crowd, crowd.gate.look) <= 1
+    while names := crowd.taken():
+        [name] = names
+        orgs.append(name.split()[0])
+        assert rooms_read(crowd, partial(crowd.leave, name)) <= 110
+        crowd.gate.announce("small", 1)
+    assert len(orgs) == 2 * count
+    assert len(set(orgs[1 : count + 1])) == count, "the very first one has not waited"
+
+
+def rooms_read(crowd: Crowd, do: Callable[[], object]) -> int:
+    """How many commands that read a room or the list of them this takes."""
+    crowd.client.config_resetstat()
+    do()
+    return int(crowd.client.info("commandstats").get("cmdstat_zrange", {"calls": 0})["calls"])
+
+
+@pytest.mark.parametrize("priority", [0, 4])
+def test_what_is_urgent_goes_first_among_many(crowd: Crowd, priority: int) -> None:
+    """Of orgs that have waited as long."""
+    crowd.gate.announce("small", 1)
+    [inside] = crowd.come(org())
+    for _ in range(50):
+        crowd.come(org(), 2)
+    urgent = org()
+    crowd.come(urgent, 1, priority=priority)
+    crowd.taken()
+    crowd.leave(inside)
+    assert [name.split()[0] for name in crowd.taken()] == [urgent]
 
 
 class AnyOrder(RuleBasedStateMachine):

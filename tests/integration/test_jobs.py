@@ -31,12 +31,14 @@ from quotejob.jobs.job import BuiltIn, Job, Status
 from quotejob.jobs.listing import JobFilter
 from quotejob.jobs.search import JobSearch
 from quotejob.jobs.store import JobStore
+from quotejob.jobs.submission import FORGOTTEN_AT_ONCE
 from quotejob.run.progress import Progress
 from quotejob.run.receipt import Outcome, Receipt, Result
 from quotejob.run.results import Results
 from quotejob.salesforce.caller import CallerContext, to18
 from quotejob.settings import Settings
 from quotejob.store import client as store
+from quotejob.store import keys
 
 
 @pytest.fixture
@@ -375,6 +377,19 @@ def test_the_oldest_ended_jobs_make_room(jobs: JobStore, caller: CallerContext) 
         with pytest.raises(JobNotFound):
             jobs.get(job_id)
         assert list(jobs._redis.scan_iter(f"quotejob:job:{job_id}*")) == []
+
+
+def test_the_oldest_make_room_after_jobs_that_have_expired(jobs: JobStore, caller: CallerContext) -> None:
+    """However many of them the list of the org's jobs still begins with."""
+    jobs._settings = replace(jobs.settings, holding_jobs=50)
+    expired, ended = ([submit(jobs, caller).job_id for _ in range(n)] for n in (2 * FORGOTTEN_AT_ONCE, 3))
+    for job_id in (*expired, *ended):
+        jobs.abort(job_id)
+    jobs._redis.delete(*map(keys.job, expired))
+    jobs._settings = replace(jobs.settings, kept_jobs=3)
+    made = [submit(jobs, caller).job_id for _ in range(3)]
+    kept = {job_id for job_id, _ in jobs._redis.scored(keys.jobs_of(caller.org_id, "jobs"), "-inf", "+inf", 100)}
+    assert kept == set(made)
 
 
 def test_sessions_are_sealed_with_the_newest_key(jobs: JobStore, caller: CallerContext) -> None:

@@ -177,19 +177,18 @@ class _Wave:
         return list(dict.fromkeys(chain(every, chain.from_iterable(one(quote) for quote in self._stored()))))
 
     def _quote_rows(self) -> Iterator[dict[str, str]]:
-        return (
-            row for quote in self._stored() if _fits(row := _row(quote_body(quote, self._key(quote.opportunity_id))))
-        )
+        bodies = (quote_body(quote, self._key(quote.opportunity_id)) for quote in self._stored())
+        return (_row(body) for body in bodies if _fits(body))
 
     def _line_rows(self, ids: Collection[str]) -> Iterator[dict[str, str]]:
         for quote in self._stored():
             if quote.opportunity_id in ids:
-                rows = [self._line_row(line, quote.opportunity_id) for line in quote.lines]
-                yield from rows if all(map(_fits, rows)) else ()
+                bodies = [self._line_body(line, quote.opportunity_id) for line in quote.lines]
+                yield from map(_row, bodies) if all(map(_fits, bodies)) else ()
 
-    def _line_row(self, line: PricedLine, opportunity_id: str) -> dict[str, str]:
+    def _line_body(self, line: PricedLine, opportunity_id: str) -> dict[str, Any]:
         key = self._key(line.opportunity_line_id)
-        return _row(line_body(line, "")) | {PARENT: self._key(opportunity_id), key_field.NAME: key}
+        return line_body(line, "") | {PARENT: self._key(opportunity_id), key_field.NAME: key}
 
     def _stored(self) -> Iterator[PricedQuote]:
         """Yield the priced quotes, one page after the other. So memory does not grow with the wave."""
@@ -294,6 +293,8 @@ def _row(body: Mapping[str, Any]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     match value:
+        case None | "":  # as a graph writes both; an empty cell would leave the field to its default
+            return NULL
         case bool():
             return str(value).lower()
         case Decimal():
@@ -302,9 +303,9 @@ def _text(value: Any) -> str:
             return str(value)
 
 
-def _fits(row: Mapping[str, str]) -> bool:
-    """Return whether a file can hold the row: it has no way to say the text that stands for no value."""
-    return NULL not in row.values()
+def _fits(body: Mapping[str, Any]) -> bool:
+    """Return whether a file can hold the record: it has no way to say the text that stands for no value."""
+    return NULL not in body.values()
 
 
 def _ids_of(quotes: IngestResult) -> dict[str, str]:

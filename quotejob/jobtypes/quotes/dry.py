@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from quotejob.jobtypes import foreseen
 from quotejob.jobtypes.foreseen import Fields, Write
@@ -16,7 +16,7 @@ from quotejob.jobtypes.quotes import packed
 from quotejob.jobtypes.quotes.writer import line_body, quote_body
 from quotejob.pricing import Rules, opportunity_name
 from quotejob.pricing.model import Opportunity, PricedLine, PricedQuote
-from quotejob.pricing.rules import region_name
+from quotejob.pricing.rules import EXACT, region_name
 from quotejob.run.context import Run
 from quotejob.run.dry_runs import changed
 from quotejob.run.receipt import Outcome, Planned, PlannedQuote, Result
@@ -66,6 +66,14 @@ def _writes(quote: PricedQuote) -> Iterator[Write]:
 
 
 def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Result:
+    with localcontext(EXACT):
+        shown = _shown(quote, opportunity, book)
+    writes = [("insert", "Quote", 1), ("insert", "QuoteLineItem", len(quote.lines))]
+    what = Planned(fingerprint(quote), writes, shown)
+    return Result(quote.opportunity_id, Outcome.PLANNED, record_name=opportunity.name, planned=what)
+
+
+def _shown(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> PlannedQuote:
     groups: dict[Decimal, list[PricedLine]] = {}
     for line in quote.lines:
         groups.setdefault(line.discount, []).append(line)
@@ -75,7 +83,7 @@ def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Resul
         for fraction, lines in sorted(groups.items())
     ]
     money = quote.copied.get("CurrencyIsoCode")
-    shown = PlannedQuote(
+    return PlannedQuote(
         name=quote.name,
         lines=len(quote.lines),
         list_total=str(_list_total(quote.lines, step)),
@@ -84,9 +92,6 @@ def _planned(quote: PricedQuote, opportunity: Opportunity, book: Rules) -> Resul
         region=region_name(opportunity, book),
         discounts=discounts,
     )
-    writes = [("insert", "Quote", 1), ("insert", "QuoteLineItem", len(quote.lines))]
-    what = Planned(fingerprint(quote), writes, shown)
-    return Result(quote.opportunity_id, Outcome.PLANNED, record_name=opportunity.name, planned=what)
 
 
 def _list_total(lines: Iterable[PricedLine], step: Decimal) -> Decimal:

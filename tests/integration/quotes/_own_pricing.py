@@ -86,6 +86,11 @@ def nasty_page(deals: Sequence[Opportunity], priced: Sequence[PricedQuote]) -> S
     return [nasty(deal, quote) for deal, quote in zip(deals, priced, strict=True)]
 
 
+def empty(deal: Opportunity, priced: PricedQuote) -> PricedQuote:
+    """Fields are set to nothing."""
+    return priced.each(lambda line: line.with_fields(Color__c=None, Shade__c="")).with_fields(Origin__c=None, Way__c="")
+
+
 def nothing(deal: Opportunity, priced: PricedQuote) -> None:
     return None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -14,8 +15,9 @@ from _callers import new_caller
 from cryptography.fernet import Fernet
 from systems.lost_ends import MOST_COMMANDS, is_lost
 
-from quotejob.errors import JobNotFound
+from quotejob.errors import JobNotFound, TooManyJobs
 from quotejob.jobs.job import BuiltIn, Status
+from quotejob.jobs.store import JobStore
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
@@ -94,6 +96,32 @@ def test_a_job_goes_on(services: Services, monkeypatch: pytest.MonkeyPatch, befo
         lost += 1
         goes_on(services, caller, job_id, do)
     assert lost > 5
+
+
+def test_an_org_is_not_locked_out(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count of what it has submitted within an hour ends, wherever the script that makes it was cut."""
+    jobs = JobStore(services.client, replace(services.settings, hourly_jobs=1))
+    lost = 0
+    for commands in range(MOST_COMMANDS):
+        caller = new_caller()
+        first = partial(jobs.submit, caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
+        if not is_lost(monkeypatch, commands, first):
+            break
+        lost += 1
+        assert services.client.ttl(keys.jobs_of(caller.org_id, "submitted")) != -1
+    assert lost > 5
+
+
+def test_a_count_without_an_end_gets_one(services: Services) -> None:
+    """An earlier version left it so; or the clock of Redis has jumped back."""
+    jobs = JobStore(services.client, replace(services.settings, hourly_jobs=1))
+    for seconds in (None, 2 * 3600):
+        caller = new_caller()
+        count = keys.jobs_of(caller.org_id, "submitted")
+        services.client.set(count, 1, ex=seconds)
+        with pytest.raises(TooManyJobs):
+            jobs.submit(caller, BuiltIn.BATCH_QUOTE, soql_where_clause="Name != null")
+        assert 0 < services.client.ttl(count) <= 3600
 
 
 def test_the_sweep_lets_go_of_a_job_that_has_ended(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,37 @@ def test_what_was_reserved_is_free_again(services: Services, active: Callable[..
     services.budget._draw(job, "batch 0 1", 1)
 
 
+@pytest.mark.parametrize("spent", [100, 799, 800])
+def test_a_job_that_comes_late_gets_only_what_is_left(
+    services: Services, active: Callable[..., Run], used: Used, spent: int
+) -> None:
+    """What the first one has spent is gone, however much more than its share that is. 200 of 1,000 are kept."""
+    used(0)
+    first = active(2_000, keep=200)
+    services.budget._draw(first, "batch 0 0", 1)
+    services.budget._settle(first, "batch 0 0", spent)
+    used(spent)
+    late = active(2_000, keep=200)
+    assert spend(services.budget, late) == min(400, 800 - spent)
+    assert spend(services.budget, first) == max(0, 400 - spent)
+    services.client.hset(keys.jobs_of(late.job.org_id, "usage"), "used", "0")  # the day has turned
+    assert spend(services.budget, late, most=1) == 1
+
+
+def test_what_a_job_has_spent_and_what_it_has_reserved_count_together(
+    services: Services, active: Callable[..., Run], used: Used
+) -> None:
+    """In whichever order Redis has the two: each of two jobs gets half."""
+    used(800)
+    first, second = active(500, keep=100), active(500, keep=100)
+    spend(services.budget, second, most=1)
+    for number in range(40):
+        services.budget._draw(first, f"batch 1 {number}", 1)
+    services.budget._settle(first, "batch 1 0", 1)
+    used(801)
+    assert spend(services.budget, first) == 10
+
+
 def test_jobs_that_have_ended_claim_nothing(services: Services, active: Callable[..., Run], used: Used) -> None:
     used(800)
     gone, job = active(500, keep=100), active(500, keep=100)

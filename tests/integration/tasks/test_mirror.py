@@ -15,6 +15,7 @@ from _runs import caller_of, forget_org, run_to_end
 
 from harness.api import LocalOrg
 from harness.stack import Stack
+from quotejob import clock
 from quotejob.errors import SessionExpired
 from quotejob.jobs.job import Job, Status
 from quotejob.mirror import owed, record
@@ -22,7 +23,7 @@ from quotejob.salesforce import API_VERSION, OrgAddress, OrgClient
 from quotejob.salesforce.caller import CallerContext
 from quotejob.services import Services
 from quotejob.settings import Settings
-from quotejob.store import keys
+from quotejob.store import keys, usage
 from quotejob.store.client import RedisClient
 from tasks import mirror, sweep
 
@@ -242,16 +243,20 @@ def test_a_user_without_the_permission_stops_nobody_else(
 
 
 def test_it_pauses_when_few_calls_are_left(services: Services, caller: CallerContext, local: LocalOrg) -> None:
+    """Until the org says that there are more, or has said nothing for a day."""
     host = OrgAddress.of(caller).host
-    services.client.hset(keys.API_CALLS, host, "96 100 1")
-    job = submit(services, caller)
-    before = calls(local)
-    told(services)
-    assert calls(local) == before
-    services.client.hset(keys.API_CALLS, host, "90 100 1")
-    services.client.zadd(keys.MIRRORS, {job.org_id: 0})
-    told(services)
-    assert len(rows(local, job)) == 1
+    few = usage.as_text(96, 100)
+    yesterday = few.replace(few.split()[-1], str(clock.ms() - 25 * 3_600_000))
+    for more in (usage.as_text(90, 100), yesterday):
+        services.client.hset(keys.API_CALLS, host, few)
+        job = submit(services, caller)
+        before = calls(local)
+        told(services)
+        assert calls(local) == before
+        services.client.hset(keys.API_CALLS, host, more)
+        services.client.zadd(keys.MIRRORS, {job.org_id: 0})
+        told(services)
+        assert len(rows(local, job)) == 1
 
 
 def test_progress_is_told_by_the_calls_of_the_job(services: Services, caller: CallerContext, local: LocalOrg) -> None:

@@ -43,15 +43,18 @@ local function limit_of(org, urgent)
   return math.max(1, (urgent or limit < 10) and limit or limit - 1)
 end
 
--- Return whether one more step of the org may go. A sixteenth of the threads is for steps that ask no org. Of the others
--- an org may take one more while it has fewer than twice as many as are free. So one org alone gets two thirds, the next
--- one two thirds of what is left, and there are threads for the fourth even if the first three never answer.
+-- Return how many threads are free. A sixteenth of the threads is for steps that ask no org.
+local function free_threads()
+  return threads and threads - math.floor(threads / 16) - total or math.huge
+end
+
+-- Return whether one more step of the org may go. An org may take one more thread while it has fewer than twice as many
+-- as are free. So one org alone gets two thirds, the next one two thirds of what is left, and there are threads for the
+-- fourth even if the first three never answer.
 local function may(org, urgent)
   local here = of_org[org] or 0
   if here >= limit_of(org, urgent) then return false end
-  if not threads then return true end
-  local free = threads - math.floor(threads / 16) - total
-  return free > 0 and (here == 0 or here < 2 * free)
+  return free_threads() > 0 and (here == 0 or here < 2 * free_threads())
 end
 
 local function let_in(org, id, list, message)

@@ -16,17 +16,25 @@ if limit then -- it grows by one for as many steps as it lets go at a time
   end
 end
 
--- Return the org whose first message goes next, and its place. nil: no message may go.
+-- Return the org whose first message goes next. nil: no message may go. Of the orgs without a step under way it looks at
+-- those that have waited longest, however many wait.
+local MOST_LOOKED_AT = 100
 local function next_org()
+  if free_threads() <= 0 then return nil end
   local best, best_here, best_place
+  local looked_at = 0
   for _, org in ipairs(redis.call('ZRANGE', args.waiting, 0, -1)) do
-    local first = redis.call('ZRANGE', room_of(org), 0, 0, 'WITHSCORES')
-    if not first[1] then
-      redis.call('ZREM', args.waiting, org)
-    else
-      local here, place = of_org[org] or 0, math.floor(tonumber(first[2]) / 2 ^ 40)
-      if may(org, is_urgent(place)) and (not best or here < best_here or (here == best_here and place < best_place)) then
-        best, best_here, best_place = org, here, place
+    local here = of_org[org] or 0
+    if looked_at == MOST_LOOKED_AT then break end
+    if not best or here <= best_here then
+      local first = redis.call('ZRANGE', room_of(org), 0, 0, 'WITHSCORES')
+      if not first[1] then
+        redis.call('ZREM', args.waiting, org)
+      else
+        local place = math.floor(tonumber(first[2]) / 2 ^ 40)
+        local better = not best or here < best_here or place < best_place
+        if better and may(org, is_urgent(place)) then best, best_here, best_place = org, here, place end
+        if here == 0 then looked_at = looked_at + 1 end
       end
     end
   end
@@ -40,7 +48,11 @@ while let < 1000 do
   local first = redis.call('ZPOPMIN', room_of(org))[1]
   local id, list, message = string.match(first, '^(.-)\n(.-)\n(.*)$')
   let_in(org, id, list, message)
-  redis.call('ZADD', args.waiting, string.format('%.0f', NOW), org)
+  if redis.call('EXISTS', room_of(org)) == 1 then
+    redis.call('ZADD', args.waiting, string.format('%.0f', NOW), org)
+  else
+    redis.call('ZREM', args.waiting, org)
+  end
   let = let + 1
 end
 return let

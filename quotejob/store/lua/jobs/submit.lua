@@ -21,6 +21,8 @@ if args.idempotency then
 end
 if redis.call('EXISTS', key) == 1 then return accepted('new', id, redis.call('ZCARD', listed)) end -- this very call, repeated
 local submitted = org(owner, 'submitted')
+local ends = redis.call('TTL', submitted) -- -1: none, the end of a script was lost; too many: the clock has jumped back
+if ends == -1 or ends > 3600 then redis.call('EXPIRE', submitted, 3600) end
 if not args.passes_full and tonumber(redis.call('GET', submitted) or 0) >= args.hourly then
   return {'often', tostring(math.min(3600, math.max(1, redis.call('TTL', submitted))))}
 end
@@ -46,7 +48,8 @@ if holds and not args.passes_full and overfull(owner, args.most_holding, args.mo
   return {'full', ''}
 end
 if not holds then redis.call('DEL', job(id, 'context')) end
-if redis.call('INCR', submitted) == 1 or redis.call('TTL', submitted) > 3600 then redis.call('EXPIRE', submitted, 3600) end
+redis.call('SET', submitted, 0, 'EX', 3600, 'NX')
+redis.call('INCR', submitted)
 count_move(id, 'Holding')
 if args.idempotency then
   redis.call('SET', args.idempotency, id, 'EX', args.idempotency_kept)

@@ -24,7 +24,7 @@ for place = 1, #found, 2 do
   elseif kind == 'claim' then
     claims[job] = tonumber(found[place + 1])
   elseif kind == 'spent' then
-    spent[job] = tonumber(found[place + 1])
+    spent[job] = (spent[job] or 0) + tonumber(found[place + 1])
   else
     local calls, ends = string.match(found[place + 1], '^(%d+) (%d+)$')
     local left = tonumber(ends) - now
@@ -50,7 +50,8 @@ if not limit then return reserve() end
 
 -- Share what may be spent, with what the jobs have spent already: the smallest claim first.
 local kept = math.max(args.number, math.floor(limit * args.percent / 100))
-local pool, jobs = limit - used - kept - drawn, {}
+local left = limit - used - kept - drawn
+local pool, jobs = left, {}
 for job, claim in pairs(claims) do
   pool = pool + (spent[job] or 0)
   jobs[#jobs + 1] = {job, claim + (spent[job] or 0)}
@@ -62,7 +63,8 @@ for place, each in ipairs(jobs) do
   pool = pool - part
   if each[1] == args.id then share = part end
 end
-if (spent[args.id] or 0) + args.need <= share then return reserve() end
+-- A job may have spent more than its share now is: then less is left than the shares of the others.
+if args.need <= left and (spent[args.id] or 0) + args.need <= share then return reserve() end
 
 local pause = math.min(args.longest, args.first * 2 ^ math.min(tonumber(asks or 0), 20))
 local since = now - tonumber(asked or at or 0)

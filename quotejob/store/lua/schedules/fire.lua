@@ -24,7 +24,7 @@ if not begun then
     if open or redis.call('SISMEMBER', args.fired_here, last) == 1 then reason = 'Skipped because its job ' .. last .. ' was still there' end
   end
   if not reason and fired >= args.most_fired then
-    reason = 'Skipped because the flex queue had no room for ' .. fired .. ' jobs of this schedule'
+    reason = 'Skipped because ' .. fired .. ' jobs of this schedule still wait to be submitted'
   end
 end
 if not args.planned and reason then return 'busy' end

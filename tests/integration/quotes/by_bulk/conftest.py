@@ -22,8 +22,10 @@ from quotejob.store import client, keys
 SCHEMA = """
 objects:
   Quote:
+    fields: {Origin__c: {type: string, length: 40}, Way__c: {type: string, length: 40}}
     rules: [{name: NoBad, rule: "Name LIKE '%bad%'", message: No such names here., field: Name}]
   QuoteLineItem:
+    fields: {Color__c: {type: string, length: 40}, Shade__c: {type: string, length: 40}}
     rules: [{name: NoThirteen, rule: "Quantity = 1313", message: Thirteen brings bad luck., field: Quantity}]
 """
 RECORDS = 12

@@ -19,6 +19,8 @@ from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field, registry
 from quotejob.jobtypes.quotes import commit, reading
+from quotejob.jobtypes.quotes.writer import Writer
+from quotejob.pricing.model import PricedQuote
 from quotejob.run import bulk_speed, leases
 from quotejob.run.context import begin
 from quotejob.run.receipt import Outcome
@@ -114,6 +116,29 @@ def test_the_same_quotes_as_by_graphs(empty: Callable[[], None], ended: Ended, i
             assert quote.pop("QuoteJobKey__c") == f"{of.job_id}:{quote['OpportunityId']}"
             del quote["Id"]
     assert by_graph == by_bulk
+
+
+def test_empty_values_are_empty(
+    empty: Callable[[], None], ended: Ended, local: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By graphs and by Bulk alike. Bulk needs no graph for them."""
+    monkeypatch.setenv("QUOTEJOB_PRICING", "_own_pricing:empty")
+    current.cache_clear()
+    write, graphs = Writer.write, list[PricedQuote]()
+
+    def writing(self: Writer, quotes: Sequence[PricedQuote]) -> None:
+        graphs.extend(quotes)
+        write(self, quotes)
+
+    monkeypatch.setattr(Writer, "write", writing)
+    for way, by_graph in ((CommitBy.GRAPH, RECORDS), (CommitBy.BULK, 0)):
+        empty()
+        graphs.clear()
+        assert (ended(way).succeeded, len(graphs)) == (RECORDS, by_graph)
+        lines = "SELECT Color__c, Shade__c FROM QuoteLineItems"
+        for quote in OrgReader(local).query(f"SELECT Origin__c, Way__c, ({lines}) FROM Quote"):
+            assert (quote["Origin__c"], quote["Way__c"]) == (None, None)
+            assert {(line["Color__c"], line["Shade__c"]) for line in quote["QuoteLineItems"]} == {(None, None)}
 
 
 def test_records_that_the_org_refuses(local: LocalOrg, services: Services, ended: Ended, in_org: InOrg) -> None:
