@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 from _runs import caller_of
+from flask import Flask
 from flask.testing import FlaskClient
 
 import api
 import console
+from console import assets
 from harness.api import LocalOrg
 from quotejob import clock
 from quotejob.jobs.conditions import Conditions
@@ -189,3 +191,16 @@ def test_what_needs_all_jobs_comes_after_the_page(
     services.jobs.abort(child)
     assert browser.get(f"/console/part/jobs/{services.jobs.submit(context, sample)[0].job_id}/family").text == ""
     assert "Aborted <b>1</b>" in browser.get("/console/part/jobs/chips").text
+
+
+@pytest.mark.parametrize("path", ["nosuch/../console.css", "./console.css", "../vendor/x.css", "../static/console.css"])
+def test_a_file_has_one_name(app: Flask, path: str) -> None:
+    """Other spellings of its path are not there, and nothing is kept for them."""
+    kept = assets._packed.cache_info().currsize
+    for each in (path, f"{path}/", path.replace("../", "%2e%2e/"), path.upper(), f"vendor//{path}", "vendor"):
+        answer = app.test_client().get(f"/console/static/{each}", headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 404, each
+    assert assets._packed.cache_info().currsize == kept
+    there = app.test_client().get("/console/static/console.css", headers={"Accept-Encoding": "gzip"})
+    assert (there.status_code, there.headers["Content-Encoding"]) == (200, "gzip")
+    there.close()
