@@ -96,7 +96,9 @@
   function count() {
     const bulk = $("bulk");
     if (!bulk) return;
-    const ticked = [...document.querySelectorAll("#rows input:checked")].map((box) => box.closest("tr"));
+    const boxes = [...document.querySelectorAll("#rows input")];
+    for (const box of boxes) box.closest("tr").classList.toggle("sel", box.checked); // a new answer has no such class
+    const ticked = boxes.filter((box) => box.checked).map((box) => box.closest("tr"));
     const ended = ticked.filter((row) => ["Failed", "Aborted"].includes(row.dataset.status)).length;
     const alive = ticked.filter((row) => !["Failed", "Aborted", "Completed"].includes(row.dataset.status)).length;
     bulk.hidden = !ticked.length;
@@ -109,9 +111,7 @@
     abort.disabled = !alive;
   }
   document.addEventListener("change", (event) => {
-    if (!event.target.matches("#rows input")) return;
-    event.target.closest("tr").classList.toggle("sel", event.target.checked);
-    count();
+    if (event.target.matches("#rows input")) count();
   });
   count();
 

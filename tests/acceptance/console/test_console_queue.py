@@ -121,3 +121,17 @@ def test_what_a_person_has_held_still_stays_so(page: Page, held: list[str], stil
     page.keyboard.press("Tab")
     expect(page.locator("#live")).to_have_text("Held still" if still else "Live")
     expect(page.locator("#live")).to_have_attribute("aria-pressed", "false" if still else "true")
+
+
+def test_a_ticked_row_stays_marked(page: Page, api: Api, held: list[str]) -> None:
+    """Also after a change of another one."""
+    page.goto("/console/jobs?show=holding")
+    row, box = page.locator(f"#job-{held[0]}"), page.locator(f"#job-{held[0]} input")
+    box.check()
+    expect(row).to_have_class("sel")
+    api.post(f"/api/jobs/{held[1]}/abort")
+    expect(page.locator(f"#job-{held[1]}")).to_contain_text("Aborted")
+    expect(box).to_be_checked()
+    expect(row).to_have_class("sel")
+    box.uncheck()
+    expect(row).not_to_have_class("sel")
