@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
+from console.ids import that_begin, typed
 from console.outlook import open_jobs, read, with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from console.words import title
@@ -131,12 +132,20 @@ def _only_open(statuses: frozenset[Status]) -> bool:
 def job_list() -> Response:
     """Show the org's jobs."""
     view, org_id = View.asked(), session().org_id
-    if keys.is_id(view.text):
-        return go(url_for("console.job", job_id=view.text))
+    if keys.is_id(typed(view.text)):
+        return go(url_for("console.job", job_id=typed(view.text)))
     wanted = _sought(view.filter(), open_jobs())
     found, older = services().search.recent(org_id, wanted, NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
-    jobs = with_outlook(found)
+    begun = [] if found or not view.text else that_begin(typed(view.text), _ids(org_id))
+    if len(begun) == 1:
+        return go(url_for("console.job", job_id=begun[0]))
+    jobs = with_outlook(found or services().jobs.get_many(begun[:ROWS]))
     return page("jobs.html", jobs=jobs, older=older, view=view, chips=CHIPS, spans=SPANS, types=registry.known())
+
+
+def _ids(org_id: str) -> list[str]:
+    """Return the ids of the org's jobs, the newest first."""
+    return services().client.ranked(keys.jobs_of(org_id, "jobs"))[::-1]
 
 
 def _sought(wanted: JobFilter, there: list[Job]) -> JobFilter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -32,6 +33,16 @@ def old(services: Services, local_org: LocalOrg) -> Old:
         return job_id
 
     return make
+
+
+@pytest.fixture
+def twins(services: Services, local_org: LocalOrg) -> tuple[str, str]:
+    """The ids of two Holding jobs, the first and the other, which begin with the same eight characters."""
+    begun = uuid.uuid4().hex[:8]
+    ids = f"{begun}-0000-4000-8000-00000000000a", f"{begun}-1111-4000-8000-00000000000b"
+    for job_id, name in zip(ids, ("the first", "the other"), strict=True):
+        services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE, name=name, job_id=job_id)
+    return ids
 
 
 def test_what_has_not_ended_is_shown_however_old_it_is(
@@ -92,3 +103,48 @@ def test_an_old_job_that_waits_again_is_told(
     assert "No job is like this" in browser.get(part).text
     services.jobs.resume(waits, caller_of(local_org))
     assert "1 to show" in browser.get(part).text
+
+
+@pytest.mark.parametrize("asked", [{}, {"show": "failed", "when": "1d"}])
+def test_a_job_is_found_by_the_beginning_of_its_id(
+    browser: FlaskClient, twins: tuple[str, str], asked: dict[str, str]
+) -> None:
+    """In any case, with blanks; also one that the filters leave out."""
+    for text in (twins[0][:10], f" {twins[0][:13].upper()} ", twins[0], twins[0].upper()):
+        answer = browser.get("/console/jobs", query_string={"q": text, **asked})
+        assert answer.headers.get("Location") == f"/console/jobs/{twins[0]}", text
+
+
+def test_a_beginning_of_several_ids_lists_them(
+    browser: FlaskClient, services: Services, local_org: LocalOrg, twins: tuple[str, str]
+) -> None:
+    """A name goes before an id, and too short a beginning is none."""
+    begun = twins[0][:8]
+    text = browser.get(f"/console/jobs?q={begun}").text
+    assert all(f'id="job-{each}"' in text for each in twins)
+    for wrong in (begun[:3], f"{begun[:5]}z", f"{begun}*"):
+        assert "No job is like this" in browser.get(f"/console/jobs?q={wrong}").text
+    named = services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE, name=f"of {begun}")[0].job_id
+    text = browser.get(f"/console/jobs?q={begun}").text
+    assert f'id="job-{named}"' in text
+    assert f'id="job-{twins[0]}"' not in text
+
+
+def test_the_audit_takes_ids_as_people_type_them(browser: FlaskClient, csrf: Csrf, twins: tuple[str, str]) -> None:
+    """What names nothing shows nothing, and never everything."""
+    for each in twins:
+        browser.post(f"/console/jobs/{each}/abort", data={"csrf": csrf(browser)})
+    one = twins[0]
+    for asked in (one[:10], f" {one[:13].upper()} ", f" {one} ", one.upper()):
+        text = browser.get("/console/audit", query_string={"of": asked}).text
+        assert "the first" in text, asked
+        assert "the other" not in text, asked
+        assert f'value="{one}"' in text
+    for asked in ("zzz", one[:3], "<u>", "-----", "9" * 300, str(uuid.uuid4())):
+        text = browser.get("/console/audit", query_string={"of": asked}).text
+        assert "Nothing is noted for" in text, asked
+        assert "Aborted a job" not in text, asked
+        assert "<u>" not in text
+    assert "several jobs or schedules begin with" in browser.get(f"/console/audit?of={one[:8]}").text
+    for asked in ("", "%20"):
+        assert browser.get(f"/console/audit?of={asked}").text.count("Aborted a job") == 2
