@@ -148,3 +148,17 @@ def test_the_audit_takes_ids_as_people_type_them(browser: FlaskClient, csrf: Csr
     assert "several jobs or schedules begin with" in browser.get(f"/console/audit?of={one[:8]}").text
     for asked in ("", "%20"):
         assert browser.get(f"/console/audit?of={asked}").text.count("Aborted a job") == 2
+
+
+def test_what_needs_a_person_is_counted_whole(browser: FlaskClient, services: Services, local_org: LocalOrg) -> None:
+    """Five are shown, and a link leads to all."""
+    for number in range(7):
+        services.jobs.submit(caller_of(local_org), BuiltIn.SAMPLE_DATA_DELETE, name=f"unlucky {number}")
+        [job_id] = services.jobs.promote(local_org.org_id)
+        services.jobs.move(job_id, Status.PREPARING)
+        services.jobs.move(job_id, Status.FAILED)
+    text = browser.get("/console").text.partition("Needs you")[2]
+    assert text.startswith('</h2><span class="m">7</span>')
+    assert text.count("failed</a>") == 5
+    assert 'href="/console/jobs?show=failed"' in text
+    assert "Failed <b>7</b>" in browser.get("/console/part/jobs/chips").text
