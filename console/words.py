@@ -29,6 +29,7 @@ from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, time_zone_named
 LONGEST_TITLE = 80  # characters
 MOST_RUNS = 10  # bars of a schedule
 OUTCOMES = {Status.COMPLETED: "ok", Status.FAILED: "ko", Status.ABORTED: "st0", None: "rn"}  # how a bar looks
+WEEK = timedelta(days=7)
 TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
 _KINDS = {
     BuiltIn.SAMPLE_DATA_CREATE: "Make sample data",
@@ -44,6 +45,7 @@ def install(app: Flask) -> None:
         "number": number,
         "relative": relative,
         "at": at,
+        "fires": fires,
         "lasting": lasting,
         "percent": percent,
         "spoken": spoken,
@@ -100,6 +102,14 @@ def at(moment: datetime, form: str = TIME) -> Markup:
         form = "%d %b %Y"
     local = moment.astimezone(_zone())
     return _time(moment, local, local.strftime(form), "clock")
+
+
+def fires(moment: datetime, form: str = "%a %H:%M") -> Markup:
+    """Return a fire time on the reader's clock. One after a week has its date, and one of another year its year."""
+    local, today = moment.astimezone(_zone()), clock.now().astimezone(_zone())
+    if abs(local.date() - today.date()) >= WEEK:
+        form = form if "%b" in form else form.replace("%a", "%a %d %b,")
+    return at(moment, form if local.year == today.year else form.replace("%b", "%b %Y"))
 
 
 def _time(moment: datetime, local: datetime, said: str, kind: str) -> Markup:
