@@ -11,7 +11,7 @@ from flask import Response, render_template, request, url_for
 
 from console.pages import blueprint, page, part, proven, services, session, told
 from console.submit import whole_number
-from console.words import MOST_RUNS, zone
+from console.words import MOST_RUNS, apart, zone
 from quotejob.asking import proof
 from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
 from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn, Job
@@ -93,7 +93,7 @@ def create_schedule() -> Response:
         made = services().schedules.create(context, **_checked(context, given))
     except QuotejobError as refusal:
         return page("schedule_new.html", given={**PLAIN, **given}, error=refusal.message, **_words())
-    return told(url_for("console.schedule", schedule_id=made.schedule_id), f'"{made.name}" is created.')
+    return told(url_for("console.schedule", schedule_id=made.schedule_id), f'"{apart(made.name)}" is created.')
 
 
 @blueprint.get("/schedules/<schedule_id>/edit")
@@ -120,7 +120,7 @@ def store_schedule(schedule_id: str) -> Response:
         given = {**PLAIN, **given}
         return page("schedule_new.html", given=given, schedule=found, error=refusal.message, **_words())
     workers.dispatch_org(services(), context.org_id)  # a slot may be kept no longer
-    return told(url_for("console.schedule", schedule_id=schedule_id), f'"{made.name}" is changed.')
+    return told(url_for("console.schedule", schedule_id=schedule_id), f'"{apart(made.name)}" is changed.')
 
 
 def _checked(context: CallerContext, given: dict[str, str]) -> dict[str, Any]:
@@ -200,10 +200,12 @@ def change_schedule(schedule_id: str, what: str) -> Response:
         answer = told(here, "Resumed.")
     elif what == "run":
         job_id = services().firing.run_now(schedule_id, context.org_id)
-        answer = told(url_for("console.job", job_id=job_id), f'"{found.name}" runs now.')
+        answer = told(url_for("console.job", job_id=job_id), f'"{apart(found.name)}" runs now.')
     elif what == "delete":
         store.delete(schedule_id, context.org_id)
-        answer = told(url_for("console.schedules"), f'"{found.name}" is deleted. Its jobs and their results stay.')
+        answer = told(
+            url_for("console.schedules"), f'"{apart(found.name)}" is deleted. Its jobs and their results stay.'
+        )
     else:
         raise ScheduleNotFound(f"There is nothing named {what[:40]} to do with a schedule")
     workers.dispatch_org(services(), context.org_id)  # a new job, or a slot that is no longer kept

@@ -165,11 +165,13 @@ def test_what_a_job_waits_for_has_its_name(browser: FlaskClient, services: Servi
     services.jobs.submit(context, sample, name="second", conditions=later)
     browser.set_cookie("quotejob_zone", "Europe/Zurich", path="/console")
     text = browser.get("/console/part/queue").text
-    assert f'job <a href="/console/jobs/{parent}">&lt;b&gt;first</a>, which is Holding, to be Completed' in text
+    assert (
+        f'job <a href="/console/jobs/{parent}"><bdi>&lt;b&gt;first</bdi></a>, which is Holding, to be Completed' in text
+    )
     assert "01 Jan 2099, 13:00" in text
     for path in ("/console", "/console/jobs"):
         text = browser.get(path).text
-        assert "Waits for job &lt;b&gt;first, which is Holding" in text
+        assert "Waits for job \u2068&lt;b&gt;first\u2069, which is Holding" in text
         assert "Does not run before 01 Jan 2099, 13:00" in text
 
 
