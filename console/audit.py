@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request, url_for
 
+from console.ids import that_begin, typed
 from console.pages import blueprint, page, services, session, sessions, told
 from quotejob import audit
 from quotejob.store import keys
@@ -27,18 +28,25 @@ ACTIONS = {
 @blueprint.get("/audit")
 def audit_trail() -> Response:
     """Show the newest entries, or those of one job or schedule."""
-    concerns, after = request.args.get("of", ""), request.args.get("after") or None
-    found, older = audit.entries(
-        services().client,
-        session().org_id,
-        concerns=concerns if keys.is_id(concerns) else None,
-        limit=ROWS,
-        cursor=after,
-    )
-    people = [] if concerns or after else sessions().people(session().org_id)
-    return page(
-        "audit.html", entries=found, older=older, after=after, concerns=concerns, actions=ACTIONS, people=people
-    )
+    client, org_id, after = services().client, session().org_id, request.args.get("after") or None
+    asked = typed(request.args.get("of", ""))[:200]
+    ids = _meant(asked) if asked else []
+    found: list[audit.Entry] = []
+    older = None
+    if not asked or len(ids) == 1:
+        found, older = audit.entries(client, org_id, concerns=ids[0] if ids else None, limit=ROWS, cursor=after)
+    people = [] if asked or after else sessions().people(org_id)
+    concerns = ids[0] if len(ids) == 1 else asked
+    shown = {"entries": found, "older": older, "after": after, "concerns": concerns, "several": len(ids) > 1}
+    return page("audit.html", **shown, actions=ACTIONS, people=people)
+
+
+def _meant(asked: str) -> list[str]:
+    """Return the id that was asked for, or those with an entry that begin so."""
+    if keys.is_id(asked):
+        return [asked]
+    every, _ = audit.entries(services().client, session().org_id, limit=audit.MOST)
+    return that_begin(asked, (each for entry in every for each in (entry.job_id, entry.schedule_id) if each))
 
 
 @blueprint.post("/people/end")

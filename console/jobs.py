@@ -10,11 +10,13 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from console.outlook import read, with_outlook
+from console.ids import that_begin, typed
+from console.outlook import open_jobs, read, with_outlook
 from console.pages import blueprint, current_tag, go, page, part, proven, services, session, told
 from console.words import title
 from quotejob import clock
 from quotejob.errors import JobNotFound
+from quotejob.forecast.org import MAX_ESTIMATED_HOLDING
 from quotejob.jobs import many
 from quotejob.jobs.job import ALIVE, Job, Status
 from quotejob.jobs.listing import NEWEST_FIRST, JobFilter
@@ -31,9 +33,10 @@ from tasks import workers
 
 ROWS = 50
 MOST_NEWER = 20
+OPEN = frozenset(ALIVE)
 CHIPS: dict[str, tuple[str, frozenset[Status], bool | None]] = {  # word in the address -> label, statuses, has errors
     "all": ("All", frozenset(), None),
-    "active": ("Active", frozenset(ALIVE) - {Status.HOLDING}, None),
+    "active": ("Active", OPEN - {Status.HOLDING}, None),
     "holding": ("Holding", frozenset({Status.HOLDING}), None),
     "completed": ("Completed", frozenset({Status.COMPLETED}), None),
     "failed": ("Failed", frozenset({Status.FAILED}), None),
@@ -41,7 +44,11 @@ CHIPS: dict[str, tuple[str, frozenset[Status], bool | None]] = {  # word in the 
     "errors": ("With failed records", frozenset(), True),
 }
 CHANGES = {"abort": many.ABORT, "resume": many.RESUME}
-SPANS = {"7d": ("Last 7 days", timedelta(days=7)), "1d": ("Last 24 hours", timedelta(days=1))}
+SPANS: dict[str, tuple[str, timedelta | None]] = {
+    "7d": ("Last 7 days", timedelta(days=7)),
+    "1d": ("Last 24 hours", timedelta(days=1)),
+    "any": ("Any time", None),
+}
 
 
 @dataclass(frozen=True)
@@ -58,22 +65,28 @@ class View:
     def asked(cls) -> View:
         """Return what this request's address asks for."""
         given = request.args.get
-        chip, span, job_type = given("show", "all"), given("when", "7d"), given("type", "")
+        chip, span, job_type = given("show", "all"), given("when", ""), given("type", "")
+        chip = chip if chip in CHIPS else "all"
         return cls(
-            chip if chip in CHIPS else "all",
+            chip,
             given("q", "").strip()[:200],
             job_type if registry.is_known(job_type) else "",
-            span if span in SPANS else "7d",
+            span if span in SPANS else usual_span(chip),
             given("after") or None,
         )
 
-    def filter(self, chip: str | None = None) -> JobFilter:
-        """Return the filter; with another chip if one is named."""
-        _, statuses, has_errors = CHIPS[chip or self.chip]
+    def with_chip(self, chip: str) -> View:
+        """Return the view that a chip leads to. A span that was not chosen becomes the usual one of that chip."""
+        return replace(self, chip=chip, span=usual_span(chip) if self.span == usual_span(self.chip) else self.span)
+
+    def filter(self) -> JobFilter:
+        """Return the filter."""
+        _, statuses, has_errors = CHIPS[self.chip]
+        span = SPANS[self.span][1]
         return JobFilter(
             statuses=statuses,
             job_types=frozenset({self.job_type} - {""}),
-            created_from=clock.now() - SPANS[self.span][1],
+            created_from=None if span is None else clock.now() - span,
             name=self.text or None,
             has_errors=has_errors,
         )
@@ -86,35 +99,62 @@ class View:
     @property
     def is_narrow(self) -> bool:
         """Whether it leaves jobs out."""
-        return bool(self._words({}))
+        return bool(self._words())
 
-    def address(self, **changes: str | None) -> str:
-        """Return the address of this view, with changes."""
-        return url_for("console.job_list", **self._words(changes))
+    def address(self, after: str | None = None) -> str:
+        """Return the address of this view; of its older jobs after a cursor."""
+        return url_for("console.job_list", **self._words(), after=after)
 
     def part(self, name: str) -> str:
         """Return the address of a part for this view."""
-        return url_for(f"console.part_{name}", **self._words({}))
+        return url_for(f"console.part_{name}", **self._words())
 
     def address_of_change(self) -> str:
         """Return where to send a change of all jobs of this view."""
-        return url_for("console.change_all", **self._words({}))
+        return url_for("console.change_all", **self._words())
 
-    def _words(self, changes: dict[str, str | None]) -> dict[str, Any]:
-        asked = {"show": self.chip, "q": self.text, "type": self.job_type, "when": self.span} | changes
-        plain = {"show": "all", "q": "", "type": "", "when": "7d"}
-        return {name: value for name, value in asked.items() if value and value != plain.get(name)}
+    def _words(self) -> dict[str, Any]:
+        asked = {"show": self.chip, "q": self.text, "type": self.job_type, "when": self.span}
+        plain = {"show": "all", "q": "", "type": "", "when": usual_span(self.chip)}
+        return {name: value for name, value in asked.items() if value != plain[name]}
+
+
+def usual_span(chip: str) -> str:
+    """Return the span of a chip if none is chosen: what has not ended is shown however old it is."""
+    return "any" if _only_open(CHIPS[chip][1]) else "7d"
+
+
+def _only_open(statuses: frozenset[Status]) -> bool:
+    return bool(statuses) and statuses <= OPEN
 
 
 @blueprint.get("/jobs")
 def job_list() -> Response:
     """Show the org's jobs."""
     view, org_id = View.asked(), session().org_id
-    if keys.is_id(view.text):
-        return go(url_for("console.job", job_id=view.text))
-    found, older = services().search.recent(org_id, view.filter(), NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
-    jobs = with_outlook(found)
+    if keys.is_id(typed(view.text)):
+        return go(url_for("console.job", job_id=typed(view.text)))
+    wanted = _sought(view.filter(), open_jobs())
+    found, older = services().search.recent(org_id, wanted, NEWEST_FIRST, limit=ROWS, cursor=view.cursor)
+    begun = [] if found or not view.text else that_begin(typed(view.text), _ids(org_id))
+    if len(begun) == 1:
+        return go(url_for("console.job", job_id=begun[0]))
+    jobs = with_outlook(found or services().jobs.get_many(begun[:ROWS]))
     return page("jobs.html", jobs=jobs, older=older, view=view, chips=CHIPS, spans=SPANS, types=registry.known())
+
+
+def _ids(org_id: str) -> list[str]:
+    """Return the ids of the org's jobs, the newest first."""
+    return services().client.ranked(keys.jobs_of(org_id, "jobs"))[::-1]
+
+
+def _sought(wanted: JobFilter, there: list[Job]) -> JobFilter:
+    """Return the same filter. If it takes open jobs of any time, no job older than the oldest one is read for it."""
+    if wanted.created_from or not _only_open(wanted.statuses):
+        return wanted
+    if len(there) >= MAX_ESTIMATED_HOLDING:  # some are not there
+        return wanted
+    return replace(wanted, created_from=min((job.created_date for job in there), default=clock.now()))
 
 
 @part("/jobs/chips")
@@ -126,20 +166,21 @@ def chips() -> str:
 
 
 @lru_cache(maxsize=64)
-def _counts(settings: Settings, org_id: str, tag: str, view: View) -> dict[str, int]:  # noqa: ARG001 (as for rows)
+def _counts(settings: Settings, org_id: str, tag: str, view: View) -> dict[str, int]:
     """Return the number of jobs of each chip, and of those of this chip that can be changed, by the kind of change.
 
     All jobs are read, so this is done neither for a page nor for a part that is polled.
     """
-    wanted = {name: view.filter(name) for name in CHIPS}
+    wanted = {name: view.with_chip(name).filter() for name in CHIPS}
     wanted |= {name: each for name, kind in CHANGES.items() if (each := view.to_change(kind))}
+    there = read(settings, org_id, tag)
+    wanted = {name: _sought(each, there) for name, each in wanted.items()}
+    begins = [each.created_from for each in wanted.values()]
+    widest = replace(wanted["all"], created_from=None if None in begins else min(filter(None, begins)))
     counts = dict.fromkeys((*CHIPS, *CHANGES), 0)
-    for job in Services.connected(settings).search.scan(org_id, wanted["all"], ("failed",)):
+    for job in Services.connected(settings).search.scan(org_id, widest, ("failed",)):
         for name, each in wanted.items():
-            counts[name] += (not each.statuses or job.status in each.statuses) and each.has_errors in (
-                None,
-                job.failed > 0,
-            )
+            counts[name] += each.takes(job)
     return counts
 
 
@@ -166,13 +207,14 @@ def _rows(
     Open jobs are read once for all views. Of newer ones nothing is read until there are some.
     """
     made = Services.connected(settings)
-    known = {job.job_id: job for job in read(settings, org_id, tag)}
+    there = read(settings, org_id, tag)
+    known = {job.job_id: job for job in there}
     others = [job for job in made.jobs.get_many([each for each in ids if each not in known]) if job.org_id == org_id]
     known |= {job.job_id: job for job in workers.with_outlook(made, org_id, others)}
     jobs = [known[each] for each in ids if each in known]
     if view.cursor:
         return jobs, 0
-    wanted = view.filter()
+    wanted = _sought(view.filter(), there)
     if jobs:
         wanted = replace(wanted, created_from=max(job.created_date for job in jobs) + timedelta.resolution)
     newer, _ = made.search.recent(org_id, wanted, NEWEST_FIRST, limit=MOST_NEWER)

@@ -123,7 +123,7 @@ def _coming() -> dict[str, object]:
     org_id = session().org_id
     every = services().schedules.list_for_org(org_id)
     timed = sorted((each.next_fire_time, each.name, each) for each in every if each.next_fire_time)
-    return {"coming": [each for _, _, each in timed[:SHOWN]], "unlucky": _night().unlucky[:SHOWN]}
+    return {"coming": [each for _, _, each in timed[:SHOWN]], "unlucky": _night().unlucky, "shown": SHOWN}
 
 
 def _night() -> Night:

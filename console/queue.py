@@ -12,7 +12,7 @@ from flask import Response, make_response, render_template, request
 
 from console.outlook import holding
 from console.pages import blueprint, current_tag, look_anew, page, part, proven, services, session
-from console.words import names_of_open_jobs, title
+from console.words import apart, names_of_open_jobs, title
 from quotejob import clock
 from quotejob.errors import InvalidRequest, JobConflict, JobNotFound
 from quotejob.jobs.flexqueue import QueuePlace
@@ -54,7 +54,9 @@ def _faster(refusal: JobConflict | JobNotFound, *named: str) -> str:
     for job in services().jobs.get_many([each for each in named if each]):
         if job.org_id == session().org_id and job.status != "Holding":
             since = (clock.now() - (job.completed_date or job.started_date or clock.now())).total_seconds()
-            return f'Not moved: the queue was faster. "{title(job)}" is {job.status} since {max(0, int(since))} s.'
+            return (
+                f'Not moved: the queue was faster. "{apart(title(job))}" is {job.status} since {max(0, int(since))} s.'
+            )
     return f"Not moved. {refusal.message}"
 
 

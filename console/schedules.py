@@ -7,11 +7,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import orjson
 from flask import Response, render_template, request, url_for
 
 from console.pages import blueprint, page, part, proven, services, session, told
 from console.submit import whole_number
-from console.words import MOST_RUNS, zone
+from console.words import MOST_RUNS, apart, zone
 from quotejob.asking import proof
 from quotejob.errors import InvalidRequest, QuotejobError, ScheduleNotFound
 from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn, Job
@@ -21,7 +22,6 @@ from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES
 from quotejob.salesforce.caller import CallerContext
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, Cron
 from quotejob.schedules.schedule import Misfire, Overlap, Schedule
-from quotejob.schedules.store import CHANGEABLE
 from quotejob.schedules.what import what_to_submit
 from quotejob.services import Services
 from quotejob.settings import Settings, is_developer_name
@@ -37,6 +37,20 @@ PLAIN = {
     "misfire": "runOnce",
     "overlap": "skip",
 }
+FORM = {  # the fields of the form: how a person calls it, and the field of Schedule that it becomes
+    "name": ("Name", "name"),
+    "cron": ("Expression", "cron_expression"),
+    "time_zone": ("Time zone", "time_zone"),
+    "job_type": ("Job", "job_type"),
+    "number": ("How many Opportunities", "number_of_opportunities"),
+    "clause": ("WHERE", "soql_where_clause"),
+    "parameters": ("Parameters", "parameters"),
+    "misfire": ("If fire times were missed", "misfire"),
+    "overlap": ("If its job before still runs", "overlap"),
+    "authorization": ("Authorization", "authorization"),
+    "guaranteed": ("Guaranteed", "guaranteed"),
+}
+OF_JOB_TYPE = ("number", "clause", "parameters")  # fields that another job type gives another meaning
 
 
 @blueprint.get("/schedules")
@@ -93,34 +107,73 @@ def create_schedule() -> Response:
         made = services().schedules.create(context, **_checked(context, given))
     except QuotejobError as refusal:
         return page("schedule_new.html", given={**PLAIN, **given}, error=refusal.message, **_words())
-    return told(url_for("console.schedule", schedule_id=made.schedule_id), f'"{made.name}" is created.')
+    return told(url_for("console.schedule", schedule_id=made.schedule_id), f'"{apart(made.name)}" is created.')
 
 
 @blueprint.get("/schedules/<schedule_id>/edit")
 def edit_schedule(schedule_id: str) -> Response:
     """Show the form of a schedule as it is."""
     found = _own(schedule_id)
-    given = {field: getattr(found, field) for field in CHANGEABLE}
-    given |= {
-        "cron": found.cron_expression,
-        "clause": found.soql_where_clause or "",
-        "number": found.number_of_opportunities or DEFAULT_OPPORTUNITIES,
-        "parameters": "\n".join(f"{name}={value}" for name, value in found.parameters),
-    }
-    return page("schedule_new.html", given=given, schedule=found, **_words())
+    return page("schedule_new.html", given=_as_form(found), shown=_as_form(found), schedule=found, **_words())
 
 
 @blueprint.post("/schedules/<schedule_id>/edit")
 def store_schedule(schedule_id: str) -> Response:
-    """Change a schedule. Its history stays. What is refused is kept in the form."""
-    context, found, given = proven(), _own(schedule_id), request.form.to_dict()
+    """Change the fields of a schedule that the person has changed. Its history stays.
+
+    What is refused is kept in the form. So is a field that somebody else has changed since it was shown.
+    """
+    context, found = proven(), _own(schedule_id)
+    given = {field: _plain(request.form.get(field, "")) for field in FORM}
+    now = _as_form(found)
+    shown = _shown(request.form.get("shown", "")) or now
+    mine = {field: value for field, value in given.items() if value != shown[field]}
+    form = {"schedule": found, "given": now | mine, **_words()}
     try:
-        made = services().schedules.change(schedule_id, context.org_id, _checked(context, given))
+        fields = _checked(context, now | mine)
+        now = _as_form(_own(schedule_id))  # again: the org may have needed some time
+        if both := [field for field in mine if now[field] not in (shown[field], mine[field])]:
+            others = [(FORM[field][0], now[field]) for field in both]
+            return page("schedule_new.html", **form | {"given": now | mine}, shown=now, others=others)
+        changed = {*mine, *(OF_JOB_TYPE if "job_type" in mine else ())}
+        names = [FORM[field][1] for field in changed]
+        made = services().schedules.change(schedule_id, context.org_id, {name: fields[name] for name in names})
     except QuotejobError as refusal:
-        given = {**PLAIN, **given}
-        return page("schedule_new.html", given=given, schedule=found, error=refusal.message, **_words())
+        shown = now | {field: shown[field] for field in mine}
+        return page("schedule_new.html", **form, shown=shown, error=refusal.message)
     workers.dispatch_org(services(), context.org_id)  # a slot may be kept no longer
-    return told(url_for("console.schedule", schedule_id=schedule_id), f'"{made.name}" is changed.')
+    return told(url_for("console.schedule", schedule_id=schedule_id), f'"{apart(made.name)}" is changed.')
+
+
+def _as_form(found: Schedule) -> dict[str, str]:
+    """Return a schedule as the form shows it."""
+    return {
+        "name": _plain(found.name),
+        "cron": found.cron_expression,
+        "time_zone": found.time_zone,
+        "job_type": found.job_type,
+        "number": str(found.number_of_opportunities or DEFAULT_OPPORTUNITIES),
+        "clause": _plain(found.soql_where_clause or ""),
+        "parameters": _plain("\n".join(f"{name}={value}" for name, value in found.parameters)),
+        "misfire": str(found.misfire),
+        "overlap": str(found.overlap),
+        "authorization": found.authorization,
+        "guaranteed": "1" if found.guaranteed else "",
+    }
+
+
+def _plain(text: str) -> str:
+    """Return a text of a form without what browsers change in it: the ends of its lines, and blanks around it."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def _shown(text: str) -> dict[str, str] | None:
+    """Return what the form had shown. None: whoever sends the form has seen none, such as a script."""
+    try:
+        shown = orjson.loads(text)
+    except ValueError:
+        return None
+    return shown if isinstance(shown, dict) and all(isinstance(shown.get(field), str) for field in FORM) else None
 
 
 def _checked(context: CallerContext, given: dict[str, str]) -> dict[str, Any]:
@@ -200,10 +253,12 @@ def change_schedule(schedule_id: str, what: str) -> Response:
         answer = told(here, "Resumed.")
     elif what == "run":
         job_id = services().firing.run_now(schedule_id, context.org_id)
-        answer = told(url_for("console.job", job_id=job_id), f'"{found.name}" runs now.')
+        answer = told(url_for("console.job", job_id=job_id), f'"{apart(found.name)}" runs now.')
     elif what == "delete":
         store.delete(schedule_id, context.org_id)
-        answer = told(url_for("console.schedules"), f'"{found.name}" is deleted. Its jobs and their results stay.')
+        answer = told(
+            url_for("console.schedules"), f'"{apart(found.name)}" is deleted. Its jobs and their results stay.'
+        )
     else:
         raise ScheduleNotFound(f"There is nothing named {what[:40]} to do with a schedule")
     workers.dispatch_org(services(), context.org_id)  # a new job, or a slot that is no longer kept

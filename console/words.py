@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from cron_descriptor import FormatError, Options, get_description
 from flask import Flask, g, request, url_for
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.local import LocalProxy
 
 from console.assets import STATIC
@@ -29,7 +30,11 @@ from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH, time_zone_named
 LONGEST_TITLE = 80  # characters
 MOST_RUNS = 10  # bars of a schedule
 OUTCOMES = {Status.COMPLETED: "ok", Status.FAILED: "ko", Status.ABORTED: "st0", None: "rn"}  # how a bar looks
+WEEK = timedelta(days=7)
 TIME, ONE_DAY = "%H:%M", timedelta(hours=20)  # a clock time alone is clear for so long
+# Letters and signs that show nothing, and signs that turn the direction of what follows them.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _KINDS = {
     BuiltIn.SAMPLE_DATA_CREATE: "Make sample data",
     BuiltIn.SAMPLE_DATA_DELETE: "Delete sample data",
@@ -44,6 +49,9 @@ def install(app: Flask) -> None:
         "number": number,
         "relative": relative,
         "at": at,
+        "fires": fires,
+        "named": named,
+        "bdi": bdi,
         "lasting": lasting,
         "percent": percent,
         "spoken": spoken,
@@ -102,6 +110,14 @@ def at(moment: datetime, form: str = TIME) -> Markup:
     return _time(moment, local, local.strftime(form), "clock")
 
 
+def fires(moment: datetime, form: str = "%a %H:%M") -> Markup:
+    """Return a fire time on the reader's clock. One after a week has its date, and one of another year its year."""
+    local, today = moment.astimezone(_zone()), clock.now().astimezone(_zone())
+    if abs(local.date() - today.date()) >= WEEK:
+        form = form if "%b" in form else form.replace("%a", "%a %d %b,")
+    return at(moment, form if local.year == today.year else form.replace("%b", "%b %Y"))
+
+
 def _time(moment: datetime, local: datetime, said: str, kind: str) -> Markup:
     """Return a time. Nothing here is from outside: Markup.format would take as long as all the rest of a page."""
     full = f"{local.day} {local:%b %Y, %H:%M:%S} {local.tzinfo}"
@@ -155,10 +171,26 @@ def _zone() -> ZoneInfo:
     return found
 
 
+def named(name: str) -> str:
+    """Return a name, or words for one without anything to see: nobody could click a link with it."""
+    seen = (unicodedata.category(each)[0] not in "CMZ" and each not in _BLANK for each in name)
+    return name if any(seen) else "(no name)"
+
+
+def bdi(name: str) -> Markup:
+    """Return a name as an element of its own, so that its direction changes nothing beside it."""
+    return Markup(f"<bdi>{escape(named(name))}</bdi>")
+
+
+def apart(name: str) -> str:
+    """Return the same for a text without elements."""
+    return f"\u2068{named(name).translate(_TURNS)}\u2069"
+
+
 def title(job: Job) -> str:
     """Return what people call the job."""
     if job.name:
-        return job.name
+        return named(job.name)
     if job.retry_of:
         return f"Retry of {job.retry_of[:8]}"
     if job.job_type == BuiltIn.SAMPLE_DATA_CREATE and job.number_of_opportunities:
@@ -210,7 +242,8 @@ def _waits(each: Waiting) -> str:
         return each.message
     if "names" not in g:
         g.names = names_of_open_jobs()
-    return each.message.replace(each.job_id, g.names.get(each.job_id, each.job_id[:8]))
+    name = g.names.get(each.job_id)
+    return each.message.replace(each.job_id, apart(name) if name else each.job_id[:8])
 
 
 def names_of_open_jobs() -> dict[str, str]:

@@ -3,7 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  let held = false; // nothing is asked while the page is held still
+  let held = false; // the person, or the end of the session, holds the page still: nothing is asked
+  let busy = false; // and nothing is asked while a job is moved
 
   // -- the reader's zone: the server writes all times in it
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -19,18 +20,19 @@
   let lost = false; // no part gets an answer
   function tell() {
     if (!live) return;
-    live.classList.toggle("off", held || lost);
-    live.setAttribute("aria-pressed", String(!held));
-    live.querySelector(".lt").textContent = held ? "Held still" : lost ? "No news" : "Live";
+    const still = held || busy;
+    live.classList.toggle("off", still || lost);
+    live.setAttribute("aria-pressed", String(!still));
+    live.querySelector(".lt").textContent = still ? "Held still" : lost ? "No news" : "Live";
   }
-  window.consoleHold = (still) => {
-    held = still;
+  window.consoleBusy = (now) => {
+    busy = now;
     tell();
   };
-  if (live) live.addEventListener("click", () => window.consoleHold(!held));
+  if (live) live.addEventListener("click", () => { held = !held; tell(); });
 
   document.addEventListener("htmx:before:request", (event) => {
-    if (event.target.matches("[data-live]") && (held || document.hidden)) event.preventDefault();
+    if (event.target.matches("[data-live]") && (held || busy || document.hidden)) event.preventDefault();
   });
   document.addEventListener("htmx:after:request", (event) => {
     const status = event.detail.ctx.response.status;
@@ -94,7 +96,9 @@
   function count() {
     const bulk = $("bulk");
     if (!bulk) return;
-    const ticked = [...document.querySelectorAll("#rows input:checked")].map((box) => box.closest("tr"));
+    const boxes = [...document.querySelectorAll("#rows input")];
+    for (const box of boxes) box.closest("tr").classList.toggle("sel", box.checked); // a new answer has no such class
+    const ticked = boxes.filter((box) => box.checked).map((box) => box.closest("tr"));
     const ended = ticked.filter((row) => ["Failed", "Aborted"].includes(row.dataset.status)).length;
     const alive = ticked.filter((row) => !["Failed", "Aborted", "Completed"].includes(row.dataset.status)).length;
     bulk.hidden = !ticked.length;
@@ -107,9 +111,7 @@
     abort.disabled = !alive;
   }
   document.addEventListener("change", (event) => {
-    if (!event.target.matches("#rows input")) return;
-    event.target.closest("tr").classList.toggle("sel", event.target.checked);
-    count();
+    if (event.target.matches("#rows input")) count();
   });
   count();
 

@@ -11,7 +11,13 @@
 
   function hold(still) {
     held.hidden = !still;
-    window.consoleHold(still);
+    window.consoleBusy(still);
+  }
+  // Why the last move was not made: it stays until the next one begins.
+  const refusal = document.getElementById("refusal");
+  function refuse(text) {
+    refusal.querySelector("p").textContent = text;
+    refusal.hidden = !text;
   }
   function say(text) {
     document.getElementById("live-region").textContent = text;
@@ -23,36 +29,52 @@
     return at === order.length - 1 ? { place: "end", other: "" } : { place: "after", other: order[at - 1].dataset.job };
   }
   function restore(order) {
-    for (const row of order) list().append(row);
+    keepFocus(() => { for (const row of order) if (row.isConnected) list().append(row); });
+  }
+  // A row that is moved in the page, or that an answer replaces, loses the focus: give it back to the same control.
+  const CONTROLS = [".hnd", "input", "[data-next]"];
+  async function keepFocus(change) {
+    const id = document.activeElement?.closest("li[data-job]")?.id;
+    const control = CONTROLS.find((each) => document.activeElement?.matches(each));
+    const later = change();
+    if (later) await later;
+    if (id && control) document.getElementById(id)?.querySelector(control)?.focus();
   }
 
   // Tell the server where a row is now. Afterwards the move can be undone for some seconds.
   async function send(row, order) {
     const back = { job: row.dataset.job, ...where(row, order) };
-    if (await move({ job: row.dataset.job, ...where(row, rows()) }, row)) offer(row.dataset.name, back);
+    if (await move({ job: row.dataset.job, ...where(row, rows()) }, row, order)) offer(row.dataset.name, back);
   }
-  async function move(what, row) {
-    const form = new URLSearchParams(what);
-    const focus = document.activeElement?.className === "hnd" ? row.id : null;
+  async function move(what, row, order) {
+    hold(true);
+    refuse("");
+    const { status, text } = await ask(what);
+    if (status === 200 || status === 409) {
+      await keepFocus(() => htmx.swap({ text, target: box, swap: "innerMorph", sourceElement: box }));
+      refuse(box.querySelector("[data-refusal]").dataset.refusal);
+      const now = document.getElementById(row.id);
+      if (status === 200 && now) say(`${now.dataset.name} is at place ${rows().indexOf(now) + 1} of ${rows().length}`);
+    } else {
+      restore(order);
+      refuse(text);
+    }
+    for (const each of box.querySelectorAll("li input")) each.value = each.defaultValue; // also one that was typed into
+    hold(false);
+    drag();
+    return status === 200;
+  }
+  async function ask(what) {
     try {
       const answer = await fetch(box.dataset.move, {
-        method: "POST", body: form, headers: { "X-CSRF-Token": box.dataset.csrf },
+        method: "POST", body: new URLSearchParams(what), headers: { "X-CSRF-Token": box.dataset.csrf },
       });
-      if (answer.status === 200 || answer.status === 409) {
-        await htmx.swap({ text: await answer.text(), target: box, swap: "innerMorph", sourceElement: box });
-        const now = document.getElementById(row.id);
-        if (answer.status === 409) say(document.getElementById("refusal").textContent);
-        else if (now) say(`${now.dataset.name} is at place ${rows().indexOf(now) + 1} of ${rows().length}`);
-        if (focus && now) now.querySelector(".hnd").focus();
-        return answer.status === 200;
-      } else {
-        const trouble = document.getElementById("trouble");
-        trouble.querySelector("p").textContent = `Not moved. ${await answer.text()}`;
-        trouble.hidden = false;
-      }
-    } finally {
-      hold(false);
-      drag();
+      const [{ status, headers }, text] = [answer, await answer.text()];
+      if (status === 200 || status === 409) return { status, text };
+      const ours = headers.get("content-type")?.startsWith("text/plain"); // else a proxy has answered
+      return { status, text: `Not moved. ${ours ? text : `The answer was ${status}.`}` };
+    } catch {
+      return { status: 0, text: "No answer came, so the job may not have moved. The list will show it." };
     }
   }
 
@@ -79,10 +101,9 @@
     const [what, row] = [last, last && document.getElementById(`q-${last.job}`)];
     if (!what || moving) return;
     last = null;
-    hold(true);
     row?.querySelector(".hnd")?.focus();
     undo.hidden = true;
-    await move(what, row ?? box);
+    await move(what, row ?? box, list() ? rows() : []);
   }
   undo?.querySelector("button").addEventListener("click", takeBack);
   document.addEventListener("keydown", (event) => {
@@ -121,6 +142,7 @@
       else {
         moving = { row, order: rows() };
         row.classList.add("held");
+        refuse("");
         hold(true);
         say(`${row.dataset.name} picked up, place ${rows().indexOf(row) + 1} of ${rows().length}`);
       }
@@ -166,18 +188,22 @@
     const others = rows().filter((each) => each !== row);
     const at = Math.max(0, Math.min(others.length, place - 1));
     if (rows().indexOf(row) === at) return;
-    if (at === others.length) list().append(row);
-    else others[at].before(row);
+    keepFocus(() => (at === others.length ? list().append(row) : others[at].before(row)));
     send(row, order);
   }
   function typed(input, row) {
     const place = Number.parseInt(input.value, 10);
-    input.blur();
-    if (Number.isNaN(place)) input.value = input.defaultValue;
-    else put(row, place);
+    input.value = input.defaultValue;
+    if (!Number.isNaN(place)) put(row, place);
   }
-  box.addEventListener("focusin", (event) => event.target.matches("input") && hold(true));
-  box.addEventListener("focusout", (event) => event.target.matches("input") && hold(false));
+  for (const begins of ["focusin", "input"]) {
+    box.addEventListener(begins, (event) => event.target.matches("input") && hold(true));
+  }
+  box.addEventListener("focusout", (event) => {
+    if (!event.target.matches("input") || event.target === document.activeElement) return; // another window has the keys
+    event.target.value = event.target.defaultValue;
+    hold(false);
+  });
   box.addEventListener("click", (event) => {
     if (event.target.closest("[data-next]")) put(event.target.closest("li"), 1);
   });

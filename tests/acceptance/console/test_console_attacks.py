@@ -111,7 +111,7 @@ def test_a_script_without_the_token_changes_nothing(visitor: Window, api: Api, h
     page.evaluate("document.getElementById('queue').dataset.csrf = '0'.repeat(64)")
     page.locator(f"#q-{held[3]} input").fill("1")
     page.locator(f"#q-{held[3]} input").press("Enter")
-    expect(page.locator("#trouble")).to_contain_text("Not moved. This change did not come from a page of this session.")
+    expect(page.locator("#refusal")).to_contain_text("Not moved. This change did not come from a page of this session.")
     assert [job["jobId"] for job in api.get("/api/flexqueue")["jobs"] if job["jobId"] in held] == held
 
 

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 import api
 import console
-from console import jobs, outlook
+from console import jobs, outlook, overview
 from harness.api import LocalOrg
 from quotejob.doors import Doors
 from quotejob.services import Services
@@ -58,7 +58,8 @@ def services(settings: Settings, local_org: LocalOrg) -> Iterator[Services]:
     made = Services.connected(settings)
     forget_org(made, local_org)
     outlook.read.cache_clear()  # the org's version begins anew
-    jobs._rows.cache_clear()
+    for kept in (jobs._rows, jobs._counts, overview._read_night):
+        kept.cache_clear()
     yield made
     forget_org(made, local_org)
 

@@ -36,6 +36,7 @@ def shown(browser: FlaskClient, job_id: str) -> str:
 
 def rows(text: str) -> list[tuple[str, str]]:
     """The jobs of the graph in their order: the name and what it says of those before."""
+    text = re.sub("</?bdi>", "", text)
     found = re.findall(r'<li id="dep-.*?class="nm".*?>(.*?)</(?:a|b)>.*?</li>', text, re.DOTALL)
     after = [re.search(r", after (.*?)</span>", each) for each in re.findall(r"<li id=.*?</li>", text, re.DOTALL)]
     return [(name, one[1] if one else "") for name, one in zip(found, after, strict=True)]

@@ -14,7 +14,7 @@ import api
 import console
 from console import schedules
 from harness.api import LocalOrg
-from quotejob import JobType, Row, updates
+from quotejob import JobType, Row, clock, updates
 from quotejob.jobs.search import JobSearch
 from quotejob.jobtypes import registry
 from quotejob.services import Services
@@ -151,3 +151,21 @@ def test_what_the_api_refuses_the_form_refuses(
     form |= {"job_type": "BatchQuote", "clause": "Id = null"}
     assert said in browser.post("/console/schedules", data=form | {field: wrong}).text
     assert services.schedules.list_for_org(local_org.org_id) == []
+
+
+def test_a_fire_time_of_another_year_has_its_year(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg
+) -> None:
+    """In the list, on its page, and while it is typed: five 29ths of February are in five years."""
+    form = {"name": "Leap", "cron": "0 0 0 29 2 ?", "job_type": "BatchQuote", "misfire": "skip", "overlap": "skip"}
+    form |= {"number": "10", "clause": "Id = null", "csrf": csrf(browser), "time_zone": "UTC"}
+    assert browser.post("/console/schedules", data=form).status_code == 303
+    [made] = services.schedules.list_for_org(local_org.org_id)
+    first, *later = made.next_fire_times
+    if first.year != clock.now().year:
+        assert f">{first:%a} 29 Feb {first.year}, 00:00<" in browser.get("/console/part/schedules").text
+    for text in (
+        browser.get(f"/console/schedules/{made.schedule_id}").text,
+        browser.post("/console/schedules/check", data=form).text,
+    ):
+        assert all(f" 29 Feb {each.year}, 00:00:00<" in text for each in later)

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 from _runs import caller_of
+from flask import Flask
 from flask.testing import FlaskClient
 
 import api
 import console
+from console import assets
 from harness.api import LocalOrg
 from quotejob import clock
 from quotejob.jobs.conditions import Conditions
@@ -163,11 +165,13 @@ def test_what_a_job_waits_for_has_its_name(browser: FlaskClient, services: Servi
     services.jobs.submit(context, sample, name="second", conditions=later)
     browser.set_cookie("quotejob_zone", "Europe/Zurich", path="/console")
     text = browser.get("/console/part/queue").text
-    assert f'job <a href="/console/jobs/{parent}">&lt;b&gt;first</a>, which is Holding, to be Completed' in text
+    assert (
+        f'job <a href="/console/jobs/{parent}"><bdi>&lt;b&gt;first</bdi></a>, which is Holding, to be Completed' in text
+    )
     assert "01 Jan 2099, 13:00" in text
     for path in ("/console", "/console/jobs"):
         text = browser.get(path).text
-        assert "Waits for job &lt;b&gt;first, which is Holding" in text
+        assert "Waits for job \u2068&lt;b&gt;first\u2069, which is Holding" in text
         assert "Does not run before 01 Jan 2099, 13:00" in text
 
 
@@ -189,3 +193,16 @@ def test_what_needs_all_jobs_comes_after_the_page(
     services.jobs.abort(child)
     assert browser.get(f"/console/part/jobs/{services.jobs.submit(context, sample)[0].job_id}/family").text == ""
     assert "Aborted <b>1</b>" in browser.get("/console/part/jobs/chips").text
+
+
+@pytest.mark.parametrize("path", ["nosuch/../console.css", "./console.css", "../vendor/x.css", "../static/console.css"])
+def test_a_file_has_one_name(app: Flask, path: str) -> None:
+    """Other spellings of its path are not there, and nothing is kept for them."""
+    kept = assets._packed.cache_info().currsize
+    for each in (path, f"{path}/", path.replace("../", "%2e%2e/"), path.upper(), f"vendor//{path}", "vendor"):
+        answer = app.test_client().get(f"/console/static/{each}", headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 404, each
+    assert assets._packed.cache_info().currsize == kept
+    there = app.test_client().get("/console/static/console.css", headers={"Accept-Encoding": "gzip"})
+    assert (there.status_code, there.headers["Content-Encoding"]) == (200, "gzip")
+    there.close()

@@ -51,6 +51,35 @@ def test_a_time_of_another_day_has_its_date() -> None:
         assert ">01 Jan 2099<" in words.at(datetime(2099, 1, 1, 3, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(
+    ("moment", "short", "long"),
+    [
+        (datetime(2027, 12, 20, 22, tzinfo=UTC), "Mon 22:00", "Mon 20 Dec, 22:00:00"),
+        (datetime(2027, 12, 26, 22, tzinfo=UTC), "Sun 22:00", "Sun 26 Dec, 22:00:00"),
+        (datetime(2027, 12, 27, 22, tzinfo=UTC), "Mon 27 Dec, 22:00", "Mon 27 Dec, 22:00:00"),
+        (datetime(2028, 1, 1, 22, tzinfo=UTC), "Sat 01 Jan 2028, 22:00", "Sat 01 Jan 2028, 22:00:00"),
+        (datetime(2028, 2, 29, tzinfo=UTC), "Tue 29 Feb 2028, 00:00", "Tue 29 Feb 2028, 00:00:00"),
+        (datetime(2026, 12, 31, 23, 30, tzinfo=UTC), "Thu 31 Dec 2026, 23:30", "Thu 31 Dec 2026, 23:30:00"),
+    ],
+)
+def test_a_fire_time_says_which_day_it_is(
+    moment: datetime, short: str, long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day of the week is enough for a week; another year is named."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2027, 12, 20, 12, tzinfo=UTC))
+    with Flask("t").test_request_context():
+        assert f">{short}<" in words.fires(moment)
+        assert f">{long}<" in words.fires(moment, "%a %d %b, %H:%M:%S")
+
+
+def test_the_year_is_that_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Zurich a year begins before it does in UTC."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2027, 12, 31, 12, tzinfo=UTC))
+    with Flask("t").test_request_context(headers={"Cookie": "quotejob_zone=Europe/Zurich"}):
+        said = words.fires(datetime(2027, 12, 31, 23, 30, tzinfo=UTC), "%a %d %b, %H:%M:%S")
+    assert ">Sat 01 Jan 2028, 00:30:00<" in said
+
+
 def test_it_is_100_percent_only_at_the_end() -> None:
     assert [words.percent(part, 1000) for part in (0, 1, 999, 1000)] == [0, 0, 99, 100]
 
