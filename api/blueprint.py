@@ -7,7 +7,6 @@ declared. It has the ``x-sfdc`` block, which tells Heroku AppLink which permissi
 from __future__ import annotations
 
 import codecs
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec, cast
@@ -21,6 +20,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import Headers, MultiDict
 
 from api.external_services import ACTION, ALIASES, APPLINK
+from api.places import names, only_there, refused, unknown
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 
@@ -91,7 +91,7 @@ class Parser(FlaskParser):
             if len(values) > 1 and name not in several:
                 raise InvalidRequest.field(name, "is given more than once; send it once")
         given: MultiDict[str, Any] = MultiDict(req.args)
-        known = _all_names(schema)
+        known = names(schema)
         for name, alias in ALIASES.items():
             if name in known and alias in given:
                 given.setdefault(name, given.pop(alias))
@@ -103,7 +103,7 @@ class Parser(FlaskParser):
         """Return the headers. For one that was not sent, its alias among the query parameters counts."""
         given = Headers(req.headers)
         for name, alias in ALIASES.items():
-            if name in _all_names(schema) and name not in given and alias in req.args:
+            if name in names(schema) and name not in given and alias in req.args:
                 given[name] = req.args[alias]
         return self._makeproxy(given, schema)
 
@@ -116,13 +116,12 @@ class Parser(FlaskParser):
         **kwargs: Any,  # noqa: ARG002
     ) -> NoReturn:
         """Raise InvalidRequest with every wrong field."""
-        details = list(_details(cast(dict[str, Any], error.messages), _all_names(schema)))
+        details = list(_details(cast(dict[str, Any], error.messages), names(schema)))
         for detail in details:  # by the name that was sent
             alias = ALIASES.get(detail["field"], "")
             if alias in req.args and detail["field"] not in req.args and detail["field"] not in req.headers:
                 detail["field"] = alias
-        sentence = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
-        raise InvalidRequest(sentence, details=details) from None
+        raise refused(details) from None
 
 
 def _not_json(request: Request) -> str:
@@ -170,12 +169,13 @@ class Blueprint(SmorestBlueprint):
             for error in errors + ALWAYS:  # first, and by a name: each decorator copies all that was declared before
                 wrapped = self.alt_response(error, schema="Error", description=ERRORS[error])(wrapped)
             wrapped = self.response(status, answer, description=described or None)(wrapped)
-            for location, schema in (("headers", headers), ("query", query), ("json", body)):
-                if schema is not None:
-                    more = {"example": example} if location == "json" else {}
-                    made = schema()  # one for all requests: to make one copies every field
-                    required = bool(_names(made))
-                    wrapped = self.arguments(made, location=location, required=required, **more)(wrapped)
+            places = {"headers": headers, "query": query, "json": body}
+            # One of each for all requests: to make one copies every field.
+            made = {location: schema() for location, schema in places.items() if schema is not None}
+            for location, one in made.items():
+                more = {"example": example} if location == "json" else {}
+                wrapped = self.arguments(one, location=location, required=bool(_names(one)), **more)(wrapped)
+            wrapped = only_there(wrapped, made)
             marks = APPLINK | (ACTION if for_agents else {})
             wrapped = self.doc(operationId=name, **{"x-sfdc": marks})(wrapped)
             parameters = [one for part, one in IDS.items() if f"<{part}>" in rule] or None
@@ -216,19 +216,6 @@ def _names(schema: Schema) -> list[str]:
     return [field.data_key or name for name, field in schema.fields.items() if field.required]
 
 
-def _all_names(schema: Schema) -> list[str]:
-    return [field.data_key or name for name, field in schema.fields.items()]
-
-
-def _unknown(name: str, known: Sequence[str]) -> str:
-    """Return what is wrong with a name that the schema does not have, and which one was probably meant."""
-    folded = {one.lower(): one for one in known}
-    likely = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
-    if likely:
-        return f"is unknown; did you mean {folded[likely[0]]}?"
-    return f"is unknown; leave it out. Known here: {', '.join(known)}"
-
-
 def _details(messages: Mapping[str, Any], known: Sequence[str]) -> Iterator[dict[str, str]]:
     """Flatten webargs' location -> field -> messages. A list has index -> messages below its field."""
     for found in messages.values():
@@ -236,7 +223,7 @@ def _details(messages: Mapping[str, Any], known: Sequence[str]) -> Iterator[dict
             for message in _texts(what):
                 yield {
                     "field": str(field),
-                    "message": _unknown(str(field), known) if message == "Unknown field." else message,
+                    "message": unknown(str(field), known) if message == "Unknown field." else message,
                 }
 
 
