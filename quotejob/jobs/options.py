@@ -50,3 +50,12 @@ class Options:
 
 
 PLAIN = Options()
+
+
+def already_run(job_id: str) -> JobConflict:
+    """Return the error for a dry run that another job has run: a second one would write everything once more."""
+    return JobConflict(
+        f"Job {job_id} runs this dry run already, and a dry run is run once; resume that job if it has stopped, retry "
+        "its failed records, or start a new dry run",
+        code="DRY_RUN_ALREADY_RUN",
+    )

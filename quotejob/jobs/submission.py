@@ -17,7 +17,7 @@ from quotejob.errors import FlexQueueFull, JobConflict, TooManyJobs
 from quotejob.jobs import idempotency
 from quotejob.jobs.conditions import UNCONDITIONAL, Conditions, unknown_jobs, vain
 from quotejob.jobs.job import RESUMABLE, Job, Status
-from quotejob.jobs.options import PLAIN, Options
+from quotejob.jobs.options import PLAIN, Options, already_run
 from quotejob.jobs.reading import JobReader
 from quotejob.jobs.retry import Retry
 from quotejob.salesforce import session as tokens
@@ -57,8 +57,9 @@ class Submission(JobReader):
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, TooManyJobs, StoreUnavailable if Redis has no room for new jobs, InvalidRequest for a
-        condition on a job that is not in this org, and IdempotencyKeyReused if the key came with another request.
+        Raises FlexQueueFull, TooManyJobs, StoreUnavailable if Redis has no room for new jobs, and JobConflict if another
+        job runs the same dry run. Raises InvalidRequest for a condition on a job that is not in this org, and
+        IdempotencyKeyReused if the key came with another request.
         """
         self._intake.check()
         job_id, now, org = job_id or str(uuid.uuid4()), self._now(), context.org_id
@@ -111,6 +112,8 @@ class Submission(JobReader):
             raise self._full()
         if answer == b"often":
             raise TooManyJobs(self._settings.hourly_jobs, int(found[0]))
+        if answer == b"ran":
+            raise already_run(found[0].decode())
         if answer == b"strangers":
             raise unknown_jobs([job_id.decode() for job_id in found])
         if answer == b"reused":

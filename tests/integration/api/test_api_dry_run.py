@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from _api import Headers, accepted, refused
-from _runs import forget_org, run_to_end
+from _runs import caller_of, forget_org, run_to_end
 from flask.testing import FlaskClient
 
 from harness.api import LocalOrg
 from harness.org_reader import OrgReader
+from quotejob.errors import JobConflict
 from quotejob.jobs.job import Job, Status
+from quotejob.jobs.options import Options
 from quotejob.salesforce import OrgClient
 from quotejob.services import Services
 from quotejob.settings import Settings, current
+from quotejob.store import keys
 
 Run = Callable[..., Job]
 
@@ -209,3 +213,61 @@ def test_a_dry_run_of_nothing(client: FlaskClient, headers: Headers, dry_run: Ru
     job = dry_run("nobody has this name")
     assert job.status is Status.COMPLETED
     refused(client.post(f"/api/jobs/{job.job_id}/run", json={}, headers=headers()), 409)
+
+
+def test_a_dry_run_is_run_once(
+    client: FlaskClient,
+    headers: Headers,
+    dry_run: Run,
+    deals: tuple[str, list[str]],
+    org: OrgReader,
+    services: Services,
+) -> None:
+    """Whoever asks again is told which job runs it, also when that one was aborted: it can be resumed."""
+    name, _ = deals
+    dry = dry_run(name)
+    url = f"/api/jobs/{dry.job_id}/run"
+    first = client.post(url, json={}, headers=headers()).get_json()["jobId"]
+
+    def again() -> None:
+        said = refused(client.post(url, json={"keepApiCalls": 1}, headers=headers()), 409, "DRY_RUN_ALREADY_RUN")
+        assert first in said["message"]
+
+    again()
+    client.post(f"/api/jobs/{first}/abort", headers=headers())
+    again()
+    assert client.post(f"/api/jobs/{first}/resume", headers=headers()).status_code == 202
+    run_to_end(services, first)
+    again()
+    assert org.count(f"SELECT COUNT() FROM Quote WHERE Opportunity.Name = '{name}'") == 2
+
+
+def test_of_several_at_once_one_runs_it(
+    dry_run: Run, deals: tuple[str, list[str]], services: Services, local_org: LocalOrg
+) -> None:
+    """The same submission may come twice, because its answer was lost; others are refused."""
+    dry = dry_run(deals[0])
+    seen = Options(after_dry_run=dry)
+
+    def one(job_id: str) -> str:
+        try:
+            return services.jobs.submit(caller_of(local_org), dry.job_type, options=seen, job_id=job_id)[0].job_id
+        except JobConflict as error:
+            return error.code
+
+    ids = [str(uuid.uuid4()) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(one, ids))
+    [ran] = set(done) - {"DRY_RUN_ALREADY_RUN"}
+    assert done.count(ran) == 1
+    assert [one(job_id) for job_id in (ran, str(uuid.uuid4()))] == [ran, "DRY_RUN_ALREADY_RUN"]
+
+
+def test_a_run_that_is_not_there_does_not_count(
+    dry_run: Run, deals: tuple[str, list[str]], services: Services, local_org: LocalOrg
+) -> None:
+    """Redis may have lost the end of the script that accepted it."""
+    dry = dry_run(deals[0])
+    services.client.hset(keys.job(dry.job_id), mapping={"runBy": str(uuid.uuid4())})
+    job, new = services.dry_runs.run(caller_of(local_org), Options(after_dry_run=dry))
+    assert (job.after_dry_run, new) == (dry.job_id, True)

@@ -5,7 +5,8 @@
 --       hourly (jobs that the org may submit within an hour), idempotency (its key, or nil), idempotency_kept (s), request (the fingerprint of what is asked)
 -- Returns {'new', id, jobs of the org, the hash of the job, its position}, {'known', id, 0, hash, position} (the same
 -- idempotency key), {'reused', id} (the same key, another request), {'full', ''}, {'often', seconds until more are
--- accepted}, or {'strangers', id ...}: it depends on jobs that are not in this org.
+-- accepted}, {'ran', id}: this job runs the same dry run (fields.afterDryRun), or {'strangers', id ...}: it depends on
+-- jobs that are not in this org.
 local id, owner, key = args.id, args.org, job(args.id)
 local listed = org(owner, 'jobs')
 local function accepted(word, which, count)
@@ -26,11 +27,16 @@ if ends == -1 or ends > 3600 then redis.call('EXPIRE', submitted, 3600) end
 if not args.passes_full and tonumber(redis.call('GET', submitted) or 0) >= args.hourly then
   return {'often', tostring(math.min(3600, math.max(1, redis.call('TTL', submitted))))}
 end
+local dry = args.fields.afterDryRun and job(args.fields.afterDryRun)
+local ran = dry and redis.call('HGET', dry, 'runBy')
+if ran and ran ~= id and redis.call('EXISTS', job(ran)) == 1 then return {'ran', ran} end
 local strangers = {'strangers'}
 for _, parent in ipairs(args.parents) do
   if redis.call('HGET', job(parent), 'orgId') ~= owner then strangers[#strangers + 1] = parent end
 end
 if #strangers > 1 then return strangers end
+-- Before there is such a job: if the end of this script is lost, the dry run names a job that is not there, and is free.
+if dry and redis.call('EXISTS', dry) == 1 then redis.call('HSET', dry, 'runBy', id) end
 watch(id, owner, args.fields.jobType)
 redis.call('SET', job(id, 'context'), args.context, 'EX', args.context_kept)
 for _, parent in ipairs(args.parents) do redis.call('SADD', job(id, 'waits'), parent) end
