@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 from quotejob.errors import InvalidRequest
 
@@ -195,7 +196,8 @@ def time_zone_named(name: str) -> ZoneInfo:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Return the names of IANA. A machine may have others, such as localtime, which mean something else on the next one."""
+    return frozenset(files("tzdata").joinpath("zones").read_text().split())
 
 
 def _at_least(values: list[int], least: int) -> int | None:
