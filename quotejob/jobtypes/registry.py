@@ -126,9 +126,14 @@ def checked(job_type: str, clause: str | None, given: parameters.Pairs) -> Mappi
     }
 
 
+def has_choice_of_commit(job_type: str) -> bool:
+    """Return whether the jobs of a type can be told how they write."""
+    return job_type == BatchQuote.name
+
+
 def check_commit_by(job_type: str, commit_by: CommitBy | None) -> None:
     """Raise InvalidRequest if the jobs of a type have no choice how they write."""
-    if commit_by is not None and job_type != BatchQuote.name:
+    if commit_by is not None and not has_choice_of_commit(job_type):
         raise InvalidRequest.field("commitBy", f"has no meaning for {job_type}; leave it out")
 
 

@@ -19,14 +19,16 @@ def what_to_submit(
     """Return the fields of the job to submit. Raises InvalidRequest if they do not fit the job type.
 
     ``number_of_opportunities`` counts for sample data only. The clause is checked as text only: the org is not asked.
+    ``commit_by`` is among them, as None, only where it has no meaning: a schedule whose job type changes may have one.
     """
     if not registry.is_known(job_type):
         raise InvalidRequest.field("jobType", f"should be the name of a job type: {registry.names()}")
+    none: dict[str, Any] = {} if registry.has_choice_of_commit(job_type) else {"commit_by": None}
     if job_type not in _SAMPLE_DATA:
         fields = registry.checked(job_type, clause, given)
-        return {**fields, "parameters": tuple(fields["parameters"]), "number_of_opportunities": None}
+        return {**none, **fields, "parameters": tuple(fields["parameters"]), "number_of_opportunities": None}
     for field, sent in ((FIELD, clause is not None), (parameters.FIELD, bool(given))):
         if sent:
             raise InvalidRequest.field(field, f"has no meaning for {job_type}; leave it out")
     number = number_of_opportunities if job_type == BuiltIn.SAMPLE_DATA_CREATE else None
-    return {"soql_where_clause": None, "parameters": (), "number_of_opportunities": number}
+    return {**none, "soql_where_clause": None, "parameters": (), "number_of_opportunities": number}

@@ -212,20 +212,22 @@ def test_a_schedule_is_changed(ask: Ask) -> None:
 
 def test_the_type_of_a_schedule_is_changed(ask: Ask) -> None:
     """A clause goes with a BatchQuote only; what no longer fits is dropped, what is missing is asked for."""
-    at = f"/{ask('POST', body=NIGHTLY).get_json()['scheduleId']}"
+    at = f"/{ask('POST', body=NIGHTLY | {'commitBy': 'bulk'}).get_json()['scheduleId']}"
 
     def job() -> tuple[Any, ...]:
         found = ask("GET", at).get_json()
-        return found["jobType"], found["soqlWhereClause"], found["numberOfOpportunities"]
+        return found["jobType"], found["soqlWhereClause"], found["numberOfOpportunities"], found["commitBy"]
 
+    assert ask("PATCH", at, {"soqlWhereClause": "Amount > 1"}).status_code == 200
+    assert job() == ("BatchQuote", "Amount > 1", None, "bulk")
     assert ask("PATCH", at, {"jobType": "SampleDataCreate"}).status_code == 200
-    assert job() == ("SampleDataCreate", None, 10)
+    assert job() == ("SampleDataCreate", None, 10, None)
     assert ask("PATCH", at, {"numberOfOpportunities": 3}).status_code == 200
-    assert job() == ("SampleDataCreate", None, 3)
+    assert job() == ("SampleDataCreate", None, 3, None)
     refused(ask("PATCH", at, {"soqlWhereClause": "Name != null"}), 400, "soqlWhereClause")
     refused(ask("PATCH", at, {"jobType": "BatchQuote"}), 400, "soqlWhereClause")
     assert ask("PATCH", at, {"jobType": "BatchQuote", "soqlWhereClause": "Amount > 2"}).status_code == 200
-    assert job() == ("BatchQuote", "Amount > 2", None)
+    assert job() == ("BatchQuote", "Amount > 2", None, None)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from _runs import caller_of
 from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 
@@ -15,6 +16,7 @@ import console
 from console import schedules
 from harness.api import LocalOrg
 from quotejob import JobType, Row, clock, updates
+from quotejob.jobs.job import CommitBy
 from quotejob.jobs.search import JobSearch
 from quotejob.jobtypes import registry
 from quotejob.services import Services
@@ -75,6 +77,22 @@ def test_a_schedule_of_a_job_type_of_ones_own(
     assert ">months=24</textarea>" in edit
     assert browser.post(f"{at}/edit", data=form | {"parameters": "months=36"}).status_code in (302, 303)
     assert services.schedules.get(made.schedule_id).parameters == (("months", "36"),)
+
+
+@pytest.mark.parametrize("kind", ["YearlyRenewals", "SampleDataDelete"])
+def test_another_job_type_does_not_keep_how_quotes_are_written(
+    browser: FlaskClient, csrf: Csrf, services: Services, local_org: LocalOrg, kind: str
+) -> None:
+    """Only a BatchQuote has a choice."""
+    what: dict[str, Any] = {"soql_where_clause": "Id != null", "commit_by": CommitBy.BULK, "authorization": "worker"}
+    made = services.schedules.create(caller_of(local_org), f"To {kind}", "0 0 6 1 * ?", job_type="BatchQuote", **what)
+    form = {"name": made.name, "cron": made.cron_expression, "misfire": "skip", "overlap": "skip", "number": "10"}
+    form |= {"csrf": csrf(browser), "authorization": "worker"}
+    at = f"/console/schedules/{made.schedule_id}/edit"
+    for job_type, more, expected in (("BatchQuote", {"clause": "Id != null"}, CommitBy.BULK), (kind, {}, None)):
+        more = {"parameters": "months=1"} if job_type == "YearlyRenewals" else more
+        assert browser.post(at, data=form | more | {"job_type": job_type}).status_code in (302, 303)
+        assert services.schedules.get(made.schedule_id).commit_by == expected
 
 
 def test_the_list_has_the_last_runs_of_each_schedule(
