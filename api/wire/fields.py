@@ -10,7 +10,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from quotejob.jobs.job import CommitBy
+from quotejob.jobs.job import MAX_NAME_LENGTH, CommitBy
+from quotejob.jobs.naming import WRONG_NAME, is_name
 from quotejob.jobtypes import registry
 from quotejob.store import keys
 
@@ -136,6 +137,21 @@ def text(description: str, longest: int, example: str | None = None, **options: 
         metadata=described(description, **({} if example is None else {"example": example})),
         **options,
     )
+
+
+def name(description: str, example: str, **options: Any) -> fields.String:
+    """Return a field for the name that a person gives to a job or a schedule."""
+    return fields.String(
+        validate=[validate.Length(1, MAX_NAME_LENGTH, error=WRONG_NAME), _is_name],
+        error_messages=dict.fromkeys(("required", "null", "invalid"), WRONG_NAME),
+        metadata=described(description, example=example),
+        **options,
+    )
+
+
+def _is_name(text: str) -> None:
+    if text and not is_name(text):
+        raise ValidationError(WRONG_NAME)
 
 
 def zoned_time(text: str) -> fields.AwareDateTime:

@@ -22,6 +22,7 @@ from api.wire.fields import (
     job_id_in_body,
     keep_api_calls,
     known_job_type,
+    name,
     name_of_job_type,
     text,
     true_or_false_in_query,
@@ -68,7 +69,7 @@ class BatchExecutionRequestSchema(CamelCase):
         ),
     )
 
-    name = text("A name for people; several jobs may have the same", MAX_NAME_LENGTH, "Quotes of the week")
+    name = name("A name for people; several jobs may have the same", "Quotes of the week")
     depends_on = fields.List(
         job_id_in_body("Id of a job of this org", required=False),
         validate=validate.Length(0, MOST_PARENTS, error=f"should be at most {MOST_PARENTS} job ids"),

@@ -14,6 +14,7 @@ from api.wire.fields import (
     TrueOrFalse,
     commit_by,
     described,
+    name,
     name_of_job_type,
     text,
     whole_number,
@@ -22,7 +23,7 @@ from api.wire.fields import (
 )
 from api.wire.given import given_parameters
 from api.wire.jobtypes import job_type_in_body, parameters_in_body
-from quotejob.jobs.job import MAX_NAME_LENGTH, BuiltIn
+from quotejob.jobs.job import BuiltIn
 from quotejob.jobtypes.sample_data import DEFAULT_OPPORTUNITIES, MAX_OPPORTUNITIES
 from quotejob.salesforce.clause import MAX_LENGTH
 from quotejob.schedules.cron import MAX_EXPRESSION_LENGTH
@@ -43,7 +44,7 @@ class ScheduleRequestSchema(CamelCase):
     class Meta:
         unknown = RAISE
 
-    name = text("A name for people, unique in the org", MAX_NAME_LENGTH, "Nightly quotes", required=True)
+    name = name("A name for people, unique in the org", "Nightly quotes", required=True)
     cron_expression = text(
         "Seconds Minutes Hours Day_of_month Month Day_of_week [Year], as System.schedule takes it; one of the two day "
         "fields is ?. Every field takes lists, ranges and steps. L, W, # and names work where the platform has them.",

@@ -57,8 +57,8 @@ class Submission(JobReader):
 
         The same idempotency key from the same org within 24 hours returns the earlier job. So does the same ``job_id``,
         which a schedule makes from its fire time. A ``guaranteed`` job is accepted even if the queue is full.
-        Raises FlexQueueFull, TooManyJobs, StoreUnavailable if Redis has no room for new jobs, and JobConflict if another
-        job runs the same dry run. Raises InvalidRequest for a condition on a job that is not in this org, and
+        Raises FlexQueueFull, TooManyJobs, StoreUnavailable if Redis has no room for new jobs, and JobConflict if
+        another job runs the same dry run. Raises InvalidRequest for a condition on a job that is not in this org, and
         IdempotencyKeyReused if the key came with another request.
         """
         self._intake.check()

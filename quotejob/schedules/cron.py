@@ -196,7 +196,7 @@ def time_zone_named(name: str) -> ZoneInfo:
 
 @cache
 def _zones() -> frozenset[str]:
-    """Return the names of IANA. A machine may have others, such as localtime, which mean something else on the next one."""
+    """Return the names of IANA. A machine may have others, such as localtime, which has another meaning on the next."""
     return frozenset(files("tzdata").joinpath("zones").read_text().split())
 
 

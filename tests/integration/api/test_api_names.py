@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -37,6 +38,29 @@ def test_a_wrong_name_is_400(client: FlaskClient, headers: Headers, name: Any) -
     if isinstance(name, str):
         said = refused(client.get("/api/jobs", query_string={"name": name}, headers=headers()), 400)
         assert [detail["field"] for detail in said["details"]] == ["name"]
+
+
+@pytest.mark.parametrize(
+    "name", ["   ", "\t", "a\0b", "a\nb", "\x7f", "\u200b", "a\u202eb", "\u2066a", "a\u2028b", "\ue000"]
+)
+def test_a_name_that_nobody_can_read_is_400(client: FlaskClient, headers: Headers, name: str) -> None:
+    """It has a visible character, is one line, and shows as it is stored; wherever a job or a schedule gets it."""
+    schedule = {"cronExpression": "0 0 22 ? * MON", "soqlWhereClause": CLAUSE}
+    asked = [
+        ("POST", "/api/executebatch", {"soqlWhereClause": CLAUSE}),
+        ("POST", "/api/jobs", {"jobType": "BatchQuote", "soqlWhereClause": CLAUSE}),
+        ("POST", "/api/schedules", schedule),
+        ("PATCH", f"/api/schedules/{uuid.uuid4()}", {}),
+    ]
+    for method, path, body in asked:
+        said = refused(client.open(path, method=method, json=body | {"name": name}, headers=headers()), 400)
+        assert [detail["field"] for detail in said["details"]] == ["name"]
+
+
+@pytest.mark.parametrize("name", ["a", "夜间", "עברית", "👨‍👩‍👧", "e\u0301", " a "])
+def test_a_name_may_be_in_any_language(client: FlaskClient, headers: Headers, name: str) -> None:
+    job_id = named(client, headers, name)
+    assert client.get(f"/api/jobs/{job_id}", headers=headers()).get_json()["name"] == name
 
 
 def test_the_name_is_part_of_what_is_asked(client: FlaskClient, headers: Headers) -> None:
