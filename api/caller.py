@@ -12,6 +12,7 @@ import structlog
 from flask import current_app, g, request
 
 from quotejob.asking import proof
+from quotejob.doors import asked_from_here
 from quotejob.errors import JobNotFound, Unauthenticated
 from quotejob.jobs.job import Job
 from quotejob.salesforce import OrgAddress
@@ -85,6 +86,12 @@ def authenticated() -> CallerContext:
 def require_context() -> None:
     """Refuse a request that does not say who calls, before anything else of it is read."""
     claimed()
+
+
+def is_on_this_machine() -> bool:
+    """Return whether a program on this machine sent the request, through no proxy."""
+    address, host, names = request.remote_addr or "", request.headers.get("Host", ""), request.headers.keys()
+    return asked_from_here(address, host, names, behind_proxy=services().settings.behind_proxy)
 
 
 def get_own_job(context: CallerContext, job_id: str) -> Job:

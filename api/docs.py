@@ -17,7 +17,7 @@ from werkzeug.exceptions import NotFound
 
 from api import caller, openapi
 from quotejob.salesforce import API_VERSION
-from quotejob.salesforce.caller import is_loopback
+from quotejob.webhook import is_loopback
 
 blueprint = Blueprint("docs", __name__)
 
@@ -72,14 +72,9 @@ def context() -> Response:
 
 
 def _from_this_machine() -> bool:
-    """Return whether a browser on this machine asks, from our own page, through no proxy.
-
-    The name that it asked for counts too: a foreign page could give its own name our address.
-    """
-    asked = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    proxied = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via"))
+    """Return whether a browser on this machine asks, from our own page."""
     foreign = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
-    return is_loopback(request.remote_addr or "") and is_loopback(asked) and not proxied and not foreign
+    return caller.is_on_this_machine() and not foreign
 
 
 @blueprint.get("/docs/<name>")

@@ -18,12 +18,12 @@ from quotejob.services import Services
 from quotejob.settings import Settings
 from quotejob.store.client import RedisClient, server_time
 from quotejob.store.intake import concerns
+from quotejob.webhook import is_loopback
 
 MOST_TICK_AGE = 15.0  # seconds since the last tick or sweep
 NEWER = "start these; or go back to the version that the jobs were submitted to"
 MOST_SKEW = 5.0  # seconds between two clocks
 LEAST_LEFT = 0.1  # share of API calls, and of memory
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Subject(StrEnum):
@@ -101,7 +101,7 @@ def _worries(client: RedisClient, found: Reading, settings: Settings) -> Iterato
     if found.memory["evicted_keys"]:
         yield f"Redis has evicted {found.memory['evicted_keys']:,} keys, and jobs may be lost: set it to noeviction"
     parts = urlsplit(settings.redis_url)
-    if parts.hostname not in _LOOPBACK and not parts.password:
+    if not is_loopback(parts.hostname or "") and not parts.password:
         yield "Redis is on another machine and has no password: set one, and put it into REDIS_URL"
 
 

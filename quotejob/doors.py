@@ -1,11 +1,15 @@
-"""The doors of the console: what its operator has set, and what is the address of one."""
+"""The doors: what the operator of the console has set, what is the address of one, and whether this machine asks."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from quotejob.webhook import is_plain
+from quotejob.webhook import is_loopback, is_plain
+
+_OF_PROXIES = re.compile(r"(?:forwarded|x-forwarded-.*|x-real-ip|via)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +32,18 @@ class Doors:
 def is_origin(text: str) -> bool:
     """Return whether a text is https://host, or http on this machine, with a port or without, and nothing more."""
     return is_plain(text) and text == "{0.scheme}://{0.netloc}".format(urlsplit(text))
+
+
+def asked_from_here(address: str, host: str, headers: Iterable[str], *, behind_proxy: bool) -> bool:
+    """Return whether a program on this machine asks, and nobody else through it.
+
+    ``address`` is where the request comes from, ``host`` the header Host, ``headers`` the names of all headers. The
+    name that was asked for counts too: a foreign page could give its own name our address. With ``behind_proxy``, and
+    with a header that a proxy adds, the request is somebody else's.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    proxied = behind_proxy or any(_OF_PROXIES.match(header) for header in headers)
+    return not proxied and is_loopback(address) and is_loopback(name)

@@ -5,8 +5,6 @@ Only with QUOTEJOB_LOCAL_ORG=1, and only from this machine by a loopback address
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Response, jsonify, request, url_for
 from werkzeug.exceptions import NotFound
 
@@ -14,9 +12,9 @@ from console.doors.entering import refused, with_cookie
 from console.pages import blueprint, services, sessions
 from console.sessions import Door, Role
 from quotejob.asking import proof
+from quotejob.doors import asked_from_here
 from quotejob.errors import InvalidRequest, QuotejobError
 from quotejob.salesforce import caller
-from quotejob.salesforce.caller import is_loopback
 
 
 @blueprint.post("/link")
@@ -49,8 +47,7 @@ def enter(secret: str) -> Response | tuple[str, int]:
 
 def _only_here() -> None:
     """Raise NotFound unless the request comes from this machine, and local orgs are allowed."""
-    host = urlsplit(f"//{request.host}").hostname or ""
-    here = is_loopback(request.remote_addr or "") and is_loopback(host)
+    address, host, names = request.remote_addr or "", request.headers.get("Host", ""), request.headers.keys()
     settings = services().settings
-    if not (settings.local_org and here) or settings.behind_proxy:  # then every request comes from this machine
+    if not (settings.local_org and asked_from_here(address, host, names, behind_proxy=settings.behind_proxy)):
         raise NotFound("There is no such page.")

@@ -11,9 +11,9 @@ import requests
 from quotejob.asking.door import door
 from quotejob.doors import Doors
 from quotejob.errors import OrgUnreachable, Unauthenticated
-from quotejob.salesforce.caller import is_loopback
 from quotejob.salesforce.guard import GuardedSession
 from quotejob.salesforce.wire import keep_header
+from quotejob.webhook import is_loopback
 
 SECONDS = (3.0, 10.0)  # to connect, for the whole request; a person waits
 MAX_ANSWER = 1_000_000  # bytes

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from quotejob.errors import OrgNotAllowed, SessionExpired
+from quotejob.webhook import is_loopback
 
 OLDEST_VERSION = 50  # the first with composite graphs (REST API guide)
 API_VERSION = "66.0"  # of the Salesforce API (Spring '26), where no caller names one
@@ -85,8 +85,4 @@ class OrgAddress:
     @property
     def is_loopback(self) -> bool:
         """True if the org runs on this machine."""
-        name = urlsplit(f"//{self.host}").hostname or ""
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return name == "localhost"
+        return is_loopback(urlsplit(f"//{self.host}").hostname or "")

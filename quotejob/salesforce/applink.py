@@ -14,11 +14,12 @@ import requests
 import structlog
 
 from quotejob.errors import AuthorizationFailed, OrgError, OrgUnreachable, QuotejobError
-from quotejob.salesforce.caller import CallerContext, check_org, is_loopback, to18
+from quotejob.salesforce.caller import CallerContext, check_org, to18
 from quotejob.salesforce.guard import GuardedSession
 from quotejob.salesforce.translate import TIMEOUT
 from quotejob.salesforce.wire import keep_header
 from quotejob.settings import Settings
+from quotejob.webhook import is_loopback
 
 SECONDS = (5, 15)  # to connect, for the whole request
 MAX_ANSWER = 1_000_000  # bytes

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ import orjson
 from quotejob.errors import OrgNotAllowed, Unauthenticated
 from quotejob.ids import to18 as to18
 from quotejob.settings import Settings
+from quotejob.webhook import is_loopback
 
 MAX_HEADER_BYTES = 16_384  # as gunicorn.conf.py; a real context is below 2,000, with a JWT for a token longer
 _TOKEN = re.compile(r"[!-~]{1,12000}")  # it becomes a header of our requests: visible ASCII only
@@ -97,14 +97,6 @@ def _decoded(value: str) -> bytes:
     """
     plain = value.strip().rstrip("=").replace("-", "+").replace("_", "/")
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _text(document: dict[str, Any], name: str, default: str | None, longest: int) -> str:

@@ -170,6 +170,8 @@ def test_a_unit_nobody_holds_is_counted(
         ("10.1.2.3", {"Authorization": TOKEN}, 403),
         ("127.0.0.1", {"X-Forwarded-For": "10.1.2.3"}, 403),
         ("127.0.0.1", {"Forwarded": "for=10.1.2.3"}, 403),
+        ("127.0.0.1", {"X-Real-IP": "10.1.2.3"}, 403),
+        ("127.0.0.1", {"Host": "a-foreign-page.example"}, 403),
         ("127.0.0.1", {"X-Forwarded-For": "10.1.2.3", "Authorization": f"Bearer {TOKEN}"}, 200),
     ],
 )

@@ -56,10 +56,12 @@ def test_the_cookie_is_for_the_browser_alone(app: Flask, link: Callable[..., str
         {"environ_overrides": {"REMOTE_ADDR": "10.0.0.7"}},
         {"base_url": "http://console.example"},
         {"base_url": "http://127.0.0.1.console.example"},
+        {"environ_overrides": {"HTTP_X_REAL_IP": "10.0.0.7"}},
+        {"environ_overrides": {"HTTP_X_FORWARDED_FOR": "10.0.0.7"}},
     ],
 )
 def test_links_are_for_this_machine_only(app: Flask, header: dict[str, str], asked: dict[str, object]) -> None:
-    """Neither from another machine nor by a name that somebody else's name server gave this one."""
+    """Neither from another machine, through a proxy, nor by a name that a foreign name server gave this one."""
     answer = app.test_client().post("/console/link", headers=header, **asked)
     assert answer.status_code == 404
 

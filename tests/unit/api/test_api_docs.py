@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 
 from api import create_app
+from quotejob.doors import asked_from_here
 from quotejob.settings import Settings
 
 SETTINGS = Settings(redis_url="redis://127.0.0.1:1/0", secret_keys=(Fernet.generate_key().decode(),))
@@ -50,6 +51,9 @@ def test_the_context_of_the_demos_org(tmp_path: Path) -> None:
         {"headers": {"X-Forwarded-For": "192.0.2.7"}},
         {"headers": {"Forwarded": "for=192.0.2.7"}},
         {"headers": {"Via": "1.1 mesh"}},
+        {"headers": {"X-Real-IP": "192.0.2.7"}},
+        {"headers": {"X-Forwarded-Host": "quotejob.example"}},
+        {"headers": {"Host": "[::1"}},
         {"headers": {"Sec-Fetch-Site": "cross-site"}},
         {"headers": {"Sec-Fetch-Site": "same-site"}},
     ],
@@ -58,6 +62,26 @@ def test_nobody_else_gets_it(tmp_path: Path, options: dict[str, Any]) -> None:
     """Another machine, a page of another name that leads here, a proxy: the answer is empty."""
     answer = client(tmp_path).get("/docs/context", **options)
     assert (answer.status_code, answer.data) == (204, b"")
+
+
+def test_nobody_gets_it_through_the_mesh(tmp_path: Path) -> None:
+    """Then every request comes from this machine."""
+    client(tmp_path)
+    app = create_app(replace(SETTINGS, demo_org=tmp_path / "org.json", behind_proxy=True))
+    assert app.test_client().get("/docs/context").status_code == 204
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000"])
+def test_this_machine_asks(address: str, host: str) -> None:
+    """One function decides for /metrics, /docs/context and /console/link."""
+    assert asked_from_here(address, host, ["Host", "Accept", "X-Request-Id"], behind_proxy=False)
+    assert not asked_from_here(address, host, ["Host"], behind_proxy=True)
+    for header in ("Forwarded", "X-Forwarded-For", "x-forwarded-proto", "X-Real-IP", "via"):
+        assert not asked_from_here(address, host, ["Host", header], behind_proxy=False)
+    for stranger in ("", "192.0.2.7", "::ffff:192.0.2.7", "evil.example"):
+        assert not asked_from_here(stranger, host, [], behind_proxy=False)
+        assert not asked_from_here(address, stranger, [], behind_proxy=False)
 
 
 def test_no_other_org_than_a_local_one(tmp_path: Path) -> None:
