@@ -73,4 +73,4 @@ def _query(chosen: dict[str, Any], session: Session) -> Json:
         found["scheduleId"] = find.schedule(session.api, chosen["schedule"])["scheduleId"]
     if chosen["parent"] is not None:
         found["parentId"] = find.job(session.api, chosen["parent"])
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value not in (None, ())}  # an empty text is for the API

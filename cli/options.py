@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import shutil
 import sys
@@ -99,7 +100,7 @@ def job_id(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(given: str | None, last: bool, **values: Any) -> Any:
-        if last == bool(given):
+        if last == (given is not None):
             raise click.UsageError("Give an ID, or --last for the newest job.")
         return command(given=find.LAST if last else given, **values)
 
@@ -150,9 +151,21 @@ keep_calls = click.option(
     "--keep-calls", type=click.IntRange(0), metavar="N", help="Keep so many of the org's daily API calls for others."
 )
 
+
+class Finite(click.FloatRange):
+    """A number in a range. Python also reads nan and inf: no number compares with nan, so it is in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 wait = click.option(
     "--wait",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="MINUTES",
     help="Follow the job until it has ended, for at most this time.",
 )

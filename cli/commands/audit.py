@@ -30,12 +30,12 @@ COLUMNS = (
 @common
 def audit(session: Session, job: str | None, schedule: str | None, limit: int) -> int:
     """Show who did what to the org's jobs and schedules, newest first. Entries are kept for 90 days."""
-    if job and schedule:
+    if job is not None and schedule is not None:
         raise click.UsageError("Give --job or --schedule, not both.")
     asked: dict[str, str] = {}
-    if job:
+    if job is not None:
         asked["jobId"] = find.job(session.api, job)
-    if schedule:
+    if schedule is not None:
         asked["scheduleId"] = find.schedule(session.api, schedule)["scheduleId"]
     found = list(itertools.islice(session.api.pages("/api/audit", "entries", limit=min(limit, 500), **asked), limit))
     if not found and not session.as_json:

@@ -35,7 +35,7 @@ def one_or_all(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(given: str | None, last: bool, all_of_them: bool, yes: bool, **values: Any) -> Any:
-        if sum((bool(given), last, all_of_them)) != 1:
+        if sum((given is not None, last, all_of_them)) != 1:
             raise click.UsageError("Give an ID, --last for the newest job, or --all.")
         context = click.get_current_context()
         typed = [name for name in NAMES if context.get_parameter_source(name) is not ParameterSource.DEFAULT]

@@ -81,7 +81,7 @@ def move(
     session: Session, given: str, front: bool, end: bool, before: str | None, after: str | None, to: int | None
 ) -> int:
     """Move a Holding job to another position in the flex queue."""
-    if sum((front, end, bool(before), bool(after), to is not None)) != 1:
+    if sum((front, end, *(one is not None for one in (before, after, to)))) != 1:
         raise click.UsageError("Give one of --front, --end, --before, --after and --to.")
     job_id = find.job(session.api, given)
     if front:
@@ -91,7 +91,8 @@ def move(
     elif to is not None:
         target, beside = "moveToPosition", None
     else:
-        target, beside = ("moveBeforeJob" if before else "moveAfterJob"), find.job(session.api, before or after or "")
+        other = after if before is None else before
+        target, beside = "moveAfterJob" if before is None else "moveBeforeJob", find.job(session.api, other or "")
     body: Json = {"jobToMoveId": job_id, "jobInQueueId": beside} if beside else {"jobId": job_id}
     if to is not None:
         body["position"] = to

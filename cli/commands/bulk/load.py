@@ -50,7 +50,7 @@ _HEADS = {SUCCESS: ("sf__Id", "sf__Created"), FAILED: ("sf__Id", "sf__Error"), U
 @click.option("--delimiter", type=click.Choice(list(_DELIMITERS)), help="[default: found out]")
 @click.option("--encoding", metavar="NAME", help="[default: found out]")
 @click.option(
-    "--part-mb", type=click.FloatRange(0, 100, min_open=True), help="The most megabytes of a job.  [default: 100]"
+    "--part-mb", type=options.Finite(0, 100, min_open=True), help="The most megabytes of a job.  [default: 100]"
 )
 @click.option("--resume", is_flag=True, help="Go on with a load that was interrupted.")
 @options.wait
@@ -85,7 +85,7 @@ def load(
     }
     if not resume and not (object_name and operation):
         raise click.UsageError("Give --object and --operation.")
-    if not resume and (operation == "upsert") != bool(external_id):
+    if external_id == "" or (not resume and (operation == "upsert") != (external_id is not None)):
         raise click.UsageError("Give --external-id with --operation upsert, and with no other one.")
     with ledgers.opened(file, settings, resume=resume) as ledger:
         try:

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 def find_form(path: Path, encoding: str | None = None, delimiter: str | None = None) -> Form:
     """Find out how the file is written; raise CommandError when it cannot be read."""
-    encoding = encoding or _encoding(path)
+    encoding = _encoding(path) if encoding is None else encoding
     try:
         with path.open(encoding=encoding, newline="") as file:
             sample = file.read(_SAMPLE)
