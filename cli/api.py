@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -32,19 +33,19 @@ class QuotejobApi:
 
     def get(self, path: str, **query: Any) -> Json:
         """Send a GET with these query parameters. Return the answer's JSON. Raises as request() does."""
-        return self._json(self.request("GET", path, params=query))
+        return self.read(self.request("GET", path, params=query))
 
     def post(self, path: str, body: Json | None = None, **options: Any) -> Json:
         """Send a POST with a JSON body. Return the answer's JSON. Raises as request() does."""
-        return self._json(self.request("POST", path, json=body, **options))
+        return self.read(self.request("POST", path, json=body, **options))
 
     def patch(self, path: str, body: Json) -> Json:
         """Send a PATCH with a JSON body. Return the answer's JSON. Raises as request() does."""
-        return self._json(self.request("PATCH", path, json=body))
+        return self.read(self.request("PATCH", path, json=body))
 
     def delete(self, path: str) -> Json:
         """Send a DELETE. Return the answer's JSON. Raises as request() does."""
-        return self._json(self.request("DELETE", path))
+        return self.read(self.request("DELETE", path))
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request and return the 2xx response.
@@ -74,6 +75,7 @@ class QuotejobApi:
                 return
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        json.dumps(options.get("json"), ensure_ascii=False).encode()  # UnicodeError: what was typed is not UTF-8
         try:
             return self._session.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **options)
         except requests.RequestException as error:
@@ -84,18 +86,26 @@ class QuotejobApi:
                 "UNREACHABLE",
             ) from error
 
-    def _json(self, response: requests.Response) -> Json:
+    def read(self, response: requests.Response) -> Json:
+        """Return the JSON object of an answer. Raise CommandError if it is none, and later if a field is missing."""
         try:
-            body = response.json()
+            body = response.json(object_hook=_Answer)
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise CommandError(
-                f"{self.url} did not answer with JSON: check that --url names the quotejob API.",
-                NOT_SERVED,
-                "NOT_THE_API",
-            )
+            raise _not_the_api(f"{self.url} did not answer with JSON")
         return body
+
+
+class _Answer(dict[str, Any]):
+    """A JSON object of an answer. A field that every answer of the API has, and this one has not, is a CommandError."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise _not_the_api(f"The answer has no {name}")
+
+
+def _not_the_api(what: str) -> CommandError:
+    return CommandError(f"{what}: check that --url names the quotejob API.", NOT_SERVED, "NOT_THE_API")
 
 
 def new_key() -> dict[str, str]:

@@ -7,6 +7,7 @@ answer, 2 when there was nothing to send.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import uuid
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from cli.local import API_VERSION, LOCAL_HOSTS, running_systems, system_at
+from cli.local import API_VERSION, LOCAL_HOSTS, is_address, running_systems, system_at
 from cli.problems import typed
 
 HELP = """usage: {command} ORG URL [JSON]
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
         give_up(f"usage: {command} ORG URL [JSON]   (ORG: an sf alias, or local; more: {command} --help)")
     org, url, *rest = arguments
     body = rest[0].strip() if rest else ""
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not is_address(url):
         give_up(f"{url!r} is not an http:// or https:// address: correct the second argument.")
     if body:
         try:
@@ -126,7 +127,7 @@ def context(instance: str, token: str) -> str:
             user = json.load(answer)
     except urllib.error.HTTPError as error:
         give_up(_why(instance, error.code))
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
         give_up(f"The org at {instance} does not answer: {error}. Check its address, and try again.")
     except ValueError:
         give_up(f"The org at {instance} did not answer with JSON. Check that it is the address of an org.")
@@ -165,7 +166,7 @@ def call(url: str, body: str, header: str) -> int:
         if not body and "POST" in error.headers.get("Allow", ""):
             print("For a POST, add a body: '{}' if there is nothing to send.", file=sys.stderr)
         return show(error.code, error.read())
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
         give_up(f"{url} does not answer: {error}")
 
 

@@ -53,3 +53,12 @@ def _place(url: str) -> tuple[str, str]:
     """Return the scheme of an address, and its host and port."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower().replace("localhost", "127.0.0.1")
+
+
+def is_address(url: str) -> bool:
+    """Return whether a text is an http:// or https:// address with a host, and with a possible port if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

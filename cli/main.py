@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +18,9 @@ from cli.commands import audit, changes, doctor, dryrun, forecast, jobs, jobtype
 from cli.commands import up as starting
 from cli.commands.bulk import group as bulk
 from cli.options import Session, common, examples
-from cli.problems import EXIT_CODES, INTERRUPTED, NAME, OK, USAGE, CommandError
+from cli.problems import EXIT_CODES, INTERRUPTED, NAME, NOT_SERVED, OK, PIPE_CLOSED, USAGE, CommandError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Commands(click.Group):
@@ -26,6 +31,7 @@ class Commands(click.Group):
     ) -> NoReturn:
         """Run one command and exit with its code."""
         words = list(sys.argv[1:] if args is None else args)
+        _open_all()
         extra |= {"standalone_mode": False, "complete_var": "_QUOTEJOB_COMPLETE"}
         try:
             code = super().main(words, prog_name or NAME, **extra)
@@ -38,7 +44,19 @@ class Commands(click.Group):
             code = _fail(error, words)
         except (click.Abort, KeyboardInterrupt):
             code = _fail(CommandError("Stopped.", INTERRUPTED, "INTERRUPTED"), words)
+        except Exception as error:
+            code = _fail(_of(error), words)
         sys.exit(code if isinstance(code, int) else OK)
+
+    def make_context(self, *words: Any, **extra: Any) -> click.Context:
+        """Read the words. It may print the help."""
+        with _until_the_pipe_is_closed():
+            return super().make_context(*words, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _until_the_pipe_is_closed():
+            return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, the exit codes, and how to switch completion on."""
@@ -57,8 +75,45 @@ def _with_help(error: click.ClickException) -> str:
 
 
 def _fail(error: CommandError, words: Sequence[str]) -> int:
-    options.print_error(error, "--json" in words)
+    with contextlib.suppress(OSError):
+        options.print_error(error, "--json" in words)
+    _drop_what_cannot_be_written()
     return error.exit_code
+
+
+def _of(error: Exception) -> CommandError:
+    """Return what to say of an exception that no command has foreseen. With a traceback the exit code would be 1."""
+    said = f"{type(error).__name__}: {error}"[:300]
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return CommandError(f"The output cannot be written ({error}).", USAGE, "CANNOT_WRITE")
+    if isinstance(error, UnicodeError):
+        return CommandError(f"A text is not UTF-8, or the locale of this terminal is not ({said}).", USAGE, "NOT_UTF_8")
+    return CommandError(f"This was not expected, and the command has stopped. {said}", NOT_SERVED, "UNEXPECTED")
+
+
+@contextlib.contextmanager
+def _until_the_pipe_is_closed() -> Iterator[None]:
+    """Stop without a word when the program that reads the output has ended, as other programs do."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_what_cannot_be_written()
+        raise click.exceptions.Exit(PIPE_CLOSED) from None
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Empty standard output. Python does that at its end, and with an error the exit code would be another one."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_all() -> None:
+    """Open what the caller of this process has closed: standard input without text, and outputs that nobody reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
 
 
 _COMPLETION = 'eval "$(_QUOTEJOB_COMPLETE=bash_source quotejob)"'

@@ -6,10 +6,9 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from cli import invoke
-from cli.local import running_systems, system_at
+from cli.local import is_address, running_systems, system_at
 from cli.problems import NAME, NOT_SERVED, USAGE, CommandError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -20,9 +19,12 @@ _HOW_TO_NAME_AN_ORG = (
 
 def api_url(given: str | None) -> str:
     """Return the API's address: the given one, else that of the newest running system, else the default."""
-    url = (given or next((system["web_url"] for system in running_systems()), "") or DEFAULT_URL).rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise CommandError(f"{url!r} is not an http:// or https:// address: correct --url or QUOTEJOB_URL.")
+    running = next((system["web_url"] for system in running_systems()), DEFAULT_URL) if given is None else given
+    url = running.rstrip("/")
+    if not is_address(url) or set(url) & set("?#"):
+        raise CommandError(
+            f"{url!r} is not an http:// or https:// address without a query: correct --url or QUOTEJOB_URL."
+        )
     return url
 
 
@@ -40,6 +42,8 @@ def credentials(org: str | None, url: str) -> tuple[str, str]:
 
 def _credentials(org: str | None, url: str) -> tuple[str, str]:
     """Return the org's address and an access token."""
+    if org == "":
+        raise CommandError("--org is empty: give an alias of the sf command, or leave it out.", USAGE, "NO_ORG")
     instance, token = os.environ.get("QUOTEJOB_INSTANCE_URL", ""), os.environ.get("QUOTEJOB_ACCESS_TOKEN", "")
     if org is None and instance and token:
         return instance.rstrip("/"), token

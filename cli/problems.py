@@ -30,15 +30,17 @@ JOB_NOT_COMPLETED = 3
 NOT_SERVED = 4
 WAIT_RAN_OUT = 69
 INTERRUPTED = 130
+PIPE_CLOSED = 141  # 128 and the number of SIGPIPE, as shells say it
 
 EXIT_CODES = {
     OK: "No error.",
     RECORDS_FAILED: f"The job is Completed, but records failed (see `{NAME} failures`).",
-    USAGE: "The command, an id or a value is wrong, or the job's state does not allow this.",
+    USAGE: "The command, an id or a value is wrong, or the job's state does not allow this. Or nothing can be written.",
     JOB_NOT_COMPLETED: "The job is Failed or Aborted.",
-    NOT_SERVED: "The API or the org did not answer, or refused (401, 403, 429, 5xx).",
+    NOT_SERVED: "The API or the org did not answer, or refused (401, 403, 429, 5xx), or not as expected.",
     WAIT_RAN_OUT: "The time of --wait is over. The job goes on.",
     INTERRUPTED: "Ctrl-C. A submitted job goes on.",
+    PIPE_CLOSED: "What read the output has ended.",
 }
 
 

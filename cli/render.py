@@ -41,10 +41,18 @@ def plain(value: object) -> str:
     return "".join(letter for letter in text if unicodedata.category(letter) not in ("Cc", "Cf", "Cs"))
 
 
+class _Screen(Console):
+    """A console whose reader may end: main.py says with which exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError."""
+        raise BrokenPipeError
+
+
 def console(stderr: bool = False) -> Console:
     """Return a console; in a pipe it has no width limit, no ANSI, and cuts nothing."""
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    return made if made.is_terminal else Console(
+    made = _Screen(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return made if made.is_terminal else _Screen(
         stderr=stderr, highlight=False, markup=False, emoji=False, width=100_000, color_system=None, no_color=True
     )  # fmt: skip
 

@@ -56,11 +56,11 @@ class Moment(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return ISO 8601 in UTC."""
         if distance := _AGO.fullmatch(value):
-            seconds = int(distance[1]) * _SECONDS[distance[2]]
             try:
+                seconds = int(distance[1]) * _SECONDS[distance[2]]
                 return self._wire(datetime.now(UTC) + self._sign * timedelta(seconds=seconds))
-            except OverflowError:
-                self.fail(f"{value!r} is too far away.", param, ctx)
+            except (OverflowError, ValueError):  # ValueError: more digits than Python reads
+                self.fail(f"{value[:40]!r} is too far away.", param, ctx)
         try:
             return self._wire(datetime.fromisoformat(value))
         except (ValueError, OverflowError):

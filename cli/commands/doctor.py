@@ -23,7 +23,7 @@ def doctor(session: Session) -> int:
     """Look at everything that jobs need; each line says ok or what to do. Exit code 1: something is wrong."""
     try:
         response = session.api.request("GET", "/api/diagnosis")
-        checks: list[Json] = [*response.json()["checks"], _clock(response.headers.get("Date", ""))]
+        checks: list[Json] = [*session.api.read(response)["checks"], _clock(response.headers.get("Date", ""))]
     except CommandError as error:
         checks = [{"subject": "api", "ok": False, "message": error.message}]
     answer = {"ok": all(check["ok"] for check in checks), "checks": checks}

@@ -6,12 +6,13 @@ import sys
 from typing import Any
 
 import click
+import requests
 from rich.console import Console
 
 from cli import find, options, render
 from cli.api import Json
 from cli.options import Session, common, examples
-from cli.problems import NAME, OK
+from cli.problems import NAME, NOT_SERVED, OK, CommandError
 
 SHOWN = 100  # rows of a table
 COLUMNS = (
@@ -63,11 +64,16 @@ def results(session: Session, given: str, outcome: str | None, explain: bool, as
 
 
 def _print_csv(session: Session, path: str, query: dict[str, Any]) -> None:
+    stream = sys.stdout.buffer
     with session.api.request("GET", path, params=query, headers={"Accept": "text/csv"}, stream=True) as response:
-        stream = sys.stdout.buffer
-        for chunk in response.iter_content(64 * 1024):
-            stream.write(chunk)
-        stream.flush()
+        try:
+            for chunk in response.iter_content(64 * 1024):
+                stream.write(chunk)
+        except requests.RequestException:
+            message = "The API has stopped in the middle of its answer, so rows are missing: try again."
+            raise CommandError(message, NOT_SERVED, "INCOMPLETE") from None
+        finally:
+            stream.flush()
 
 
 def _table(screen: Console, found: list[Json]) -> None:
