@@ -136,7 +136,7 @@ def store_schedule(schedule_id: str) -> Response:
             others = [(FORM[field][0], now[field]) for field in both]
             return page("schedule_new.html", **form | {"given": now | mine}, shown=now, others=others)
         changed = {*mine, *(OF_JOB_TYPE if "job_type" in mine else ())}
-        names = [FORM[field][1] for field in changed]
+        names = [*(FORM[field][1] for field in changed), *fields.keys() & {"commit_by"}]  # there only to be removed
         made = services().schedules.change(schedule_id, context.org_id, {name: fields[name] for name in names})
     except QuotejobError as refusal:
         shown = now | {field: shown[field] for field in mine}
