@@ -30,7 +30,8 @@ from harness.histories.world import Actor, Process, World
 from quotejob import clock
 from quotejob.errors import QuotejobError, StoreUnavailable
 from quotejob.jobtypes import units
-from quotejob.jobtypes.quotes import commit, packing, pages, plan, writer
+from quotejob.jobtypes.batches import packing
+from quotejob.jobtypes.quotes import commit, pages, plan, writer
 from quotejob.mirror import telling
 from quotejob.run import context, gate, leases, waves
 from quotejob.salesforce import applink

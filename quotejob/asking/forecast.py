@@ -30,9 +30,9 @@ from quotejob.jobs.job import CommitBy, Job, Status
 from quotejob.jobs.options import PLAIN, Options
 from quotejob.jobs.workers import NO_WORKER
 from quotejob.jobtypes import registry
+from quotejob.jobtypes.batches.calls import ROWS, Calls, Shape
 from quotejob.jobtypes.own.calls import plan_calls as own_plan_calls
 from quotejob.jobtypes.quotes import calls, how
-from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
 from quotejob.jobtypes.quotes.pages import rules
 from quotejob.run.silence import silence_of
 from quotejob.salesforce import MAX_NODES, OrgClient

@@ -12,10 +12,10 @@ from typing import Any
 
 from quotejob import clock
 from quotejob.errors import InvalidRequest, OrgClosed, OrgUnreachable
+from quotejob.jobtypes.batches.calls import Calls, Shape
 from quotejob.jobtypes.own import calls
 from quotejob.jobtypes.own.calling import asked, translated
 from quotejob.jobtypes.own.calls import Sample
-from quotejob.jobtypes.quotes.calls import Calls, Shape
 from quotejob.salesforce import OrgClient
 from quotejob.salesforce.clause import check_clause
 from quotejob.settings import Settings

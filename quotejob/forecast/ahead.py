@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
-from quotejob.jobtypes.quotes.calls import Calls
+from quotejob.jobtypes.batches.calls import Calls
 
 LOW, HIGH = 0.6, 1.8  # actual seconds as a multiple of the forecast, while there are too few earlier runs to know
 ENOUGH_RUNS = 5

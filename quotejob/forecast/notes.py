@@ -6,7 +6,7 @@ import hashlib
 from math import ceil
 
 from quotejob.jobs.job import CommitBy, Job
-from quotejob.jobtypes.quotes.calls import ROWS
+from quotejob.jobtypes.batches.calls import ROWS
 from quotejob.store import keys, scripts
 from quotejob.store.client import RedisClient
 

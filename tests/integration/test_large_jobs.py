@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from quotejob import formats
 from quotejob.errors import JobNotFound
 from quotejob.jobs.job import Status
-from quotejob.jobtypes.quotes import commit
+from quotejob.jobtypes.batches import records
 from quotejob.run import waves
 from quotejob.run.context import Run
 from quotejob.run.outstanding import Outstanding, outstanding
@@ -52,7 +52,7 @@ def price(run: Run, wave: int) -> None:
 
 def write(run: Run, wave: int) -> list[Result]:
     """Report the one batch of the wave."""
-    results = [Result(each, Outcome.SUCCEEDED, f"0Q0{each}") for each in commit.content(run, wave, 0)]
+    results = [Result(each, Outcome.SUCCEEDED, f"0Q0{each}") for each in records.content(run, wave, 0)]
     receipt = Receipt(f"{wave}.0", tuple(results), pages={wave: (len(results), 0)})
     assert run.progress.record_batch(run.id, wave, receipt)
     return results
@@ -68,10 +68,10 @@ def test_what_only_the_steps_of_a_wave_need_goes_with_the_wave(run: Run) -> None
     assert outstanding(job, run.progress)[1:] == [Outstanding("start_wave", 1)]
     with pytest.raises(JobNotFound):
         run.progress.page(run.id, 0)
-    assert (run.progress.batch_count(run.id, 0), commit.content(run, 0, 0)) == (1, {})
+    assert (run.progress.batch_count(run.id, 0), records.content(run, 0, 0)) == (1, {})
     assert run.progress.priced(run.id, 0) is None
     assert run.progress.page(run.id, 1) == ["0062", "0063"]
-    assert commit.content(run, 1, 0) == {"0062": 1, "0063": 1}
+    assert records.content(run, 1, 0) == {"0062": 1, "0063": 1}
     assert run.progress.store_batches(run.id, 0, [{"0": ["0060"]}]) is False  # a copy of the commit comes late
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from quotejob.jobtypes.batches import packing
+from quotejob.jobtypes.batches.calls import ROWS, Calls, Shape
+from quotejob.jobtypes.batches.packing import Size
 from quotejob.jobtypes.own import parcels
 from quotejob.jobtypes.own.plan import MAX_RECORDS_PER_WAVE
-from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.calls import ROWS, Calls, Shape
-from quotejob.jobtypes.quotes.packing import Size
 from quotejob.salesforce.together import MAX_ROWS as MAX_DELETES
 from quotejob.usercode.decisions import Decision
 from quotejob.usercode.jobtype import JobType, described_object

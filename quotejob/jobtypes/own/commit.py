@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
 
 from quotejob.errors import JobStopped
+from quotejob.jobtypes.batches import packing, records
+from quotejob.jobtypes.batches.packing import Size
 from quotejob.jobtypes.own import beginning, parcels
 from quotejob.jobtypes.own.pages import check_failed
 from quotejob.jobtypes.own.writer import OwnWriter
-from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.commit import receipt_of, undecided
-from quotejob.jobtypes.quotes.packing import Size
 from quotejob.run.context import Run
 from quotejob.run.receipt import Outcome, Receipt, Result, lost
 from quotejob.run.waves import pages_of_wave
@@ -27,7 +26,7 @@ def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before."""
     sizes = [
         Size(str(page), one.source, parcels.size(one))
-        for page, stored in _stored(run, pages_of_wave(run.job, wave))
+        for page, stored in records.stored(run, pages_of_wave(run.job, wave))
         for one in parcels.unpack(stored)
     ]
     is_last = wave + 1 == (run.job.waves or 1)
@@ -45,7 +44,7 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
         return
     run.go_on()
     check_failed(run, job)
-    page_of, parts = undecided(run, wave, batch)
+    page_of, parts = records.undecided(run, wave, batch)
     decided = _decisions(run, page_of)
     log.info(f"Writing {len(decided)} records, {sum(len(one.nodes) for one in decided)} writes")
     writer = new_writer(run)
@@ -63,7 +62,7 @@ def write_batch(run: Run, job: type[JobType[Any]], wave: int, batch: int) -> Non
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    page_of, _ = undecided(run, wave, batch)
+    page_of, _ = records.undecided(run, wave, batch)
     decided, writer = _decisions(run, page_of), new_writer(run)
     writer.already(decided)
     results = {one.source: writer.results.get(one.source, lost(one.source)) for one in decided}
@@ -77,13 +76,7 @@ def new_writer(run: Run) -> OwnWriter:
 
 def _decisions(run: Run, page_of: Mapping[str, int]) -> list[Decision]:
     pages = sorted(set(page_of.values()))
-    return [one for _, stored in _stored(run, pages) for one in parcels.unpack(stored, page_of.keys())]
-
-
-def _stored(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    for page in pages:
-        if stored := run.progress.priced(run.id, page):
-            yield page, stored
+    return [one for _, stored in records.stored(run, pages) for one in parcels.unpack(stored, page_of.keys())]
 
 
 def _receipt(
@@ -92,7 +85,7 @@ def _receipt(
     """Return the receipt, with the totals over those records that have succeeded."""
     well = {record_id for record_id, result in results.items() if result.outcome is Outcome.SUCCEEDED}
     totals = summed(tally for one in decided if one.source in well for tally in one.tallies)
-    made = receipt_of(unit, results, page_of, run.org.calls)
+    made = records.receipt_of(unit, results, page_of, run.org.calls)
     return Receipt(
         made.unit, made.results, pages=made.pages, api_calls=made.api_calls, totals=tuple(as_tallies(totals))
     )

@@ -21,6 +21,7 @@ import structlog
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import key_field
+from quotejob.jobtypes.batches import records
 from quotejob.jobtypes.bulk_jobs import Checkpoint, reason, show_life
 from quotejob.jobtypes.quotes import commit, packed
 from quotejob.jobtypes.quotes.writer import Writer, key_of, line_body, lines_there, quote_body, written
@@ -90,7 +91,7 @@ class _Wave:
     def __init__(self, run: Run, wave: int, batch: int, go_on: Callable[[], None]) -> None:
         self._run, self._wave, self._go_on = run, wave, go_on
         self._unit = f"{wave}.{batch}"
-        self.wanted, self._parts = commit.undecided(run, wave, batch)
+        self.wanted, self._parts = records.undecided(run, wave, batch)
         self._sizes = {
             record_id: lines
             for page in self._pages()
@@ -106,7 +107,7 @@ class _Wave:
     def record(self, *, whole: bool = True) -> None:
         """Store the receipt of the batch, which ends its note; or that of a part, if the job has ended."""
         unit = self._unit if whole else f"{self._unit}.{self._parts}"
-        receipt = commit.receipt_of(unit, self.results, self.wanted, self._run.org.calls if whole else 0)
+        receipt = records.receipt_of(unit, self.results, self.wanted, self._run.org.calls if whole else 0)
         note = (self._run.job.key_id, self._record, WAVE) if whole else None
         self._run.record_batch(self._wave, receipt, whole=whole, incomplete=note)
 

@@ -7,19 +7,18 @@ the same constants are used, and the same packing where the size of each quote i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 
 from quotejob.formats import FIRST_IN_COLUMNS
-from quotejob.jobtypes.quotes import packing
-from quotejob.jobtypes.quotes.packing import MAX_RECORDS_PER_WAVE, Size
+from quotejob.jobtypes.batches import packing
+from quotejob.jobtypes.batches.calls import ROWS, Calls, Shape
+from quotejob.jobtypes.batches.packing import MAX_RECORDS_PER_WAVE, Size
 from quotejob.pricing import Rules
 from quotejob.pricing.fields import LINE_FIELDS, QUOTE_FIELDS
 from quotejob.run.waves import batched, streamed_sizes
 from quotejob.salesforce import MAX_NODES
 
-ROWS = 2_000  # of one answer to a query; child rows count (REST API guide, "Query Options Header")
 CHILDREN = 499  # rows of one parent that come with it; the others are asked for by themselves
 CALLS_A_WAVE = 9  # by Bulk: two jobs are created, filled, started and looked at; the ids of the Quotes are fetched
 BYTES_A_RECORD = 60  # in Redis, compressed: its id, its result and its place in the plan
@@ -27,42 +26,6 @@ BYTES_A_LINE = 45  # the same of a priced line, until its wave is written
 BYTES_OF_REASONS = 12  # of a line: why its price is what it is, as long as the job is kept
 BYTES_IN_COLUMNS = 18  # of a record of a later wave with its lines (quotejob.formats): results and reasons
 WAVES_IN_REDIS = 2  # waves whose priced quotes are kept at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Requests to the org by kind."""
-
-    plan: int
-    read: int
-    write: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.plan + self.read + self.write
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How a job works: what the settings, the rules and the org as it stands give."""
-
-    page_size: int
-    places: int  # write requests at a time; 0: not known
-    plan_calls: int  # requests of the plan beside those that read the ids
-    prompt: bool = False  # the org answers at once: all batches are full
-    queries: int = 1  # of one page, sent by one call
-    first_wave: int | None = None  # about how many Opportunities it has; None: as usual
-
-    @property
-    def of_query(self) -> int:
-        """The most Opportunities of one query."""
-        return self.page_size // self.queries
-
-    @property
-    def cut_for(self) -> int:
-        """The write requests at a time that batches are cut for. 0: they are all full."""
-        return 0 if self.prompt else self.places
 
 
 def plan_calls(book: Rules) -> int:

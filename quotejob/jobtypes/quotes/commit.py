@@ -6,8 +6,7 @@ sends the same graphs. Results carry the Opportunity's id and are never matched 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -15,8 +14,9 @@ import structlog
 from quotejob import clock
 from quotejob.errors import JobStopped
 from quotejob.jobs.job import CommitBy
-from quotejob.jobtypes.quotes import how, packed, packing
-from quotejob.jobtypes.quotes.packing import Size
+from quotejob.jobtypes.batches import packing, records
+from quotejob.jobtypes.batches.packing import Size
+from quotejob.jobtypes.quotes import how, packed
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing import opportunity_name
 from quotejob.pricing.model import PricedQuote
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 def pack(run: Run, wave: int) -> int | None:
     """Fix the wave's batches. Return their number, or None if they were fixed before: then they were sent, too."""
     waves = planned(run.job, run.progress)
-    sizes = [size for page, stored in _stored(run, waves[wave]) for size in _sizes(page, stored)]
+    sizes = [size for page, stored in records.stored(run, waves[wave]) for size in _sizes(page, stored)]
     if run.job.commit_by is CommitBy.BULK:
         batches = packing.in_one(sizes)
         return run.fix_batches(wave, batches)
@@ -89,7 +89,7 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
     if batch in run.progress.written_units(run.id, wave):
         return
     run.go_on()
-    page_of, parts = undecided(run, wave, batch)
+    page_of, parts = records.undecided(run, wave, batch)
     found = quotes(run, page_of)
     log.info(f"Submitting UnitOfWork to create {len(found)} Quotes and {sum(len(q.lines) for q in found)} Line Items")
     writer = _writer(run, wave, batch)
@@ -97,16 +97,16 @@ def write_batch(run: Run, wave: int, batch: int) -> None:
         writer.write(found)
     except JobStopped:
         log.info("The job ended while a batch was being written", written=len(writer.results))
-        part = receipt_of(f"{wave}.{batch}.{parts}", writer.results, page_of, run.org.calls)
+        part = records.receipt_of(f"{wave}.{batch}.{parts}", writer.results, page_of, run.org.calls)
         run.record_batch(wave, part, whole=False)
     else:
-        _record_whole(run, wave, receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
+        _record_whole(run, wave, records.receipt_of(f"{wave}.{batch}", writer.results, page_of, run.org.calls), found)
         log.info(f"Wrote a batch of {len(writer.results)} Quotes", wave=wave, batch=batch, **run.figures())
 
 
 def give_up_batch(run: Run, wave: int, batch: int) -> None:
     """Settle a batch that has ended its worker again and again: what the org has succeeded, the rest failed."""
-    (page_of, _), writer = undecided(run, wave, batch), _writer(run, wave, batch)
+    (page_of, _), writer = records.undecided(run, wave, batch), _writer(run, wave, batch)
     there = written(run.org, run.job.key_id, list(page_of))
     found = quotes(run, page_of)
     if _is_large(found):
@@ -119,7 +119,7 @@ def give_up_batch(run: Run, wave: int, batch: int) -> None:
         key: Result(key, Outcome.SUCCEEDED, there[key]) if key in there else lost(key, names.get(key))
         for key in page_of
     }
-    _record_whole(run, wave, receipt_of(f"{wave}.{batch}", results, page_of, run.org.calls), found)
+    _record_whole(run, wave, records.receipt_of(f"{wave}.{batch}", results, page_of, run.org.calls), found)
 
 
 def remove_incomplete(run: Run, of_wave: Callable[[Run, IncompleteQuote, Lease], None]) -> None:
@@ -176,47 +176,11 @@ def _is_large(quotes: Sequence[PricedQuote]) -> bool:
     return len(quotes) == 1 and nodes(quotes[0]) > MAX_NODES
 
 
-def content(run: Run, wave: int, batch: int) -> dict[str, int]:
-    """Return the records of a batch, each with its page."""
-    ids_by_page = run.progress.batch(run.id, wave, batch)
-    return {record_id: int(page) for page, ids in ids_by_page.items() for record_id in ids}
-
-
-def undecided(run: Run, wave: int, batch: int) -> tuple[dict[str, int], int]:
-    """Return the records of a batch that have no result yet, each with its page, and the number of its parts.
-
-    A part is what was written before the job ended. A resumed job has to do with the rest of the batch.
-    """
-    parts = run.progress.parts(run.id, wave, batch)
-    decided = {result.record_id for part in parts for result in run.progress.unit_results(run.id, part)}
-    page_of = content(run, wave, batch)
-    return {record_id: page for record_id, page in page_of.items() if record_id not in decided}, len(parts)
-
-
 def quotes(run: Run, page_of: Mapping[str, int]) -> list[PricedQuote]:
     """Return the priced quotes of these Opportunities, given with their pages."""
     pages = sorted(set(page_of.values()))
-    return [quote for _, stored in _stored(run, pages) for quote in packed.unpack(stored, page_of.keys())]
-
-
-def _stored(run: Run, pages: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield the priced quotes of each page as they are stored, in page order. One page is in memory at a time."""
-    for page in pages:
-        if stored := run.progress.priced(run.id, page):
-            yield page, stored
+    return [quote for _, stored in records.stored(run, pages) for quote in packed.unpack(stored, page_of.keys())]
 
 
 def _sizes(page: int, stored: bytes) -> Iterator[Size]:
     return (Size(str(page), opportunity_id, 1 + lines) for opportunity_id, lines in packed.sizes(stored))
-
-
-def receipt_of(unit: str, results: dict[str, Result], page_of: dict[str, int], api_calls: int) -> Receipt:
-    """Return the receipt of a batch or a part of one. ``page_of``: the page of each of its records.
-
-    Its results are in the order of the records, and not in that of the org's answers: so their ids need few bytes.
-    """
-    decided = Counter(page_of[record_id] for record_id in results)
-    failed = Counter(page_of[key] for key, result in results.items() if result.outcome is Outcome.FAILED)
-    pages = {page: (count, failed[page]) for page, count in decided.items()}
-    ordered = tuple(results[record_id] for record_id in page_of if record_id in results)
-    return Receipt(unit, ordered, pages=pages, api_calls=api_calls)

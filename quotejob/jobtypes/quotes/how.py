@@ -7,8 +7,8 @@ org has left for the job today.
 from __future__ import annotations
 
 from quotejob.jobs.job import CommitBy
+from quotejob.jobtypes.batches.calls import Shape
 from quotejob.jobtypes.quotes import calls
-from quotejob.jobtypes.quotes.calls import Shape
 from quotejob.run.context import Run
 from quotejob.salesforce.clause import count_opportunities
 from quotejob.salesforce.queries import MOST_TOGETHER

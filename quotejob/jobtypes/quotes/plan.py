@@ -14,8 +14,8 @@ import orjson
 from quotejob.errors import OrgClosed, OrgRefused
 from quotejob.jobs.job import CommitBy
 from quotejob.jobtypes import foreseen, key_field
+from quotejob.jobtypes.batches.packing import EXPECTED, MAX_RECORDS_PER_WAVE, PROMPT
 from quotejob.jobtypes.quotes import how
-from quotejob.jobtypes.quotes.packing import EXPECTED, MAX_RECORDS_PER_WAVE, PROMPT
 from quotejob.jobtypes.quotes.pages import EXPLAIN_LENGTH, rules
 from quotejob.jobtypes.quotes.reading import CURRENCY_GOES_ALONG, explained, select
 from quotejob.pricing import Rules

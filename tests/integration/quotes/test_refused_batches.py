@@ -16,7 +16,7 @@ import requests
 from harness.api import LocalOrg
 from harness.stack import Stack
 from quotejob.errors import OrgError, OrgRefused, OrgUnreachable
-from quotejob.jobtypes.quotes.packing import Size, batches
+from quotejob.jobtypes.batches.packing import Size, batches
 from quotejob.jobtypes.quotes.writer import Writer, nodes, written
 from quotejob.pricing.model import PricedLine, PricedQuote
 from quotejob.run.receipt import Outcome

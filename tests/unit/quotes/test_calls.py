@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from quotejob.jobtypes.quotes import calls, packing
-from quotejob.jobtypes.quotes.calls import Calls, Shape
-from quotejob.jobtypes.quotes.packing import Size
+from quotejob.jobtypes.batches import packing
+from quotejob.jobtypes.batches.calls import Calls, Shape
+from quotejob.jobtypes.batches.packing import Size
+from quotejob.jobtypes.quotes import calls
 
 SHAPE = Shape(page_size=200, places=24, plan_calls=1)
 Draw = Callable[[random.Random], int]

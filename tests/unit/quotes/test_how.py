@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from quotejob.jobs.job import CommitBy
+from quotejob.jobtypes.batches.calls import Shape
+from quotejob.jobtypes.batches.packing import Size, in_one
 from quotejob.jobtypes.quotes import calls, how
-from quotejob.jobtypes.quotes.calls import Shape
-from quotejob.jobtypes.quotes.packing import Size, in_one
 from quotejob.settings import Kept, Settings, load
 
 

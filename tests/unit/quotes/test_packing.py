@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotejob.jobtypes.quotes.packing import LEAST_NODES, MOST_EXTRA, Size, batches, evenly, shared_out
+from quotejob.jobtypes.batches.packing import LEAST_NODES, MOST_EXTRA, Size, batches, evenly, shared_out
 from quotejob.run.progress import Batch
 from quotejob.salesforce import MAX_NODES
 

@@ -18,6 +18,7 @@ from quotejob.errors import OrgRefused
 from quotejob.jobs.job import BuiltIn, CommitBy, Job, Status
 from quotejob.jobs.options import Options
 from quotejob.jobtypes import key_field, registry
+from quotejob.jobtypes.batches import records
 from quotejob.jobtypes.quotes import commit, reading
 from quotejob.jobtypes.quotes.writer import Writer
 from quotejob.pricing.model import PricedQuote
@@ -88,11 +89,11 @@ def test_what_a_part_has_decided_counts_once(
     wait_for_lease(services, job)
     step = partial(begin, job.job_id, services.jobs, services.progress, services.leases, services.settings)
     run = step("batch 0 0")
-    page_of, parts = commit.undecided(run, 0, 0)
+    page_of, parts = records.undecided(run, 0, 0)
     some = dict(list(page_of.items())[:5])
     writer = commit._writer(run, 0, 0)
     writer.write(commit.quotes(run, some))
-    run.record_batch(0, commit.receipt_of("0.0.0", writer.results, page_of, run.org.calls), whole=False)
+    run.record_batch(0, records.receipt_of("0.0.0", writer.results, page_of, run.org.calls), whole=False)
     assert (len(page_of), parts, len(in_org())) == (RECORDS, 0, len(some))
     services.jobs.abort(job.job_id)
     services.jobs.resume(job.job_id, caller_of(local))

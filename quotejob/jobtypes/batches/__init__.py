@@ -1,0 +1,1 @@
+"""What all jobs that write in batches share: the packing, the records of a batch, and requests counted ahead."""
