@@ -6,12 +6,12 @@ from typing import Any
 
 from api import caller
 from api.blueprint import Blueprint
+from api.operations.jobs import dispatched
 from api.wire.dryrun import DryRunSchema, RunRequestSchema
 from api.wire.jobs import IdempotencySchema, JobSchema
 from quotejob.jobs.job import Job
 from quotejob.jobs.options import Options
 from quotejob.run.dry_runs import DryRun
-from tasks import workers
 
 blueprint = Blueprint("dryrun", __name__, url_prefix="/api/jobs", description="See what a job would write")
 blueprint.before_request(caller.require_context)
@@ -51,6 +51,5 @@ def run_after_dry_run(body: dict[str, Any], headers: dict[str, Any], job_id: str
     """
     context = caller.authenticated()
     options = Options(after_dry_run=caller.get_own_job(context, job_id), keep_api_calls=body.get("keep_api_calls"))
-    job, _ = caller.services().dry_runs.run(context, options, headers.get("idempotency_key"))
-    workers.dispatch_ready(caller.services(), job.org_id)
-    return job
+    job, new = caller.services().dry_runs.run(context, options, headers.get("idempotency_key"))
+    return dispatched(job, new=new)

@@ -329,7 +329,7 @@ def retry_failed_records(body: dict[str, Any], headers: dict[str, Any], job_id: 
     context = caller.authenticated()
     retry = Retry(caller.get_own_job(context, job_id), frozenset(body.get("codes") or ()))
     job, new = caller.services().retries.submit(context, retry, headers.get("idempotency_key"))
-    return _dispatched(job, new=new)
+    return dispatched(job, new=new)
 
 
 def _with_estimates(job_id: str) -> Job:
@@ -344,10 +344,10 @@ def _jobs() -> JobStore:
 def accept(context: CallerContext, job_type: str, headers: dict[str, Any], **what: Any) -> dict[str, str]:
     """Submit a job, and return the answer of an operation that submits one."""
     job, new = _jobs().submit(context, job_type, idempotency_key=headers.get("idempotency_key"), **what)
-    return {"job_id": _dispatched(job, new=new).job_id}
+    return {"job_id": dispatched(job, new=new).job_id}
 
 
-def _dispatched(job: Job, *, new: bool) -> Job:
+def dispatched(job: Job, *, new: bool) -> Job:
     """Return a job that was submitted, after the workers were told, if it or one before it may start."""
     structlog.contextvars.bind_contextvars(job_id=job.job_id)
     if not new:
