@@ -35,8 +35,12 @@ for _name in set(os.environ) - set(clean_environment()):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SIGTERM ends the run like Ctrl-C does, so that every fixture stops what it started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM ends the run like Ctrl-C does, so that every fixture stops what it started.
+
+    A shell ignores SIGINT for its background jobs, and so would every program that a test starts.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

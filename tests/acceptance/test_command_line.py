@@ -346,7 +346,6 @@ def test_ctrl_c_leaves_the_job_alone(environment: dict[str, str], api: Api, name
     words = ["run", f"Name = '{name}'", "--not-before", "2h", "--wait", "5"]
     with subprocess.Popen(
         [*COMMAND, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it for background jobs
     ) as waiting:  # fmt: skip
         assert waiting.stdout
         job_id = waiting.stdout.readline().split()[1]

@@ -134,7 +134,6 @@ def test_code_that_asks_to_wait_waits_so_long_and_its_org_is_not_throttled(
     away: str, services: Services, local_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it needs is away, or all processes for users' code are at work. The org is well, and no record fails."""
-    monkeypatch.setattr(crew, "LONGEST_WAIT", 0.1)
     throttled: list[object] = []
     monkeypatch.setattr(steps._Passage, "trouble", throttled.append)
     asked = registry.checked("Away", None, [("method", away)])
@@ -143,6 +142,8 @@ def test_code_that_asks_to_wait_waits_so_long_and_its_org_is_not_throttled(
     with ExitStack() as lent:
         for _ in range(crew.cores() if away == "processes" else 0):
             lent.enter_context(crew.of_process(services.settings.code_processes).hands(KIND))
+        if away == "processes":
+            monkeypatch.setattr(crew, "LONGEST_WAIT", 0.1)
         while not waits:
             flow.dispatch(org_id=job.org_id) if services.jobs.get(job.job_id).status is Status.HOLDING else None
             _run_outstanding(services, services.jobs.get(job.job_id))
