@@ -15,8 +15,9 @@ from harness.orgside.apex import FOLDERS
 _NAMESPACE = "{http://soap.sforce.com/2006/04/metadata}"
 _BUNDLES = {"lwc", "genAiFunctions"}  # a folder of files for each component
 _PARTS = ("CustomField", "ListView")  # of an object
-_ALONE = {  # sf asks nobody else, starts no update of itself and uses no settings of the user
+SF_ALONE = {  # sf asks nobody else, starts no update of itself and uses no keychain of the machine
     "SF_AUTOUPDATE_DISABLE": "true",
+    "SF_DISABLE_AUTOUPDATE": "true",  # what its plugin for updates asks: else each call leaves a process behind
     "SF_DISABLE_LOG_FILE": "true",
     "SF_DISABLE_TELEMETRY": "true",
     "SF_SKIP_NEW_VERSION_CHECK": "true",
@@ -83,6 +84,6 @@ def _named(package: Path) -> Iterator[tuple[str, str]]:
 def _sf(words: list[str], where: Path, modules: Path) -> str:
     """Run the command. Return what it says if it fails."""
     command = [str(modules / ".bin" / "node"), str(modules / "@salesforce" / "cli" / "bin" / "run.js"), *words]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(where.parent), **_ALONE}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(where.parent), **SF_ALONE}
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}".strip()

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from _clients import NODE, SF_ALONE, Node
+from _clients import NODE, Node
 
+from harness.orgside.project import SF_ALONE
 from harness.process import ROOT
 
 pytestmark = pytest.mark.timeout(1000)  # the first test may have to install the clients

@@ -24,19 +24,13 @@ from simple_salesforce.exceptions import SalesforceError
 
 from harness.api import LocalOrg
 from harness.npm import installed as npm_packages
+from harness.orgside.project import SF_ALONE
 
 Untyped: TypeAlias = Any  # of simple-salesforce, whose own types do not know what its attributes give
 NODE = Path(__file__).parents[1] / "contract" / "node"
 MODULES = NODE / "node_modules"
 COMPILED = MODULES / ".compiled"  # where Node keeps what it compiled, so that each sf command starts sooner
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-SF_ALONE = {  # sf asks nobody else, starts no update of itself and uses no keychain of the machine
-    "SF_AUTOUPDATE_DISABLE": "true",
-    "SF_DISABLE_LOG_FILE": "true",
-    "SF_DISABLE_TELEMETRY": "true",
-    "SF_SKIP_NEW_VERSION_CHECK": "true",
-    "SF_USE_GENERIC_UNIX_KEYCHAIN": "true",
-}
 OPPORTUNITIES = 2500  # in the org of the contract tests: more than a page of 2,000
 
 
