@@ -6,7 +6,6 @@ declared. It has the ``x-sfdc`` block, which tells Heroku AppLink which permissi
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec, cast
@@ -20,7 +19,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import Headers, MultiDict
 
 from api.external_services import ACTION, ALIASES, APPLINK
-from api.places import names, only_there, refused, unknown
+from api.places import document, names, only_there, refused, unknown
 from quotejob.errors import InvalidRequest
 from quotejob.store.rows import snake
 
@@ -76,13 +75,13 @@ class Parser(FlaskParser):
         if not req.is_json:
             raise InvalidRequest.field("body", f"should be {expected}")
         try:
-            document = orjson.loads(req.get_data().removeprefix(codecs.BOM_UTF8))  # Windows begins text files with it
+            sent = document(req)
         except orjson.JSONDecodeError:
             raise InvalidRequest.field("body", f"{_not_json(req)}; it should be {expected}") from None
-        if not isinstance(document, dict):
+        if not isinstance(sent, dict):
             raise InvalidRequest.field("body", f"should be {expected}")
         absent = _null_is_absent(schema)
-        return {name: value for name, value in document.items() if value is not None or name not in absent}
+        return {name: value for name, value in sent.items() if value is not None or name not in absent}
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
         """Return the query parameters. Raises InvalidRequest if one that is no list is repeated."""

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import orjson
-from flask import request
+from flask import Request, request
 from marshmallow import Schema
 
 from api.external_services import ALIASES
@@ -55,8 +55,10 @@ def only_there(view: Callable[P, Any], schemas: Mapping[str, Schema]) -> Callabl
 
     @wraps(view)
     def checked(*args: P.args, **kwargs: P.kwargs) -> Any:
-        ours = request.args.keys() - aliases
-        unread = [name for name in request.args if name in ours and ("query" not in schemas or _is_alias(name))]
+        strange = request.args.keys() - aliases
+        if "query" in schemas:  # which refuses all names but those of aliases
+            strange &= set(ALIASES.values())
+        unread = [name for name in request.args if name in strange]
         if "json" not in schemas:
             unread += _sent_in_body()
         if unread:
@@ -66,8 +68,9 @@ def only_there(view: Callable[P, Any], schemas: Mapping[str, Schema]) -> Callabl
     return checked
 
 
-def _is_alias(name: str) -> bool:
-    return name in ALIASES.values()
+def document(req: Request) -> Any:
+    """Return the JSON of the body. Raises orjson.JSONDecodeError, also if there is no body."""
+    return orjson.loads(req.get_data().removeprefix(codecs.BOM_UTF8))  # Windows begins text files with it
 
 
 def _likely(name: str, known: Sequence[str]) -> str:
@@ -79,11 +82,11 @@ def _likely(name: str, known: Sequence[str]) -> str:
 
 def _sent_in_body() -> list[str]:
     """Return the names of the fields in the body. Raises InvalidRequest if it is neither empty nor a JSON object."""
-    sent = request.get_data().removeprefix(codecs.BOM_UTF8).strip()
+    empty = not request.get_data().removeprefix(codecs.BOM_UTF8).strip()
     try:
-        document = orjson.loads(sent) if sent else None
+        sent = None if empty else document(request)
     except orjson.JSONDecodeError:
         raise InvalidRequest.field("body", _NO_BODY) from None
-    if not isinstance(document, dict | None):
+    if not isinstance(sent, dict | None):
         raise InvalidRequest.field("body", _NO_BODY)
-    return list(document or ())
+    return list(sent or ())

@@ -11,8 +11,8 @@ from quotejob.usercode.jobtype import JobType, described_object
 from quotejob.usercode.rows import columns, missing
 from quotejob.usercode.writes import May, Verb
 
-KEY_LENGTH = 55  # characters of a job's id, a colon and a record's id
-_OF_JOB = 37  # of these, the job's id and the colon
+_OF_JOB = 37  # characters of a key: the job's id and a colon
+KEY_LENGTH = _OF_JOB + 18  # the same, and a record's id
 Described = Mapping[str, Any]
 Describe = Callable[[str], Described]  # raises OrgRefused for an unknown object
 _ABLE = {Verb.INSERT: ("createable",), Verb.UPDATE: ("updateable",), Verb.DELETE: ("deletable",)}
@@ -40,8 +40,8 @@ def too_short(job: type[JobType[Any]], describe: Describe, longest: int) -> list
     needed, found = _OF_JOB + longest, []
     for may in job.writes:
         if may.verb is Verb.INSERT and may.key is not None:
-            fields = {field["name"].lower(): field for field in describe(may.sobject)["fields"]}
-            length = int(fields[may.key.lower()].get("length") or needed)
+            field = _by_name(describe(may.sobject))[may.key.lower()]
+            length = int(field.get("length") or needed)
             if length < needed:
                 found.append(
                     f"{may.sobject}.{may.key} holds {length} characters; {_OF_JOB} of the job and {longest} of the "
@@ -55,11 +55,15 @@ def _of_write(may: May, described: Described) -> Iterator[str]:
     able = _ABLE.get(may.verb, ("createable", "updateable"))
     if not all(described[word] for word in able):
         yield f"{may.sobject}: the user may not {may.verb} it"
-    known = {field["name"].lower(): field for field in described["fields"]}
+    known = _by_name(described)
     for name in may.fields:
         yield from _of_field(may, name, known.get(name.lower()))
     if may.key is not None:
         yield from _of_key(may, may.key, known.get(may.key.lower()))
+
+
+def _by_name(described: Described) -> dict[str, Described]:
+    return {field["name"].lower(): field for field in described["fields"]}
 
 
 def _of_field(may: May, name: str, field: Described | None) -> Iterator[str]:
