@@ -22,6 +22,8 @@ from cli.commands.bulk.places import cannot_write
 from cli.commands.bulk.source import Source
 from cli.problems import NAME, USAGE, CommandError
 
+_MINUTES = 10  # of --wait, where a command is shown
+
 
 @dataclass(slots=True)
 class Part:
@@ -82,9 +84,9 @@ def _ended(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.ended")
 
 
-def to_go_on(path: Path, minutes: float) -> str:
-    """Return the command that goes on with the load of a file."""
-    return f"{NAME} bulk load {shlex.quote(str(path))} --resume --wait {minutes:g}"
+def to_go_on(path: Path, minutes: float | None = None) -> str:
+    """Return the command that goes on with the load of a file. ``minutes``: None: as many as usual."""
+    return f"{NAME} bulk load {shlex.quote(str(path))} --resume --wait {minutes or _MINUTES:g}"
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def _locked(path: Path, folder: Path) -> Iterator[None]:
 
 
 def _in_the_way(path: Path, folder: Path) -> CommandError:
-    message = f"A load of {path} has not ended. Go on with it: {to_go_on(path, 10)}. Or remove {folder}."
+    message = f"A load of {path} has not ended. Go on with it: {to_go_on(path)}. Or remove {folder}."
     return CommandError(message, USAGE, "LOAD_NOT_ENDED")
 
 

@@ -25,7 +25,6 @@ from cli.options import Session, common, examples
 from cli.problems import INTERRUPTED, JOB_NOT_COMPLETED, OK, RECORDS_FAILED, WAIT_RAN_OUT, CommandError
 
 OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
-_MINUTES = 10  # of --wait, where a command is shown
 _MULTIPART = 90_000  # bytes of content in the request that creates a job; the org takes 100,000 characters
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "caret": "^", "backquote": "`"}
 _FILES = (SUCCESS, FAILED, UNPROCESSED)
@@ -93,7 +92,7 @@ def load(
         except KeyboardInterrupt:
             if not ledger.is_sent():
                 raise
-            message = f"Stopped. Go on with it: {ledgers.to_go_on(file, wait or _MINUTES)}"
+            message = f"Stopped. Go on with it: {ledgers.to_go_on(file, wait)}"
             raise CommandError(message, INTERRUPTED, "INTERRUPTED") from None
 
 
@@ -212,7 +211,7 @@ class Load:
 
     def _sent(self) -> int:
         jobs = [part.job for part in self._ledger.parts]
-        again = f"Results: {ledgers.to_go_on(self._path, _MINUTES)}"
+        again = f"Results: {ledgers.to_go_on(self._path)}"
         self._session.say({"jobs": jobs}, *(f"Job {job} is in the org." for job in jobs), again)
         return OK
 
